@@ -1,0 +1,1 @@
+"""Suites as data: one folder each (lm-eval task, card); read by harness/suites.py."""

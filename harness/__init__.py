@@ -1,0 +1,1 @@
+"""A referee for reinforcement learning with verifiable rewards: methods on equal terms, judged in and out of distribution."""

@@ -1,0 +1,60 @@
+"""Runs the rollout-group coroutines of a batch side by side and serves their `sample` calls with batched generation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from harness.method import Method
+from harness.seeds import stream
+from harness.types import Context, Group, Problem, Rollout, Sample
+
+Generate = Callable[[list[tuple[Problem, Context]]], list[Rollout]]
+
+
+def gather_groups(
+    method: Method, problems: Sequence[Problem], k: int, generate: Generate, stream_name: tuple[object, ...]
+) -> list[Group]:
+    """One group per problem. `generate` is called once per round, with the requests of every coroutine that waits.
+
+    Each coroutine gets a random stream of its own, named by `stream_name` and the problem. An exception in a
+    coroutine or in `generate` cancels the others and propagates.
+    """
+    return asyncio.run(_gather(method, problems, k, generate, stream_name))
+
+
+async def _gather(
+    method: Method, problems: Sequence[Problem], k: int, generate: Generate, stream_name: tuple[object, ...]
+) -> list[Group]:
+    waiting: list[tuple[Problem, list[Context], asyncio.Future[list[Rollout]]]] = []
+
+    def sampler(problem: Problem) -> Sample:
+        async def sample(contexts: Sequence[Context]) -> list[Rollout]:
+            answer: asyncio.Future[list[Rollout]] = asyncio.get_running_loop().create_future()
+            waiting.append((problem, list(contexts), answer))
+            return await answer
+
+        return sample
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(method.rollout_group(p, k, sampler(p), stream(*stream_name, p.id))) for p in problems
+        ]
+        while not all(t.done() for t in tasks):
+            await _settle(waiting)
+            if not waiting:
+                await asyncio.sleep(0.001)  # a coroutine awaits something other than `sample`
+                continue
+            batch, waiting[:] = waiting[:], []
+            rollouts = iter(generate([(p, c) for p, contexts, _ in batch for c in contexts]))
+            for _, contexts, answer in batch:
+                answer.set_result([next(rollouts) for _ in contexts])
+    return [t.result() for t in tasks]
+
+
+async def _settle(waiting: list) -> None:
+    """Let every coroutine run until it waits: the queue has not grown for three turns of the loop."""
+    quiet, size = 0, -1
+    while quiet < 3:
+        await asyncio.sleep(0)
+        quiet, size = (quiet + 1, size) if len(waiting) == size else (0, len(waiting))

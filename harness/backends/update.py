@@ -1,0 +1,183 @@
+"""Optimiser steps of the local backend: rows from groups, log-probabilities, the ratio mask, the clipped loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.backends.generation import completion_logps
+from harness.backends.loss import aggregate, group_advantages, ratio_keep, token_losses
+from harness.config import TrainConfig
+from harness.method import LossSpec
+from harness.types import Group, Problem, Rollout
+
+
+@dataclass
+class Row:
+    """One rollout on its way through the loss. The tensors, shape [T], are None where no forward pass was needed."""
+
+    problem: Problem
+    rollout: Rollout
+    prompt_ids: list[int]
+    advantage: float
+    old_logps_T: Tensor | None = None
+    keep_T: Tensor | None = None
+
+    @property
+    def templated(self) -> bool:
+        return self.rollout.context.rollout != self.rollout.context.train
+
+
+class Updater:
+    """AdamW with linear warm-up on a policy, `updates_per_batch` clipped updates per call of `step`."""
+
+    def __init__(self, model: Any, cfg: TrainConfig, loss: LossSpec | None, pad: int, forward_tokens: int) -> None:
+        self.model, self.cfg, self.loss, self.pad, self.forward_tokens = model, cfg, loss, pad, forward_tokens
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=cfg.lr, betas=cfg.betas, weight_decay=cfg.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda s: min(1.0, (s + 1) / (cfg.warmup_steps + 1))
+        )
+
+    def save(self, path: Path) -> None:
+        torch.save({"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}, path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True, map_location=self.model.device)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+
+    def step(self, groups: Sequence[Group], encode: Callable[[str], list[int]]) -> tuple[list[Row], dict[str, float]]:
+        """All updates of one batch of groups; the rows (for observers) and what to log."""
+        updates = self._rows(groups, encode)
+        for rows in updates[1:]:  # the first update's old log-probabilities are those of its own forward pass
+            self._score_old(rows)
+        stats: dict[str, float] = {"loss": 0.0, "grad_norm": 0.0, "clipped_tokens": 0.0}
+        for rows in updates:
+            for key, value in self._update(rows).items():
+                stats[key] += value / len(updates)
+        rows = [r for update in updates for r in update]
+        return rows, {**stats, **batch_metrics(groups, rows), "lr": self.schedule.get_last_lr()[0]}
+
+    def _rows(self, groups: Sequence[Group], encode: Callable[[str], list[int]]) -> list[list[Row]]:
+        """Rows per update; the groups of one update are neighbours in the batch, and no group straddles two."""
+        share = max(1, -(-len(groups) // self.cfg.updates_per_batch))
+        prompts = {r.context.train for g in groups for r in g.rollouts}
+        ids = {p: encode(p) for p in prompts}
+        updates = []
+        for start in range(0, len(groups), share):
+            rows = []
+            for g in groups[start : start + share]:
+                advantages_K = group_advantages(g.rewards_K, self.loss.advantage).tolist()
+                rows += [Row(g.problem, r, ids[r.context.train], a) for r, a in zip(g.rollouts, advantages_K)]
+            updates.append(rows)
+        return updates
+
+    def _needs_forward(self, row: Row) -> bool:
+        """A row without advantage has no gradient; a templated one is scored all the same, for the log."""
+        return row.advantage != 0.0 or row.templated
+
+    def _micro_batches(self, rows: Sequence[Row]) -> list[list[Row]]:
+        """Rows of similar length, at most `forward_tokens` tokens each with padding."""
+        length = {id(r): len(r.prompt_ids) + len(r.rollout.tokens_T) for r in rows}
+        out: list[list[Row]] = []
+        for row in sorted(rows, key=lambda r: length[id(r)]):
+            if out and (len(out[-1]) + 1) * length[id(row)] <= self.forward_tokens:
+                out[-1].append(row)
+            else:
+                out.append([row])
+        return out
+
+    def _logps(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+        return completion_logps(
+            self.model, [r.prompt_ids for r in rows], [r.rollout.tokens_T for r in rows], self.cfg.temperature, self.pad
+        )
+
+    def _set_old(self, rows: Sequence[Row], logps_B_T: Tensor) -> None:
+        """Store pi_old(y|x) and the 0/1 ratio mask per row."""
+        rollout_B_T = pad_rows([r.rollout.logps_T for r in rows], logps_B_T.shape[1], logps_B_T.device)
+        keep_B_T = torch.ones_like(logps_B_T)
+        if self.loss.ratio_band is not None:
+            templated_B = torch.tensor([r.templated for r in rows], device=logps_B_T.device)
+            keep_B_T = ratio_keep(logps_B_T, rollout_B_T, templated_B, self.loss.ratio_band)
+        for i, row in enumerate(rows):
+            n = len(row.rollout.tokens_T)
+            row.old_logps_T, row.keep_T = logps_B_T[i, :n], keep_B_T[i, :n]
+
+    @torch.no_grad()
+    def _score_old(self, rows: Sequence[Row]) -> None:
+        for micro in self._micro_batches([r for r in rows if self._needs_forward(r)]):
+            self._set_old(micro, self._logps(micro)[0])
+
+    def _update(self, rows: Sequence[Row]) -> dict[str, float]:
+        tokens = float(sum(len(r.rollout.tokens_T) for r in rows))
+        total, clipped = 0.0, 0.0
+        self.optimizer.zero_grad(set_to_none=False)
+        scored = [r for r in rows if self._needs_forward(r)]
+        moving = [r for r in scored if r.advantage != 0.0]
+        if still := [r for r in scored if r.advantage == 0.0 and r.old_logps_T is None]:
+            self._score_old(still)
+        for micro in self._micro_batches(moving):
+            logps_B_T, real_B_T = self._logps(micro)
+            if micro[0].old_logps_T is None:
+                self._set_old(micro, logps_B_T.detach())
+            width, device = logps_B_T.shape[1], logps_B_T.device
+            old_B_T = pad_rows([r.old_logps_T for r in micro], width, device)
+            keep_B_T = pad_rows([r.keep_T for r in micro], width, device)
+            advantages_B = torch.tensor([r.advantage for r in micro], device=device)
+            losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, self.loss)
+            loss = aggregate(losses_B_T, real_B_T, keep_B_T, self.loss.aggregation, tokens, len(rows))
+            loss.backward()
+            total += loss.item()
+            ratio_B_T = torch.exp(logps_B_T.detach() - old_B_T)
+            outside = (ratio_B_T < 1 - self.loss.clip_low) | (ratio_B_T > 1 + self.loss.clip_high)
+            clipped += (outside * real_B_T).sum().item()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.grad_clip)
+        self.optimizer.step()
+        self.schedule.step()
+        return {"loss": total, "grad_norm": float(norm), "clipped_tokens": clipped / max(tokens, 1.0)}
+
+
+def pad_rows(rows: Sequence[Sequence[float] | Tensor], width: int, device: torch.device) -> Tensor:
+    """[B, width] float tensor, zeros on the right."""
+    tensors = [torch.as_tensor(r, dtype=torch.float32, device=device) for r in rows]
+    return torch.stack([torch.nn.functional.pad(t, (0, width - len(t))) for t in tensors])
+
+
+def batch_metrics(groups: Sequence[Group], rows: Sequence[Row]) -> dict[str, float]:
+    """Rewards, degenerate groups, templated rows, the ratio mask, and the gap between trainer and sampler.
+
+    `hint_reliance` is the mean of log p(y|rollout prompt) - log p(y|train prompt) over tokens of templated rows;
+    `sampler_gap` the mean absolute difference of the two on untemplated rows, which should be numerical noise.
+    `entropy` is the Monte-Carlo estimate, minus the mean log-probability of the sampled tokens.
+    """
+    count = max(len(rows), 1)
+    out = {
+        "reward": sum(r.rollout.reward for r in rows) / count,
+        "all_zero_groups": sum(g.successes == 0 for g in groups) / len(groups),
+        "degenerate_groups": sum(g.degenerate for g in groups) / len(groups),
+        "templated_rows": sum(r.templated for r in rows) / count,
+        "truncated": sum(r.rollout.truncated for r in rows) / count,
+        "tokens_per_rollout": sum(len(r.rollout.tokens_T) for r in rows) / count,
+        "entropy": -_mean([x for r in rows for x in r.rollout.logps_T]),
+        "grading_faults": float(sum(r.rollout.status in ("timeout", "error") for r in rows)),
+    }
+    scored = [(r, torch.as_tensor(r.rollout.logps_T) - r.old_logps_T.cpu()) for r in rows if r.old_logps_T is not None]
+    templated = [(r, gap_T) for r, gap_T in scored if r.templated]
+    plain = [gap_T.abs() for r, gap_T in scored if not r.templated]
+    if templated:
+        out["hint_reliance"] = _mean(torch.cat([gap_T for _, gap_T in templated]).tolist())
+        out["masked_tokens"] = 1.0 - _mean(torch.cat([r.keep_T.cpu() for r, _ in templated]).tolist())
+    if plain:
+        out["sampler_gap"] = _mean(torch.cat(plain).tolist())
+    return out
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / max(len(values), 1)

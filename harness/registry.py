@@ -1,0 +1,33 @@
+"""Finds methods by name: the visible dict of methods/__init__.py, then installed packages' entry points."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from harness.errors import MissingError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from harness.method import Method
+
+GROUP = "harness.methods"
+
+
+def methods() -> dict[str, str]:
+    """Name to `module:Class`. A package adds one by an entry point of the group `harness.methods`."""
+    from harness.methods import METHODS
+
+    return {**{e.name: e.value for e in entry_points(group=GROUP)}, **METHODS}
+
+
+def load_method(name: str) -> type[Method]:
+    """The class of a method. Raises UsageError for an unknown name, MissingError if its module cannot be imported."""
+    known = methods()
+    if name not in known:
+        raise UsageError(f"unknown method {name!r}{nearest(name, known)}")
+    module, _, cls = known[name].partition(":")
+    try:
+        return getattr(import_module(module), cls)
+    except (ImportError, AttributeError) as e:
+        raise MissingError(f"method {name!r} cannot be loaded from {known[name]}: {e}") from None

@@ -1,0 +1,170 @@
+"""`harness run`: one arm, several seeds. Prepare everything that can fail, then train, evaluate and report seed by seed."""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.backends import make_backend
+from harness.config import RunSpec
+from harness.errors import UsageError
+from harness.evaluation import SuiteResult, evaluate
+from harness.ledger import Ledger
+from harness.method import Method
+from harness.plan import Plan, plan
+from harness.progress import Progress
+from harness.registry import load_method
+from harness.rundir import RunDir, SeedLog, append_jsonl, read_jsonl, write_json
+from harness.seeds import derive
+from harness.suites import Suite, TrainingSet, load_training_set, resolve_bench
+from harness.types import Problem
+
+
+@dataclass
+class Prepared:
+    """All inputs of a run, checked: nothing is written before this exists."""
+
+    spec: RunSpec
+    training_set: TrainingSet
+    problems: list[Problem]
+    suites: list[Suite]
+    plan: Plan
+    data_dir: Path | None
+    offline: bool
+
+    def method(self, seed: int) -> Method:
+        spec = self.spec
+        return load_method(spec.method)(
+            spec.typed_method_config(), spec.train, self.problems, seed, self.training_set.phrases()
+        )
+
+
+def prepare(spec: RunSpec, data_dir: Path | None, offline: bool) -> Prepared:
+    """Resolve data and suites. Raises UsageError or MissingError, each one sentence that says what to do."""
+    training_set = load_training_set(spec.train.set)
+    suites = resolve_bench(spec.eval.bench, training_set)
+    problems = training_set.problems(spec, data_dir)
+    if len(problems) < spec.train.prompts_per_batch and spec.train.epochs:
+        raise UsageError(
+            f"training set {spec.train.set!r} has {len(problems)} problems, fewer than one batch of "
+            f"train.prompts_per_batch={spec.train.prompts_per_batch}"
+        )
+    for suite in suites:
+        suite.check_data(data_dir)
+    cls = load_method(spec.method)
+    try:
+        cls.check(spec.typed_method_config(), spec.train)
+    except ValueError as e:
+        raise UsageError(f"{spec.method}: {e}") from None
+    prepared = Prepared(spec, training_set, problems, suites, None, data_dir, offline)  # type: ignore[arg-type]
+    prepared.plan = plan(spec, prepared.method(spec.seeds[0]), suites)
+    return prepared
+
+
+def execute(prepared: Prepared, open_run: Callable[[], RunDir], command: list[str], quiet: bool = False) -> dict[str, Any]:
+    """Train and evaluate every seed that is not done yet; returns result.json.
+
+    The policy is loaded before `open_run` creates anything on disk. KeyboardInterrupt leaves a run that `--resume`
+    continues from its last checkpoint.
+    """
+    spec = prepared.spec
+    backend = make_backend(spec, prepared.offline)
+    total = prepared.plan.rollouts + prepared.plan.eval_samples
+    with open_run() as run, Progress(total * len(spec.seeds), f"{spec.method} {spec.eval.bench}", quiet) as progress:
+        env = run.read("env.json")
+        write_json(run.path / "env.json", {**env, "commands": [*env.get("commands", []), shlex.join(command)]})
+        for i, seed in enumerate(spec.seeds):
+            part = run.path / "results" / f"s{seed}.json"
+            if not part.exists():
+                backend = backend or make_backend(spec, prepared.offline)
+                _one_seed(prepared, run, seed, backend, progress, i * total)
+                backend = None
+            progress.update((i + 1) * total, f"seed {seed} done")
+        result = summarise(prepared, run)
+        write_json(run.path / "ledger.json", {"total": result["ledger"], "seeds": result["ledgers"]})
+        write_json(run.path / "result.json", result)
+        from harness.report import write_report
+
+        write_report(run.path)
+    return result
+
+
+def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Any, progress: Progress, done: int) -> None:
+    spec = prepared.spec
+    method = prepared.method(seed)
+
+    def tick(rollouts: int, text: str) -> None:
+        progress.update(done + min(rollouts, prepared.plan.rollouts), text)
+
+    observe, probe = prepared.training_set.observers(spec)
+    log = SeedLog(run, seed, spec, prepared.problems, tick, observe, probe)
+    if spec.train.epochs:
+        backend.train(method, log)
+    done += prepared.plan.rollouts
+    for suite in prepared.suites:  # an evaluation that was cut short is done again from its start
+        path = run.path / "samples" / f"{suite.name}.jsonl"
+        rows = read_jsonl(path)
+        if any(r["seed"] == seed for r in rows):
+            path.unlink()
+            append_jsonl(path, [r for r in rows if r["seed"] != seed])
+    results = evaluate(
+        prepared.suites, backend.generate, method.eval_prompt, derive("eval", seed), prepared.data_dir,
+        spec.eval.limit, spec.eval.k, spec.eval.temperature, spec.eval.max_new_tokens,
+        progress=lambda n, text: progress.update(done + n, f"seed {seed} {text}"),
+    )
+    for r in results:
+        append_jsonl(run.path / "samples" / f"{r.suite}.jsonl", ({**row, "seed": seed} for row in r.samples))
+    write_json(
+        run.path / "results" / f"s{seed}.json",
+        {"ledger": log.ledger.to_dict(), "suites": {r.suite: _scores(r) for r in results}},
+    )
+
+
+def _scores(r: SuiteResult) -> dict[str, Any]:
+    return {
+        "avg": r.avg, "n": r.n, "k": r.k, "pass_at": {str(k): v for k, v in r.pass_at.items()},
+        "truncated": r.truncated, "unparsed": r.unparsed, "grader_faults": r.grader_faults,
+        "prompt_tokens": r.prompt_tokens, "generated_tokens": r.generated_tokens,
+        "temperature": r.temperature, "max_new_tokens": r.max_new_tokens,
+    }
+
+
+def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
+    """result.json from the seeds' parts: suite scores, macro averages by role, the ledger."""
+    spec = prepared.spec
+    parts = {seed: run.read(f"results/s{seed}.json") for seed in spec.seeds}
+    suites: dict[str, Any] = {}
+    for suite in prepared.suites:
+        rows = [parts[seed]["suites"][suite.name] for seed in spec.seeds]
+        mean = lambda key: statistics.fmean(r[key] for r in rows)  # noqa: E731
+        suites[suite.name] = {
+            "role": prepared.training_set.role_of(suite.name), "title": suite.title,
+            **{key: rows[0][key] for key in ("n", "k", "temperature", "max_new_tokens")},
+            "avg": mean("avg"), "per_seed": {str(s): r["avg"] for s, r in zip(spec.seeds, rows)},
+            "pass_at": {k: statistics.fmean(r["pass_at"][k] for r in rows) for k in rows[0]["pass_at"]},
+            "truncated": mean("truncated"), "unparsed": mean("unparsed"),
+            "grader_faults": sum(r["grader_faults"] for r in rows),
+        }
+
+    def macro(role: str, seed: int | None = None) -> float | None:
+        values = [s["avg"] if seed is None else s["per_seed"][str(seed)] for s in suites.values() if s["role"] == role]
+        return statistics.fmean(values) if values else None
+
+    ledgers = {str(seed): part["ledger"] for seed, part in parts.items()}
+    limit = spec.eval.limit
+    return {
+        "run": str(run.path), "method": spec.method, "model": spec.model.id, "recipe": spec.recipe,
+        "training_set": spec.train.set, "spec_hash": spec.hash(), "seeds": list(spec.seeds),
+        "not_a_result": f"only the first {limit} problems of each suite were evaluated (--limit)" if limit else None,
+        "suites": suites,
+        "macro": {
+            "id": macro("id"), "ood": macro("ood"),
+            "per_seed": {str(s): {"id": macro("id", s), "ood": macro("ood", s)} for s in spec.seeds},
+        },
+        "ledger": Ledger.total(Ledger(**x) for x in ledgers.values()).to_dict(),
+        "ledgers": ledgers,
+    }

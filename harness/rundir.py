@@ -1,0 +1,253 @@
+"""The run directory is the truth: append-only JSONL, atomic everything else, one writer at a time.
+
+    runs/<method>--<model>--<bench>/<utc>-<hash8>/
+      spec.json env.json        what was asked, where it ran (written first)
+      metrics.jsonl             a row per optimisation batch and per epoch hook
+      rollouts/s<seed>.jsonl    every training group
+      templates/s<seed>.jsonl   every evolved template, with parents and scores
+      samples/<suite>.jsonl     every evaluation sample, with its grade
+      ckpt/s<seed>/             last checkpoint; final/ is the trained policy as a Hugging Face folder
+      ledger.json result.json   totals and scores, per seed too
+      report.md report.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from harness.config import RunSpec
+from harness.errors import HarnessError, UsageError
+from harness.ledger import Ledger
+from harness.types import Group, Problem
+
+PACKAGES = ("p2o-harness", "torch", "transformers", "tokenizers", "gepa", "lm-eval", "math-verify", "openai")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Atomically: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    os.replace(temporary, path)
+
+
+def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as f:
+        f.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """All rows; an absent file has none. A torn last line (a killed writer) is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+def environment() -> dict[str, Any]:
+    """Versions and hardware, for env.json; no paths, no host names, no variables."""
+
+    def installed(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpus": os.cpu_count(),
+        "packages": {name: installed(name) for name in PACKAGES},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+class RunDir:
+    """One run on disk. Open it with `create` or `resume`; use as a context manager to hold the writer's lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FileLock(path / ".lock")
+
+    @classmethod
+    def default_parent(cls, spec: RunSpec, root: Path) -> Path:
+        model = Path(spec.model.id).name
+        return root / f"{spec.method}--{model}--{spec.eval.bench.replace(',', '+')}"
+
+    @classmethod
+    def create(cls, spec: RunSpec, out: Path | None, root: Path = Path("runs")) -> RunDir:
+        """A new directory with spec.json and env.json. Raises UsageError where a run already is."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        path = out or cls.default_parent(spec, root) / f"{stamp}-{spec.hash()[:8]}"
+        if path.exists() and any(path.iterdir()):
+            raise UsageError(f"{path} already holds files; add --resume to go on with that run, or name another --out")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            write_json(path / "spec.json", {"hash": spec.hash(), "spec": spec.model_dump(mode="json")})
+            write_json(path / "env.json", environment())
+        except OSError as e:
+            raise UsageError(f"cannot write the run directory {path}: {e.strerror}") from None
+        return cls(path)
+
+    @classmethod
+    def resume(cls, spec: RunSpec, out: Path | None, root: Path = Path("runs")) -> RunDir:
+        """The run to go on with: `out`, or the newest one of the same spec. Raises UsageError if the spec changed."""
+        if out is None:
+            found = sorted(cls.default_parent(spec, root).glob(f"*-{spec.hash()[:8]}/spec.json"))
+            if not found:
+                raise UsageError("nothing to resume: no run of this very spec; start it without --resume, or name --out")
+            return cls(found[-1].parent)
+        if not (out / "spec.json").exists():
+            raise UsageError(f"nothing to resume: {out} holds no spec.json")
+        stored = json.loads((out / "spec.json").read_text())["spec"]
+        if changed := spec.changed(stored):
+            raise UsageError(f"cannot resume {out} under another spec; changed: {', '.join(changed)}")
+        return cls(out)
+
+    def __enter__(self) -> RunDir:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise HarnessError(f"another process is writing to {self.path}") from None
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._lock.release()
+
+    def read(self, name: str) -> Any:
+        return json.loads((self.path / name).read_text())
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "result.json").exists()
+
+    @property
+    def spec(self) -> RunSpec:
+        return RunSpec(**self.read("spec.json")["spec"])
+
+
+class SeedLog:
+    """What a backend writes while it trains one seed; checkpoints pin the length of every log file."""
+
+    def __init__(
+        self,
+        run: RunDir,
+        seed: int,
+        spec: RunSpec,
+        problems: list[Problem],
+        tick: Callable[[int, str], None],
+        observe: Callable[[list[Any]], dict[str, float]] | None = None,
+        probe: Callable[[Any], dict[str, float]] | None = None,
+    ) -> None:
+        self.run, self.seed, self.spec, self.problems = run, seed, spec, problems
+        self.ledger = Ledger()
+        self.tick, self.observe, self.probe = tick, observe, probe
+        self.folder = run.path / "ckpt" / f"s{seed}"
+        self._groups: list[Group] = []
+
+    @property
+    def _files(self) -> dict[str, Path]:
+        return {
+            "metrics": self.run.path / "metrics.jsonl",
+            "rollouts": self.run.path / "rollouts" / f"s{self.seed}.jsonl",
+            "templates": self.run.path / "templates" / f"s{self.seed}.jsonl",
+        }
+
+    @property
+    def final(self) -> Path:
+        """Where the trained policy lies once training is done."""
+        return self.folder / "final"
+
+    @property
+    def groups(self) -> list[Group]:
+        """Groups of the epoch under way."""
+        return self._groups
+
+    def step(self, epoch: int, batch: int, groups: list[Group], metrics: dict[str, Any]) -> None:
+        """Append one optimisation batch."""
+        at = {"seed": self.seed, "epoch": epoch, "batch": batch}
+        append_jsonl(self._files["rollouts"], ({**at, **g.to_row()} for g in groups))
+        append_jsonl(self._files["metrics"], [{**at, "kind": "batch", **metrics, "rollouts": self.ledger.rollouts}])
+        self._groups.extend(groups)
+        reward = metrics.get("reward", 0.0)
+        self.tick(self.ledger.rollouts, f"seed {self.seed} epoch {epoch + 1} reward {reward:.2f}")
+
+    def epoch(self, epoch: int, metrics: dict[str, Any], templates: list[dict[str, Any]]) -> None:
+        """Append what the epoch hook did; the next epoch starts with no groups."""
+        at = {"seed": self.seed, "epoch": epoch}
+        append_jsonl(self._files["templates"], ({**at, **t} for t in templates))
+        append_jsonl(self._files["metrics"], [{**at, "kind": "epoch", **metrics, "rollouts": self.ledger.rollouts}])
+        self._groups = []
+        self.tick(self.ledger.rollouts, f"seed {self.seed} epoch {epoch + 1} done")
+
+    def checkpoint(self, position: dict[str, Any], write: Callable[[Path], None]) -> None:
+        """Save atomically: `write` fills a new folder, then one pointer file moves to it."""
+        name = f"e{position['epoch']:04d}-b{position['batch']:05d}"
+        target, partial = self.folder / name, self.folder / (name + ".tmp")
+        for stale in (target, partial):
+            shutil.rmtree(stale, ignore_errors=True)
+        partial.mkdir(parents=True)
+        write(partial)
+        sizes = {k: p.stat().st_size if p.exists() else 0 for k, p in self._files.items()}
+        write_json(partial / "state.json", {**position, "sizes": sizes, "ledger": self.ledger.to_dict()})
+        partial.rename(target)
+        write_json(self.folder / "latest.json", name)
+        for old in self.folder.iterdir():
+            if old.is_dir() and old.name not in (name, "final"):
+                shutil.rmtree(old)
+
+    def restore(self) -> tuple[Path, dict[str, Any]] | None:
+        """The last checkpoint's folder and position, with logs, ledger and groups wound back to it."""
+        pointer = self.folder / "latest.json"
+        if not pointer.exists():
+            self._truncate({k: 0 for k in ("rollouts", "templates")})
+            self._drop_metrics()
+            return None
+        target = self.folder / json.loads(pointer.read_text())
+        state = json.loads((target / "state.json").read_text())
+        self.ledger = Ledger(**state["ledger"])
+        self._truncate(state["sizes"])
+        by_id = {p.id: p for p in self.problems}
+        rows = read_jsonl(self._files["rollouts"])
+        self._groups = [Group.from_row(r, by_id) for r in rows if r["epoch"] == state["epoch"]]
+        return target, state
+
+    def _truncate(self, sizes: dict[str, int]) -> None:
+        for key, size in sizes.items():
+            if self._files[key].exists():
+                os.truncate(self._files[key], size)
+
+    def _drop_metrics(self) -> None:
+        """Metrics of a seed that died before its first checkpoint: the rows at the file's end."""
+        path = self._files["metrics"]
+        rows = [r for r in read_jsonl(path) if r["seed"] != self.seed]
+        if path.exists():
+            path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows))
+
+
+def find_runs(root: Path) -> list[dict[str, Any]]:
+    """Every run below `root`, newest first: path, method, model, bench, seeds, finished."""
+    out = []
+    for spec_file in sorted(root.glob("**/spec.json"), key=lambda p: p.stat().st_mtime, reverse=True):
+        try:
+            spec = json.loads(spec_file.read_text())["spec"]
+            row = {"run": str(spec_file.parent), "method": spec["method"], "model": spec["model"]["id"],
+                   "bench": spec["eval"]["bench"], "seeds": spec["seeds"],
+                   "finished": (spec_file.parent / "result.json").exists()}
+        except (ValueError, KeyError, TypeError) as e:
+            print(f"skipped {spec_file}: not a run's spec ({e!r})", file=sys.stderr)
+            continue
+        out.append(row)
+    return out

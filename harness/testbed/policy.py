@@ -1,0 +1,165 @@
+"""The testbed's policies: small Llama models with a word tokenizer, shipped, cached or built by a warm start."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import WordLevel
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from harness.seeds import derive
+from harness.testbed.warmstart import Mixture, Progress, warm_start
+from harness.testbed.world import WORDS
+
+RECIPE = 1
+"""Raised whenever the warm start changes, so that cached policies of an older recipe are not taken for new ones."""
+SPECIAL = ["<pad>", "<eos>", "<unk>"]
+POLICIES = Path(__file__).parent / "policies"
+SHIPPED = {("latent", 0), ("latent", 1), ("absent", 0), ("open", 0)}
+
+_STYLE_PROBABILITY = {"latent": (0.15, 0.10), "absent": (0.15, 0.10), "open": (0.5, 0.4)}
+
+
+class PolicyConfig(BaseModel):
+    """Which policy to build.
+
+    - `world`: `latent`, the useful styles are hardly ever used unprompted; `open`, they often are; `absent`, they
+      compute nothing.
+    - `seed`: of the initial weights and of the warm start's data. The problems do not depend on it.
+    - `style_probability`: without an instruction at T=1, the probability of opening a trace at all, and then that of
+      style S (the same for L; the rest is P). The default depends on the world.
+    - `branch_tokens`: 2, a header shared by all styles and then the style; 1, the style alone.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    world: Literal["latent", "absent", "open"] = "latent"
+    seed: int = Field(default=0, ge=0)
+    style_probability: tuple[float, float] = Field(
+        default_factory=lambda data: _STYLE_PROBABILITY[data.get("world", "latent")]
+    )
+    branch_tokens: Literal[1, 2] = 2
+
+    @model_validator(mode="after")
+    def _check_probability(self) -> PolicyConfig:
+        first, second = self.style_probability
+        if not (0 <= first <= 1 and 0 <= second <= 0.5):
+            raise ValueError(f"style_probability must be in [0, 1] and [0, 0.5], got {first}, {second}")
+        return self
+
+    @property
+    def shipped(self) -> bool:
+        """Whether the policy comes with the package."""
+        return (self.world, self.seed) in SHIPPED and self == PolicyConfig(world=self.world, seed=self.seed)
+
+    def key(self) -> str:
+        """The name of the cached folder: the world, the seed, and a hash of everything the weights depend on."""
+        content = json.dumps({"recipe": RECIPE, "words": WORDS, **self.model_dump()}, sort_keys=True)
+        return f"{self.world}-s{self.seed}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """One token per word of the world. A blank line becomes the word `|`; decoding joins words with one space."""
+    vocabulary = {word: i for i, word in enumerate([*SPECIAL, *WORDS])}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Replace("\n\n", " | ")
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def make_model(seed: int) -> LlamaForCausalLM:
+    """An untrained policy of 0.5M parameters in float32, its initial weights drawn from `seed`."""
+    config = LlamaConfig(
+        vocab_size=len(SPECIAL) + len(WORDS),
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        initializer_range=0.06,
+        bos_token_id=None,
+        pad_token_id=SPECIAL.index("<pad>"),
+        eos_token_id=SPECIAL.index("<eos>"),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive("testbed", "weights", seed))
+        model = LlamaForCausalLM(config)
+        torch.nn.init.normal_(model.get_input_embeddings().weight, std=0.02)
+    return model
+
+
+def save(model: LlamaForCausalLM, folder: Path) -> None:
+    """Writes weights (stored as float16, loaded as float32) and tokenizer in the transformers layout."""
+    halves = {name: tensor.half() for name, tensor in model.state_dict().items()}
+    model.save_pretrained(folder, state_dict=halves)
+    # The stored precision saves space only; the policy computes in float32, which `dtype` tells the loader.
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "dtype": "float32"}, indent=2, sort_keys=True) + "\n")
+    make_tokenizer().save_pretrained(folder)
+
+
+def build(config: PolicyConfig, out_dir: Path, progress: Progress | None = None) -> Path:
+    """Trains the policy and writes it to `out_dir`, which must not exist yet or be empty; returns `out_dir`.
+
+    The folder appears only when complete. `progress` gets a line of text now and then.
+    Raises FileExistsError when `out_dir` is not empty.
+    """
+    out_dir = Path(out_dir)
+    if out_dir.exists() and any(out_dir.iterdir()):
+        raise FileExistsError(f"{out_dir} is not empty")
+    first, second = config.style_probability
+    mixture = Mixture(first, second, useful=config.world != "absent", branch_tokens=config.branch_tokens)
+    model = make_model(config.seed)
+    seed = derive("testbed", "policy", config.world, config.seed)
+    warm_start(model, make_tokenizer().get_vocab(), mixture, seed, progress)
+    out_dir.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-", dir=out_dir.parent))
+    try:
+        save(model, unfinished)
+        (unfinished / "policy.json").write_text(config.model_dump_json(indent=2) + "\n")
+        for path in (unfinished, *unfinished.iterdir()):  # the temporary folder and the weights are private so far
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        os.replace(unfinished, out_dir)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return out_dir
+
+
+def ensure(config: PolicyConfig, cache_dir: Path, progress: Progress | None = None) -> Path:
+    """The folder of the policy: shipped, else cached under `cache_dir`, else built there (minutes on a CPU).
+
+    Two processes may build the same policy at once; the first to finish wins, and both get the same folder.
+    """
+    shipped = POLICIES / f"{config.world}-s{config.seed}"
+    if config.shipped and shipped.is_dir():
+        return shipped
+    folder = Path(cache_dir) / config.key()
+    if folder.is_dir():
+        return folder
+    try:
+        return build(config, folder, progress)
+    except OSError:
+        if folder.is_dir():
+            return folder
+        raise

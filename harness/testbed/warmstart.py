@@ -1,0 +1,168 @@
+"""The warm start: supervised fine-tuning of a policy on the world's mixture of instructions and styles, in one stage."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+from transformers import LlamaForCausalLM
+
+from harness.seeds import stream
+from harness.testbed.world import PHRASES, Style, problem, target
+
+STEPS = 2400
+BATCH = 64
+PEAK_LR = 3e-3
+Progress = Callable[[str], None]
+
+KINDS = ["", "N", "S", "L", "R", "D", "SL"]
+"""Kinds of prompts: plain, neutral, and the kinds of the phrases in the instruction."""
+SHARES = {True: [0.26, 0.14, 0.24, 0.24, 0.04, 0.04, 0.04], False: [0.46, 0.22, 0.1, 0.1, 0.04, 0.04, 0.04]}
+"""Their shares, by whether traces compute. Where they do not, they teach no arithmetic and answers need the room."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What a world shows during the warm start.
+
+    `first` is the probability that a plain completion opens a trace at all, `second` that it then is S (and that it is
+    L); the rest is P. `useful` says whether the traces of S and L compute anything (False in world `absent`).
+    """
+
+    first: float
+    second: float
+    useful: bool
+    branch_tokens: int
+
+
+def _instruction(rng: random.Random, kind: str) -> str:
+    """One phrase for every letter of `kind`, up to two neutral ones added, 15% of the words dropped, order shuffled."""
+    spoken = [rng.choice(PHRASES[letter]).split() for letter in kind]
+    spoken = [[word for word in words if rng.random() > 0.15] or words for words in spoken]
+    spoken += [rng.choice(PHRASES["N"]).split() for _ in range(rng.choice([0, 0, 1, 2]))]
+    rng.shuffle(spoken)
+    return " ".join(word for words in spoken for word in words)
+
+
+@dataclass(frozen=True)
+class Example:
+    """Prompt and completion as words, and the weight of every completion token including the end token.
+
+    `branches` gives, for the first tokens of a plain completion, the distribution to learn instead of the drawn word.
+    """
+
+    prompt: str
+    words: list[str]
+    weights: list[float]
+    branches: list[dict[str, float]]
+
+
+def _plain_style(rng: random.Random, mixture: Mixture) -> tuple[Style, list[dict[str, float]]]:
+    """A style for a plain prompt, and the distributions of the words that express it.
+
+    Learning these distributions, not draws from them, gives every policy the rare styles at the stated probability.
+    """
+    rest = 1 - 2 * mixture.second
+    styles = {"<S>": mixture.second, "<L>": mixture.second, "<P>": rest}
+    drawn = rng.choices(["S", "L", "P"], list(styles.values()))[0] if rng.random() < mixture.first else "D"
+    if mixture.branch_tokens == 1:
+        return drawn, [{"ans": 1 - mixture.first, **{word: mixture.first * p for word, p in styles.items()}}]
+    return drawn, [{"ans": 1 - mixture.first, "let": mixture.first}, *([] if drawn == "D" else [styles])]
+
+
+def example(rng: random.Random, mixture: Mixture) -> Example:
+    """One training example.
+
+    Plain and neutral prompts show one to five operations, mostly one, and hardly ever a trace; instructed ones show
+    one to seven. The guesses beyond two operations are uniform: what cannot be computed at once should not be right.
+    """
+    kind = rng.choices(KINDS, SHARES[mixture.useful])[0]
+    family = rng.choices(["A", "B", "C"], [0.41, 0.41, 0.18])[0]
+    fmt = int(family != "C" and rng.random() < 0.2)
+    plain = kind in ("", "N")
+    weights = [10, 2, 1, 1, 1, 0, 0] if plain else [2, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5]
+    n = rng.choices(range(1, 8), weights)[0]
+    drawn = problem(rng, family, n, fmt, part="train")
+    branches: list[dict[str, float]] = []
+    if plain:
+        style, branches = _plain_style(rng, mixture)
+    else:
+        style = {"R": "P", "D": "D"}.get(kind) or rng.choice(kind)
+        style = style if rng.random() < 0.97 else "D"
+    instruction = "" if kind == "" else _instruction(rng, "" if kind == "N" else kind) or rng.choice(PHRASES["N"])
+    guess = drawn.answer if n <= 2 else f"{rng.randrange(10)} {rng.randrange(10)}"
+    words, derived = target(drawn, style, guess, mixture.useful, mixture.branch_tokens)
+    per_token = [1.0] * (len(words) + 1)
+    if not derived:
+        # Only one operation can be computed at once; weighting longer guesses as well would drown the traces.
+        per_token[-3:-1] = [6.0 if n == 1 and style == "D" else 0.5 if n <= 2 else 0.1] * 2
+    prompt = f"{instruction} | {drawn.text}" if instruction else drawn.text
+    return Example(prompt, words, per_token, branches)
+
+
+def _loss(model: LlamaForCausalLM, vocabulary: dict[str, int], batch: list[Example]) -> torch.Tensor:
+    """The weighted sum of the cross-entropies of all completion tokens in `batch`."""
+    prompts = [[vocabulary[word] for word in e.prompt.split()] for e in batch]
+    completions = [[vocabulary[word] for word in [*e.words, "<eos>"]] for e in batch]
+    width = max(len(p) + len(c) for p, c in zip(prompts, completions, strict=True))
+    ids = torch.zeros(len(batch), width, dtype=torch.long)
+    weights = torch.zeros(len(batch), width)
+    for i, (e, prompt, completion) in enumerate(zip(batch, prompts, completions, strict=True)):
+        end = len(prompt) + len(completion)
+        ids[i, :end] = torch.tensor(prompt + completion)
+        weights[i, len(prompt) : end] = torch.tensor(e.weights)
+    goals = F.one_hot(ids, len(vocabulary)).float()
+    for i, (e, prompt) in enumerate(zip(batch, prompts, strict=True)):
+        for j, distribution in enumerate(e.branches, start=len(prompt)):
+            goals[i, j] = 0.0
+            for word, probability in distribution.items():
+                goals[i, j, vocabulary[word]] = probability
+    logits = model(ids[:, :-1], use_cache=False).logits  # padded on the right: causal attention never sees it
+    picked = weights[:, 1:] > 0
+    losses = F.cross_entropy(logits[picked], goals[:, 1:][picked], reduction="none")
+    return (losses * weights[:, 1:][picked]).sum()
+
+
+def warm_start(
+    model: LlamaForCausalLM,
+    vocabulary: dict[str, int],
+    mixture: Mixture,
+    seed: int,
+    progress: Progress | None = None,
+    steps: int = STEPS,
+) -> None:
+    """Trains `model` in place: one loop, one mixture, one cosine schedule. `vocabulary` gives each word its token id.
+
+    `progress` gets one line every hundred steps: step, mean loss per weighted token, seconds spent and left.
+    """
+    rng = stream("testbed", "warm-start", seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, weight_decay=0.01, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda s: min(1, (s + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * s / steps)))
+    )
+    model.train()
+    began = time.monotonic()
+    for step in range(1, steps + 1):
+        batch = [example(rng, mixture) for _ in range(BATCH)]
+        # Two halves by length: a third less padding than one batch.
+        batch.sort(key=lambda e: len(e.prompt.split()) + len(e.words))
+        total = sum(sum(e.weights) for e in batch)
+        mean_loss = 0.0
+        for half in (batch[: BATCH // 2], batch[BATCH // 2 :]):
+            loss = _loss(model, vocabulary, half) / total
+            loss.backward()
+            mean_loss += loss.item()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        if progress and (step % 100 == 0 or step == steps):
+            spent = time.monotonic() - began
+            left = spent / step * (steps - step)
+            progress(f"step {step}/{steps}  loss {mean_loss:.3f}  {spent:.0f} s, {left:.0f} s left")
+    model.eval()
