@@ -185,7 +185,7 @@ class Beam:
         from gepa.strategies.proposal_sampling import ProposalTask
 
         if self.carried and state.i == 0:
-            # A common parent and problem: gepa evaluates them once, so the detour costs one rollout more than templates.
+            # One parent and problem in common, which gepa evaluates once: the detour costs a rollout each, and one.
             ids = list(trainset.all_ids())[:1]
             return [ProposalTask(0, state.program_candidates[0], ids, trainset.fetch(ids))] * self.carried
         self.iterations += 1

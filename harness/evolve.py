@@ -100,7 +100,13 @@ class Meter:
     """Samples for one search and puts every rollout on the ledger; `used` of `total` metric calls are spent."""
 
     def __init__(
-        self, policy: Policy, sampling: Sampling, seed: int, ledger: Ledger, total: int, progress: Progress | None = None
+        self,
+        policy: Policy,
+        sampling: Sampling,
+        seed: int,
+        ledger: Ledger,
+        total: int,
+        progress: Progress | None = None,
     ) -> None:
         self.policy, self.sampling, self.seed, self.ledger = policy, sampling, seed, ledger
         self.total, self.progress, self.calls, self.errors = total, progress, 0, Counter[str]()

@@ -99,7 +99,9 @@ class ReflectorConfig(Strict):
         return self
 
 
-def make_proposer(config: ReflectorConfig, policy: Policy, pieces: Sequence[str], seed: int, ledger: Ledger) -> Proposer:
+def make_proposer(
+    config: ReflectorConfig, policy: Policy, pieces: Sequence[str], seed: int, ledger: Ledger
+) -> Proposer:
     """The proposer that `config` describes, for `harness.evolve.evolve`; its random streams derive from `seed`.
 
     `pieces` are the phrases that offline edits compose, the other kinds ignore them. The tokens of models, replayed

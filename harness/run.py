@@ -100,7 +100,7 @@ def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Any, progress
     def tick(rollouts: int, text: str) -> None:
         progress.update(done + min(rollouts, prepared.plan.rollouts), text)
 
-    observe, probe = prepared.training_set.observers(spec)
+    observe, probe = _observers(spec)
     log = SeedLog(run, seed, spec, prepared.problems, tick, observe, probe)
     if spec.train.epochs:
         backend.train(method, log)
@@ -124,6 +124,16 @@ def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Any, progress
     )
 
 
+def _observers(spec: RunSpec) -> tuple[Any, Any]:
+    """The testbed logs its branch tokens, per batch and per epoch; no other training set has any."""
+    if spec.train.set != "testbed":
+        return None, None
+    from harness.testbed.probe import observe, probe
+
+    steps = spec.testbed.branch_tokens
+    return (lambda rows: observe(rows, steps)), (lambda policy: probe(policy, steps, spec.train.temperature))
+
+
 def _scores(r: SuiteResult) -> dict[str, Any]:
     return {
         "avg": r.avg, "n": r.n, "k": r.k, "pass_at": {str(k): v for k, v in r.pass_at.items()},
@@ -142,7 +152,7 @@ def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
         rows = [parts[seed]["suites"][suite.name] for seed in spec.seeds]
         mean = lambda key: statistics.fmean(r[key] for r in rows)  # noqa: E731
         suites[suite.name] = {
-            "role": prepared.training_set.role_of(suite.name), "title": suite.title,
+            "role": prepared.training_set.role_of(suite.name) or "other", "title": suite.title,
             **{key: rows[0][key] for key in ("n", "k", "temperature", "max_new_tokens")},
             "avg": mean("avg"), "per_seed": {str(s): r["avg"] for s, r in zip(spec.seeds, rows)},
             "pass_at": {k: statistics.fmean(r["pass_at"][k] for r in rows) for k in rows[0]["pass_at"]},

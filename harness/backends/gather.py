@@ -20,7 +20,10 @@ def gather_groups(
     Each coroutine gets a random stream of its own, named by `stream_name` and the problem. An exception in a
     coroutine or in `generate` cancels the others and propagates.
     """
-    return asyncio.run(_gather(method, problems, k, generate, stream_name))
+    try:
+        return asyncio.run(_gather(method, problems, k, generate, stream_name))
+    except BaseExceptionGroup as group:  # the first error is the cause, the rest are its echo
+        raise group.exceptions[0] from None
 
 
 async def _gather(

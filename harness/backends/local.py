@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from harness.backends.gather import gather_groups
-from harness.backends.generation import Sampled, sample
+from harness.backends.generation import Sampled, completion_logps, sample
 from harness.backends.update import Updater
 from harness.config import RunSpec, TrainConfig
 from harness.errors import MissingError, UsageError
@@ -90,6 +90,13 @@ class LocalBackend:
             return self.generate(prompts, sampling, seed)
         finally:
             self.model.load_state_dict(trained)
+
+    @torch.inference_mode()
+    def score(self, prompts: Sequence[str], completions: Sequence[str], temperature: float) -> list[list[float]]:
+        """Log-probability of every token of a completion given a user turn, at `temperature`; no end token."""
+        ids = [self.tokenizer(c, add_special_tokens=False)["input_ids"] for c in completions]
+        logps_B_T, _ = completion_logps(self.model, [self.encode(p) for p in prompts], ids, temperature, self.pad)
+        return [row[: len(i)].tolist() for row, i in zip(logps_B_T, ids)]
 
     # ------------------------------------------------------------------ training
 

@@ -21,9 +21,8 @@ PEAK_LR = 3e-3
 Progress = Callable[[str], None]
 
 KINDS = ["", "N", "S", "L", "R", "D", "SL"]
-"""Kinds of prompts: plain, neutral, and the kinds of the phrases in the instruction."""
-SHARES = {True: [0.26, 0.14, 0.24, 0.24, 0.04, 0.04, 0.04], False: [0.46, 0.22, 0.1, 0.1, 0.04, 0.04, 0.04]}
-"""Their shares, by whether traces compute. Where they do not, they teach no arithmetic and answers need the room."""
+"""Kinds of prompts: plain, neutral, and the kinds of the phrases in the instruction, then their shares."""
+SHARES = [0.26, 0.14, 0.24, 0.24, 0.04, 0.04, 0.04]
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Mixture:
     """What a world shows during the warm start.
 
     `first` is the probability that a plain completion opens a trace at all, `second` that it then is S (and that it is
-    L); the rest is P. `useful` says whether the traces of S and L compute anything (False in world `absent`).
+    L); the rest is P. `useful` says whether the traces of S and L lead to the answer (False in world `absent`).
     """
 
     first: float
@@ -81,7 +80,7 @@ def example(rng: random.Random, mixture: Mixture) -> Example:
     Plain and neutral prompts show one to five operations, mostly one, and hardly ever a trace; instructed ones show
     one to seven. The guesses beyond two operations are uniform: what cannot be computed at once should not be right.
     """
-    kind = rng.choices(KINDS, SHARES[mixture.useful])[0]
+    kind = rng.choices(KINDS, SHARES)[0]
     family = rng.choices(["A", "B", "C"], [0.41, 0.41, 0.18])[0]
     fmt = int(family != "C" and rng.random() < 0.2)
     plain = kind in ("", "N")

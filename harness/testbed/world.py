@@ -184,17 +184,23 @@ def target(
 ) -> tuple[list[str], bool]:
     """A completion in `style` as words (without the end token), and whether its answer is derived from the trace.
 
-    `guess` ("x y") ends the styles that derive nothing: D, P, and with `useful=False` (world `absent`) every style.
+    `guess` ("x y") ends the styles that derive nothing: D, P, and with `useful=False` (world `absent`) every style. The
+    traces of S and L then show what each operation, or its inverse, does to the start, so that nothing accumulates.
     """
     head = header(style, branch_tokens)
     if style == "D":
         return ["ans", *guess.split()], False
-    if style == "P" or not useful:
+    if style == "P":
         copied = [str(part) for operation in problem.meta["ops"] for part in operation]
         return [*head, *copied, "ans", *guess.split()], False
-    states = problem.meta["forward" if style == "S" else "inverse"]
+    if useful:
+        states = problem.meta["forward" if style == "S" else "inverse"]
+    else:
+        start, step = tuple(problem.meta["start"]), forward if style == "S" else inverse
+        states = [start, *(step(start, tuple(operation)) for operation in problem.meta["ops"])]
     trace = [str(value) for state in states for value in state]
-    return [*head, *trace, "ans", *style_answer(problem, style).split()], True
+    answer = style_answer(problem, style) if useful else guess
+    return [*head, *trace, "ans", *answer.split()], useful
 
 
 def train_problems(count: int, easy_share: float, seed: int) -> list[Problem]:

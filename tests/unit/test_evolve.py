@@ -9,8 +9,8 @@ from collections import Counter
 
 import pytest
 
-from harness.errors import MissingError, UsageError
 from harness.beam import draw_parents, feedback, tie_counts
+from harness.errors import MissingError, UsageError
 from harness.evolve import EvolveConfig, Pool, evolve, insert, split
 from harness.ledger import Ledger
 from harness.reflect import Job, ReflectorConfig, make_proposer
@@ -140,7 +140,7 @@ def walk(policy, proposer, budget):
 
 
 def brute_force_best_sets(pool):
-    """Templates that are best on at least one dev problem, with the number of problems, straight from the definition."""
+    """Templates that are best on some dev problem, with the number of problems, straight from the definition."""
     counts = {z: 0 for z in pool}
     for v in range(len(DEV)):
         for z in pool:
@@ -259,7 +259,8 @@ def test_feedback_kinds():
         return feedback(problem, Rollout(context, "", [], [], 1, **kw))
 
     assert words(reward=1.0) == "Right: the final answer is 42, as it should be. Reward: 1."
-    assert words(status="unparsed") == "Format failure: no final answer could be read. The right answer is 42. Reward: 0."
+    unparsed = "Format failure: no final answer could be read. The right answer is 42. Reward: 0."
+    assert words(status="unparsed") == unparsed
     assert words(status="timeout").startswith("Wrong") and "42" in words(status="timeout")
 
 

@@ -111,7 +111,8 @@ def test_policy_reflects_for_the_whole_beam_in_one_call(kind):
 def test_unfenced_answers_are_counted():
     class Chatty(ReflectingPolicy):
         def complete(self, prompts, sampling, seed, initial=False):
-            return [Rollout(Context.plain(""), t, [], [], 0) for t in ("no fence", "```\nunclosed", "  ", "```\nok\n```")]
+            texts = ("no fence", "```\nunclosed", "  ", "```\nok\n```")
+            return [Rollout(Context.plain(""), text, [], [], 0) for text in texts]
 
     writer = proposer(Chatty(), kind="policy")
     assert writer.propose([job()] * 4) == ["no fence", "unclosed", "", "ok"]

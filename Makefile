@@ -1,0 +1,29 @@
+# Two commands do all their own set-up: `make run` and `make test`. `make venv` makes the environment alone.
+VENV ?= .venv
+PYTHON ?= python3
+OUT ?= runs/demo-$(shell date -u +%Y%m%dT%H%M%S)
+SEEDS ?= 0,1,2
+HARNESS := $(VENV)/bin/harness
+
+export OMP_WAIT_POLICY = PASSIVE
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: run test venv
+.DELETE_ON_ERROR:
+
+run: venv
+	$(HARNESS) run --method p2o --bench id,ood --seeds $(SEEDS) --out $(OUT)/p2o
+	$(HARNESS) run --method grpo --bench id,ood --seeds $(SEEDS) --out $(OUT)/grpo
+	$(HARNESS) compare $(OUT)/p2o $(OUT)/grpo --out $(OUT)/compare.html
+
+test: venv
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/unit
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/smoke
+
+venv: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.x"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[local,test]'
+	@touch $@

@@ -1,0 +1,23 @@
+"""Per-problem estimators from n samples of which c are correct."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import comb
+
+
+def avg_at_k(scores_K: Sequence[float]) -> float:
+    """avg@k: the mean score of the k samples of one problem. Raises ValueError for none."""
+    if not scores_K:
+        raise ValueError("avg@k of no samples")
+    return sum(scores_K) / len(scores_K)
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Unbiased probability that one of k samples is correct, from c correct ones of n: 1 - C(n-c, k) / C(n, k).
+
+    Chen et al. 2021, equation 1. Raises ValueError unless 0 <= c <= n and 1 <= k <= n.
+    """
+    if not (0 <= c <= n and 1 <= k <= n):
+        raise ValueError(f"pass@k needs 0 <= c <= n and 1 <= k <= n, got n={n}, c={c}, k={k}")
+    return 1.0 - comb(n - c, k) / comb(n, k)

@@ -1,0 +1,127 @@
+"""Plots as inline SVG: no script, no network, the same bytes for the same numbers, legible in a light and a dark page.
+
+Text and axes take the colour of the surrounding page; a panel is about as wide as a phone, pages lay them out in a grid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.tables import compact, visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PALETTE = ("#3b7dd8", "#d9772b", "#3a9a5b", "#b3509b", "#8a8a35", "#d0505a", "#2f9aa0", "#8b6bd0")
+"""Readable on white and on near black; line patterns tell the arms beyond the eighth."""
+_INK = "#010203"  # becomes currentColor
+_WIDTH = 4.4  # inches
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve; `series` picks colour and pattern."""
+
+    x: list[float]
+    y: list[float]
+    series: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One row of a dot plot: points, and a bar from `low` to `high` where both are known; percent points."""
+
+    label: str
+    points: list[float]
+    series: int
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+def colour(series: int) -> str:
+    return PALETTE[series % len(PALETTE)]
+
+
+def thin(values: Sequence[float], most: int = 60) -> list[float]:
+    """Means of consecutive values, at most `most` of them: batch noise is not worth a long page."""
+    size = -(-len(values) // most)
+    return [sum(chunk) / len(chunk) for i in range(0, len(values), size or 1) if (chunk := values[i : i + size])]
+
+
+def curves(lines: Sequence[Line], unit: bool = False) -> str:
+    """Curves over rollouts; `unit` fixes the axis to [0, 1]."""
+
+    def draw(ax: Axes) -> None:
+        for line in lines:
+            pattern = "-" if line.series < len(PALETTE) else "--"
+            ax.plot(
+                thin(line.x), thin(line.y), pattern, color=colour(line.series), linewidth=1.4,
+                marker="o" if len(line.x) < 2 else None,
+            )  # fmt: skip
+        low = min((y for line in lines for y in line.y), default=0.0)
+        ax.set_ylim(bottom=-0.03 if unit else None if low < 0 else 0, top=1.03 if unit else None)
+        ax.xaxis.set_major_formatter(lambda x, _: compact(x))
+        ax.yaxis.set_major_formatter(lambda y, _: compact(y))
+        ax.set_xlabel("rollouts")
+
+    return _svg(draw, 2.3)
+
+
+def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool = False) -> str:
+    """A row per mark, under the name of its group; `zero` draws the line of no difference."""
+
+    def draw(ax: Axes) -> None:
+        y, ticks, names = 0.0, [], []
+        for name, marks in groups:
+            ax.text(0.0, y, visible(name), transform=ax.get_yaxis_transform(), va="center", fontweight="bold")
+            for mark in marks:
+                y -= 1
+                shade = colour(mark.series)
+                ticks.append(y)
+                names.append(visible(mark.label))
+                if mark.low is not None and mark.high is not None:
+                    ax.plot([mark.low, mark.high], [y, y], color=shade, linewidth=2, solid_capstyle="butt")
+                    ax.plot([mark.mean], [y], "o", color=shade, markersize=6)
+                else:
+                    ax.plot(mark.points, [y] * len(mark.points), "o", color=shade, alpha=0.55, markersize=5, mew=0)
+                    ax.plot([mark.mean] * 2, [y - 0.32, y + 0.32], color=shade, linewidth=2)
+            y -= 1.2
+        if zero:
+            ax.axvline(0, color=_INK, linewidth=0.8)
+        ax.set_yticks(ticks, [name if len(name) <= 22 else f"{name[:10]}…{name[-11:]}" for name in names])
+        ax.tick_params(axis="y", length=0)
+        ax.set_ylim(y + 0.5, 0.7)
+        ax.grid(axis="y", visible=False)
+        ax.set_xlabel(xlabel)
+
+    rows = sum(len(marks) + 1.2 for _, marks in groups)
+    return _svg(draw, 0.6 + 0.22 * rows)
+
+
+def _svg(draw: Any, height: float) -> str:
+    """An `<svg>` element of the page, drawn on axes `height` inches tall."""
+    import io
+
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    style = {
+        "svg.hashsalt": "harness", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9,
+        "font.family": "sans-serif", "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+        "grid.alpha": 0.15, "grid.color": _INK, "grid.linewidth": 0.8, "axes.linewidth": 0.6,
+        **{key: _INK for key in ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")},
+    }  # fmt: skip
+    with rc_context(style):
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        draw(figure.subplots())
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    svg = out.getvalue()
+    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # ids of groups would repeat from plot to plot, and nothing refers to them
+    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1), count=1)

@@ -1,0 +1,258 @@
+"""Reports of one run and of a comparison: pure functions of run directories, readable without network or script.
+
+Everything a model wrote is hostile: the templates escape it, and control and bidi characters are spelled out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from harness import plots
+from harness.compare import Comparison, compare, load_result, protocol_table
+from harness.rundir import read_jsonl
+from harness.tables import Table, compact, markdown_cell, points, seconds, visible
+
+CURVES = {
+    "reward": "Reward",
+    "degenerate_groups": "Groups without gradient, share",
+    "all_zero_groups": "Groups without a success, share",
+    "templated_rows": "Rollouts with a template, share",
+    "masked_tokens": "Masked tokens of those, share",
+    "hint_reliance": "Hint reliance, nats per token",
+    "hard_problems": "Hard problems after the epoch",
+}
+"""Metrics worth a panel, where a run has them; keys that start with `branch_` get one too."""
+EXCERPT = 6000
+"""Characters of a model's text on a page, at most."""
+
+
+def write_report(run: Path) -> Path:
+    """Write report.md and report.html into a finished run's directory; returns the path of the page.
+
+    Raises MissingError where no run is, HarnessError where it is unfinished.
+    """
+    result = load_result(run)
+    comparison = compare([result])
+    env = _read_json(run / "env.json")
+    metrics = read_jsonl(run / "metrics.jsonl")
+    pools = _templates(run, result["seeds"])
+    tables = [_scores(result, comparison), _ledger(result), protocol_table(comparison)]
+    title = f"{result['method']} on {result['training_set']}"
+    seeds = ", ".join(map(str, result["seeds"]))
+    subtitle = f"model {result['model']}, recipe {result['recipe']}, training seeds {seeds}; run {run.resolve().name}"
+    commands = env.get("commands", [])
+    page = _render(
+        "report.html.j2", title=title, subtitle=subtitle, stamp=result["not_a_result"], tables=tables,
+        keys=[{"label": f"seed {s}", "colour": plots.colour(i)} for i, s in enumerate(result["seeds"])],
+        panels=_panels([metrics], lambda _, row: result["seeds"].index(row["seed"]), _keys(metrics)),
+        templates=pools, samples=[s for name in result["suites"] for s in _samples(run, name)], commands=commands,
+        spec_hash=result["spec_hash"], spec=_pretty(result["spec"]), environment=_pretty(env),
+    )  # fmt: skip
+    lines = [f"# {markdown_cell(title)}\n", f"{markdown_cell(subtitle)}.\n"]
+    if result["not_a_result"]:
+        lines.append(f"> **Not a result.** {markdown_cell(result['not_a_result'])}\n")
+    lines += [table.to_markdown() for table in tables]
+    if pools:
+        lines.append(_templates_table(pools).to_markdown())
+    lines += ["## How it was made\n", *(f"- {markdown_cell(c)}" for c in commands), f"- spec {result['spec_hash']}\n"]
+    _write(run / "report.md", "\n".join(lines))
+    return _write(run / "report.html", page)
+
+
+def write_comparison(runs: Sequence[Path], comparison: Comparison, out: Path) -> Path:
+    """Write `out` (FILE.html, the suffix may be left out) and FILE.md beside it; returns the path of the page.
+
+    `runs` are the directories of `comparison.arms`, in that order; their training curves are drawn.
+    """
+    stem = out.with_suffix("") if out.suffix in (".html", ".md") else out
+    keys = [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(comparison.arms)]
+    specs = [_read_json(run / "spec.json") for run in runs]
+    names = zip(comparison.arms, runs, specs, strict=True)
+    page = _render(
+        "comparison.html.j2", title="Comparison", stamps=comparison.stamps, keys=keys, tables=comparison.tables,
+        subtitle=f"model {comparison.model}, trained on {comparison.training_set}; "
+        f"baseline {comparison.arms[comparison.baseline].label}",
+        overview=_overview(comparison),
+        panels=_panels([read_jsonl(run / "metrics.jsonl") for run in runs], lambda arm, _: arm, ["reward"]),
+        runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": s.get("hash", "")[:12]} for a, run, s in names],
+    )  # fmt: skip
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    _write(stem.with_name(stem.name + ".md"), comparison.to_markdown())
+    return _write(stem.with_name(stem.name + ".html"), page)
+
+
+def _render(name: str, **values: Any) -> str:
+    """Fill a page; what is not markup of ours is escaped, and no character steers the page around it."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    env = Environment(
+        loader=FileSystemLoader(str(files("harness") / "templates")), autoescape=True, undefined=StrictUndefined,
+        finalize=lambda x: x if isinstance(x, Markup) else visible(str(x)),
+    )  # fmt: skip
+    return env.get_template(name).render(**values)
+
+
+def _write(path: Path, text: str) -> Path:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False)
+
+
+def _scores(result: dict[str, Any], comparison: Comparison) -> Table:
+    """A row per measure: the mean, every seed, and what could make a score misleading."""
+    seeds = comparison.arms[0].seeds
+    ks = sorted({k for suite in result["suites"].values() for k in suite["pass_at"] if k != "1"}, key=int)
+    quality = ("truncated", "unparsed", "grader faults")
+    header = ("score", "sd", *(f"seed {s}" for s in seeds), *(f"pass@{k}" for k in ks), *quality)
+    rows = []
+    for m in comparison.measures:
+        s = comparison.arms[0].scores[m.key]
+        each = (points(s.per_seed[seed]) if seed in s.per_seed else "" for seed in seeds)
+        row = (m.title, points(s.mean), "" if s.sd is None else points(s.sd), *each)
+        if m.protocol is None:
+            rows.append((*row, *[""] * (len(ks) + len(quality))))
+            continue
+        suite = result["suites"][m.key]
+        pass_at = (points(suite["pass_at"][k]) if k in suite["pass_at"] else "" for k in ks)
+        faults = str(suite["grader_faults"])
+        rows.append((*row, *pass_at, points(suite["truncated"]), points(suite["unparsed"]), faults))
+    note = "Percent points. Score: avg@k, mean over seeds; sd: sample standard deviation over seeds."
+    return Table("Scores", ("measure", *header), "l" + "r" * len(header), rows, (note,))
+
+
+def _ledger(result: dict[str, Any]) -> Table:
+    """A row per entry: the total over seeds, then every seed."""
+    seeds = [str(s) for s in result["seeds"]]
+
+    def row(key: str) -> tuple[str, ...]:
+        shown = seconds if key == "wall_seconds" else compact
+        values = (result["ledger"][key], *(result["ledgers"][s][key] for s in seeds))
+        return ("wall time" if key == "wall_seconds" else key.replace("_", " "), *map(shown, values))
+
+    header = ("entry", "all seeds", *(f"seed {s}" for s in seeds))
+    note = "What training and prompt search paid, without evaluation."
+    return Table("Ledger", header, "l" + "r" * (len(header) - 1), [row(key) for key in result["ledger"]], (note,))
+
+
+def _keys(metrics: list[dict[str, Any]]) -> list[str]:
+    branch = {key for row in metrics for key in row if key.startswith("branch_")}
+    return [*CURVES, *sorted(branch)]
+
+
+def _panels(
+    metrics: Sequence[list[dict[str, Any]]], series: Callable[[int, dict[str, Any]], int], keys: Sequence[str]
+) -> list[dict[str, Any]]:
+    """A plot for every key that some run logged: a line per run and seed, coloured by `series(run, row)`."""
+    from markupsafe import Markup
+
+    out = []
+    for key in keys:
+        lines = []
+        for run, rows in enumerate(metrics):
+            by_seed: dict[tuple[int, str], list[dict[str, Any]]] = {}
+            for row in rows:
+                if isinstance(row.get(key), int | float):
+                    by_seed.setdefault((row["seed"], row["kind"]), []).append(row)
+            for own in by_seed.values():
+                lines.append(plots.Line([r["rollouts"] for r in own], [r[key] for r in own], series(run, own[0])))
+        if lines:
+            svg = Markup(plots.curves(lines, unit=key == "reward"))
+            out.append({"title": CURVES.get(key, key.replace("_", " ")), "svg": svg})
+    return out
+
+
+def _overview(c: Comparison) -> list[dict[str, Any]]:
+    """Differences with their intervals, and every seed of every arm."""
+    from markupsafe import Markup
+
+    seeds, gaps = [], []
+    for m in c.measures:
+        marks, differences = [], []
+        for i, arm in enumerate(c.arms):
+            s, x = arm.scores[m.key], arm.contrasts.get(m.key)
+            marks.append(plots.Mark(arm.label, [100 * v for v in s.per_seed.values()], i, 100 * s.mean))
+            if x is not None:
+                ends = (None, None) if x.low is None or x.high is None else (100 * x.low, 100 * x.high)
+                differences.append(plots.Mark(arm.label, [], i, 100 * x.difference, *ends))
+        seeds.append((m.title, marks))
+        gaps.append((m.title, differences))
+    out = [{"title": "Every seed; the bar is the mean", "svg": Markup(plots.dots(seeds, "score, percent points"))}]
+    if len(c.arms) > 1:
+        base = c.arms[c.baseline].label
+        svg = Markup(plots.dots(gaps, "difference, percent points", zero=True))
+        out.insert(0, {"title": f"Difference to {base}, 95% interval over seeds (a bar alone: one seed)", "svg": svg})
+    return out
+
+
+def _templates(run: Path, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """Selected templates of every seed and epoch, in that order, best first."""
+    out = []
+    for seed in seeds:
+        rows = read_jsonl(run / "templates" / f"s{seed}.jsonl")
+        for epoch in sorted({row["epoch"] for row in rows}):
+            pool = [row for row in rows if row["epoch"] == epoch]
+            chosen = sorted((r for r in pool if r["selected"]), key=lambda r: -(r["mean_score"] or 0.0))
+            title = f"after epoch {epoch + 1}: {len(chosen)} selected of {len(pool)}"
+            out.append({"seed": f"seed {seed}", "title": title, "rows": [_template(row) for row in chosen]})
+    return out
+
+
+def _template(row: dict[str, Any]) -> dict[str, str]:
+    known = ("seed", "epoch", "template", "mean_score", "selected")
+    details = [f"{k.replace('_', ' ')} {v}" for k, v in row.items() if k not in known and isinstance(v, str | int | float)]
+    score = "unscored" if row["mean_score"] is None else points(row["mean_score"])
+    return {"template": _excerpt(row["template"]), "score": score, "details": _excerpt(", ".join(details))}
+
+
+def _templates_table(pools: list[dict[str, Any]]) -> Table:
+    rows = []
+    for pool in pools:
+        for i, row in enumerate(pool["rows"]):
+            rows.append((f"{pool['seed']} {pool['title']}" if i == 0 else "", row["score"], row["template"] or "(the empty template)"))
+    return Table("Templates", ("pool", "score", "selected template"), "lrl", rows)
+
+
+def _samples(run: Path, suite: str, each: int = 2) -> list[dict[str, Any]]:
+    """The first right, then the first wrong samples, of different problems; reads no further than it must."""
+    out: list[dict[str, Any]] = []
+    wanted = {True: each, False: each}
+    seen: set[str] = set()
+    path = run / "samples" / f"{suite}.jsonl"
+    if not path.exists():
+        return out
+    with path.open() as f:
+        for line in f:
+            row = json.loads(line)
+            right = row["score"] >= 1.0
+            if not wanted[right] or row["problem"] in seen:
+                continue
+            wanted[right] -= 1
+            seen.add(row["problem"])
+            text = {key: _excerpt(str(row[key])) for key in ("prompt", "completion", "answer", "gold")}
+            out.append({**row, **text, "verdict": "right" if right else "wrong"})
+            if not any(wanted.values()):
+                break
+    return sorted(out, key=lambda s: s["verdict"])
+
+
+def _excerpt(text: str) -> str:
+    """Head and tail of a long text."""
+    if len(text) <= EXCERPT:
+        return text
+    half = EXCERPT // 2
+    return f"{text[:half]}\n[... {len(text) - EXCERPT} characters left out ...]\n{text[-half:]}"

@@ -1,0 +1,264 @@
+"""Suites and training sets as data: what is in benchmarks/, where its problems come from, which role a suite plays.
+
+The files of --data-dir hold one JSON object a line with `id`, `problem` and `answer`; each is pinned by its SHA-256.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+
+from harness.errors import MissingError, UsageError, nearest
+from harness.seeds import stream
+from harness.testbed import world
+from harness.types import Problem
+
+if TYPE_CHECKING:
+    from harness.config import RunSpec
+
+Role = Literal["id", "ood"]
+
+PROMPTS = {
+    "bare": "{problem}",
+    "boxed": "Please reason step by step and put your final answer within \\boxed{}.\nQuestion: {problem}",
+}
+"""The user turn by name, in training and evaluation alike; `boxed` after the released P2O code (one instruction line,
+then the question; Lu et al. 2026)."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """An evaluation suite, as its card says (benchmarks/<name>/card.yaml).
+
+    `file` is relative to the data directory (None: generated), `sha256` that of its bytes, or of the generated
+    problems. `k` samples a problem at `temperature`, of at most `max_new_tokens` tokens. `verified`: hash, size, and
+    that the suite's grader accepts every gold answer have been checked.
+    """
+
+    name: str
+    title: str
+    source: str
+    file: str | None
+    revision: str
+    sha256: str
+    licence: str
+    size: int
+    answer_type: str
+    prompt: str
+    k: int
+    temperature: float
+    max_new_tokens: int
+    known_defects: tuple[str, ...]
+    verified: bool
+
+    def planned(self, limit: int | None) -> int:
+        """Problems that an evaluation with `limit` runs."""
+        return self.size if limit is None else min(limit, self.size)
+
+    def check_data(self, data_dir: Path | None) -> None:
+        """Raises MissingError without the data, UsageError when it is not what the card pins."""
+        if self.file is not None:
+            _pinned(self.name, self.file, self.sha256, data_dir)
+
+    def problems(self, data_dir: Path | None) -> list[Problem]:
+        """All problems, in order; `text` is the whole user turn. Raises as `check_data` and `read_problems`."""
+        if self.file is not None:
+            path = _pinned(self.name, self.file, self.sha256, data_dir)
+            return read_problems(path, self.answer_type, self.prompt)
+        problems = world.suite_problems(self.name, self.size)
+        if content_sha256(problems) != self.sha256:
+            raise UsageError(f"the generated problems of suite {self.name!r} are not those its card pins by SHA-256")
+        return problems
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a policy is trained on, and which suites are then in and out of distribution (training_sets.yaml)."""
+
+    name: str
+    title: str
+    source: str
+    file: str | None
+    sha256: str | None
+    licence: str
+    answer_type: str
+    prompt: str
+    id: tuple[str, ...]
+    ood: tuple[str, ...]
+
+    def role_of(self, suite: str) -> Role | None:
+        """The role of a suite; None for one that plays none."""
+        return "id" if suite in self.id else "ood" if suite in self.ood else None
+
+    def problems(self, spec: RunSpec, data_dir: Path | None) -> list[Problem]:
+        """The problems a run trains on: those of the file or the world, `train.limit` of them drawn once for all seeds.
+
+        Raises MissingError without the data, UsageError when it is not what training_sets.yaml pins.
+        """
+        if self.file is None:
+            problems = world.train_problems(spec.testbed.problems, spec.testbed.easy_share, seed=0)
+        else:
+            path = _pinned(self.name, self.file, str(self.sha256), data_dir)
+            problems = read_problems(path, self.answer_type, self.prompt)
+        limit = spec.train.limit
+        if limit is None or limit >= len(problems):
+            return problems
+        kept = sorted(stream("train subset", self.name).sample(range(len(problems)), limit))
+        return [problems[i] for i in kept]
+
+    def phrases(self) -> list[str]:
+        """Pieces of instructions that an offline prompt proposer composes; only the testbed has them."""
+        return world.pieces() if self.answer_type == "testbed" else []
+
+
+def render(problem: str, prompt: str) -> str:
+    """The user turn of a problem's text under a prompt of PROMPTS."""
+    return PROMPTS[prompt].replace("{problem}", problem)
+
+
+def benchmarks_dir() -> Path:
+    """The folder of the suites: what lm-eval takes as `--include_path`."""
+    return Path(str(files("harness.benchmarks")))
+
+
+@cache
+def _suites() -> dict[str, Suite]:
+    found = {}
+    for card in sorted(benchmarks_dir().glob("*/card.yaml")):
+        fields = yaml.safe_load(card.read_text())
+        fields["known_defects"] = tuple(fields["known_defects"])
+        found[card.parent.name] = Suite(name=card.parent.name, **fields)
+    return found
+
+
+def list_suites() -> list[Suite]:
+    """All suites, by name."""
+    return list(_suites().values())
+
+
+def load_suite(name: str) -> Suite:
+    """Raises UsageError with the nearest name for an unknown one."""
+    if name not in _suites():
+        raise UsageError(f"unknown suite {name!r}{nearest(name, _suites())}")
+    return _suites()[name]
+
+
+@cache
+def _training_sets() -> dict[str, TrainingSet]:
+    tree = yaml.safe_load((benchmarks_dir() / "training_sets.yaml").read_text())
+    return {
+        name: TrainingSet(name=name, **{**fields, "id": tuple(fields["id"]), "ood": tuple(fields["ood"])})
+        for name, fields in tree.items()
+    }
+
+
+def list_training_sets() -> list[TrainingSet]:
+    """All training sets, in the file's order."""
+    return list(_training_sets().values())
+
+
+def load_training_set(name: str) -> TrainingSet:
+    """Raises UsageError with the nearest name for an unknown one."""
+    if name not in _training_sets():
+        raise UsageError(f"unknown training set {name!r}{nearest(name, _training_sets())}")
+    return _training_sets()[name]
+
+
+def resolve_bench(bench: str, training_set: TrainingSet) -> list[Suite]:
+    """Suites of a comma list of names and the training set's roles `id`, `ood`, `all` (id, then ood), each once.
+
+    Raises UsageError for an unknown name or an empty list.
+    """
+    roles = {"id": training_set.id, "ood": training_set.ood, "all": training_set.id + training_set.ood}
+    items = [item.strip() for item in bench.split(",") if item.strip()]
+    if not items:
+        raise UsageError("the list of suites is empty; name suites or the roles id, ood, all")
+    names: list[str] = []
+    for item in items:
+        if item not in roles and item not in _suites():
+            raise UsageError(f"unknown suite {item!r}{nearest(item, [*roles, *_suites()])}")
+        names += roles.get(item, (item,))
+    return [load_suite(name) for name in dict.fromkeys(names)]
+
+
+def role_of(suite: str, training_set: TrainingSet) -> Role | None:
+    """The role that a suite plays for a training set; None when it plays none."""
+    return training_set.role_of(suite)
+
+
+def content_sha256(problems: Sequence[Problem]) -> str:
+    """SHA-256 over the JSON of (id, text, answer), a line per problem."""
+    lines = "".join(json.dumps([p.id, p.text, p.answer]) + "\n" for p in problems)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _pinned(name: str, file: str, sha256: str, data_dir: Path | None) -> Path:
+    """The path of a data file, once its bytes are known to be the pinned ones."""
+    if data_dir is None:
+        raise MissingError(f"{name!r} needs {file}: pass the folder that holds it with --data-dir")
+    path = data_dir / file
+    found = hashlib.sha256(_read(path)).hexdigest()
+    if found != sha256:
+        raise UsageError(f"{path} is not the file that {name!r} pins: SHA-256 {found[:12]}..., not {sha256[:12]}...")
+    return path
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"no file {path}: pass the folder that holds eval/ and train/ with --data-dir") from None
+    except OSError as e:
+        raise UsageError(f"cannot read {path}: {e.strerror}") from None
+
+
+def read_problems(path: Path, answer_type: str, prompt: str = "boxed") -> list[Problem]:
+    """Problems from JSON lines (gzipped where the name ends in .gz): `id`, `problem`, `answer`, perhaps `solution`.
+
+    Raises MissingError for an absent file; UsageError, with file, line and field, for a malformed row, a repeated id
+    or an empty file.
+    """
+    data = _read(path)
+    try:
+        lines = (gzip.decompress(data) if path.suffix == ".gz" else data).decode().split("\n")
+    except (OSError, EOFError, UnicodeDecodeError) as e:
+        raise UsageError(f"{path} cannot be read as text: {e}") from None
+    problems: list[Problem] = []
+    seen: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        row = _row(line, f"{path}, line {number}")
+        if row["id"] in seen:
+            raise UsageError(f"{path}, line {number}: id {row['id']!r} is that of line {seen[row['id']]} too")
+        seen[row["id"]] = number
+        text = render(row["problem"], prompt)
+        problems.append(Problem(row["id"], text, row["answer"], answer_type, row.get("solution"), row.get("meta") or {}))
+    if not problems:
+        raise UsageError(f"{path} holds no problems")
+    return problems
+
+
+def _row(line: str, at: str) -> dict[str, Any]:
+    """One checked row; `at` names file and line."""
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as e:
+        raise UsageError(f"{at} is not JSON: {e.msg} at column {e.colno}") from None
+    if not isinstance(row, dict):
+        raise UsageError(f"{at} is not a JSON object")
+    for key in ("id", "problem", "answer"):
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            raise UsageError(f"{at}: field {key!r} must be a text that is not empty, got {row.get(key)!r}")
+    if not isinstance(row.get("solution"), str | None):
+        raise UsageError(f"{at}: field 'solution' must be a text or null, got {row['solution']!r}")
+    return row

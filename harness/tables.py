@@ -1,0 +1,106 @@
+"""One table of text, rendered for a terminal, for Markdown and (through the HTML templates) for a page.
+
+Cells are formatted once, so the outputs cannot disagree. Whatever a model or a recipe wrote is hostile: `visible`
+spells out characters that would steer a terminal or reorder a line, `markdown_cell` disarms markup.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+_STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (bidi, zero width), lone surrogate, line separators
+
+
+def visible(text: str) -> str:
+    """`text` with control, bidi, zero-width and surrogate characters spelled out as ``<U+202E>``; newlines and tabs stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        f"<U+{ord(c):04X}>" if unicodedata.category(c) in _STEERING and c not in "\n\t" else c for c in text
+    )
+
+
+def markdown_cell(text: str) -> str:
+    """One line of a GitHub Markdown table in which nothing is markup: no HTML, links, images, code or cell borders."""
+    return re.sub(r"([\\`*\[\]|<&])", r"\\\1", " ".join(visible(text).split()))
+
+
+def points(share: float, sign: bool = False) -> str:
+    """A share in percent points with one decimal; never "-0.0"."""
+    return f"{round(100 * share, 1) + 0.0:{'+' if sign else ''}.1f}"
+
+
+def interval(low: float, high: float, sign: bool = False) -> str:
+    """`low to high` in percent points."""
+    return f"{points(low, sign)} to {points(high, sign)}"
+
+
+def compact(number: float) -> str:
+    """Three significant digits: 950, 10.2k, 1.25M, 3.4B."""
+    for size, suffix in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= size * 0.9995:
+            return f"{float(f'{number / size:.3g}'):g}{suffix}"
+    return f"{float(f'{number:.3g}'):g}"
+
+
+def seconds(value: float) -> str:
+    """`42 s`, `3.5 min` or `2.1 h`."""
+    if value < 99.5:
+        return f"{value:.0f} s"
+    return f"{value / 60:.1f} min" if value < 5970 else f"{value / 3600:.1f} h"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text cells. `align` holds one of "l" and "r" per column; a blank first cell continues the row above."""
+
+    title: str
+    header: tuple[str, ...]
+    align: str
+    rows: list[tuple[str, ...]]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the first column names groups of rows."""
+        return any(not row[0] for row in self.rows)
+
+    def to_rich(self) -> RichTable:
+        from rich import box
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = RichTable(
+            title=Text(self.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+            caption=Text(visible("\n".join(self.notes))) if self.notes else None, caption_justify="left",
+            padding=(0, 1, 0, 0),
+        )  # fmt: skip
+        first = int(self.grouped)  # a terminal is narrow: the name of a group gets a line of its own
+        for name, side in list(zip(self.header, self.align, strict=True))[first:]:
+            if side == "r":
+                table.add_column(Text(visible(name.replace(" ", "\n"))), justify="right", no_wrap=True)
+            else:
+                table.add_column(Text(visible(name)), overflow="fold", min_width=12)
+        for i, row in enumerate(self.rows):
+            if first and row[0]:
+                if i:
+                    table.add_row()
+                table.add_row(Text(visible(row[0]), style="bold"))
+            table.add_row(*(Text(visible(cell)) for cell in row[first:]))
+        return table
+
+    def to_markdown(self) -> str:
+        def line(cells: tuple[str, ...]) -> str:
+            return f"| {' | '.join(cells)} |"
+
+        rule = tuple("---:" if side == "r" else "---" for side in self.align)
+        cells = [tuple(map(markdown_cell, row)) for row in self.rows]
+        body = [line(tuple(map(markdown_cell, self.header))), line(rule), *map(line, cells)]
+        notes = [f"\n{markdown_cell(note)}" for note in self.notes]
+        return "\n".join([f"## {markdown_cell(self.title)}", "", *body, *notes]) + "\n"

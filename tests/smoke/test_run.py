@@ -1,0 +1,136 @@
+"""Each method end to end through the command line on the testbed: outputs, ledger, interruption and resume."""
+
+import json
+import sys
+
+import pytest
+
+from harness.cli import main
+from harness.rundir import SeedLog, read_jsonl
+
+SMALL = [
+    "--limit", "10", "--seeds", "0,1", "--set", "testbed.problems=64", "--set", "train.epochs=3",
+    "--set", "train.prompts_per_batch=16", "--set", "train.max_rollouts=900", "--set", "train.checkpoint_steps=1",
+    "--set", "p2o.min_hard=6", "--set", "p2o.evolve.metric_calls=120", "--set", "p2o.evolve.dev_size=8",
+    "--set", "gepa.evolve.dev_size=16", "--set", "local.threads=1",
+]
+
+
+def harness(capsys, *args):
+    sys.argv = ["harness", *map(str, args)]
+    with pytest.raises(SystemExit) as e:
+        main()
+    out = capsys.readouterr()
+    return e.value.code, out.out, out.err
+
+
+def run(capsys, method, out, *more):
+    return harness(capsys, "run", "--method", method, "--bench", "all", "--out", out, "--json", *SMALL, *more)
+
+
+@pytest.mark.parametrize("method", ["grpo", "p2o", "gepa"])
+def test_method_end_to_end(capsys, tmp_path, method):
+    code, out, err = run(capsys, method, tmp_path / "run")
+    assert code == 0, err
+    result = json.loads(out.splitlines()[-1])
+    assert {"run", "method", "seeds", "suites", "macro", "ledger"} <= set(result)
+    assert result["seeds"] == [0, 1] and set(result["suites"]) == {"tb-id", "tb-long", "tb-format", "tb-family"}
+    for name, suite in result["suites"].items():
+        assert suite["n"] == 10 and suite["k"] == 4 and set(suite["per_seed"]) == {"0", "1"}
+        rows = read_jsonl(tmp_path / "run" / "samples" / f"{name}.jsonl")
+        assert len(rows) == 10 * 4 * 2
+        for seed in ("0", "1"):
+            scores = [r["score"] for r in rows if r["seed"] == int(seed)]
+            assert sum(scores) / len(scores) == pytest.approx(suite["per_seed"][seed])
+    assert result["macro"]["ood"] == pytest.approx(
+        sum(result["suites"][s]["avg"] for s in ("tb-long", "tb-format", "tb-family")) / 3
+    )
+    folder = tmp_path / "run"
+    for name in ("spec.json", "env.json", "ledger.json", "metrics.jsonl", "result.json", "report.md", "report.html"):
+        assert (folder / name).exists(), name
+    assert "not a result" in (folder / "report.md").read_text().lower()
+    check_ledger(folder, method)
+
+
+def check_ledger(folder, method):
+    """The ledger against an independent count over the rollout files."""
+    ledger = json.loads((folder / "ledger.json").read_text())["seeds"]["0"]
+    rows = read_jsonl(folder / "rollouts" / "s0.jsonl")
+    trained = [r for row in rows for r in row["rollouts"]]
+    epochs = [r for r in read_jsonl(folder / "metrics.jsonl") if r["seed"] == 0 and r["kind"] == "epoch"]
+    searched = sum(r.get("search_calls", 0) for r in epochs)
+    assert ledger["rollouts"] == len(trained) + searched and ledger["search_rollouts"] == searched
+    assert ledger["trained_tokens"] == sum(r["tokens_T"] for r in trained)
+    assert ledger["generated_tokens"] >= ledger["trained_tokens"]
+    assert ledger["optimiser_steps"] == len(rows) / 16
+    if method == "p2o":
+        templated = [r for r in trained if r["context"]["template"]]
+        assert templated, "the second epoch rolls hard problems out with templates"
+        assert all(r["context"]["train"] in r["context"]["rollout"] != r["context"]["train"] for r in templated)
+        assert searched and (folder / "templates" / "s0.jsonl").exists()
+        assert any("branch_masked_1" in r for r in read_jsonl(folder / "metrics.jsonl"))
+    if method == "gepa":
+        assert ledger["optimiser_steps"] == 0 and searched == ledger["rollouts"] > 800
+        sample = read_jsonl(folder / "samples" / "tb-id.jsonl")[0]
+        assert "\n\n" in sample["prompt"], "evaluated with its template"
+
+
+def comparable(folder):
+    """Everything a run writes that must not depend on interruptions; wall seconds are left out."""
+    result = json.loads((folder / "result.json").read_text())
+    for ledger in (result["ledger"], *result["ledgers"].values()):
+        del ledger["wall_seconds"]
+    names = sorted(p.relative_to(folder) for d in ("samples", "rollouts", "templates") for p in (folder / d).glob("*"))
+    files = {str(n): (folder / n).read_text() for n in names}
+    del result["run"]
+    return result, files, (folder / "metrics.jsonl").read_text()
+
+
+@pytest.mark.parametrize("method", ["grpo", "p2o"])
+def test_interrupted_and_resumed_equals_uninterrupted(capsys, tmp_path, monkeypatch, method):
+    assert run(capsys, method, tmp_path / "whole")[0] == 0
+    real_step, real_epoch, seen = SeedLog.step, SeedLog.epoch, {"step": 0, "epoch": 0}
+    stops = {"step": {3, 12}, "epoch": {2, 4}}
+
+    def count(kind, real):
+        def wrapped(self, *args):
+            real(self, *args)
+            seen[kind] += 1
+            if seen[kind] in stops[kind]:
+                raise KeyboardInterrupt
+        return wrapped
+
+    monkeypatch.setattr(SeedLog, "step", count("step", real_step))
+    monkeypatch.setattr(SeedLog, "epoch", count("epoch", real_epoch))
+    code, _, err = run(capsys, method, tmp_path / "cut")
+    stopped = 0
+    while code == 130:
+        stopped += 1
+        assert "--resume" in err
+        code, _, err = run(capsys, method, tmp_path / "cut", "--resume")
+    assert code == 0 and stopped == 4
+    assert comparable(tmp_path / "cut") == comparable(tmp_path / "whole")
+
+
+def test_the_final_policy_is_an_ordinary_model_folder(capsys, tmp_path):
+    assert run(capsys, "grpo", tmp_path / "a", "--set", "train.epochs=1", "--bench", "tb-id")[0] == 0
+    folder = tmp_path / "a" / "ckpt" / "s0" / "final"
+    code, out, err = run(
+        capsys, "grpo", tmp_path / "b", "--set", "train.epochs=0", "--bench", "tb-id", "--model", folder
+    )
+    assert code == 0, err
+    scores = [json.loads((tmp_path / d / "results" / "s0.json").read_text())["suites"]["tb-id"]["avg"] for d in "ab"]
+    assert scores[0] == scores[1], "the saved policy, evaluated alone, gives the run's own score"
+
+
+def test_compare_two_runs(capsys, tmp_path):
+    for method in ("grpo", "p2o"):
+        assert run(capsys, method, tmp_path / method)[0] == 0
+    code, out, err = harness(
+        capsys, "compare", tmp_path / "p2o", tmp_path / "grpo", "--out", tmp_path / "table.html", "--json"
+    )
+    assert code == 0, err
+    table = json.loads(out.splitlines()[-1])
+    assert "p2o" in json.dumps(table) and (tmp_path / "table.html").exists()
+    code, out, err = harness(capsys, "compare", tmp_path / "p2o", tmp_path / "grpo")
+    assert code == 0 and "not a result" in out.lower() + err.lower()

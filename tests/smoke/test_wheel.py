@@ -1,0 +1,40 @@
+"""The built wheel, outside the checkout: one name in site-packages, with suites, recipes, policies and methods in it."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ROOT], check=True)
+    [wheel] = folder.glob("p2o_harness-*.whl")
+    tops = {n.split("/")[0] for n in zipfile.ZipFile(wheel).namelist()}
+    assert {t for t in tops if not t.endswith(".dist-info")} == {"harness"}
+    subprocess.run([*pip, "install", "--no-deps", "--target", folder / "site", wheel], check=True)
+    return folder / "site"
+
+
+def test_list_and_run_from_the_wheel(site, tmp_path):
+    env = {**os.environ, "PYTHONPATH": str(site)}
+
+    def harness(*args):
+        code = "import harness, sys; assert harness.__file__.startswith(%r), harness.__file__\n" % str(site)
+        code += "from harness.cli import main; main()"
+        done = subprocess.run([sys.executable, "-P", "-c", code, *args], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    for what, word in (("methods", "p2o"), ("benches", "tb-long"), ("recipes", "smollm2"), ("models", "testbed")):
+        assert word in harness("list", what)
+    harness("run", "--method", "grpo", "--bench", "tb-id", "--seeds", "0", "--limit", "4", "--set", "train.epochs=1",
+            "--set", "testbed.problems=16", "--out", "out")
+    assert (tmp_path / "out" / "report.html").exists()

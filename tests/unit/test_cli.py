@@ -1,0 +1,126 @@
+"""The command line: light imports, bad input, exit codes, plans."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from harness.cli import main
+
+HEAVY = {"torch", "transformers", "vllm", "ray", "lm_eval", "scipy", "openai", "math_verify", "gepa", "matplotlib",
+         "trl", "datasets", "numpy", "pandas", "jinja2", "pebble"}
+
+
+def harness(capsys, *args):
+    """(exit code, standard output, standard error) of the command in this process."""
+    sys.argv = ["harness", *map(str, args)]
+    with pytest.raises(SystemExit) as e:
+        main()
+    out = capsys.readouterr()
+    return e.value.code, out.out, out.err
+
+
+LIGHT = [["--help"], ["run", "--help"], *(["list", w] for w in
+         ("methods", "benches", "models", "backends", "recipes", "runs"))]
+
+
+@pytest.mark.parametrize("args", LIGHT, ids=" ".join)
+def test_nothing_heavy_is_imported(args, tmp_path):
+    code = (
+        "import sys; sys.argv = ['harness'] + %r\n"
+        "from harness.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as e: assert not e.code, e.code\n"
+        "print('MODULES', *sys.modules)" % args
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    modules = set(done.stdout.split("MODULES")[1].split())
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize("what", ["methods", "benches", "models", "backends", "recipes", "runs"])
+def test_list_json(capsys, what, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = harness(capsys, "list", what, "--json")
+    rows = json.loads(out)
+    assert code == 0 and (rows or what == "runs")
+    if what == "methods":
+        assert {"grpo", "p2o", "gepa"} <= {r["name"] for r in rows} and all(r["summary"] for r in rows)
+
+
+def test_dry_run_plans_and_writes_nothing(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = harness(capsys, "run", "--method", "grpo", "--dry-run", "--json")
+    plan = json.loads(out.splitlines()[-1])["plan"]
+    assert code == 0 and list(tmp_path.iterdir()) == []
+    # 320 problems in batches of 16 x 6 rollouts until 10,200: 107 batches, 10,272 rollouts
+    assert (plan["batches"], plan["rollouts"], plan["optimiser_steps"]) == (107, 10272, 107)
+    code, out, _ = harness(capsys, "run", "--method", "p2o", "--dry-run")
+    assert code == 0 and "10,2" in out and "minutes" in out
+    # 4 epochs of 1,920 and three searches of 800 leave 120: two batches more
+    assert re.search(r"rollouts\s+at most 10,272 a seed, 2,400 of them prompt search", out)
+
+
+BAD = [
+    (["run"], 2, "--method"),
+    (["run", "--method", "p20"], 2, "did you mean 'p2o'"),
+    (["run", "--method", "p2o", "--bench", "odd"], 2, "did you mean 'ood'"),
+    (["run", "--method", "p2o", "--recipe", "testbd"], 2, "did you mean 'testbed'"),
+    (["run", "--method", "p2o", "--set", "train.lrr=1"], 2, "did you mean 'lr'"),
+    (["run", "--method", "p2o", "--set", "p2o.hard_below=9"], 2, "hard_below"),
+    (["run", "--method", "p2o", "--seeds", "a,b"], 2, "whole numbers"),
+    (["run", "--method", "p2o", "--config", "nowhere.yaml"], 3, "nowhere.yaml"),
+    (["run", "--method", "p2o", "--backend", "openrlhf"], 3, "openrlhf"),
+    (["run", "--method", "p2o", "--recipe", "smollm2"], 3, "--data-dir"),
+    (["run", "--method", "p2o", "--recipe", "smollm2", "--data-dir", "nowhere"], 3, "nowhere"),
+    (["run", "--method", "p2o", "--set", "testbed.problems=3"], 2, "fewer than one batch"),
+    (["run", "--method", "p2o", "--resume"], 2, "nothing to resume"),
+    (["run", "--method", "p2o", "--resume", "--out", "gone"], 2, "nothing to resume"),
+    (["compare", "nowhere"], 3, "nowhere"),
+    (["list", "stuff"], 2, "stuff"),
+    (["fly"], 2, "fly"),
+]
+
+
+@pytest.mark.parametrize(("args", "exit_code", "words"), BAD, ids=lambda x: " ".join(x) if isinstance(x, list) else None)
+def test_bad_input_is_one_clear_sentence(capsys, tmp_path, monkeypatch, args, exit_code, words):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = harness(capsys, *args)
+    assert code == exit_code and words in err and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == [], "nothing half-written"
+
+
+def test_an_existing_run_directory_is_refused(capsys, tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "spec.json").write_text("{}")
+    code, _, err = harness(capsys, "run", "--method", "grpo", "--out", tmp_path / "old")
+    assert code == 2 and "--resume" in err
+    assert (tmp_path / "old" / "spec.json").read_text() == "{}"
+
+
+def test_resume_under_another_spec_names_the_fields(capsys, tmp_path):
+    from harness.config import resolve
+    from harness.rundir import RunDir
+
+    RunDir.create(resolve("grpo", flags={"eval": {"bench": "ood"}}), tmp_path / "run")
+    code, _, err = harness(
+        capsys, "run", "--method", "grpo", "--out", tmp_path / "run", "--resume", "--set", "train.lr=0.5",
+        "--set", "train.loss.clip_high=0.3",
+    )
+    assert code == 2 and "train.loss.clip_high, train.lr" in err
+
+
+@pytest.mark.parametrize("files", [{}, {"config.json": "{}"}, {"config.json": '{"model_type": "llama"}'}])
+def test_a_model_folder_without_a_tokenizer(capsys, tmp_path, files):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    data = tmp_path / "data" / "train"
+    data.mkdir(parents=True)
+    code, _, err = harness(
+        capsys, "run", "--method", "grpo", "--recipe", "testbed", "--model", folder, "--set", "train.set=testbed"
+    )
+    assert code == 2 and "\n" not in err.strip()

@@ -1,0 +1,101 @@
+"""Settings: precedence, refusals with the nearest name, contradictions, the hash and the diff of specs."""
+
+import pytest
+
+from harness.config import RunSpec, parse_set, recipes, resolve
+from harness.errors import MissingError, UsageError
+from harness.registry import methods
+
+
+@pytest.mark.parametrize("recipe", recipes())
+@pytest.mark.parametrize("method", ["grpo", "p2o", "gepa"])
+def test_every_shipped_recipe_resolves_for_every_method(recipe, method):
+    spec = resolve(method, recipe)
+    again = RunSpec(**spec.model_dump(mode="json"))
+    assert again == spec and again.hash() == spec.hash() and again.typed_method_config()
+
+
+def test_precedence(tmp_path):
+    one, two = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    one.write_text("train: {lr: 1e-5, grad_clip: 2}\np2o: {min_hard: 7}")
+    two.write_text("train: {lr: 2e-5}")
+    spec = resolve("p2o", "testbed", [one, two], ["train.grad_clip=3"], {"seeds": [4]})
+    assert (spec.train.lr, spec.train.grad_clip, spec.seeds) == (2e-5, 3.0, (4,))
+    assert spec.method_config["min_hard"] == 7 and spec.train.max_rollouts == 10200
+
+
+@pytest.mark.parametrize(("item", "value"), [
+    ("train.lr=1e-4", 1e-4), ("p2o.ratio_band=null", None), ("p2o.ratio_band=[0.1, 5]", (0.1, 5)),
+    ("eval.bench=id,ood", "id,ood"),
+])
+def test_set_values_are_typed_by_the_field(item, value):
+    spec = resolve("p2o", sets=[item])
+    section, name = item.split("=")[0].split(".")
+    holder = spec.typed_method_config() if section == "p2o" else getattr(spec, section)
+    assert getattr(holder, name) == value
+
+
+@pytest.mark.parametrize(("sets", "words"), [
+    (["train.learning_rate=1"], ["train.learning_rate", "unknown"]),
+    (["train.epoch=1"], ["train.epoch", "epochs"]),
+    (["trian.epochs=1"], ["trian", "train"]),
+    (["p2o.evolve.widht=2"], ["p2o.evolve.widht", "width"]),
+    (["train.lr=-1"], ["train.lr", "greater than 0"]),
+    (["train.lr=fast"], ["train.lr", "fast"]),
+    (["train.updates_per_batch=3"], ["updates_per_batch 3 does not divide"]),
+    (["train.loss.ratio_band=[0.1, 2]"], ["p2o.ratio_band"]),
+    (["eval.temperature=0"], ["k to 1"]),
+    (["p2o.gradient_context=rollout", "p2o.ratio_band=[0.1, 2]"], ["no effect"]),
+    (["p2o.reflector.kind=openai"], ["model"]),
+    (["train.set=gsm8k"], ["testbed's words"]),
+    (["seeds=[1, 1]"], ["distinct"]),
+    (["no-value"], ["key=value"]),
+    (["method=grpo"], ["method"]),
+])
+def test_refusals_are_one_sentence_that_names_the_setting(sets, words):
+    with pytest.raises(UsageError) as e:
+        resolve("p2o", sets=sets)
+    assert e.value.exit_code == 2 and "\n" not in str(e.value)
+    for word in words:
+        assert word in str(e.value)
+
+
+def test_unknown_names():
+    with pytest.raises(UsageError, match="did you mean 'p2o'"):
+        resolve("p20")
+    with pytest.raises(UsageError, match="did you mean 'smollm2'"):
+        resolve("p2o", "smolm2")
+    with pytest.raises(MissingError) as e:
+        resolve("p2o", configs=[__import__("pathlib").Path("nowhere.yaml")])
+    assert e.value.exit_code == 3
+
+
+def test_broken_config_file(tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("train: [1, 2")
+    with pytest.raises(UsageError, match="not valid YAML"):
+        resolve("p2o", configs=[bad])
+    bad.write_text("- 1")
+    with pytest.raises(UsageError, match="mapping"):
+        resolve("p2o", configs=[bad])
+
+
+def test_gradient_on_the_rollout_prompt_turns_the_mask_off():
+    spec = resolve("p2o", sets=["p2o.gradient_context=rollout"])
+    assert spec.typed_method_config().ratio_band is None
+
+
+def test_changed_fields_are_named():
+    a, b = resolve("p2o"), resolve("p2o", sets=["train.lr=2e-4", "p2o.evolve.width=4"])
+    assert b.changed(a.model_dump(mode="json")) == ["method_config.evolve.width", "train.lr"]
+    assert a.hash() != b.hash() and a.hash() == resolve("p2o").hash()
+
+
+def test_parse_set_keeps_yaml_types():
+    assert parse_set("a.b.c=[1, x]") == {"a": {"b": {"c": [1, "x"]}}}
+
+
+def test_registry_is_the_visible_dict():
+    from harness.methods import METHODS
+
+    assert METHODS.items() <= methods().items()
