@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.config import _flatten as flatten
+from harness.config import flatten as flatten
 from harness.errors import UsageError, nearest
 
 PROTOCOL = ("n", "k", "temperature", "max_new_tokens")
@@ -82,7 +82,8 @@ def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int |
         if not 0 <= wanted < len(results):
             raise UsageError(f"no arm {wanted}: there are {len(results)}, counted from 0")
         return wanted
-    for keys in (names, [r["run"] for r in results], [Path(r["run"]).name for r in results], [r["method"] for r in results]):
+    runs = [r["run"] for r in results]
+    for keys in (names, runs, [Path(run).name for run in runs], [r["method"] for r in results]):
         found = [i for i, key in enumerate(keys) if key == wanted]
         if len(found) == 1:
             return found[0]

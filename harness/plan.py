@@ -60,8 +60,9 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
                     batches += 1
             epoch += 1
             if epoch < cfg.epochs and rollouts < bound:
-                paid = int(min(method.search_budget(), bound - rollouts))
-                rollouts, search = rollouts + paid, search + paid
+                paid = method.search_budget()
+                if paid < bound - rollouts:  # a search after which no rollout is left is not begun
+                    rollouts, search = rollouts + paid, search + paid
     sizes = [(s.planned(spec.eval.limit), spec.eval.k or s.k, spec.eval.max_new_tokens or s.max_new_tokens) for s in suites]
     samples = sum(n * k for n, k, _ in sizes)
     tokens, eval_tokens = rollouts * cfg.max_new_tokens, sum(n * k * t for n, k, t in sizes)

@@ -1,6 +1,6 @@
-"""Plots as inline SVG: no script, no network, the same bytes for the same numbers, legible in a light and a dark page.
+"""Plots as inline SVG: no script, no network, the same bytes for the same numbers, legible on light and dark pages.
 
-Text and axes take the colour of the surrounding page; a panel is about as wide as a phone, pages lay them out in a grid.
+Text and axes take the colour of the surrounding page; a panel is as wide as a phone, pages lay them out in a grid.
 """
 
 from __future__ import annotations
@@ -77,7 +77,12 @@ def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool =
     def draw(ax: Axes) -> None:
         y, ticks, names = 0.0, [], []
         for name, marks in groups:
-            ax.text(0.0, y, visible(name), transform=ax.get_yaxis_transform(), va="center", fontweight="bold")
+            ax.annotate(
+                visible(name), (0, y), (4, 0), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
+                va="center", fontweight="bold",
+            )  # fmt: skip
+            if zero:
+                ax.plot([0, 0], [y - 0.5, y - len(marks) - 0.5], color=_INK, linewidth=0.8)
             for mark in marks:
                 y -= 1
                 shade = colour(mark.series)
@@ -90,8 +95,6 @@ def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool =
                     ax.plot(mark.points, [y] * len(mark.points), "o", color=shade, alpha=0.55, markersize=5, mew=0)
                     ax.plot([mark.mean] * 2, [y - 0.32, y + 0.32], color=shade, linewidth=2)
             y -= 1.2
-        if zero:
-            ax.axvline(0, color=_INK, linewidth=0.8)
         ax.set_yticks(ticks, [name if len(name) <= 22 else f"{name[:10]}…{name[-11:]}" for name in names])
         ax.tick_params(axis="y", length=0)
         ax.set_ylim(y + 0.5, 0.7)
@@ -119,9 +122,11 @@ def _svg(draw: Any, height: float) -> str:
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         draw(figure.subplots())
         out = io.StringIO()
-        figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(out, format="svg", transparent=True, metadata=unsaid)
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # ids of groups would repeat from plot to plot, and nothing refers to them
-    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1), count=1)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # they would repeat from plot to plot, and nothing refers to them
+    head, rest = svg.split(">", 1)
+    return re.sub(r' (width|height)="[^"]*"', "", head) + ">" + rest

@@ -10,15 +10,15 @@ from types import TracebackType
 class Progress:
     """Counts units of work (rollouts and evaluation samples) of a whole command."""
 
-    def __init__(self, total: int, label: str, quiet: bool = False, every_s: float = 10.0) -> None:
-        self.total, self.label, self.quiet, self.every_s = max(total, 1), label, quiet, every_s
+    def __init__(self, total: int, label: str, every_s: float = 10.0) -> None:
+        self.total, self.label, self.every_s = max(total, 1), label, every_s
         self.done = 0
         self._start = self._printed = time.monotonic()
         self._resumed_at: int | None = None
         self._bar = None
 
     def __enter__(self) -> Progress:
-        if not self.quiet and sys.stderr.isatty():
+        if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -42,7 +42,7 @@ class Progress:
         self.done = min(done, self.total)
         if self._bar:
             self._bar.update(self._task, completed=self.done, description=text)
-        elif not self.quiet and time.monotonic() - self._printed >= self.every_s:
+        elif time.monotonic() - self._printed >= self.every_s:
             self._printed = time.monotonic()
             left = self.left_s
             when = f", about {left:.0f} s left" if left is not None else ""

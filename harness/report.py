@@ -51,7 +51,7 @@ def write_report(run: Path) -> Path:
         keys=[{"label": f"seed {s}", "colour": plots.colour(i)} for i, s in enumerate(result["seeds"])],
         panels=_panels([metrics], lambda _, row: result["seeds"].index(row["seed"]), _keys(metrics)),
         templates=pools, samples=[s for name in result["suites"] for s in _samples(run, name)], commands=commands,
-        spec_hash=result["spec_hash"], spec=_pretty(result["spec"]), environment=_pretty(env),
+        spec_hash=result["spec_hash"][:12], spec=_pretty(result["spec"]), environment=_pretty(env),
     )  # fmt: skip
     lines = [f"# {markdown_cell(title)}\n", f"{markdown_cell(subtitle)}.\n"]
     if result["not_a_result"]:
@@ -79,7 +79,7 @@ def write_comparison(runs: Sequence[Path], comparison: Comparison, out: Path) ->
         f"baseline {comparison.arms[comparison.baseline].label}",
         overview=_overview(comparison),
         panels=_panels([read_jsonl(run / "metrics.jsonl") for run in runs], lambda arm, _: arm, ["reward"]),
-        runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": s.get("hash", "")[:12]} for a, run, s in names],
+        runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": s["hash"][:12]} for a, run, s in names],
     )  # fmt: skip
     stem.parent.mkdir(parents=True, exist_ok=True)
     _write(stem.with_name(stem.name + ".md"), comparison.to_markdown())
@@ -214,16 +214,19 @@ def _templates(run: Path, seeds: Sequence[int]) -> list[dict[str, Any]]:
 
 def _template(row: dict[str, Any]) -> dict[str, str]:
     known = ("seed", "epoch", "template", "mean_score", "selected")
-    details = [f"{k.replace('_', ' ')} {v}" for k, v in row.items() if k not in known and isinstance(v, str | int | float)]
+    other = {k.replace("_", " "): v for k, v in row.items() if k not in known and isinstance(v, str | int | float)}
+    details = ", ".join(f"{k} {v}" for k, v in other.items())
     score = "unscored" if row["mean_score"] is None else points(row["mean_score"])
-    return {"template": _excerpt(row["template"]), "score": score, "details": _excerpt(", ".join(details))}
+    return {"template": _excerpt(row["template"]), "score": score, "details": _excerpt(details)}
 
 
 def _templates_table(pools: list[dict[str, Any]]) -> Table:
+    """A row per selected template; texts on one line each."""
     rows = []
     for pool in pools:
         for i, row in enumerate(pool["rows"]):
-            rows.append((f"{pool['seed']} {pool['title']}" if i == 0 else "", row["score"], row["template"] or "(the empty template)"))
+            name = f"{pool['seed']} {pool['title']}" if i == 0 else ""
+            rows.append((name, row["score"], row["template"] or "(the empty template)"))
     return Table("Templates", ("pool", "score", "selected template"), "lrl", rows)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import statistics
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,16 +64,17 @@ def prepare(spec: RunSpec, data_dir: Path | None, offline: bool) -> Prepared:
     return prepared
 
 
-def execute(prepared: Prepared, open_run: Callable[[], RunDir], command: list[str], quiet: bool = False) -> dict[str, Any]:
+def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, Any]:
     """Train and evaluate every seed that is not done yet; returns result.json.
 
-    The policy is loaded before `open_run` creates anything on disk. KeyboardInterrupt leaves a run that `--resume`
-    continues from its last checkpoint.
+    The policy is loaded before anything is written. KeyboardInterrupt leaves a run that `--resume` continues from its
+    last checkpoint.
     """
     spec = prepared.spec
     backend = make_backend(spec, prepared.offline)
     total = prepared.plan.rollouts + prepared.plan.eval_samples
-    with open_run() as run, Progress(total * len(spec.seeds), f"{spec.method} {spec.eval.bench}", quiet) as progress:
+    run.write_spec(spec)
+    with run, Progress(total * len(spec.seeds), f"{spec.method} {spec.eval.bench}") as progress:
         env = run.read("env.json")
         write_json(run.path / "env.json", {**env, "commands": [*env.get("commands", []), shlex.join(command)]})
         for i, seed in enumerate(spec.seeds):
@@ -117,7 +117,7 @@ def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Any, progress
         progress=lambda n, text: progress.update(done + n, f"seed {seed} {text}"),
     )
     for r in results:
-        append_jsonl(run.path / "samples" / f"{r.suite}.jsonl", ({**row, "seed": seed} for row in r.samples))
+        append_jsonl(run.path / "samples" / f"{r.suite}.jsonl", ({**row, "eval_seed": row["seed"], "seed": seed} for row in r.samples))
     write_json(
         run.path / "results" / f"s{seed}.json",
         {"ledger": log.ledger.to_dict(), "suites": {r.suite: _scores(r) for r in results}},

@@ -75,7 +75,7 @@ def environment() -> dict[str, Any]:
 
 
 class RunDir:
-    """One run on disk. Open it with `create` or `resume`; use as a context manager to hold the writer's lock."""
+    """One run on disk. Make it with `new` or `resume`; use as a context manager to hold the writer's lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -87,19 +87,23 @@ class RunDir:
         return root / f"{spec.method}--{model}--{spec.eval.bench.replace(',', '+')}"
 
     @classmethod
-    def create(cls, spec: RunSpec, out: Path | None, root: Path = Path("runs")) -> RunDir:
-        """A new directory with spec.json and env.json. Raises UsageError where a run already is."""
+    def new(cls, spec: RunSpec, out: Path | None, root: Path = Path("runs")) -> RunDir:
+        """Where a new run goes; nothing is written yet. Raises UsageError where files already are."""
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         path = out or cls.default_parent(spec, root) / f"{stamp}-{spec.hash()[:8]}"
-        if path.exists() and any(path.iterdir()):
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
             raise UsageError(f"{path} already holds files; add --resume to go on with that run, or name another --out")
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            write_json(path / "spec.json", {"hash": spec.hash(), "spec": spec.model_dump(mode="json")})
-            write_json(path / "env.json", environment())
-        except OSError as e:
-            raise UsageError(f"cannot write the run directory {path}: {e.strerror}") from None
         return cls(path)
+
+    def write_spec(self, spec: RunSpec) -> None:
+        """spec.json and env.json of a new run; a resumed one keeps its own."""
+        if (self.path / "spec.json").exists():
+            return
+        try:
+            write_json(self.path / "env.json", environment())
+            write_json(self.path / "spec.json", {"hash": spec.hash(), "spec": spec.model_dump(mode="json")})
+        except OSError as e:
+            raise UsageError(f"cannot write the run directory {self.path}: {e.strerror}") from None
 
     @classmethod
     def resume(cls, spec: RunSpec, out: Path | None, root: Path = Path("runs")) -> RunDir:

@@ -161,11 +161,6 @@ def _training_sets() -> dict[str, TrainingSet]:
     }
 
 
-def list_training_sets() -> list[TrainingSet]:
-    """All training sets, in the file's order."""
-    return list(_training_sets().values())
-
-
 def load_training_set(name: str) -> TrainingSet:
     """Raises UsageError with the nearest name for an unknown one."""
     if name not in _training_sets():
@@ -188,11 +183,6 @@ def resolve_bench(bench: str, training_set: TrainingSet) -> list[Suite]:
             raise UsageError(f"unknown suite {item!r}{nearest(item, [*roles, *_suites()])}")
         names += roles.get(item, (item,))
     return [load_suite(name) for name in dict.fromkeys(names)]
-
-
-def role_of(suite: str, training_set: TrainingSet) -> Role | None:
-    """The role that a suite plays for a training set; None when it plays none."""
-    return training_set.role_of(suite)
 
 
 def content_sha256(problems: Sequence[Problem]) -> str:

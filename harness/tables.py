@@ -18,7 +18,7 @@ _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (bidi, zero width)
 
 
 def visible(text: str) -> str:
-    """`text` with control, bidi, zero-width and surrogate characters spelled out as ``<U+202E>``; newlines and tabs stay."""
+    """Spell out control, bidi, zero-width and surrogate characters, e.g. ``<U+202E>``; newlines and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(

@@ -18,6 +18,7 @@ set of solved dev problems clears the templates instead of ending the run.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -121,14 +122,11 @@ class P2O(GRPO):
         if last:
             return metrics
         self.assigned = {}
-        left = self.train.max_rollouts - ledger.rollouts if self.train.max_rollouts else None
-        dev, minibatch = split(hard, self.config.evolve.dev_size, derive(self.seed, "p2o", epoch))
-        if len(hard) < self.config.min_hard or (left is not None and left < 2 * len(dev)):
+        seed, config = derive(self.seed, "p2o", epoch), self.config.evolve
+        dev, minibatch = split(hard, config.dev_size, seed)
+        left = self.train.max_rollouts - ledger.rollouts if self.train.max_rollouts else math.inf
+        if len(hard) < self.config.min_hard or left <= config.budget(len(dev)):  # no rollout left to use templates in
             return {**metrics, "search_calls": 0}
-        config = self.config.evolve
-        if left is not None and left < config.budget(len(dev)):  # never search past the budget of the run
-            config = config.model_copy(update={"metric_calls": left})
-        seed = derive(self.seed, "p2o", epoch)
         proposer = make_proposer(self.config.reflector, policy, self.phrases, seed, ledger)
         greedy = Sampling(0.0, self.train.max_new_tokens)
         start = self.pool if self.config.carry_pool else None

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from harness.backends.gather import gather_groups
 from harness.backends.generation import Sampled, completion_logps, sample
@@ -20,6 +21,8 @@ from harness.models import locate
 from harness.rundir import SeedLog
 from harness.seeds import derive, stream
 from harness.types import Context, Group, Problem, Rollout, Sampling
+
+disable_progress_bar()  # of loading and saving weights; the run has a progress display of its own
 
 
 class LocalBackend:

@@ -59,7 +59,7 @@ def test_dry_run_plans_and_writes_nothing(capsys, tmp_path, monkeypatch):
     assert (plan["batches"], plan["rollouts"], plan["optimiser_steps"]) == (107, 10272, 107)
     code, out, _ = harness(capsys, "run", "--method", "p2o", "--dry-run")
     assert code == 0 and "10,2" in out and "minutes" in out
-    # 4 epochs of 1,920 and three searches of 800 leave 120: two batches more
+    # 4 epochs of 1,920 and three searches of 800 leave 120, no room for a fourth: two plain batches more
     assert re.search(r"rollouts\s+at most 10,272 a seed, 2,400 of them prompt search", out)
 
 
@@ -104,7 +104,7 @@ def test_resume_under_another_spec_names_the_fields(capsys, tmp_path):
     from harness.config import resolve
     from harness.rundir import RunDir
 
-    RunDir.create(resolve("grpo", flags={"eval": {"bench": "ood"}}), tmp_path / "run")
+    RunDir(tmp_path / "run").write_spec(resolve("grpo", flags={"eval": {"bench": "ood"}}))
     code, _, err = harness(
         capsys, "run", "--method", "grpo", "--out", tmp_path / "run", "--resume", "--set", "train.lr=0.5",
         "--set", "train.loss.clip_high=0.3",

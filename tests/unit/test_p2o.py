@@ -97,10 +97,11 @@ def test_last_epoch_mines_but_does_not_search():
     assert policy.seen == []
 
 
-def test_search_stops_at_the_runs_budget():
-    m, ledger, policy = method("train.max_rollouts=400"), Ledger(rollouts=240), MagicPolicy()
-    m.end_epoch(0, groups({p.id: 0 for p in PROBLEMS}), policy, ledger, last=False)
-    assert 0 < ledger.search_rollouts <= 160
+@pytest.mark.parametrize(("left", "searches"), [(800, False), (801, True)])
+def test_no_search_that_leaves_no_rollout_to_use_its_templates_in(left, searches):
+    m, ledger = method("train.max_rollouts=5000"), Ledger(rollouts=5000 - left)
+    m.end_epoch(0, groups({p.id: 0 for p in PROBLEMS}), MagicPolicy(), ledger, last=False)
+    assert (ledger.search_rollouts > 0) == searches == bool(m.assigned) and ledger.rollouts <= 5000
 
 
 def test_gradient_context_switch():

@@ -1,0 +1,210 @@
+"""Suites, training sets, roles, and the reader of problem files."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from harness import suites
+from harness.errors import MissingError, UsageError
+from harness.grading import GRADERS
+from harness.suites import PROMPTS, list_suites, load_suite, load_training_set, read_problems, resolve_bench
+
+MATHS = ["aime24", "aime25", "amc23", "math500", "minerva", "olympiad"]
+TESTBED = ["tb-id", "tb-long", "tb-format", "tb-family"]
+
+
+@pytest.fixture
+def data_dir():
+    """The real data, where they are at hand."""
+    folder = Path(os.environ.get("HARNESS_DATA_DIR", Path(__file__).parents[3] / "shared" / "data"))
+    if not (folder / "eval").is_dir():
+        pytest.skip("no benchmark data; set HARNESS_DATA_DIR")
+    return folder
+
+
+def run_spec(limit=None, problems=20):
+    """The part of a run's settings that a training set reads."""
+    return SimpleNamespace(
+        train=SimpleNamespace(limit=limit), testbed=SimpleNamespace(problems=problems, easy_share=0.5)
+    )
+
+
+def names(found):
+    return [s.name for s in found]
+
+
+def write(path, *rows):
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+def row(id="a", problem="1+1?", answer="2", **more):
+    return {"id": id, "problem": problem, "answer": answer, **more}
+
+
+# ------------------------------------------------------------------ cards and roles
+
+
+def test_all_suites_are_found_and_consistent():
+    assert set(names(list_suites())) == {*MATHS, "gsm8k", *TESTBED}
+    for suite in list_suites():
+        assert suite.answer_type in GRADERS and suite.prompt in PROMPTS
+        assert (suite.file is None) == (suite.name in TESTBED)
+        assert suite.k == (16 if suite.size < 100 else 4) and suite.temperature == 0.6
+        assert len(suite.sha256) == 64 and suite.licence and suite.known_defects
+
+
+def test_unknown_suite_names_the_nearest():
+    with pytest.raises(UsageError, match="'aime24'"):
+        load_suite("aime-24")
+
+
+def test_roles_belong_to_the_training_set():
+    gsm8k, math, testbed = (load_training_set(n) for n in ("gsm8k", "math", "testbed"))
+    assert names(resolve_bench("id", gsm8k)) == ["gsm8k"] and names(resolve_bench("ood", gsm8k)) == MATHS
+    assert names(resolve_bench("id", math)) == ["math500"]
+    assert set(names(resolve_bench("ood", math))) == set(MATHS) - {"math500"}
+    assert names(resolve_bench("all", testbed)) == TESTBED
+    assert (gsm8k.role_of("math500"), math.role_of("math500"), testbed.role_of("math500")) == ("ood", "id", None)
+
+
+def test_bench_mixes_names_and_roles_without_repeats():
+    assert names(resolve_bench("amc23, ood,tb-id", load_training_set("testbed"))) == ["amc23", *TESTBED[1:], "tb-id"]
+
+
+@pytest.mark.parametrize(("bench", "says"), [("odd", "did you mean 'ood'"), (" , ", "empty"), ("id,nonsense", "known")])
+def test_bad_bench(bench, says):
+    with pytest.raises(UsageError, match=says):
+        resolve_bench(bench, load_training_set("testbed"))
+
+
+def test_unknown_training_set_names_the_nearest():
+    with pytest.raises(UsageError, match="'gsm8k'"):
+        load_training_set("gsm8")
+
+
+def test_planned_respects_the_limit():
+    suite = load_suite("tb-id")
+    assert (suite.planned(None), suite.planned(7), suite.planned(10_000)) == (200, 7, 200)
+
+
+# ------------------------------------------------------------------ data
+
+
+@pytest.mark.parametrize("name", TESTBED)
+def test_testbed_suites_are_the_pinned_ones(name):
+    suite = load_suite(name)
+    problems = suite.problems(None)
+    assert len(problems) == suite.size == len({p.text for p in problems})
+    assert {p.answer_type for p in problems} == {"testbed"}
+
+
+def test_changed_generated_problems_are_refused():
+    suite = replace(load_suite("tb-id"), sha256="0" * 64)
+    with pytest.raises(UsageError, match="not those its card pins"):
+        suite.problems(None)
+
+
+def test_suite_without_data_says_what_to_pass(tmp_path):
+    with pytest.raises(MissingError, match="--data-dir"):
+        load_suite("aime24").check_data(None)
+    with pytest.raises(MissingError, match=r"no file .*aime24\.jsonl.*--data-dir"):
+        load_suite("aime24").check_data(tmp_path)
+
+
+def test_other_bytes_than_the_pinned_ones_are_refused(tmp_path):
+    (tmp_path / "eval").mkdir()
+    path = write(tmp_path / "eval" / "aime24.jsonl", row())
+    with pytest.raises(UsageError, match="SHA-256"):
+        load_suite("aime24").check_data(tmp_path)
+    pinned = replace(load_suite("aime24"), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    [problem] = pinned.problems(tmp_path)
+    assert problem.text.endswith("\nQuestion: 1+1?") and "\\boxed{}" in problem.text.split("\n")[0]
+
+
+def test_suites_agree_with_the_data(data_dir):
+    for name in [*MATHS, "gsm8k"]:
+        suite = load_suite(name)
+        assert len(suite.problems(data_dir)) == suite.size
+
+
+def test_training_sets_agree_with_the_data(data_dir):
+    for name, size in (("gsm8k", 7473), ("math", 7500)):
+        problems = load_training_set(name).problems(run_spec(), data_dir)
+        assert len(problems) == size and all(p.solution for p in problems)
+
+
+def test_training_limit_is_a_fixed_subset_in_order():
+    testbed = load_training_set("testbed")
+    all_of_them = testbed.problems(run_spec(), None)
+    some = testbed.problems(run_spec(limit=7), None)
+    assert len(all_of_them) == 20 and len(some) == 7
+    assert some == testbed.problems(run_spec(limit=7), None) == [p for p in all_of_them if p in some]
+    assert testbed.problems(run_spec(limit=99), None) == all_of_them
+    assert testbed.phrases() and not load_training_set("gsm8k").phrases()
+
+
+# ------------------------------------------------------------------ the reader
+
+
+def test_reader_takes_plain_and_gzipped_lines(tmp_path):
+    rows = [row(solution="count"), row("b", "2+2?", "4", level="1", meta={"year": 1})]
+    plain = write(tmp_path / "a.jsonl", rows[0], "", rows[1])
+    packed = tmp_path / "a.jsonl.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    a, b = read_problems(plain, "math", "bare")
+    assert (a.id, a.text, a.answer, a.answer_type, a.solution) == ("a", "1+1?", "2", "math", "count")
+    assert b.solution is None and b.meta == {"year": 1}
+    assert read_problems(packed, "math", "bare") == [a, b]
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ("{", "line 2 is not JSON"),
+        ("[1]", "line 2 is not a JSON object"),
+        ({"id": "b", "problem": "x"}, "line 2: field 'answer'"),
+        (row("b", answer=" "), "line 2: field 'answer'"),
+        (row("b", answer=4), "line 2: field 'answer'"),
+        (row("", "x"), "line 2: field 'id'"),
+        (row("b", None), "line 2: field 'problem'"),
+        (row("b", solution=3), "line 2: field 'solution'"),
+        (row("a"), "line 2: id 'a' is that of line 1"),
+    ],
+)
+def test_malformed_rows_name_file_line_and_field(tmp_path, bad, says):
+    path = write(tmp_path / "p.jsonl", row(), bad)
+    with pytest.raises(UsageError, match=says) as caught:
+        read_problems(path, "math")
+    assert str(path) in str(caught.value)
+
+
+def test_empty_missing_and_broken_files(tmp_path):
+    with pytest.raises(UsageError, match="no problems"):
+        read_problems(write(tmp_path / "empty.jsonl"), "math")
+    with pytest.raises(MissingError, match="--data-dir"):
+        read_problems(tmp_path / "none.jsonl", "math")
+    (tmp_path / "x.jsonl.gz").write_bytes(b"not gzip")
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_problems(tmp_path / "x.jsonl.gz", "math")
+
+
+def test_import_is_light():
+    heavy = "{'lm_eval', 'torch', 'math_verify', 'datasets', 'pebble'}"
+    code = f"import sys, harness.suites, harness.grading, harness.evaluation; print({heavy} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "set()"
+
+
+def test_prompts_leave_braces_of_the_problem_alone():
+    assert suites.render("${x}{problem}$", "boxed").endswith("Question: ${x}{problem}$")
