@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from harness.errors import MissingError, UsageError, nearest
 from harness.method import LossSpec, MethodConfig, Strict
-from harness.registry import load_method
+from harness.registry import load_method, methods, recipes
 from harness.types import Sampling
 
 M = TypeVar("M", bound=BaseModel)
@@ -196,12 +195,6 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def recipes() -> dict[str, Path]:
-    """Shipped recipes by name."""
-    folder = Path(str(files("harness") / "recipes"))
-    return {p.stem: p for p in sorted(folder.glob("*.yaml"))}
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """A mapping from a YAML file. Raises MissingError if it is not there, UsageError if it is not a mapping."""
     try:
@@ -260,8 +253,6 @@ def resolve(
 
 def build(method: str, recipe: str, tree: Mapping[str, Any]) -> RunSpec:
     """Check a settings tree and make the spec; method sections other than `method`'s are checked and dropped."""
-    from harness.registry import methods
-
     own: dict[str, Any] = {}
     rest = dict(tree)
     for name in [n for n in rest if n in methods() or n == method]:

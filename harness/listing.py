@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError
-
 
 def list_methods() -> list[dict[str, Any]]:
-    from harness.registry import load_method, methods
+    from harness.registry import methods
 
     rows = []
-    for name in methods():
+    for name, target in methods().items():
         try:
-            module = __import__(load_method(name).__module__, fromlist=["__doc__"])
-            rows.append({"name": name, "summary": (module.__doc__ or "").strip().split("\n")[0], "error": None})
-        except HarnessError as e:
-            rows.append({"name": name, "summary": None, "error": str(e)})
+            source = find_spec(target.partition(":")[0]).loader.get_source(target.partition(":")[0])
+            summary, error = (ast.get_docstring(ast.parse(source)) or "").split("\n")[0], None
+        except (ImportError, AttributeError, SyntaxError) as e:
+            summary, error = None, f"cannot be loaded from {target}: {e}"
+        rows.append({"name": name, "summary": summary, "error": error})
     return rows
 
 
@@ -45,16 +47,25 @@ def list_backends() -> list[dict[str, Any]]:
 
 
 def list_recipes() -> list[dict[str, Any]]:
-    from harness.config import recipes
+    from harness.registry import recipes
 
     first = {n: p.read_text().split("\n")[0].lstrip("# ") for n, p in recipes().items()}
     return [{"name": n, "summary": s} for n, s in first.items()]
 
 
 def list_runs() -> list[dict[str, Any]]:
-    from harness.rundir import find_runs
-
-    return find_runs(Path("runs"))
+    """Every run below runs/, newest first; a folder that holds no run's spec is listed with the reason."""
+    rows = []
+    for path in sorted(Path("runs").glob("**/spec.json"), key=lambda p: p.stat().st_mtime, reverse=True):
+        row: dict[str, Any] = {"run": str(path.parent)}
+        try:
+            spec = json.loads(path.read_text())["spec"]
+            row |= {"method": spec["method"], "model": spec["model"]["id"], "bench": spec["eval"]["bench"]}
+            row |= {"seeds": spec["seeds"], "finished": (path.parent / "result.json").exists()}
+        except (ValueError, KeyError, TypeError) as e:
+            row["error"] = f"not a run's spec: {e!r}"
+        rows.append(row)
+    return rows
 
 
 LISTS = {

@@ -11,9 +11,12 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.config import RunSpec
 from harness.errors import MissingError
+
+if TYPE_CHECKING:
+    from harness.config import RunSpec
 
 
 @dataclass(frozen=True)

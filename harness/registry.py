@@ -1,9 +1,11 @@
-"""Finds methods by name: the visible dict of methods/__init__.py, then installed packages' entry points."""
+"""Finds methods and recipes by name. Methods: the dict of methods/__init__.py and installed packages' entry points."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import MissingError, UsageError, nearest
@@ -31,3 +33,9 @@ def load_method(name: str) -> type[Method]:
         return getattr(import_module(module), cls)
     except (ImportError, AttributeError) as e:
         raise MissingError(f"method {name!r} cannot be loaded from {known[name]}: {e}") from None
+
+
+def recipes() -> dict[str, Path]:
+    """Shipped recipes by name."""
+    folder = Path(str(files("harness") / "recipes"))
+    return {p.stem: p for p in sorted(folder.glob("*.yaml"))}

@@ -17,7 +17,6 @@ import json
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -239,19 +238,3 @@ class SeedLog:
         rows = [r for r in read_jsonl(path) if r["seed"] != self.seed]
         if path.exists():
             path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows))
-
-
-def find_runs(root: Path) -> list[dict[str, Any]]:
-    """Every run below `root`, newest first: path, method, model, bench, seeds, finished."""
-    out = []
-    for spec_file in sorted(root.glob("**/spec.json"), key=lambda p: p.stat().st_mtime, reverse=True):
-        try:
-            spec = json.loads(spec_file.read_text())["spec"]
-            row = {"run": str(spec_file.parent), "method": spec["method"], "model": spec["model"]["id"],
-                   "bench": spec["eval"]["bench"], "seeds": spec["seeds"],
-                   "finished": (spec_file.parent / "result.json").exists()}
-        except (ValueError, KeyError, TypeError) as e:
-            print(f"skipped {spec_file}: not a run's spec ({e!r})", file=sys.stderr)
-            continue
-        out.append(row)
-    return out

@@ -232,7 +232,8 @@ def read_problems(path: Path, answer_type: str, prompt: str = "boxed") -> list[P
             raise UsageError(f"{path}, line {number}: id {row['id']!r} is that of line {seen[row['id']]} too")
         seen[row["id"]] = number
         text = render(row["problem"], prompt)
-        problems.append(Problem(row["id"], text, row["answer"], answer_type, row.get("solution"), row.get("meta") or {}))
+        meta = row.get("meta") or {}
+        problems.append(Problem(row["id"], text, row["answer"], answer_type, row.get("solution"), meta))
     if not problems:
         raise UsageError(f"{path} holds no problems")
     return problems

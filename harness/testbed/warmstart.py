@@ -13,11 +13,15 @@ from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
 from harness.seeds import stream
+from harness.testbed.optim import Muon
 from harness.testbed.world import PHRASES, Style, problem, target
 
-STEPS = 2400
+STEPS = 1800
 BATCH = 64
-PEAK_LR = 3e-3
+MATRIX_RATE = 0.01
+"""Peak learning rate of Muon, for the weight matrices."""
+OTHER_RATE = 3e-3
+"""Peak learning rate of AdamW, for the embedding and the norms."""
 Progress = Callable[[str], None]
 
 KINDS = ["", "N", "S", "L", "R", "D", "SL"]
@@ -127,6 +131,11 @@ def _loss(model: LlamaForCausalLM, vocabulary: dict[str, int], batch: list[Examp
     return (losses * weights[:, 1:][picked]).sum()
 
 
+def _schedule(step: int, steps: int) -> float:
+    """Share of the peak learning rate at `step` (from 1): a short linear warm-up times one cosine down to 1%."""
+    return min(1, step / 60) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
 def warm_start(
     model: LlamaForCausalLM,
     vocabulary: dict[str, int],
@@ -140,10 +149,10 @@ def warm_start(
     `progress` gets one line every hundred steps: step, mean loss per weighted token, seconds spent and left.
     """
     rng = stream("testbed", "warm-start", seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, weight_decay=0.01, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min(1, (s + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * s / steps)))
-    )
+    weights = dict(model.named_parameters())
+    inner = [name for name, tensor in weights.items() if tensor.dim() == 2 and "embed" not in name]
+    muon = Muon(weights[name] for name in inner)
+    adam = torch.optim.AdamW([weights[name] for name in weights if name not in inner], betas=(0.9, 0.98))
     model.train()
     began = time.monotonic()
     for step in range(1, steps + 1):
@@ -156,10 +165,12 @@ def warm_start(
             loss = _loss(model, vocabulary, half) / total
             loss.backward()
             mean_loss += loss.item()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
+        scale = _schedule(step, steps)
+        muon.step(MATRIX_RATE * scale)
+        for group in adam.param_groups:
+            group["lr"] = OTHER_RATE * scale
+        adam.step()
+        adam.zero_grad()
         if progress and (step % 100 == 0 or step == steps):
             spent = time.monotonic() - began
             left = spent / step * (steps - step)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from harness.config import RunSpec, parse_set, recipes, resolve
+from harness.config import RunSpec, parse_set, resolve
 from harness.errors import MissingError, UsageError
-from harness.registry import methods
+from harness.registry import methods, recipes
 
 
 @pytest.mark.parametrize("recipe", recipes())

@@ -123,7 +123,8 @@ def test_dead_children_are_replaced():
 
 def test_works_off_the_main_thread_and_from_several():
     found = {}
-    threads = [threading.Thread(target=lambda i=i: found.update({i: scores([*ACCEPTED[:3], ("3", "4")])})) for i in (0, 1)]
+    pairs = [*ACCEPTED[:3], ("3", "4")]
+    threads = [threading.Thread(target=lambda i=i: found.update({i: scores(pairs)})) for i in (0, 1)]
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert found == {0: [1.0, 1.0, 1.0, 0.0], 1: [1.0, 1.0, 1.0, 0.0]}
