@@ -329,7 +329,7 @@ def protocol_table(c: Comparison) -> Table:
     """A row per suite: how it was measured, the same for all arms."""
     role = {"id": "ID", "ood": "OOD", "other": "other"}
     rows = [
-        (m.key, m.title, role[m.role], *(f"{m.protocol[key]:g}" for key in PROTOCOL)) for m in c.measures if m.protocol
+        (m.key, role[m.role], *(f"{m.protocol[key]:g}" for key in PROTOCOL)) for m in c.measures if m.protocol
     ]
-    header = ("suite", "title", "role", "problems", "samples each", "temperature", "max new tokens")
-    return Table("How it was measured", header, "lllrrrr", rows)
+    header = ("suite", "role", "problems", "samples each", "temperature", "max new tokens")
+    return Table("How it was measured", header, "llrrrr", rows)

@@ -57,6 +57,8 @@ class ModelConfig(Strict):
     """Weights and activations."""
     chat_template: bool = True
     """Render the user turn with the tokenizer's chat template where it has one."""
+    chat_options: dict[str, bool] = {}
+    """Switches of that template, e.g. enable_thinking."""
 
 
 class TrainConfig(Strict):

@@ -83,7 +83,7 @@ def _unpack_gguf(folder: Path, out: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    source = AutoModelForCausalLM.from_pretrained(folder, gguf_file="model.gguf", dtype=torch.bfloat16)
+    source = AutoModelForCausalLM.from_pretrained(folder, gguf_file="model.gguf", dtype=torch.float32)
     config = AutoConfig.from_pretrained(folder, gguf_file="model.gguf")
     if hasattr(config, "quantization_config"):
         del config.quantization_config

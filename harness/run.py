@@ -122,6 +122,7 @@ def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Any, progress
         run.path / "results" / f"s{seed}.json",
         {"ledger": log.ledger.to_dict(), "suites": {r.suite: _scores(r) for r in results}},
     )
+    log.drop_checkpoints()
 
 
 def _observers(spec: RunSpec) -> tuple[Any, Any]:

@@ -6,7 +6,7 @@
       rollouts/s<seed>.jsonl    every training group
       templates/s<seed>.jsonl   every evolved template, with parents and scores
       samples/<suite>.jsonl     every evaluation sample, with its grade
-      ckpt/s<seed>/             last checkpoint; final/ is the trained policy as a Hugging Face folder
+      ckpt/s<seed>/             last checkpoint; once the seed is done only final/, the policy as a Hugging Face folder
       ledger.json result.json   totals and scores, per seed too
       report.md report.html
 """
@@ -210,6 +210,12 @@ class SeedLog:
         for old in self.folder.iterdir():
             if old.is_dir() and old.name not in (name, "final"):
                 shutil.rmtree(old)
+
+    def drop_checkpoints(self) -> None:
+        """Of a seed that is trained and evaluated: only the final policy stays."""
+        for path in self.folder.glob("e*-b*"):
+            shutil.rmtree(path)
+        (self.folder / "latest.json").unlink(missing_ok=True)
 
     def restore(self) -> tuple[Path, dict[str, Any]] | None:
         """The last checkpoint's folder and position, with logs, ledger and groups wound back to it."""

@@ -181,6 +181,8 @@ def resolve_bench(bench: str, training_set: TrainingSet) -> list[Suite]:
     for item in items:
         if item not in roles and item not in _suites():
             raise UsageError(f"unknown suite {item!r}{nearest(item, [*roles, *_suites()])}")
+        if item in roles and not roles[item]:
+            raise UsageError(f"training set {training_set.name!r} has no suite in the role {item!r}; name suites instead")
         names += roles.get(item, (item,))
     return [load_suite(name) for name in dict.fromkeys(names)]
 

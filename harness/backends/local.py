@@ -54,7 +54,8 @@ class LocalBackend:
         """Token ids of one user turn, chat template and generation prompt included where the tokenizer has one."""
         if self.tokenizer.chat_template and self.spec.model.chat_template:
             turn = [{"role": "user", "content": prompt}]
-            return self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
+            options = self.spec.model.chat_options
+            return self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False, **options)
         return self.tokenizer(prompt, add_special_tokens=True)["input_ids"]
 
     def _sample(self, prompts: Sequence[str], sampling: Sampling, seed: int) -> list[tuple[Sampled, str, int]]:

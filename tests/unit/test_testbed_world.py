@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from itertools import product
+from pathlib import Path
 
 import pytest
+import torch
 from pydantic import ValidationError
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from harness.testbed import world
-from harness.testbed.policy import SHIPPED, PolicyConfig, make_tokenizer
-from harness.testbed.warmstart import Mixture, example
+from harness.testbed import policy, world
+from harness.testbed.policy import SHIPPED, PolicyConfig, make_model, make_tokenizer
+from harness.testbed.warmstart import Mixture, example, warm_start
 
 CELLS = [(family, fmt) for family, fmt in world.HEADS]
 
@@ -142,6 +145,17 @@ def test_suites_cover_their_cells_and_extend(name: str) -> None:
     assert counts == [10] * len(cells)
 
 
+def test_useless_traces_do_not_accumulate() -> None:
+    rng = random.Random(0)
+    for _ in range(20):
+        p = world.problem(rng, "A", 4)
+        start = tuple(p.meta["start"])
+        for style, step in (("S", apply), ("L", undo)):
+            words, _ = world.target(p, style, guess="0 0", useful=False)
+            shown = [tuple(map(int, pair)) for pair in zip(words[2:-3:2], words[3:-3:2], strict=True)]
+            assert shown == [start, *(step(tuple(o), start) for o in p.meta["ops"])]
+
+
 def test_everything_is_determined_by_its_seed() -> None:
     assert world.train_problems(50, 0.2, 3) == world.train_problems(50, 0.2, 3)
     assert world.train_problems(50, 0.2, 3) != world.train_problems(50, 0.2, 4)
@@ -203,3 +217,32 @@ def test_policy_config() -> None:
     for bad in ({"world": "lost"}, {"style_probability": (0.2, 0.6)}, {"branch_tokens": 3}, {"temperature": 1}):
         with pytest.raises(ValidationError):
             PolicyConfig(**bad)
+
+
+def test_warm_start_is_determined_by_its_seeds() -> None:
+    mixture = Mixture(first=0.15, second=0.1, useful=True, branch_tokens=2)
+
+    def trained(seed: int) -> torch.Tensor:
+        model = make_model(0)
+        warm_start(model, make_tokenizer().get_vocab(), mixture, seed, steps=2)
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    first = trained(0)
+    assert torch.equal(first, trained(0)) and not torch.equal(first, trained(1))
+    assert not torch.equal(make_model(0).lm_head.weight, make_model(1).lm_head.weight)
+
+
+def test_ensure_builds_once_and_the_folder_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(policy, "warm_start", lambda *_: calls.append(1))
+    config = PolicyConfig(seed=99)
+    folder = policy.ensure(config, tmp_path / "cache")
+    assert policy.ensure(config, tmp_path / "cache") == folder and len(calls) == 1
+    assert [f.name for f in (tmp_path / "cache").iterdir()] == [config.key()]
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    assert model.dtype == torch.float32 and tokenizer.decode(tokenizer("let <S>")["input_ids"]) == "let <S>"
+    untrained = make_model(99).get_input_embeddings().weight
+    assert torch.allclose(model.get_input_embeddings().weight, untrained, atol=1e-4)
+    assert model.lm_head.weight is model.get_input_embeddings().weight
+    with pytest.raises(FileExistsError):
+        policy.build(config, folder)
