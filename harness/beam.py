@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.ledger import Ledger
+from harness.method import Policy
 from harness.reflect import Job, Proposer, Record
-from harness.seeds import stream
-from harness.types import Problem, Rollout
+from harness.seeds import derive, stream
+from harness.types import Context, Problem, Rollout, Sampling
 
 if TYPE_CHECKING:
     from gepa.core.adapter import EvaluationBatch
@@ -27,10 +29,51 @@ if TYPE_CHECKING:
     from gepa.strategies.batch_sampler import BatchSampler
     from gepa.strategies.proposal_sampling import ProposalTask
 
-    from harness.evolve import Meter
-
+Progress = Callable[[int, int], None]
+"""`progress(done, total)` in metric calls."""
 COMPONENT = "template"
 """Name of the one text component that gepa evolves."""
+
+
+def insert(template: str, prompt: str) -> str:
+    """T(x, z) of the P2O release: the template, a blank line, the whole prompt; a blank template inserts nothing."""
+    return f"{template.strip()}\n\n{prompt}" if template.strip() else prompt
+
+
+class Meter:
+    """Samples for one search and puts every rollout on the ledger; `used` of `total` metric calls are spent."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        sampling: Sampling,
+        seed: int,
+        ledger: Ledger,
+        total: int,
+        progress: Progress | None = None,
+    ) -> None:
+        self.policy, self.sampling, self.seed, self.ledger = policy, sampling, seed, ledger
+        self.total, self.progress, self.calls, self.errors = total, progress, 0, Counter[str]()
+        self._start = ledger.search_rollouts
+
+    @property
+    def used(self) -> int:
+        return self.ledger.search_rollouts - self._start
+
+    @property
+    def left(self) -> int:
+        return self.total - self.used
+
+    def sample(self, pairs: Sequence[tuple[Problem, str]]) -> list[Rollout]:
+        """One graded rollout per (problem, template), in one call of the policy."""
+        requests = [(p, Context(insert(template, p.text), p.text, template)) for p, template in pairs]
+        rollouts = self.policy.rollouts(requests, self.sampling, derive(self.seed, "evolve", self.calls))
+        self.calls += 1
+        self.ledger.add_rollouts(rollouts, search=True)
+        self.errors.update(f"grading {r.status}" for r in rollouts if r.status in ("timeout", "error"))
+        if self.progress:
+            self.progress(self.used, self.total)
+        return rollouts
 
 
 def tie_counts(scores_C_V: Sequence[Sequence[float]]) -> list[int]:

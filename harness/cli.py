@@ -7,6 +7,7 @@ Exit codes: 0 all planned work done; 1 a run or check failed; 2 usage or setting
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def list_(what: str, as_json: bool) -> None:
 
 def main() -> None:
     """Entry point: turns errors into one sentence and a documented exit code."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning OpenMP threads cost up to tenfold on a busy machine
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as e:

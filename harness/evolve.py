@@ -7,27 +7,26 @@ Array names carry shape suffixes: C = candidate templates, V = dev problems.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from harness.beam import COMPONENT, Adapter, Beam, Carried, Minibatches, Reflection, tie_counts
+from harness.beam import COMPONENT, Adapter, Beam, Carried, Meter, Minibatches, Progress, Reflection, insert, tie_counts
 from harness.errors import MissingError, UsageError
 from harness.ledger import Ledger
-from harness.method import Policy, Strict
+from harness.method import Policy
 from harness.reflect import Proposer
 from harness.seeds import derive, stream
-from harness.types import Context, Problem, Rollout, Sampling
+from harness.settings import Strict
+from harness.types import Problem, Sampling
 
 if TYPE_CHECKING:
     from gepa.core.result import GEPAResult
     from gepa.core.state import GEPAState
 
-Progress = Callable[[int, int], None]
-"""`progress(done, total)` in metric calls."""
+__all__ = ["EvolveConfig", "Pool", "evolve", "insert", "split"]
 
 
 class EvolveConfig(Strict):
@@ -83,53 +82,12 @@ class Pool:
         return cls(**data)
 
 
-def insert(template: str, prompt: str) -> str:
-    """T(x, z) of the P2O release: the template, a blank line, the whole prompt; a blank template inserts nothing."""
-    return f"{template.strip()}\n\n{prompt}" if template.strip() else prompt
-
-
 def split(hard: Sequence[Problem], dev_size: int, seed: int) -> tuple[list[Problem], list[Problem]]:
     """Hard problems in random order as (dev, minibatch problems): half each, but at most `dev_size` in dev."""
     order = list(hard)
     stream(seed, "evolve", "split").shuffle(order)
     cut = min(dev_size, len(order) // 2)
     return order[:cut], order[cut:]
-
-
-class Meter:
-    """Samples for one search and puts every rollout on the ledger; `used` of `total` metric calls are spent."""
-
-    def __init__(
-        self,
-        policy: Policy,
-        sampling: Sampling,
-        seed: int,
-        ledger: Ledger,
-        total: int,
-        progress: Progress | None = None,
-    ) -> None:
-        self.policy, self.sampling, self.seed, self.ledger = policy, sampling, seed, ledger
-        self.total, self.progress, self.calls, self.errors = total, progress, 0, Counter[str]()
-        self._start = ledger.search_rollouts
-
-    @property
-    def used(self) -> int:
-        return self.ledger.search_rollouts - self._start
-
-    @property
-    def left(self) -> int:
-        return self.total - self.used
-
-    def sample(self, pairs: Sequence[tuple[Problem, str]]) -> list[Rollout]:
-        """One graded rollout per (problem, template), in one call of the policy."""
-        requests = [(p, Context(insert(template, p.text), p.text, template)) for p, template in pairs]
-        rollouts = self.policy.rollouts(requests, self.sampling, derive(self.seed, "evolve", self.calls))
-        self.calls += 1
-        self.ledger.add_rollouts(rollouts, search=True)
-        self.errors.update(f"grading {r.status}" for r in rollouts if r.status in ("timeout", "error"))
-        if self.progress:
-            self.progress(self.used, self.total)
-        return rollouts
 
 
 class _Silent:

@@ -8,42 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any, ClassVar, Protocol
 
 from harness.ledger import Ledger
+from harness.settings import LossSpec, MethodConfig, TrainConfig
 from harness.types import Context, Group, Problem, Rollout, Sample, Sampling
-
-if TYPE_CHECKING:
-    from harness.config import TrainConfig
-
-
-class Strict(BaseModel):
-    """Base of every configuration class: unknown keys are errors, values are fixed once resolved."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class MethodConfig(Strict):
-    """Base of a method's own settings."""
-
-
-class LossSpec(Strict):
-    """The policy-gradient loss, in terms both backends can say (Schulman et al. 2017; Shao et al. 2024, section 4.1)."""
-
-    clip_low: float = Field(0.2, gt=0, lt=1)
-    """PPO clip below 1."""
-    clip_high: float = Field(0.2, gt=0)
-    """PPO clip above 1."""
-    dual_clip: float | None = Field(3.0, gt=1)
-    """Bound of the ratio times a negative advantage (Ye et al. 2020); null is off."""
-    advantage: Literal["group_norm", "group_centre"] = "group_norm"
-    """(r - mean) / (std + 1e-6) with the sample std, or r - mean (Dr. GRPO)."""
-    aggregation: Literal["token_mean", "sequence_mean"] = "token_mean"
-    """Mean over all completion tokens of an update (masked ones stay in the denominator), or mean of per-rollout means."""
-    ratio_band: tuple[float, float] | None = None
-    """0/1 mask on pi_old(y|train prompt) / pi_old(y|rollout prompt), templated rollouts only; null is off."""
 
 
 class Policy(Protocol):

@@ -20,8 +20,9 @@ from pydantic import Field, model_validator
 
 from harness.errors import MissingError
 from harness.ledger import Ledger
-from harness.method import Policy, Strict
+from harness.method import Policy
 from harness.seeds import derive, stream
+from harness.settings import Strict
 from harness.types import Sampling
 
 if TYPE_CHECKING:

@@ -117,7 +117,8 @@ def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Any, progress
         progress=lambda n, text: progress.update(done + n, f"seed {seed} {text}"),
     )
     for r in results:
-        append_jsonl(run.path / "samples" / f"{r.suite}.jsonl", ({**row, "eval_seed": row["seed"], "seed": seed} for row in r.samples))
+        rows = ({**row, "eval_seed": row["seed"], "seed": seed} for row in r.samples)
+        append_jsonl(run.path / "samples" / f"{r.suite}.jsonl", rows)
     write_json(
         run.path / "results" / f"s{seed}.json",
         {"ledger": log.ledger.to_dict(), "suites": {r.suite: _scores(r) for r in results}},

@@ -27,10 +27,11 @@ from pydantic import Field, model_validator
 
 from harness.evolve import EvolveConfig, Pool, evolve, insert, split
 from harness.ledger import Ledger
-from harness.method import LossSpec, MethodConfig, Policy
+from harness.method import MethodConfig, Policy
 from harness.methods.grpo import GRPO
 from harness.reflect import ReflectorConfig, make_proposer
 from harness.seeds import derive, stream
+from harness.settings import LossSpec
 from harness.types import Context, Group, Problem, Sample, Sampling
 
 

@@ -13,13 +13,14 @@ from transformers.utils.logging import disable_progress_bar
 from harness.backends.gather import gather_groups
 from harness.backends.generation import Sampled, completion_logps, sample
 from harness.backends.update import Updater
-from harness.config import RunSpec, TrainConfig
+from harness.config import RunSpec
 from harness.errors import MissingError, UsageError
 from harness.grading import grade_many
 from harness.method import Method
 from harness.models import locate
 from harness.rundir import SeedLog
 from harness.seeds import derive, stream
+from harness.settings import TrainConfig
 from harness.types import Context, Group, Problem, Rollout, Sampling
 
 disable_progress_bar()  # of loading and saving weights; the run has a progress display of its own

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from harness.method import LossSpec
+from harness.settings import LossSpec
 
 
 def group_advantages(rewards_K: Sequence[float], kind: str) -> Tensor:

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from harness.backends.generation import completion_logps
 from harness.backends.loss import aggregate, group_advantages, ratio_keep, token_losses
-from harness.config import TrainConfig
-from harness.method import LossSpec
+from harness.settings import LossSpec, TrainConfig
 from harness.types import Group, Problem, Rollout
 
 

@@ -75,8 +75,9 @@ def test_a_toy_method_costs_three_touches(toy):
 
 def test_no_core_file_names_a_method():
     """Adding a method must not need a fourth touch: outside methods/, only recipes and listings name one."""
-    import harness
     from pathlib import Path
+
+    import harness
 
     names = set(methods()) - {"gepa"}  # also the name of a package
     for path in Path(harness.__file__).parent.rglob("*.py"):

@@ -8,7 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from harness.backends.generation import completion_logps, sample
 from harness.backends.loss import aggregate, group_advantages, ratio_keep, token_losses
-from harness.method import LossSpec
+from harness.settings import LossSpec
 from harness.types import Sampling
 
 B, T = 12, 7

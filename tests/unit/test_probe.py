@@ -1,8 +1,7 @@
 """Branch-token statistics on hand-made rows."""
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 from harness.backends.update import Row
 from harness.testbed.probe import observe

@@ -1,0 +1,162 @@
+"""The typed settings: one class per section of a recipe. Each field's docstring is its help text.
+
+Class defaults are the released P2O recipe's values (Lu et al. 2026, section 5); a recipe states what it changes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from harness.types import Sampling
+
+
+class Strict(BaseModel):
+    """Base of every configuration class: unknown keys are errors, values are fixed once resolved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class MethodConfig(Strict):
+    """Base of a method's own settings."""
+
+
+class LossSpec(Strict):
+    """The policy-gradient loss, in terms both backends can say (Schulman et al. 2017; Shao et al. 2024, section 4.1)."""
+
+    clip_low: float = Field(0.2, gt=0, lt=1)
+    """PPO clip below 1."""
+    clip_high: float = Field(0.2, gt=0)
+    """PPO clip above 1."""
+    dual_clip: float | None = Field(3.0, gt=1)
+    """Bound of the ratio times a negative advantage (Ye et al. 2020); null is off."""
+    advantage: Literal["group_norm", "group_centre"] = "group_norm"
+    """(r - mean) / (std + 1e-6) with the sample std, or r - mean (Dr. GRPO)."""
+    aggregation: Literal["token_mean", "sequence_mean"] = "token_mean"
+    """Mean over all completion tokens of an update (masked ones stay in the denominator), or mean of per-rollout means."""
+    ratio_band: tuple[float, float] | None = None
+    """0/1 mask on pi_old(y|train prompt) / pi_old(y|rollout prompt), templated rollouts only; null is off."""
+
+
+class TestbedConfig(Strict):
+    """Knobs of the embedded world (docs/testbed.md); without effect on any other model or training set."""
+
+    world: Literal["latent", "absent", "open"] = "latent"
+    """latent: the right instruction solves what fails without it; absent: none helps; open: sampling finds the way."""
+    policy_seed: int = Field(0, ge=0)
+    """Seed of the warm-started policy."""
+    style_probability: tuple[float, float] | None = None
+    """Unprompted share of `let` and, given `let`, of each right style in the warm start; null is the world's own."""
+    branch_tokens: Literal[1, 2] = 2
+    """Tokens on which the way of working is chosen."""
+    easy_share: float = Field(0.4, ge=0, le=1)
+    """Share of training problems with at most two operations."""
+    problems: int = Field(320, ge=1)
+    """Training problems."""
+
+    @model_validator(mode="after")
+    def _probabilities(self) -> TestbedConfig:
+        if self.style_probability and not all(0 < p < 1 for p in self.style_probability):
+            raise ValueError("style_probability holds two probabilities between 0 and 1")
+        return self
+
+
+class ModelConfig(Strict):
+    """Which policy is trained."""
+
+    id: str = "testbed"
+    """`testbed`, a name of `harness list models`, a Hugging Face id, or a local folder."""
+    revision: str | None = None
+    """Revision on the hub."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Weights and activations."""
+    chat_template: bool = True
+    """Render the user turn with the tokenizer's chat template where it has one."""
+    chat_options: dict[str, bool] = {}
+    """Switches of that template, e.g. enable_thinking."""
+
+
+class TrainConfig(Strict):
+    """How the policy is trained, in the field's own terms; both backends read these."""
+
+    set: str = "testbed"
+    """Training set, a name of benchmarks/training_sets.yaml; it also says which suites are in and out of distribution."""
+    limit: int | None = Field(None, ge=1)
+    """Use a seeded subset of this many training problems."""
+    epochs: int = Field(10, ge=0)
+    """Passes over the training set, at most; 0 evaluates the initial policy."""
+    max_rollouts: int | None = Field(None, ge=1)
+    """Stop before the first step that begins at or past this many rollouts, prompt search included; null is no bound."""
+    prompts_per_batch: int = Field(128, ge=1)
+    """Problems whose groups are sampled together. A last partial batch of an epoch is dropped."""
+    rollouts_per_prompt: int = Field(6, ge=2)
+    """K, the group size."""
+    updates_per_batch: int = Field(2, ge=1)
+    """Optimiser steps per sampled batch."""
+    temperature: float = Field(0.6, gt=0)
+    """Of rollouts and of every log-probability."""
+    max_new_tokens: int = Field(12288, ge=1)
+    """Per completion."""
+    lr: float = Field(1e-6, gt=0)
+    """Peak learning rate of AdamW; constant after warm-up."""
+    warmup_steps: int = Field(0, ge=0)
+    """Optimiser steps of linear warm-up."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW."""
+    weight_decay: float = Field(0.01, ge=0)
+    """AdamW."""
+    grad_clip: float = Field(1.0, gt=0)
+    """Bound of the gradient's norm."""
+    checkpoint_steps: int = Field(30, ge=1)
+    """Optimisation batches between checkpoints; there is one after every epoch too."""
+    loss: LossSpec = LossSpec()
+    """Policy-gradient loss."""
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(self.temperature, self.max_new_tokens)
+
+    @model_validator(mode="after")
+    def _contradictions(self) -> TrainConfig:
+        if self.prompts_per_batch % self.updates_per_batch:
+            raise ValueError(
+                f"updates_per_batch {self.updates_per_batch} does not divide prompts_per_batch {self.prompts_per_batch}"
+            )
+        if self.loss.ratio_band is not None:
+            raise ValueError("loss.ratio_band belongs to the method (p2o.ratio_band); leave it null here")
+        return self
+
+
+class EvalConfig(Strict):
+    """What is measured after training. Null keeps the suite card's own value."""
+
+    bench: str = "ood"
+    """Comma-separated suites, or the roles `id`, `ood`, `all` of the training set."""
+    k: int | None = Field(None, ge=1)
+    """Samples per problem."""
+    temperature: float | None = Field(None, ge=0)
+    """Sampling temperature; 0 is greedy and needs k = 1."""
+    max_new_tokens: int | None = Field(None, ge=1)
+    """Per completion."""
+    limit: int | None = Field(None, ge=1)
+    """First problems of every suite only; such a run is stamped "not a result"."""
+
+    @model_validator(mode="after")
+    def _contradictions(self) -> EvalConfig:
+        if self.temperature == 0 and self.k != 1:
+            raise ValueError("greedy evaluation (temperature 0) draws the same sample k times; set k to 1")
+        return self
+
+
+class LocalConfig(Strict):
+    """The local backend: one process, CPU or one GPU."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes a GPU where there is one."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; null leaves torch's choice."""
+    generation_rows: int = Field(1024, ge=1)
+    """Completions sampled side by side, at most."""
+    forward_tokens: int = Field(65536, ge=1)
+    """Tokens of one forward and backward pass, padding included; more are accumulated."""
