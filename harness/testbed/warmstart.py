@@ -16,7 +16,7 @@ from harness.seeds import stream
 from harness.testbed.optim import Muon
 from harness.testbed.world import PHRASES, Style, problem, target
 
-STEPS = 1800
+STEPS = 2400
 BATCH = 64
 MATRIX_RATE = 0.01
 """Peak learning rate of Muon, for the weight matrices."""
