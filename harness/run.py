@@ -19,7 +19,7 @@ from harness.progress import Progress
 from harness.registry import load_method
 from harness.rundir import RunDir, SeedLog, append_jsonl, read_jsonl, write_json
 from harness.seeds import derive
-from harness.suites import Suite, TrainingSet, load_training_set, resolve_bench
+from harness.suites import Suite, TrainingSet, content_sha256, load_training_set, resolve_bench
 from harness.types import Problem
 
 
@@ -32,6 +32,7 @@ class Prepared:
     problems: list[Problem]
     suites: list[Suite]
     plan: Plan
+    deviation: str | None
     data_dir: Path | None
     offline: bool
 
@@ -53,13 +54,15 @@ def prepare(spec: RunSpec, data_dir: Path | None, offline: bool) -> Prepared:
             f"train.prompts_per_batch={spec.train.prompts_per_batch}"
         )
     for suite in suites:
-        suite.check_data(data_dir)
+        suite.problems(data_dir)
     cls = load_method(spec.method)
     try:
         cls.check(spec.typed_method_config(), spec.train)
     except ValueError as e:
         raise UsageError(f"{spec.method}: {e}") from None
-    prepared = Prepared(spec, training_set, problems, suites, None, data_dir, offline)  # type: ignore[arg-type]
+    prepared = Prepared(
+        spec, training_set, problems, suites, None, training_set.deviation(data_dir), data_dir, offline  # type: ignore[arg-type]
+    )
     prepared.plan = plan(spec, prepared.method(spec.seeds[0]), suites)
     return prepared
 
@@ -168,10 +171,12 @@ def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
 
     ledgers = {str(seed): part["ledger"] for seed, part in parts.items()}
     limit = spec.eval.limit
+    reasons = [f"only the first {limit} problems of each suite were evaluated (--limit)"] if limit else []
+    reasons += [prepared.deviation] if prepared.deviation else []
     return {
         "run": str(run.path), "method": spec.method, "model": spec.model.id, "recipe": spec.recipe,
-        "training_set": spec.train.set, "spec_hash": spec.hash(), "seeds": list(spec.seeds),
-        "not_a_result": f"only the first {limit} problems of each suite were evaluated (--limit)" if limit else None,
+        "training_set": spec.train.set, "problems_sha256": content_sha256(prepared.problems), "spec_hash": spec.hash(), "seeds": list(spec.seeds),
+        "not_a_result": "; ".join(reasons) or None,
         "suites": suites,
         "macro": {
             "id": macro("id"), "ood": macro("ood"),

@@ -64,19 +64,20 @@ class Suite:
         """Problems that an evaluation with `limit` runs."""
         return self.size if limit is None else min(limit, self.size)
 
-    def check_data(self, data_dir: Path | None) -> None:
-        """Raises MissingError without the data, UsageError when it is not what the card pins."""
-        if self.file is not None:
-            _pinned(self.name, self.file, self.sha256, data_dir)
-
     def problems(self, data_dir: Path | None) -> list[Problem]:
-        """All problems, in order; `text` is the whole user turn. Raises as `check_data` and `read_problems`."""
-        if self.file is not None:
-            path = _pinned(self.name, self.file, self.sha256, data_dir)
-            return read_problems(path, self.answer_type, self.prompt)
-        problems = world.suite_problems(self.name, self.size)
-        if content_sha256(problems) != self.sha256:
-            raise UsageError(f"the generated problems of suite {self.name!r} are not those its card pins by SHA-256")
+        """All problems, in order; `text` is the whole user turn.
+
+        Raises as `read_problems`, and UsageError when the data is not what the card pins.
+        """
+        if self.file is None:
+            problems = world.suite_problems(self.name, self.size)
+            if content_sha256(problems) != self.sha256:
+                raise UsageError(f"the generated problems of suite {self.name!r} are not those its card pins by SHA-256")
+            return problems
+        path = _located(self.name, self.file, data_dir)
+        problems = read_problems(path, self.answer_type, self.prompt)
+        if _sha256(path) != self.sha256:
+            raise UsageError(f"{path} is not the file that suite {self.name!r} pins by SHA-256")
         return problems
 
 
@@ -102,18 +103,23 @@ class TrainingSet:
     def problems(self, spec: RunSpec, data_dir: Path | None) -> list[Problem]:
         """The problems a run trains on: those of the file or the world, `train.limit` of them drawn once for all seeds.
 
-        Raises MissingError without the data, UsageError when it is not what training_sets.yaml pins.
+        Raises as `read_problems`. The file may be the user's own; `deviation` says so.
         """
         if self.file is None:
             problems = world.train_problems(spec.testbed.problems, spec.testbed.easy_share, seed=0)
         else:
-            path = _pinned(self.name, self.file, str(self.sha256), data_dir)
-            problems = read_problems(path, self.answer_type, self.prompt)
+            problems = read_problems(_located(self.name, self.file, data_dir), self.answer_type, self.prompt)
         limit = spec.train.limit
         if limit is None or limit >= len(problems):
             return problems
         kept = sorted(stream("train subset", self.name).sample(range(len(problems)), limit))
         return [problems[i] for i in kept]
+
+    def deviation(self, data_dir: Path | None) -> str | None:
+        """Why a run on this data does not count as a run on the named set; None for the pinned file."""
+        if self.file is None or _sha256(_located(self.name, self.file, data_dir)) == self.sha256:
+            return None
+        return f"{self.file} is not the file that training set {self.name!r} pins"
 
     def phrases(self) -> list[str]:
         """Pieces of instructions that an offline prompt proposer composes; only the testbed has them."""
@@ -193,15 +199,14 @@ def content_sha256(problems: Sequence[Problem]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _pinned(name: str, file: str, sha256: str, data_dir: Path | None) -> Path:
-    """The path of a data file, once its bytes are known to be the pinned ones."""
+def _located(name: str, file: str, data_dir: Path | None) -> Path:
     if data_dir is None:
         raise MissingError(f"{name!r} needs {file}: pass the folder that holds it with --data-dir")
-    path = data_dir / file
-    found = hashlib.sha256(_read(path)).hexdigest()
-    if found != sha256:
-        raise UsageError(f"{path} is not the file that {name!r} pins: SHA-256 {found[:12]}..., not {sha256[:12]}...")
-    return path
+    return data_dir / file
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(_read(path)).hexdigest()
 
 
 def _read(path: Path) -> bytes:

@@ -44,10 +44,14 @@ class PolicyConfig(BaseModel):
 
     world: Literal["latent", "absent", "open"] = "latent"
     seed: int = Field(default=0, ge=0)
-    style_probability: tuple[float, float] = Field(
-        default_factory=lambda data: _STYLE_PROBABILITY[data.get("world", "latent")]
-    )
+    style_probability: tuple[float, float] = _STYLE_PROBABILITY["latent"]
     branch_tokens: Literal[1, 2] = 2
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_probability(cls, data: object) -> object:
+        default = _STYLE_PROBABILITY.get(str(data.get("world"))) if isinstance(data, dict) else None
+        return {"style_probability": default, **data} if default else data
 
     @model_validator(mode="after")
     def _check_probability(self) -> PolicyConfig:

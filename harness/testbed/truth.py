@@ -66,9 +66,7 @@ def _generate_batch(
             drawn = logp.argmax(-1, keepdim=True)
         else:
             drawn = torch.multinomial(logp.exp(), 1, generator=generator)
-        for row, token, value in zip(
-            alive.tolist(), drawn[:, 0].tolist(), logp.gather(1, drawn)[:, 0].tolist(), strict=True
-        ):
+        for row, token, value in zip(alive.tolist(), drawn[:, 0].tolist(), logp.gather(1, drawn)[:, 0].tolist(), strict=True):
             tokens[row].append(token)
             logps[row].append(value)
         keep = (drawn[:, 0] != tokenizer.eos_token_id).nonzero()[:, 0]

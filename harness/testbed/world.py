@@ -113,24 +113,18 @@ def split(start: Pair, operations: Sequence[Operation]) -> Literal["train", "tes
     return "test" if derive("testbed", "split", tuple(start), *map(tuple, operations)) % 5 == 0 else "train"
 
 
-def _acceptable(start: Pair, operations: Sequence[Operation], ends: tuple[Pair, Pair]) -> bool:
+def _acceptable(start: Pair, ends: tuple[Pair, Pair], n: int) -> bool:
     """Filters that keep guessing and the wrong style from succeeding.
 
-    Two operations: both styles end differently. Three and more: also at least one `sw` and one `ad`, and neither end
-    shares a value with the start (otherwise copying a register is right too often).
+    Two operations: both styles end differently. Three and more: also neither end shares a value with the start
+    (otherwise copying a register is right too often).
     """
-    if len(operations) == 1:
+    if n == 1:
         return True
-    if ends[0] == ends[1]:
-        return False
-    if len(operations) < HARD:
-        return True
-    return {"sw", "ad"} <= {kind for kind, _ in operations} and not set(ends[0] + ends[1]) & set(start)
+    return ends[0] != ends[1] and (n < HARD or not set(ends[0] + ends[1]) & set(start))
 
 
-def problem(
-    rng: random.Random, family: Family, n: int, fmt: int = 0, part: Literal["train", "test"] | None = None
-) -> Problem:
+def problem(rng: random.Random, family: Family, n: int, fmt: int = 0, part: Literal["train", "test"] | None = None) -> Problem:
     """One random problem with `n` operations (1 to 7) in surface format `fmt` (0, or 1 for A and B), of split `part`.
 
     `text` is the user turn as words, `answer` is "x y". `meta` holds family, n, fmt, start, ops, the states of both
@@ -142,8 +136,10 @@ def problem(
     while True:
         start = (rng.randrange(MODULUS), rng.randrange(MODULUS))
         operations = [_operation(rng) for _ in range(n)]
+        if n >= HARD and not {"sw", "ad"} <= {kind for kind, _ in operations}:
+            continue  # without a swap and an addition the two registers hardly mix, and guesses get lucky
         S, L = _states(start, operations, forward), _states(start, operations, inverse)
-        if _acceptable(start, operations, (S[-1], L[-1])) and part in (None, split(start, operations)):
+        if _acceptable(start, (S[-1], L[-1]), n) and part in (None, split(start, operations)):
             break
     words = [HEADS[family, fmt], *map(str, start), *(f"{kind} {d}" for kind, d in operations)]
     text = " ".join([*words, *[". ."] * (MAX_OPERATIONS - n), "="])
@@ -179,9 +175,7 @@ def branch_words(problem: Problem, branch_tokens: int) -> list[str]:
     return header(problem.meta["right"], branch_tokens)
 
 
-def target(
-    problem: Problem, style: Style, guess: str, useful: bool = True, branch_tokens: int = 2
-) -> tuple[list[str], bool]:
+def target(problem: Problem, style: Style, guess: str, useful: bool = True, branch_tokens: int = 2) -> tuple[list[str], bool]:
     """A completion in `style` as words (without the end token), and whether its answer is derived from the trace.
 
     `guess` ("x y") ends the styles that derive nothing: D, P, and with `useful=False` (world `absent`) every style. The

@@ -92,6 +92,28 @@ def test_bad_input_is_one_clear_sentence(capsys, tmp_path, monkeypatch, args, ex
     assert list(tmp_path.iterdir()) == [], "nothing half-written"
 
 
+GOOD = '{"id": "a", "problem": "1+1?", "answer": "2"}\n'
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("", "holds no problems"),
+    (GOOD + "{broken\n", "line 2 is not JSON"),
+    (GOOD + '{"id": "b", "problem": "", "answer": "2"}\n', "line 2: field 'problem'"),
+    (GOOD + '{"id": "b", "problem": "x", "answer": 3}\n', "line 2: field 'answer'"),
+    (GOOD + GOOD, "line 2: id 'a'"),
+    (GOOD, "1 problems, fewer than one batch"),
+])
+def test_bad_training_data(capsys, tmp_path, monkeypatch, text, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "train").mkdir(parents=True)
+    (tmp_path / "data" / "train" / "gsm8k_train.jsonl").write_text(text)
+    code, _, err = harness(
+        capsys, "run", "--method", "p2o", "--recipe", "smollm2", "--data-dir", "data", "--bench", "aime24"
+    )
+    assert code == 2 and words in err and "\n" not in err.strip()
+    assert [p.name for p in tmp_path.iterdir()] == ["data"]
+
+
 def test_an_existing_run_directory_is_refused(capsys, tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "spec.json").write_text("{}")

@@ -117,16 +117,16 @@ def test_changed_generated_problems_are_refused():
 
 def test_suite_without_data_says_what_to_pass(tmp_path):
     with pytest.raises(MissingError, match="--data-dir"):
-        load_suite("aime24").check_data(None)
+        load_suite("aime24").problems(None)
     with pytest.raises(MissingError, match=r"no file .*aime24\.jsonl.*--data-dir"):
-        load_suite("aime24").check_data(tmp_path)
+        load_suite("aime24").problems(tmp_path)
 
 
 def test_other_bytes_than_the_pinned_ones_are_refused(tmp_path):
     (tmp_path / "eval").mkdir()
     path = write(tmp_path / "eval" / "aime24.jsonl", row())
     with pytest.raises(UsageError, match="SHA-256"):
-        load_suite("aime24").check_data(tmp_path)
+        load_suite("aime24").problems(tmp_path)
     pinned = replace(load_suite("aime24"), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     [problem] = pinned.problems(tmp_path)
     assert problem.text.endswith("\nQuestion: 1+1?") and "\\boxed{}" in problem.text.split("\n")[0]
