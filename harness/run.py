@@ -175,7 +175,8 @@ def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
     reasons += [prepared.deviation] if prepared.deviation else []
     return {
         "run": str(run.path), "method": spec.method, "model": spec.model.id, "recipe": spec.recipe,
-        "training_set": spec.train.set, "problems_sha256": content_sha256(prepared.problems), "spec_hash": spec.hash(), "seeds": list(spec.seeds),
+        "training_set": spec.train.set, "problems_sha256": content_sha256(prepared.problems),
+        "spec_hash": spec.hash(), "seeds": list(spec.seeds),
         "not_a_result": "; ".join(reasons) or None,
         "suites": suites,
         "macro": {

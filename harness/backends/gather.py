@@ -20,10 +20,13 @@ def gather_groups(
     Each coroutine gets a random stream of its own, named by `stream_name` and the problem. An exception in a
     coroutine or in `generate` cancels the others and propagates.
     """
+    loop = asyncio.new_event_loop()  # not asyncio.run: its Ctrl-C waits for the end of a batch, minutes on a large model
     try:
-        return asyncio.run(_gather(method, problems, k, generate, stream_name))
+        return loop.run_until_complete(_gather(method, problems, k, generate, stream_name))
     except BaseExceptionGroup as group:  # the first error is the cause, the rest are its echo
         raise group.exceptions[0] from None
+    finally:
+        loop.close()
 
 
 async def _gather(

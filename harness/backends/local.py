@@ -48,6 +48,7 @@ class LocalBackend:
         ends = self.model.generation_config.eos_token_id
         self.stop = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends] if ends else [])}
         self._initial: dict[str, torch.Tensor] | None = None
+        self._searching = lambda: None  # called after every batch of rollouts; shows progress during epoch hooks
 
     # ------------------------------------------------------------------ sampling
 
@@ -78,6 +79,7 @@ class LocalBackend:
 
     def rollouts(self, requests: Sequence[tuple[Problem, Context]], sampling: Sampling, seed: int) -> list[Rollout]:
         drawn = self._sample([c.rollout for _, c in requests], sampling, seed)
+        self._searching()
         grades = grade_many([(text, p.answer, p.answer_type) for (p, _), (_, text, _) in zip(requests, drawn)])
         return [
             Rollout(c, text, s.tokens_T, s.logps_T, n, s.truncated, g.score, g.status)
@@ -130,10 +132,12 @@ class LocalBackend:
                             checkpoint(epoch, batch)
                 checkpoint(epoch, batch)
             done = method.loss is None or epoch + 1 >= cfg.epochs or self._spent(log)
+            self._searching = lambda: log.tick(log.ledger.rollouts, f"seed {log.seed} after epoch {epoch + 1}: prompt search")
             with log.ledger.clock():
                 metrics = method.end_epoch(epoch, log.groups, self, log.ledger, last=done)
                 if log.probe:
                     metrics = {**metrics, **log.probe(self)}
+            self._searching = lambda: None
             log.epoch(epoch, metrics, method.templates())
             epoch, batch = epoch + 1, 0
             checkpoint(epoch, 0, done)

@@ -1,7 +1,10 @@
 """Each method end to end through the command line on the testbed: outputs, ledger, interruption and resume."""
 
 import json
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -110,6 +113,22 @@ def test_interrupted_and_resumed_equals_uninterrupted(capsys, tmp_path, monkeypa
         code, _, err = run(capsys, method, tmp_path / "cut", "--resume")
     assert code == 0 and stopped == 4
     assert comparable(tmp_path / "cut") == comparable(tmp_path / "whole")
+
+
+def test_ctrl_c_stops_with_130_and_resumes(capsys, tmp_path):
+    out = tmp_path / "run"
+    command = ["run", "--method", "p2o", "--bench", "tb-id", "--out", out, *SMALL, "--seeds", "0"]
+    code = "from harness.cli import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", code, *map(str, command)], stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and len(read_jsonl(out / "metrics.jsonl")) < 3:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "--resume" in err and "Traceback" not in err
+    code, _, err = harness(capsys, *command, "--resume")
+    assert code == 0, err
+    batches = [(r["epoch"], r["batch"]) for r in read_jsonl(out / "metrics.jsonl") if r["kind"] == "batch"]
+    assert batches == sorted(set(batches)), "each batch is trained exactly once"
 
 
 def test_the_final_policy_is_an_ordinary_model_folder(capsys, tmp_path):
