@@ -114,10 +114,17 @@ def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Any, progress
         if any(r["seed"] == seed for r in rows):
             path.unlink()
             append_jsonl(path, [r for r in rows if r["seed"] != seed])
+    evaluated = 0
+
+    def finished(samples: int, suite: str) -> None:
+        nonlocal evaluated
+        evaluated = samples
+        progress.update(done + samples, f"seed {seed} {suite} evaluated")
+
+    backend.tick = lambda n: progress.update(done + evaluated + n, f"seed {seed} evaluating")
     results = evaluate(
         prepared.suites, backend.generate, method.eval_prompt, derive("eval", seed), prepared.data_dir,
-        spec.eval.limit, spec.eval.k, spec.eval.temperature, spec.eval.max_new_tokens,
-        progress=lambda n, text: progress.update(done + n, f"seed {seed} {text}"),
+        spec.eval.limit, spec.eval.k, spec.eval.temperature, spec.eval.max_new_tokens, progress=finished,
     )
     for r in results:
         rows = ({**row, "eval_seed": row["seed"], "seed": seed} for row in r.samples)

@@ -156,7 +156,7 @@ class LocalConfig(Strict):
     """auto takes a GPU where there is one."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; null leaves torch's choice."""
-    generation_rows: int = Field(1024, ge=1)
-    """Completions sampled side by side, at most."""
-    forward_tokens: int = Field(65536, ge=1)
+    generation_tokens: int = Field(65536, ge=1)
+    """Tokens held while completions are sampled side by side: prompts and longest possible completions."""
+    forward_tokens: int = Field(8192, ge=1)
     """Tokens of one forward and backward pass, padding included; more are accumulated."""

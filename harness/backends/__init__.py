@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +20,12 @@ BACKENDS = {
 
 
 class Backend(Policy, Protocol):
-    """A policy that can be trained, saved and sampled from."""
+    """A policy that can be trained, saved and sampled from.
+
+    `tick`, which the caller may set, is told how many completions of the sampling call under way are done.
+    """
+
+    tick: Callable[[int], None]
 
     def train(self, method: Method, log: SeedLog) -> None:
         """All epochs of one seed, resuming from the log's last checkpoint; ends with a saved policy."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,15 +42,27 @@ def sample(
     stop: set[int],
     pad: int,
     generator: torch.Generator,
-    max_rows: int,
+    max_tokens: int,
+    tick: Callable[[int], None] = lambda done: None,
 ) -> list[Sampled]:
-    """One completion per prompt, in order. Prompts of similar length share a pass of at most `max_rows` rows."""
+    """One completion per prompt, in order; `tick` gets the number done so far.
+
+    Prompts of similar length share a pass, as many as keep rows x (longest prompt + new tokens) within `max_tokens`.
+    """
     order = sorted(range(len(prompts_B)), key=lambda i: len(prompts_B[i]))
     out: list[Sampled | None] = [None] * len(prompts_B)
-    for start in range(0, len(order), max_rows):
-        chunk = order[start : start + max_rows]
+    done = 0
+    while done < len(order):
+        rows = 1
+        while done + rows < len(order) and (rows + 1) * (
+            len(prompts_B[order[done + rows]]) + sampling.max_new_tokens
+        ) <= max_tokens:
+            rows += 1
+        chunk = order[done : done + rows]
         for i, row in zip(chunk, _sample_chunk(model, [prompts_B[i] for i in chunk], sampling, stop, pad, generator)):
             out[i] = row
+        done += rows
+        tick(done)
     return out  # type: ignore[return-value]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,10 @@ disable_progress_bar()  # of loading and saving weights; the run has a progress 
 
 
 class LocalBackend:
-    """A Hugging Face causal language model that samples, trains and reflects in this process."""
+    """A Hugging Face causal language model that samples, trains and reflects in this process.
+
+    `tick` may be set to a function that is told, while completions are sampled, how many of the call's are done.
+    """
 
     def __init__(self, spec: RunSpec, offline: bool = False, model: str | Path | None = None) -> None:
         """Load the policy. Raises MissingError (no such model) or UsageError (a folder that is not a policy)."""
@@ -48,7 +51,7 @@ class LocalBackend:
         ends = self.model.generation_config.eos_token_id
         self.stop = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends] if ends else [])}
         self._initial: dict[str, torch.Tensor] | None = None
-        self._searching = lambda: None  # called after every batch of rollouts; shows progress during epoch hooks
+        self.tick: Callable[[int], None] = lambda done: None
 
     # ------------------------------------------------------------------ sampling
 
@@ -66,7 +69,7 @@ class LocalBackend:
         generator = torch.Generator(device=self.model.device).manual_seed(seed)
         rows = sample(
             self.model, [cached[p] for p in prompts], sampling, self.stop, self.pad, generator,
-            self.spec.local.generation_rows,
+            self.spec.local.generation_tokens, self.tick,
         )
         texts = self.tokenizer.batch_decode([r.tokens_T for r in rows], skip_special_tokens=True)
         return [(r, t, len(cached[p])) for r, t, p in zip(rows, texts, prompts)]
@@ -79,7 +82,6 @@ class LocalBackend:
 
     def rollouts(self, requests: Sequence[tuple[Problem, Context]], sampling: Sampling, seed: int) -> list[Rollout]:
         drawn = self._sample([c.rollout for _, c in requests], sampling, seed)
-        self._searching()
         grades = grade_many([(text, p.answer, p.answer_type) for (p, _), (_, text, _) in zip(requests, drawn)])
         return [
             Rollout(c, text, s.tokens_T, s.logps_T, n, s.truncated, g.score, g.status)
@@ -132,12 +134,12 @@ class LocalBackend:
                             checkpoint(epoch, batch)
                 checkpoint(epoch, batch)
             done = method.loss is None or epoch + 1 >= cfg.epochs or self._spent(log)
-            self._searching = lambda: log.tick(log.ledger.rollouts, f"seed {log.seed} after epoch {epoch + 1}: prompt search")
+            self.tick = lambda n: log.tick(log.ledger.rollouts + n, f"seed {log.seed} after epoch {epoch + 1}: searching")
             with log.ledger.clock():
                 metrics = method.end_epoch(epoch, log.groups, self, log.ledger, last=done)
                 if log.probe:
                     metrics = {**metrics, **log.probe(self)}
-            self._searching = lambda: None
+            self.tick = lambda n: None
             log.epoch(epoch, metrics, method.templates())
             epoch, batch = epoch + 1, 0
             checkpoint(epoch, 0, done)

@@ -159,7 +159,7 @@ def test_logps_match_one_row_at_a_time(tiny):
 
 def test_sampler_reports_the_trainers_logps_and_stops_at_the_end_token(tiny):
     prompts = PROMPTS * 40
-    rows = sample(tiny, prompts, Sampling(0.6, 12), {1}, 0, torch.Generator().manual_seed(5), max_rows=50)
+    rows = sample(tiny, prompts, Sampling(0.6, 12), {1}, 0, torch.Generator().manual_seed(5), max_tokens=600)
     logps_B_T, _ = completion_logps(tiny, prompts, [r.tokens_T for r in rows], 0.6, 0)
     for i, row in enumerate(rows):
         assert row.logps_T == pytest.approx(logps_B_T[i, : len(row.tokens_T)].tolist(), abs=1e-4)
@@ -169,7 +169,7 @@ def test_sampler_reports_the_trainers_logps_and_stops_at_the_end_token(tiny):
 
 
 def test_greedy_matches_transformers_generate(tiny):
-    rows = sample(tiny, PROMPTS, Sampling(0.0, 9), {1}, 0, torch.Generator(), max_rows=8)
+    rows = sample(tiny, PROMPTS, Sampling(0.0, 9), {1}, 0, torch.Generator(), max_tokens=500)
     for p, row in zip(PROMPTS, rows):
         ids = torch.tensor([p])
         expected = tiny.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=9, do_sample=False)[0, len(p):]
@@ -177,7 +177,7 @@ def test_greedy_matches_transformers_generate(tiny):
 
 
 def test_sampling_frequencies_follow_the_tempered_distribution(tiny):
-    rows = sample(tiny, [[3, 4]] * 4000, Sampling(0.6, 1), {1}, 0, torch.Generator().manual_seed(7), max_rows=4000)
+    rows = sample(tiny, [[3, 4]] * 4000, Sampling(0.6, 1), {1}, 0, torch.Generator().manual_seed(7), max_tokens=12000)
     probs = torch.softmax(tiny(torch.tensor([[3, 4]])).logits[0, -1] / 0.6, -1)
     for token in range(11):
         seen = sum(r.tokens_T[0] == token for r in rows) / 4000
