@@ -118,6 +118,30 @@ def table(out: Path, worlds: list[str]) -> str:
     return "\n".join(lines)
 
 
+def mechanism_table(out: Path) -> str:
+    """Markdown: what was logged on the branch tokens, means over seeds (and batches of the second epoch)."""
+    lines = [
+        "| cell | groups without gradient, epoch 1, 2 | hard problems after epoch 1, 2, 3 "
+        "| net advantage on branch token 1, 2, templated groups | plain groups | masked, token 1, 2 "
+        "| P(right header) at the end, per seed |",
+        "|---|---|---|---|---|---|---|",
+    ]
+
+    def show(value: float | None, digits: int = 2) -> str:
+        return "-" if value is None else f"{value:.{digits}f}"
+
+    for name, s in json.loads((out / "cells.json").read_text()).items():
+        pair = lambda key: ", ".join(show(s[key.format(step)]) for step in (1, 2))  # noqa: B023
+        hard = ", ".join(show(s["hard_problems"][str(e)], 0) for e in range(3))
+        ends = " ".join(show(p, 3) for p in sorted(s["branch_p_joint_end"]))
+        lines.append(
+            f"| {name} | {show(s['degenerate_groups_epoch_0'])}, {show(s['degenerate_groups_epoch_1'])} | {hard} "
+            f"| {pair('branch_advantage_{}_templated')} | {pair('branch_advantage_{}_plain')} "
+            f"| {pair('branch_masked_{}')} | {ends} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
@@ -132,6 +156,8 @@ def main() -> None:
         with ThreadPoolExecutor(args.jobs) as pool:
             list(pool.map(lambda cell: run(args.out, cell, args.seeds), cells(worlds)))
     print(table(args.out, worlds))
+    print()
+    print(mechanism_table(args.out))
 
 
 if __name__ == "__main__":
