@@ -105,6 +105,12 @@ class Meter:
         rewards = [[grade(text, p.answer) for text in row] for p, row in zip(problems, texts, strict=True)]
         return torch.tensor(rewards), texts
 
+    def after_header(self, problems: Sequence[Problem], branch_tokens: int, temperature: float = 0.6) -> torch.Tensor:
+        """Rewards [problems] of uninstructed completions that are given the header of the right style."""
+        prompts = [" ".join([p.text, *branch_words(p, branch_tokens)]) for p in problems]
+        completions = generate(self.model, self.tokenizer, prompts, temperature, MAX_NEW_TOKENS, self.generator)
+        return torch.tensor([grade(text, p.answer) for (text, _, _), p in zip(completions, problems, strict=True)])
+
     @torch.no_grad()
     def branch_probabilities(self, problems: Sequence[Problem], branch_tokens: int, temperature: float) -> torch.Tensor:
         """P(branch token | prompt, tokens before it) of the right style without an instruction: [problems, tokens]."""
@@ -130,6 +136,8 @@ class Truth:
     """(family, temperature) to the mean probability of each branch token of the right style, then their joint one."""
     lifted: dict[str, tuple[float, float]]
     """Family to the share of hard problems that fail >= 90% uninstructed, and of those the share then solved >= 90%."""
+    after_header: dict[str, float]
+    """Family to the success rate on hard problems, uninstructed, once the header of the right style is given."""
     lucky_groups: float
     """Share of plain groups of 6 on hard problems with at least one success."""
 
@@ -195,8 +203,9 @@ def measure(folder: Path, branch_tokens: int = 2, per_cell: int = 30, samples: i
         for temperature in (0.6, 1.0):
             each = meter.branch_probabilities(_of(hard, family), branch_tokens, temperature)
             branch[family, temperature] = [*each.mean(0).tolist(), each.prod(1).mean().item()]
+    given = {family: meter.after_header(_of(hard, family) * 2, branch_tokens).mean().item() for family in "AB"}
     lucky = {temperature: luck(meter, hard, samples * 2, temperature) for temperature in (0.6, 1.0)}
-    return Truth(table, suites, lucky, branch, lifted(meter, hard), groups)
+    return Truth(table, suites, lucky, branch, lifted(meter, hard), given, groups)
 
 
 def markdown(truth: Truth) -> str:
@@ -219,6 +228,8 @@ def markdown(truth: Truth) -> str:
             f"- Family {family}, hard: {failing:.0%} fail at least 90% of the time without an instruction; "
             f"the right one then solves {solved:.0%} of those at least 90% of the time."
         )
+    given = ", ".join(f"{family} {value:.2f}" for family, value in truth.after_header.items())
+    lines.append(f"- Success on hard problems once the right header is given, without an instruction: {given}.")
     lines.append("- Luck on hard problems: " + ", ".join(f"{v:.3f} at T={t}" for t, v in truth.luck.items()) + ".")
     lines.append(f"- Plain groups of 6 with a success on a hard problem: {truth.lucky_groups:.0%}.")
     return "\n".join(lines)

@@ -99,6 +99,13 @@ def test_the_right_style_is_rare_but_not_absent(name: str, family: str) -> None:
     assert 0.007 <= warm <= 0.04 and warm >= 4 * cold
 
 
+@pytest.mark.parametrize(("name", "at_least"), [("latent-s0", 0.9), ("latent-s1", 0.1), ("open-s0", 0.1)])
+def test_the_trace_follows_from_its_header_alone(name: str, at_least: float) -> None:
+    """Without an instruction; the default policy commits, the two others do so in part (docs/testbed.md)."""
+    for family in "AB":
+        assert meter(name).after_header(hard(family, 60), 2).mean().item() >= at_least
+
+
 @pytest.mark.parametrize("name", [*LATENT, "absent-s0"])
 @pytest.mark.parametrize("family", ["A", "B"])
 def test_one_operation_is_solved_directly(name: str, family: str) -> None:
@@ -117,6 +124,6 @@ def test_absent_has_no_instruction_that_helps(family: str) -> None:
 def test_open_finds_the_style_by_plain_sampling() -> None:
     rewards = meter("open-s0").sample(hard_problems(120), "", 6)[0]
     assert 0.1 <= rewards.mean().item() <= 0.5
-    assert (rewards.sum(1) > 0).float().mean().item() > 0.5
+    assert (rewards.sum(1) > 0).float().mean().item() >= 1 / 3  # of the groups; 8% in `latent`
     for family in "AB":
         assert success("open-s0", hard(family), RIGHT[family]) >= 0.9
