@@ -18,7 +18,7 @@ def commands():
     found = {}
     for page in PAGES:
         text = page.read_text().replace("\\\n", " ")
-        for line in re.findall(r"^(?: {4})?\$? ?(?:[A-Z_]+=\S+ )*((?:harness|make|python perf/)\S*.*)$", text, re.M):
+        for line in re.findall(r"^(?: {4})?\$? ?(?:[A-Z_]+=\S+ )*((?:harness|make) [a-z-].*|python perf/.*)$", text, re.M):
             found[line.split("  #")[0].strip()] = page.name
     return sorted(found)
 
