@@ -66,7 +66,8 @@ def compare_command(runs: Sequence[Path], baseline: str | None, out: Path | None
     from harness.compare import compare, load_result
 
     results = [load_result(path) for path in runs]
-    table = compare(results, baseline)
+    bimodal = all(r["training_set"] == "testbed" for r in results)  # a seed solves that world or does not
+    table = compare(results, baseline, solved_at=0.5 if bimodal else None)
     if out is not None:
         from harness.report import write_comparison
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -142,7 +143,8 @@ class Comparison:
         """To the terminal."""
         from rich.console import Console
 
-        Console().print(self.to_rich())
+        console = Console() if sys.stdout.isatty() else Console(width=120)  # a file or pipe has no width of its own
+        console.print(self.to_rich())
 
 
 def load_result(path: Path) -> dict[str, Any]:
