@@ -1,6 +1,6 @@
 """P2O's training time per generated token over GRPO's, on the testbed, in one run (target: at most 1.1).
 
-    python perf/p2o_per_token.py [--seeds 0,1,2] [--threads 2]
+    python perf/p2o_per_token.py [--seeds 0,1,2] [--threads 1]
 
 Runs both arms seed by seed, in turn, with the shipped recipe; the seconds and tokens are the ledgers', so prompt search
 counts and evaluation does not.
@@ -29,7 +29,7 @@ def seconds_per_token(method: str, seed: int, threads: int, out: Path) -> tuple[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     totals = {"p2o": [0.0, 0], "grpo": [0.0, 0]}
     with tempfile.TemporaryDirectory() as folder:

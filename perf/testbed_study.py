@@ -44,7 +44,7 @@ def run(out: Path, cell: tuple[str, float, float, str], seeds: str) -> None:
     command = [
         sys.executable, "-c", "from harness.cli import main; main()", "run", "--method", method, "--bench", "all",
         "--seeds", seeds, "--out", str(path), "--set", f"testbed.world={world}",
-        "--set", f"train.temperature={temperature}", "--set", f"testbed.easy_share={easy}", "--set", "local.threads=1",
+        "--set", f"train.temperature={temperature}", "--set", f"testbed.easy_share={easy}",
         *(["--resume"] if (path / "spec.json").exists() else []),
     ]
     start = time.time()

@@ -15,7 +15,7 @@ SMALL = [
     "--limit", "10", "--seeds", "0,1", "--set", "testbed.problems=64", "--set", "train.epochs=3",
     "--set", "train.prompts_per_batch=16", "--set", "train.max_rollouts=900", "--set", "train.checkpoint_steps=1",
     "--set", "p2o.min_hard=6", "--set", "p2o.evolve.metric_calls=120", "--set", "p2o.evolve.dev_size=8",
-    "--set", "gepa.evolve.dev_size=16", "--set", "local.threads=1",
+    "--set", "gepa.evolve.dev_size=16",
 ]
 
 
