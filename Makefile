@@ -1,14 +1,17 @@
-# Two commands do all their own set-up: `make run` and `make test`. `make venv` makes the environment alone.
+# `make run` and `make test` do all their own set-up; `make venv` makes the environment alone. `make rehearse` and
+# `make test-openrlhf` use an environment of their own, with OpenRLHF, vLLM, Ray and DeepSpeed, for machines without a GPU.
 VENV ?= .venv
 PYTHON ?= python3
 OUT ?= runs/demo-$(shell date -u +%Y%m%dT%H%M%S)
 SEEDS ?= 0,1,2
 HARNESS := $(VENV)/bin/harness
+VENV_OPENRLHF ?= .venv-openrlhf
+REHEARSAL := harness/backends/openrlhf/rehearsal
 
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test venv
+.PHONY: run test venv rehearse test-openrlhf venv-openrlhf
 .DELETE_ON_ERROR:
 
 run: venv
@@ -27,3 +30,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[local,test]'
 	@touch $@
+
+rehearse: venv-openrlhf
+	$(VENV_OPENRLHF)/bin/harness run --method p2o --bench ood --backend openrlhf --rehearse --config $(REHEARSAL)/short.yaml --limit 20
+
+test-openrlhf: venv-openrlhf
+	$(VENV_OPENRLHF)/bin/python -m pytest tests/openrlhf
+
+venv-openrlhf: $(VENV_OPENRLHF)/.installed
+
+$(VENV_OPENRLHF)/.installed: pyproject.toml $(REHEARSAL)/install.sh $(REHEARSAL)/constraints.txt
+	$(REHEARSAL)/install.sh $(VENV_OPENRLHF)

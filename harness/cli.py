@@ -50,6 +50,7 @@ def cli() -> None:
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. train.lr=1e-4; repeatable.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, or the newest one of this very spec.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and what it would take; write nothing.")
+@click.option("--rehearse", is_flag=True, help="With --backend openrlhf: the same path without a GPU, tiny and slow.")
 @click.option("--offline", is_flag=True, help="Fetch nothing; fail early if something is missing.")
 @as_json
 def run(**options: Any) -> None:

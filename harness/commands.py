@@ -14,11 +14,14 @@ import click
 from harness.config import RunSpec, resolve
 from harness.rundir import RunDir
 
+REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel": 1}
+"""The same path on one pretended GPU."""
+
 
 def run_command(
     method: str, bench: str, recipe: str, model: str | None, backend: str | None, seeds: tuple[int, ...] | None,
     out: Path | None, data_dir: Path | None, limit: int | None, configs: Sequence[Path], sets: Sequence[str],
-    resume: bool, dry_run: bool, offline: bool, as_json: bool,
+    resume: bool, dry_run: bool, offline: bool, rehearse: bool, as_json: bool,
 ) -> None:
     """`harness run`."""
     flags: dict[str, Any] = {"eval": {"bench": bench}}
@@ -27,7 +30,9 @@ def run_command(
     if model is not None:
         flags["model"] = {"id": model}
     if backend is not None:
-        flags["backend"] = backend
+        flags["backend"] = {"name": backend}
+    if rehearse:
+        flags["backend"] = {**flags.get("backend", {}), **REHEARSAL}
     if seeds is not None:
         flags["seeds"] = list(seeds)
     spec = resolve(method, recipe, configs, sets, flags)
@@ -37,7 +42,7 @@ def run_command(
 
     prepared = prepare(spec, data_dir, offline)
     if dry_run:
-        _show_plan(spec, prepared.plan, as_json)
+        _show_plan(spec, prepared.plan, prepared.translation, as_json)
         return
 
     run = RunDir.resume(spec, out) if resume else RunDir.new(spec, out)
@@ -52,12 +57,14 @@ def run_command(
     click.echo(f"report: {result['run']}/report.html")
 
 
-def _show_plan(spec: RunSpec, plan: Any, as_json: bool) -> None:
+def _show_plan(spec: RunSpec, plan: Any, translation: Sequence[str], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": vars(plan)}))
+        row = {"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": vars(plan)}
+        click.echo(json.dumps({**row, "translation": list(translation)}))
         return
-    click.echo(f"{spec.method}, recipe {spec.recipe}, model {spec.model.id}, backend {spec.backend}: spec {spec.hash()[:8]}")
-    for line in plan.lines():
+    what = f"{spec.method}, recipe {spec.recipe}, model {spec.model.id}, backend {spec.backend.name}"
+    click.echo(f"{what}: spec {spec.hash()[:8]}")
+    for line in [*plan.lines(), *translation]:
         click.echo(f"  {line}")
 
 

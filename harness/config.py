@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
 from harness.errors import MissingError, UsageError, nearest
 from harness.registry import load_method, methods, recipes
-from harness.settings import EvalConfig, LocalConfig, MethodConfig, ModelConfig, Strict, TestbedConfig, TrainConfig
+from harness.settings import (
+    BackendConfig,
+    EvalConfig,
+    LocalConfig,
+    MethodConfig,
+    ModelConfig,
+    Strict,
+    TestbedConfig,
+    TrainConfig,
+)
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -31,14 +41,13 @@ class RunSpec(Strict):
     """Resolved settings of the method (its own class checks them)."""
     recipe: str = "testbed"
     """Where the settings came from."""
-    backend: Literal["local", "openrlhf"] = "local"
-    """Where it runs."""
     seeds: tuple[int, ...] = (0,)
     """Training seeds; every random stream derives from one of them."""
     model: ModelConfig = ModelConfig()
     testbed: TestbedConfig = TestbedConfig()
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
+    backend: BackendConfig = BackendConfig()
     local: LocalConfig = LocalConfig()
 
     @model_validator(mode="after")
@@ -87,15 +96,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_set(item: str) -> dict[str, Any]:
-    """`a.b=c` to `{"a": {"b": c}}`, the value read as YAML (`null`, `1e-4`, `[0.01, 10]`)."""
+    """`a.b=c` to `{"a": {"b": c}}`, the value read as YAML (`null`, `1e-4`, `[0.01, 10]`); `a."b.c"=d` quotes a dot."""
     key, eq, text = item.partition("=")
-    if not eq or not all(key.split(".")):
+    parts = [quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|([^."]*)(?:\.|$)', key) if quoted or plain]
+    if not eq or not parts or key.startswith(".") or key.endswith(".") or ".." in key:
         raise UsageError(f"--set takes key=value, e.g. --set train.lr=1e-4, not {item!r}")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise UsageError(f"--set {key}: cannot read the value {text!r}") from None
-    for part in reversed(key.split(".")):
+    for part in reversed(parts):
         value = {part: value}
     return value
 

@@ -38,10 +38,13 @@ class Ledger:
             self.prompt_tokens += r.prompt_tokens
             self.generated_tokens += len(r.tokens_T)
 
-    def add_discarded(self, group: Group) -> None:
-        """Note what a group threw away (its rollouts are already metered)."""
-        self.discarded_rollouts += len(group.discarded)
-        self.discarded_groups += bool(group.discarded)
+    def add_update(self, groups: Iterable[Group], steps: int) -> None:
+        """Meter the optimiser steps on a batch of groups, and what the groups threw away (already metered as rollouts)."""
+        self.optimiser_steps += steps
+        for group in groups:
+            self.trained_tokens += sum(len(r.tokens_T) for r in group.rollouts)
+            self.discarded_rollouts += len(group.discarded)
+            self.discarded_groups += bool(group.discarded)
 
     def add_reflection(self, prompt_tokens: int, tokens: int) -> None:
         self.reflection_calls += 1
@@ -60,11 +63,15 @@ class Ledger:
     def to_dict(self) -> dict[str, float]:
         return asdict(self)
 
+    def add(self, other: Ledger) -> None:
+        """Add another ledger's entries."""
+        for f in fields(self):
+            setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
+
     @classmethod
     def total(cls, ledgers: Iterable[Ledger]) -> Ledger:
         """The sum over seeds."""
         out = cls()
         for ledger in ledgers:
-            for f in fields(cls):
-                setattr(out, f.name, getattr(out, f.name) + getattr(ledger, f.name))
+            out.add(ledger)
         return out

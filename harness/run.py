@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.backends import make_backend
+from harness.backends import Backend, describe, make_backend
 from harness.config import RunSpec
 from harness.errors import UsageError
 from harness.evaluation import SuiteResult, evaluate
@@ -32,6 +32,7 @@ class Prepared:
     problems: list[Problem]
     suites: list[Suite]
     plan: Plan
+    translation: list[str]
     deviation: str | None
     data_dir: Path | None
     offline: bool
@@ -61,9 +62,11 @@ def prepare(spec: RunSpec, data_dir: Path | None, offline: bool) -> Prepared:
     except ValueError as e:
         raise UsageError(f"{spec.method}: {e}") from None
     prepared = Prepared(
-        spec, training_set, problems, suites, None, training_set.deviation(data_dir), data_dir, offline  # type: ignore[arg-type]
+        spec, training_set, problems, suites, None, [], training_set.deviation(data_dir), data_dir, offline  # type: ignore[arg-type]
     )
-    prepared.plan = plan(spec, prepared.method(spec.seeds[0]), suites)
+    method = prepared.method(spec.seeds[0])
+    prepared.plan = plan(spec, method, suites)
+    prepared.translation = describe(spec, method)
     return prepared
 
 
@@ -84,7 +87,9 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
             part = run.path / "results" / f"s{seed}.json"
             if not part.exists():
                 backend = backend or make_backend(spec, prepared.offline)
-                _one_seed(prepared, run, seed, backend, progress, i * total)
+                with backend:
+                    ledger, results = _one_seed(prepared, run, seed, backend, progress, i * total)
+                _store(run, seed, ledger, results)
                 backend = None
             progress.update((i + 1) * total, f"seed {seed} done")
         result = summarise(prepared, run)
@@ -96,7 +101,10 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
     return result
 
 
-def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Any, progress: Progress, done: int) -> None:
+def _one_seed(
+    prepared: Prepared, run: RunDir, seed: int, backend: Backend, progress: Progress, done: int
+) -> tuple[Ledger, list[SuiteResult]]:
+    """Train and evaluate one seed."""
     spec = prepared.spec
     method = prepared.method(seed)
 
@@ -105,8 +113,7 @@ def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Any, progress
 
     observe, probe = _observers(spec)
     log = SeedLog(run, seed, spec, prepared.problems, tick, observe, probe)
-    if spec.train.epochs:
-        backend.train(method, log)
+    backend.train(method, log)
     done += prepared.plan.rollouts
     for suite in prepared.suites:  # an evaluation that was cut short is done again from its start
         path = run.path / "samples" / f"{suite.name}.jsonl"
@@ -129,11 +136,16 @@ def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Any, progress
     for r in results:
         rows = ({**row, "eval_seed": row["seed"], "seed": seed} for row in r.samples)
         append_jsonl(run.path / "samples" / f"{r.suite}.jsonl", rows)
+    return log.ledger, results
+
+
+def _store(run: RunDir, seed: int, ledger: Ledger, results: list[SuiteResult]) -> None:
+    """What makes a seed done: its scores. Its checkpoints go, the trained policy stays."""
     write_json(
         run.path / "results" / f"s{seed}.json",
-        {"ledger": log.ledger.to_dict(), "suites": {r.suite: _scores(r) for r in results}},
+        {"ledger": ledger.to_dict(), "suites": {r.suite: _scores(r) for r in results}},
     )
-    log.drop_checkpoints()
+    run.drop_checkpoints(seed)
 
 
 def _observers(spec: RunSpec) -> tuple[Any, Any]:

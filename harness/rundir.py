@@ -6,6 +6,7 @@
       rollouts/s<seed>.jsonl    every training group
       templates/s<seed>.jsonl   every evolved template, with parents and scores
       samples/<suite>.jsonl     every evaluation sample, with its grade
+      openrlhf/s<seed>/         that backend's files: flags, log, progress (see harness/backends/openrlhf/job.py)
       ckpt/s<seed>/             last checkpoint; once the seed is done only final/, the policy as a Hugging Face folder
       ledger.json result.json   totals and scores, per seed too
       report.md report.html
@@ -129,6 +130,14 @@ class RunDir:
     def __exit__(self, *exc: object) -> None:
         self._lock.release()
 
+    def drop_checkpoints(self, seed: int) -> None:
+        """Of a seed that is trained and evaluated: only the final policy stays."""
+        folder = self.path / "ckpt" / f"s{seed}"
+        for path in folder.glob("e*-b*"):
+            shutil.rmtree(path)
+        (folder / "latest.json").unlink(missing_ok=True)
+        shutil.rmtree(self.path / "openrlhf" / f"s{seed}" / "checkpoints", ignore_errors=True)
+
     def read(self, name: str) -> Any:
         return json.loads((self.path / name).read_text())
 
@@ -210,12 +219,6 @@ class SeedLog:
         for old in self.folder.iterdir():
             if old.is_dir() and old.name not in (name, "final"):
                 shutil.rmtree(old)
-
-    def drop_checkpoints(self) -> None:
-        """Of a seed that is trained and evaluated: only the final policy stays."""
-        for path in self.folder.glob("e*-b*"):
-            shutil.rmtree(path)
-        (self.folder / "latest.json").unlink(missing_ok=True)
 
     def restore(self) -> tuple[Path, dict[str, Any]] | None:
         """The last checkpoint's folder and position, with logs, ledger and groups wound back to it."""

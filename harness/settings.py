@@ -5,7 +5,8 @@ Class defaults are the released P2O recipe's values (Lu et al. 2026, section 5);
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -36,7 +37,14 @@ class LossSpec(Strict):
     aggregation: Literal["token_mean", "sequence_mean"] = "token_mean"
     """Mean over all completion tokens of an update (masked ones stay in the denominator), or mean of per-rollout means."""
     ratio_band: tuple[float, float] | None = None
-    """0/1 mask on pi_old(y|train prompt) / pi_old(y|rollout prompt), templated rollouts only; null is off."""
+    """Tokens are kept where pi_old(y|train prompt) / pi_old(y|rollout prompt) lies inside; null keeps all."""
+    ratio_mode: Literal["mask", "weight"] = "mask"
+    """mask: kept tokens weigh 1, untemplated rollouts are exempt; weight: every kept token weighs its ratio (OpenRLHF)."""
+
+    @property
+    def ratio(self) -> tuple[tuple[float, float], str]:
+        """Band and mode; without a band everything is inside."""
+        return self.ratio_band or (0.0, math.inf), self.ratio_mode
 
 
 class TestbedConfig(Strict):
@@ -147,6 +155,33 @@ class EvalConfig(Strict):
         if self.temperature == 0 and self.k != 1:
             raise ValueError("greedy evaluation (temperature 0) draws the same sample k times; set k to 1")
         return self
+
+
+class BackendConfig(Strict):
+    """Where a run trains. All but `name` is for openrlhf: Ray, vLLM and DeepSpeed on `nodes` x `gpus_per_node` GPUs."""
+
+    name: Literal["local", "openrlhf"] = "local"
+    """A name of `harness list backends`."""
+    nodes: int = Field(1, ge=1)
+    """Machines of the Ray cluster."""
+    gpus_per_node: int = Field(8, ge=1)
+    """GPUs of each; trainer and engines share them."""
+    tensor_parallel: int = Field(1, ge=1)
+    """GPUs of one vLLM engine; there are as many engines as fit."""
+    zero_stage: Literal[2, 3] = 3
+    """DeepSpeed ZeRO: 2 shards optimiser and gradients, 3 the weights too."""
+    offload: bool = False
+    """Optimiser states in main memory."""
+    prompt_tokens: int = Field(4096, ge=1)
+    """Room for a prompt, template included; a longer one takes it from the completion."""
+    forward_tokens: int = Field(32768, ge=1)
+    """Tokens of one forward and backward pass on one GPU."""
+    engine_memory: float = Field(0.6, gt=0, lt=1)
+    """Share of a GPU's memory that vLLM may take while it samples."""
+    flags: dict[str, Any] = {}
+    """Any other OpenRLHF flag, without the dashes, e.g. `backend.flags."actor.entropy_coef"=0.001`; true is a bare flag."""
+    rehearse: bool = False
+    """The same path without a GPU, to find mistakes before paying for a cluster."""
 
 
 class LocalConfig(Strict):

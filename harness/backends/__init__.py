@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.errors import MissingError
-from harness.method import Method, Policy
+from harness.method import Method
 from harness.types import Rollout, Sampling
 
 if TYPE_CHECKING:
@@ -16,11 +14,12 @@ if TYPE_CHECKING:
 
 BACKENDS = {
     "local": "one process on a CPU or one GPU: torch and transformers",
+    "openrlhf": "OpenRLHF 0.11.2 on Ray, vLLM and DeepSpeed: one GPU to a cluster, or a rehearsal without any",
 }
 
 
-class Backend(Policy, Protocol):
-    """A policy that can be trained, saved and sampled from.
+class Backend(Protocol):
+    """A policy that can be trained and then sampled from; a context manager that ends whatever it started.
 
     `tick`, which the caller may set, is told how many completions of the sampling call under way are done.
     """
@@ -28,22 +27,36 @@ class Backend(Policy, Protocol):
     tick: Callable[[int], None]
 
     def train(self, method: Method, log: SeedLog) -> None:
-        """All epochs of one seed, resuming from the log's last checkpoint; ends with a saved policy."""
+        """All epochs of one seed, resuming from the log's last checkpoint.
+
+        The trained policy lies in the log's `final` folder, a Hugging Face one, once the context is left.
+        """
         ...
 
     def generate(self, prompts: Sequence[str], sampling: Sampling, seed: int) -> list[Rollout]:
         """One ungraded completion per user turn, at the current weights (for evaluation)."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Write the policy as a Hugging Face folder (safetensors, tokenizer included)."""
-        ...
+    def __enter__(self) -> Backend: ...
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: Any) -> None: ...
 
 
 def make_backend(spec: RunSpec, offline: bool) -> Backend:
-    """The backend of a spec with its policy loaded. Raises MissingError for one that this version does not have."""
-    if spec.backend not in BACKENDS:
-        raise MissingError(f"backend {spec.backend!r} is not part of this version; available: {', '.join(BACKENDS)}")
+    """The backend of a spec, ready to train. Raises MissingError where something that it needs is not there."""
+    if spec.backend.name == "openrlhf":
+        from harness.backends.openrlhf.backend import OpenRLHFBackend
+
+        return OpenRLHFBackend(spec, offline)
     from harness.backends.local import LocalBackend
 
     return LocalBackend(spec, offline)
+
+
+def describe(spec: RunSpec, method: Method) -> list[str]:
+    """How the backend understands the recipe, in lines. Raises UsageError for a recipe that it cannot run."""
+    if spec.backend.name == "openrlhf":
+        from harness.backends.openrlhf.flags import describe
+
+        return describe(spec, method)
+    return []

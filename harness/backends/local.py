@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from transformers.utils.logging import disable_progress_bar
 
 from harness.backends.gather import gather_groups
 from harness.backends.generation import Sampled, completion_logps, sample
+from harness.backends.loop import train_epochs
+from harness.backends.prompts import encode
 from harness.backends.update import Updater
 from harness.config import RunSpec
 from harness.errors import MissingError, UsageError
@@ -19,8 +22,7 @@ from harness.grading import grade_many
 from harness.method import Method
 from harness.models import locate
 from harness.rundir import SeedLog
-from harness.seeds import derive, stream
-from harness.settings import TrainConfig
+from harness.seeds import derive
 from harness.types import Context, Group, Problem, Rollout, Sampling
 
 disable_progress_bar()  # of loading and saving weights; the run has a progress display of its own
@@ -56,12 +58,8 @@ class LocalBackend:
     # ------------------------------------------------------------------ sampling
 
     def encode(self, prompt: str) -> list[int]:
-        """Token ids of one user turn, chat template and generation prompt included where the tokenizer has one."""
-        if self.tokenizer.chat_template and self.spec.model.chat_template:
-            turn = [{"role": "user", "content": prompt}]
-            options = self.spec.model.chat_options
-            return self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False, **options)
-        return self.tokenizer(prompt, add_special_tokens=True)["input_ids"]
+        """Token ids of one user turn."""
+        return encode(self.tokenizer, self.spec.model, prompt)
 
     def _sample(self, prompts: Sequence[str], sampling: Sampling, seed: int) -> list[tuple[Sampled, str, int]]:
         """(completion, its text, prompt tokens) per prompt."""
@@ -110,79 +108,34 @@ class LocalBackend:
     # ------------------------------------------------------------------ training
 
     def train(self, method: Method, log: SeedLog) -> None:
-        """All epochs of one seed; checkpoints after every epoch hook and every `checkpoint_steps` batches."""
+        """All epochs of one seed; the trained policy ends up in the log's `final` folder."""
         cfg = self.spec.train
         self._initial = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        updater = Updater(self.model, cfg, method.loss, self.pad, self.spec.local.forward_tokens)
-        at: dict[str, Any] = {"epoch": 0, "batch": 0, "done": False}
-        if restored := log.restore():
-            folder, at = restored
-            self._load_weights(folder)
-            updater.load(folder / "optimizer.pt")
-            method.load_state_dict(at["method"])
-
-        def checkpoint(epoch: int, batch: int, done: bool = False) -> None:
-            position = {"epoch": epoch, "batch": batch, "done": done, "method": method.state_dict()}
-            log.checkpoint(position, lambda folder: (self.save(folder), updater.save(folder / "optimizer.pt")))
-
-        epoch, batch, done = at["epoch"], at["batch"], at["done"]
-        while not done:
-            if method.loss is not None:
-                with log.ledger.clock():
-                    for batch in self._epoch(method, updater, log, epoch, batch):
-                        if batch % cfg.checkpoint_steps == 0:
-                            checkpoint(epoch, batch)
-                checkpoint(epoch, batch)
-            done = method.loss is None or epoch + 1 >= cfg.epochs or self._spent(log)
-            self.tick = lambda n: log.tick(log.ledger.rollouts + n, f"seed {log.seed} after epoch {epoch + 1}: searching")
-            with log.ledger.clock():
-                metrics = method.end_epoch(epoch, log.groups, self, log.ledger, last=done)
-                if log.probe:
-                    metrics = {**metrics, **log.probe(self)}
-            self.tick = lambda n: None
-            log.epoch(epoch, metrics, method.templates())
-            epoch, batch = epoch + 1, 0
-            checkpoint(epoch, 0, done)
+        self._updater = Updater(self.model, cfg, method.loss, self.pad, self.spec.local.forward_tokens)
+        train_epochs(self, method, log)
         self.save(log.final)
 
-    def _spent(self, log: SeedLog) -> bool:
-        bound = self.spec.train.max_rollouts
-        return bound is not None and log.ledger.rollouts >= bound
+    def begin_epoch(self, method: Method, epoch: int) -> None:
+        """Nothing to hand over: the method lives in this process."""
 
-    def _epoch(self, method: Method, updater: Updater, log: SeedLog, epoch: int, start: int):
-        """Train the batches of one epoch from number `start`; yields how many are done after each."""
-        cfg: TrainConfig = self.spec.train
-        order = sorted(log.problems, key=lambda p: p.id)
-        stream(log.seed, "order", epoch).shuffle(order)
-        for batch in range(start, len(order) // cfg.prompts_per_batch):
-            if self._spent(log):
-                return
-            problems = order[batch * cfg.prompts_per_batch : (batch + 1) * cfg.prompts_per_batch]
-            groups = self._sample_groups(method, problems, log, epoch, batch)
-            rows, metrics = updater.step(groups, self.encode)
-            log.ledger.optimiser_steps += cfg.updates_per_batch
-            log.ledger.trained_tokens += sum(len(r.rollout.tokens_T) for r in rows)
-            if log.observe:
-                metrics |= log.observe(rows)
-            log.step(epoch, batch, groups, metrics)
-            yield batch + 1
-
-    def _sample_groups(
+    def batch(
         self, method: Method, problems: list[Problem], log: SeedLog, epoch: int, batch: int
-    ) -> list[Group]:
+    ) -> tuple[list[Group], dict[str, Any]]:
+        """Sample the groups of a batch side by side and take the optimiser steps on them."""
         cfg = self.spec.train
-        rounds = iter(range(1_000_000))
+        rounds = count(1)
 
         def serve(requests: list[tuple[Problem, Context]]) -> list[Rollout]:
             rollouts = self.rollouts(requests, cfg.sampling, derive(log.seed, "rollout", epoch, batch, next(rounds)))
             log.ledger.add_rollouts(rollouts)
             return rollouts
 
-        name = (log.seed, "group", epoch, batch)
-        groups = gather_groups(method, problems, cfg.rollouts_per_prompt, serve, name)
-        for group in groups:
-            log.ledger.add_discarded(group)
-        return groups
+        groups = gather_groups(method, problems, cfg.rollouts_per_prompt, serve, (log.seed, "group", epoch, batch))
+        rows, metrics = self._updater.step(groups, self.encode)
+        log.ledger.add_update(groups, cfg.updates_per_batch)
+        if log.observe:
+            metrics |= log.observe(rows)
+        return groups, metrics
 
     # ------------------------------------------------------------------ weights
 
@@ -190,8 +143,19 @@ class LocalBackend:
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
-    def _load_weights(self, folder: Path) -> None:
+    def write_checkpoint(self, folder: Path) -> None:
+        self.save(folder)
+        self._updater.save(folder / "optimizer.pt")
+
+    def read_checkpoint(self, folder: Path) -> None:
         self.model.load_state_dict(AutoModelForCausalLM.from_pretrained(folder, dtype=self.model.dtype).state_dict())
+        self._updater.load(folder / "optimizer.pt")
+
+    def __enter__(self) -> LocalBackend:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Nothing runs outside this process."""
 
 
 def load_policy(source: str, revision: str | None, dtype: str, offline: bool) -> tuple[Any, Any]:

@@ -23,13 +23,18 @@ def group_advantages(rewards_K: Sequence[float], kind: str) -> Tensor:
     return centred_K / (rewards_K.std() + 1e-6)
 
 
-def ratio_keep(train_logps_B_T: Tensor, rollout_logps_B_T: Tensor, templated_B: Tensor, band: tuple[float, float]):
-    """0/1 mask [B, T]: 1 where band[0] <= pi_old(y|x) / pi_old(y|x~) <= band[1], and on every untemplated row.
+def ratio_weights(
+    train_logps_B_T: Tensor, rollout_logps_B_T: Tensor, templated_B: Tensor, band: tuple[float, float], mode: str
+) -> Tensor:
+    """Weight of every token [B, T], from the context ratio pi_old(y|x) / pi_old(y|x~); 0 outside `band` (inclusive).
 
-    P2O's released "hard clip" of the context ratio: a mask of weight 1, not an importance weight.
+    `mask`: 1 inside, and on every untemplated row (P2O's released "hard clip": a mask, not an importance weight).
+    `weight`: the ratio itself inside, on every row (OpenRLHF's token-level importance weight).
     """
     ratio_B_T = torch.exp(train_logps_B_T - rollout_logps_B_T)
     inside_B_T = (ratio_B_T >= band[0]) & (ratio_B_T <= band[1])
+    if mode == "weight":
+        return torch.where(inside_B_T, ratio_B_T, 0.0)
     return (inside_B_T | ~templated_B[:, None]).to(train_logps_B_T.dtype)
 
 
@@ -45,14 +50,14 @@ def token_losses(logps_B_T: Tensor, old_logps_B_T: Tensor, advantages_B: Tensor,
     return -surrogate_B_T
 
 
-def aggregate(losses_B_T: Tensor, mask_B_T: Tensor, keep_B_T: Tensor, aggregation: str, tokens: float, rows: int):
+def aggregate(losses_B_T: Tensor, mask_B_T: Tensor, weights_B_T: Tensor, aggregation: str, tokens: float, rows: int):
     """The scalar loss of (a micro-batch of) an update.
 
-    `mask_B_T` marks real completion tokens; tokens that `keep_B_T` drops stay in the denominator. `tokens` and `rows`
-    are the counts of the whole update, so that micro-batches add up.
+    `mask_B_T` marks real completion tokens; tokens of weight 0 stay in the denominator. `tokens` and `rows` are the
+    counts of the whole update, so that micro-batches add up.
     """
-    kept_B_T = losses_B_T * keep_B_T * mask_B_T
+    weighted_B_T = losses_B_T * weights_B_T * mask_B_T
     if aggregation == "token_mean":
-        return kept_B_T.sum() / tokens
+        return weighted_B_T.sum() / tokens
     lengths_B = mask_B_T.sum(1).clamp(min=1)
-    return (kept_B_T.sum(1) / lengths_B).sum() / rows
+    return (weighted_B_T.sum(1) / lengths_B).sum() / rows

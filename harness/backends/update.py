@@ -11,21 +11,24 @@ import torch
 from torch import Tensor
 
 from harness.backends.generation import completion_logps
-from harness.backends.loss import aggregate, group_advantages, ratio_keep, token_losses
+from harness.backends.loss import aggregate, group_advantages, ratio_weights, token_losses
 from harness.settings import LossSpec, TrainConfig
 from harness.types import Group, Problem, Rollout
 
 
 @dataclass
 class Row:
-    """One rollout on its way through the loss. The tensors, shape [T], are None where no forward pass was needed."""
+    """One rollout on its way through the loss. The tensors, shape [T], are None where no forward pass was needed.
+
+    `weights_T` come from the context ratio (see harness/backends/loss.py): 0 drops a token.
+    """
 
     problem: Problem
     rollout: Rollout
     prompt_ids: list[int]
     advantage: float
     old_logps_T: Tensor | None = None
-    keep_T: Tensor | None = None
+    weights_T: Tensor | None = None
 
     @property
     def templated(self) -> bool:
@@ -33,24 +36,35 @@ class Row:
 
 
 class Updater:
-    """AdamW with linear warm-up on a policy, `updates_per_batch` clipped updates per call of `step`."""
+    """AdamW with linear warm-up on a policy, `updates_per_batch` clipped updates per call of `step`.
+
+    Lower-precision weights have float32 masters: a step of 1e-6 is lost on a bfloat16 weight.
+    """
 
     def __init__(self, model: Any, cfg: TrainConfig, loss: LossSpec | None, pad: int, forward_tokens: int) -> None:
         self.model, self.cfg, self.loss, self.pad, self.forward_tokens = model, cfg, loss, pad, forward_tokens
+        self.params = [p for p in model.parameters() if p.requires_grad]
+        self.masters = [p if p.dtype == torch.float32 else p.detach().float() for p in self.params]
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=cfg.lr, betas=cfg.betas, weight_decay=cfg.weight_decay
+            self.masters, lr=cfg.lr, betas=cfg.betas, weight_decay=cfg.weight_decay
         )
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda s: min(1.0, (s + 1) / (cfg.warmup_steps + 1))
         )
 
     def save(self, path: Path) -> None:
-        torch.save({"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}, path)
+        """Everything but the weights themselves; of lower-precision ones the masters."""
+        masters = [m for p, m in zip(self.params, self.masters) if m is not p]
+        state = {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict(), "masters": masters}
+        torch.save(state, path)
 
     def load(self, path: Path) -> None:
         state = torch.load(path, weights_only=True, map_location=self.model.device)
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        masters = [m for p, m in zip(self.params, self.masters) if m is not p]
+        for mine, stored in zip(masters, state["masters"], strict=True):
+            mine.copy_(stored)
 
     def step(self, groups: Sequence[Group], encode: Callable[[str], list[int]]) -> tuple[list[Row], dict[str, float]]:
         """All updates of one batch of groups; the rows (for observers) and what to log."""
@@ -99,15 +113,13 @@ class Updater:
         )
 
     def _set_old(self, rows: Sequence[Row], logps_B_T: Tensor) -> None:
-        """Store pi_old(y|x) and the 0/1 ratio mask per row."""
+        """Store log pi_old(y|x) and the weights of the context ratio per row."""
         rollout_B_T = pad_rows([r.rollout.logps_T for r in rows], logps_B_T.shape[1], logps_B_T.device)
-        keep_B_T = torch.ones_like(logps_B_T)
-        if self.loss.ratio_band is not None:
-            templated_B = torch.tensor([r.templated for r in rows], device=logps_B_T.device)
-            keep_B_T = ratio_keep(logps_B_T, rollout_B_T, templated_B, self.loss.ratio_band)
+        templated_B = torch.tensor([r.templated for r in rows], device=logps_B_T.device)
+        weights_B_T = ratio_weights(logps_B_T, rollout_B_T, templated_B, *self.loss.ratio)
         for i, row in enumerate(rows):
             n = len(row.rollout.tokens_T)
-            row.old_logps_T, row.keep_T = logps_B_T[i, :n], keep_B_T[i, :n]
+            row.old_logps_T, row.weights_T = logps_B_T[i, :n], weights_B_T[i, :n]
 
     @torch.no_grad()
     def _score_old(self, rows: Sequence[Row]) -> None:
@@ -117,7 +129,7 @@ class Updater:
     def _update(self, rows: Sequence[Row]) -> dict[str, float]:
         tokens = float(sum(len(r.rollout.tokens_T) for r in rows))
         total, clipped = 0.0, 0.0
-        self.optimizer.zero_grad(set_to_none=False)
+        self.model.zero_grad(set_to_none=False)
         scored = [r for r in rows if self._needs_forward(r)]
         moving = [r for r in scored if r.advantage != 0.0]
         if still := [r for r in scored if r.advantage == 0.0 and r.old_logps_T is None]:
@@ -128,19 +140,31 @@ class Updater:
                 self._set_old(micro, logps_B_T.detach())
             width, device = logps_B_T.shape[1], logps_B_T.device
             old_B_T = pad_rows([r.old_logps_T for r in micro], width, device)
-            keep_B_T = pad_rows([r.keep_T for r in micro], width, device)
+            weights_B_T = pad_rows([r.weights_T for r in micro], width, device)
             advantages_B = torch.tensor([r.advantage for r in micro], device=device)
             losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, self.loss)
-            loss = aggregate(losses_B_T, real_B_T, keep_B_T, self.loss.aggregation, tokens, len(rows))
+            loss = aggregate(losses_B_T, real_B_T, weights_B_T, self.loss.aggregation, tokens, len(rows))
             loss.backward()
             total += loss.item()
             ratio_B_T = torch.exp(logps_B_T.detach() - old_B_T)
             outside = (ratio_B_T < 1 - self.loss.clip_low) | (ratio_B_T > 1 + self.loss.clip_high)
             clipped += (outside * real_B_T).sum().item()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.grad_clip)
+        norm = self._step()
+        return {"loss": total, "grad_norm": norm, "clipped_tokens": clipped / max(tokens, 1.0)}
+
+    def _step(self) -> float:
+        """Clip the gradient, step, and give lower-precision weights their masters' values; the gradient's norm."""
+        for p, master in zip(self.params, self.masters):
+            if master is not p:
+                master.grad = None if p.grad is None else p.grad.float()
+        norm = torch.nn.utils.clip_grad_norm_(self.masters, self.cfg.grad_clip)
         self.optimizer.step()
         self.schedule.step()
-        return {"loss": total, "grad_norm": float(norm), "clipped_tokens": clipped / max(tokens, 1.0)}
+        with torch.no_grad():
+            for p, master in zip(self.params, self.masters):
+                if master is not p:
+                    p.copy_(master)
+        return float(norm)
 
 
 def pad_rows(rows: Sequence[Sequence[float] | Tensor], width: int, device: torch.device) -> Tensor:
@@ -154,11 +178,13 @@ def batch_metrics(groups: Sequence[Group], rows: Sequence[Row]) -> dict[str, flo
 
     `hint_reliance` is the mean of log p(y|rollout prompt) - log p(y|train prompt) over tokens of templated rows;
     `sampler_gap` the mean absolute difference of the two on untemplated rows, which should be numerical noise.
-    `entropy` is the Monte-Carlo estimate, minus the mean log-probability of the sampled tokens.
+    `advantage` is the mean absolute advantage; `entropy` the Monte-Carlo estimate, minus the mean log-probability of
+    the sampled tokens.
     """
     count = max(len(rows), 1)
     out = {
         "reward": sum(r.rollout.reward for r in rows) / count,
+        "advantage": sum(abs(r.advantage) for r in rows) / count,
         "all_zero_groups": sum(g.successes == 0 for g in groups) / len(groups),
         "degenerate_groups": sum(g.degenerate for g in groups) / len(groups),
         "templated_rows": sum(r.templated for r in rows) / count,
@@ -172,7 +198,7 @@ def batch_metrics(groups: Sequence[Group], rows: Sequence[Row]) -> dict[str, flo
     plain = [gap_T.abs() for r, gap_T in scored if not r.templated]
     if templated:
         out["hint_reliance"] = _mean(torch.cat([gap_T for _, gap_T in templated]).tolist())
-        out["masked_tokens"] = 1.0 - _mean(torch.cat([r.keep_T.cpu() for r, _ in templated]).tolist())
+        out["masked_tokens"] = _mean((torch.cat([r.weights_T for r, _ in templated]) == 0).tolist())
     if plain:
         out["sampler_gap"] = _mean(torch.cat(plain).tolist())
     return out

@@ -33,9 +33,9 @@ def observe(rows: Sequence[Row], branch_tokens: int) -> dict[str, float]:
         words = branch_words(group[0].problem, branch_tokens)
         for step in range(1, len(words) + 1):
             wrote = [r for r in group if r.rollout.text.split()[:step] == words[:step]]
-            kept = [1.0 if r.keep_T is None else r.keep_T[step - 1].item() for r in wrote]
+            kept = [1.0 if r.weights_T is None else r.weights_T[step - 1].item() for r in wrote]
             net[step, kind].append(sum(r.advantage * k for r, k in zip(wrote, kept)))
-            dropped[step] += [1.0 - k for r, k in zip(wrote, kept) if r.templated]
+            dropped[step] += [float(k == 0) for r, k in zip(wrote, kept) if r.templated]
     out = {f"branch_advantage_{step}_{kind}": sum(x) / len(x) for (step, kind), x in sorted(net.items())}
     return out | {f"branch_masked_{step}": sum(x) / len(x) for step, x in sorted(dropped.items()) if x}
 

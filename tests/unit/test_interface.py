@@ -65,11 +65,11 @@ def test_a_toy_method_costs_three_touches(toy):
         return rollouts
 
     groups = gather_groups(m, PROBLEMS[:2], 4, generate, (0,))
-    for g in groups:
-        ledger.add_discarded(g)
+    ledger.add_update(groups, steps=1)
     assert calls == [8, 8, 8], "all waiting coroutines share one call a round"
     assert [g.successes for g in groups] == [4, 4]
     assert (ledger.rollouts, ledger.discarded_rollouts, ledger.discarded_groups) == (24, 16, 2)
+    assert (ledger.optimiser_steps, ledger.trained_tokens) == (1, 16)
     assert ledger.generated_tokens == 48 and ledger.prompt_tokens == 72
 
 

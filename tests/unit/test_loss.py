@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from harness.backends.generation import completion_logps, sample
-from harness.backends.loss import aggregate, group_advantages, ratio_keep, token_losses
+from harness.backends.loss import aggregate, group_advantages, ratio_weights, token_losses
 from harness.settings import LossSpec
 from harness.types import Sampling
 
@@ -125,7 +125,7 @@ def test_masked_tokens_have_no_gradient_and_stay_in_the_denominator(tensors):
 def test_ratio_band_is_inclusive_and_spares_untemplated_rows():
     ratios = [0.009, 0.0101, 1.0, 9.99, 10.1]
     train_B_T = torch.tensor([ratios, ratios]).log()
-    keep_B_T = ratio_keep(train_B_T, torch.zeros(2, 5), torch.tensor([True, False]), (0.01, 10.0))
+    keep_B_T = ratio_weights(train_B_T, torch.zeros(2, 5), torch.tensor([True, False]), (0.01, 10.0), "mask")
     assert keep_B_T.tolist() == [[0, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
 
 
@@ -183,3 +183,22 @@ def test_sampling_frequencies_follow_the_tempered_distribution(tiny):
         seen = sum(r.tokens_T[0] == token for r in rows) / 4000
         p = probs[token].item()
         assert abs(seen - p) < 5 * math.sqrt(p * (1 - p) / 4000) + 1e-3
+
+
+def test_small_steps_add_up_on_bfloat16_weights():
+    """1,000 steps of 1e-5: far below bfloat16's resolution at 1, far above it together."""
+    from harness.backends.update import Updater
+    from harness.settings import LossSpec, TrainConfig
+
+    def moved(dtype):
+        model = torch.nn.Linear(1, 1, bias=False).to(dtype)
+        model.weight.data.fill_(1.0)
+        cfg = TrainConfig(lr=1e-5, weight_decay=0.0, prompts_per_batch=2)
+        updater = Updater(model, cfg, LossSpec(), pad=0, forward_tokens=1)
+        for _ in range(1000):
+            model.weight.grad = torch.ones_like(model.weight)
+            updater._step()
+        return model.weight.item()
+
+    assert moved(torch.float32) == pytest.approx(0.99, abs=1e-4)
+    assert moved(torch.bfloat16) == pytest.approx(0.99, abs=0.004), "rounded, but not lost"

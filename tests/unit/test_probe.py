@@ -12,7 +12,7 @@ from harness.types import Context, Rollout
 def row(problem, words, advantage, templated, keep):
     context = Context(("z\n\n" if templated else "") + problem.text, problem.text)
     rollout = Rollout(context, " ".join(words), list(range(len(words) + 1)), [0.0] * (len(words) + 1), 3)
-    return Row(problem, rollout, [1], advantage, keep_T=torch.tensor(keep) if keep else None)
+    return Row(problem, rollout, [1], advantage, weights_T=torch.tensor(keep) if keep else None)
 
 
 def test_net_advantage_and_mask_share():

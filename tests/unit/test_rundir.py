@@ -83,7 +83,7 @@ def test_only_the_last_checkpoint_is_kept_and_none_in_the_end(run):
     for epoch in range(3):
         one.checkpoint({"epoch": epoch, "batch": 0, "done": False, "method": {}}, lambda folder: None)
     assert [p.name for p in one.folder.iterdir() if p.is_dir()] == ["e0002-b00000"]
-    one.drop_checkpoints()
+    run.drop_checkpoints(one.seed)
     assert list(one.folder.iterdir()) == [] and one.restore() is None
 
 

@@ -1,0 +1,92 @@
+"""The epochs of one seed, the same for every backend: batches, checkpoints, the epoch hook, the stop rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.method import Method, Policy
+from harness.rundir import SeedLog
+from harness.seeds import stream
+from harness.types import Group, Problem
+
+
+class Trainee(Policy, Protocol):
+    """What the loop asks of a backend. `tick` is set while a search samples: told how many completions are done."""
+
+    tick: Callable[[int], None]
+
+    def batch(
+        self, method: Method, problems: list[Problem], log: SeedLog, epoch: int, batch: int
+    ) -> tuple[list[Group], dict[str, Any]]:
+        """Sample one group per problem, meter them, take the optimiser steps; the groups and what to log."""
+        ...
+
+    def begin_epoch(self, method: Method, epoch: int) -> None:
+        """The method's state for this epoch is final."""
+        ...
+
+    def write_checkpoint(self, folder: Path) -> None:
+        """Weights and optimiser into an empty folder (or elsewhere, named after it)."""
+        ...
+
+    def read_checkpoint(self, folder: Path) -> None:
+        """Inverse of `write_checkpoint`."""
+        ...
+
+
+def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
+    """Train one seed to its end, from its last checkpoint if there is one.
+
+    There is a checkpoint every `checkpoint_steps` batches, at the end of the batches and after the epoch hook.
+    """
+    cfg = log.spec.train
+    epoch, batch, done = 0, 0, cfg.epochs == 0
+    if restored := log.restore():
+        folder, at = restored
+        trainee.read_checkpoint(folder)
+        method.load_state_dict(at["method"])
+        epoch, batch, done = at["epoch"], at["batch"], at["done"]
+
+    def checkpoint() -> None:
+        position = {"epoch": epoch, "batch": batch, "done": done, "method": method.state_dict()}
+        log.checkpoint(position, trainee.write_checkpoint)
+
+    while not done:
+        if method.loss is not None:
+            trainee.begin_epoch(method, epoch)
+            with log.ledger.clock():
+                for batch in _batches(trainee, method, log, epoch, batch):
+                    if batch % cfg.checkpoint_steps == 0:
+                        checkpoint()
+            checkpoint()
+        done = method.loss is None or epoch + 1 >= cfg.epochs or _spent(log)
+        trainee.tick = lambda n: log.tick(log.ledger.rollouts + n, f"seed {log.seed} after epoch {epoch + 1}: searching")
+        with log.ledger.clock():
+            metrics = method.end_epoch(epoch, log.groups, trainee, log.ledger, last=done)
+            if log.probe:
+                metrics = {**metrics, **log.probe(trainee)}
+        trainee.tick = lambda n: None
+        log.epoch(epoch, metrics, method.templates())
+        epoch, batch = epoch + 1, 0
+        checkpoint()
+
+
+def _spent(log: SeedLog) -> bool:
+    bound = log.spec.train.max_rollouts
+    return bound is not None and log.ledger.rollouts >= bound
+
+
+def _batches(trainee: Trainee, method: Method, log: SeedLog, epoch: int, start: int) -> Iterator[int]:
+    """Train the batches of one epoch from number `start`; yields how many are done after each."""
+    size = log.spec.train.prompts_per_batch
+    order = sorted(log.problems, key=lambda p: p.id)
+    stream(log.seed, "order", epoch).shuffle(order)
+    for batch in range(start, len(order) // size):
+        if _spent(log):
+            return
+        problems = order[batch * size : (batch + 1) * size]
+        groups, metrics = trainee.batch(method, problems, log, epoch, batch)
+        log.step(epoch, batch, groups, metrics)
+        yield batch + 1

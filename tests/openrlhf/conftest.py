@@ -1,0 +1,33 @@
+"""These tests need the environment of `make venv-openrlhf`; every run of the openrlhf backend takes about a minute."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOY = Path(__file__).parent / "toy"
+pytest.importorskip("openrlhf", reason="make test-openrlhf sets up its own environment")
+
+
+def start(*args):
+    """`harness ARGS` in a process of its own, with the toy method installed."""
+    env = {**os.environ, "PYTHONPATH": str(TOY), "OMP_WAIT_POLICY": "PASSIVE"}
+    return subprocess.Popen(
+        [sys.executable, "-c", "from harness.cli import main; main()", *map(str, args)], env=env, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def harness(*args):
+    process = start(*args)
+    out, err = process.communicate(timeout=420)
+    return process.returncode, out, err
+
+
+def left_behind(out):
+    """Processes that a run in this folder started and that are still there."""
+    from harness.backends.openrlhf.backend import marked
+
+    return marked(f"HARNESS_JOB={Path(out).resolve()}/")
