@@ -27,7 +27,7 @@ def harness(*args):
 
 
 def left_behind(out):
-    """Processes that a run in this folder started and that are still there."""
+    """Processes that seed 0 of the run in this folder started and that are still there."""
     from harness.backends.openrlhf.backend import marked
 
-    return marked(f"HARNESS_JOB={Path(out).resolve()}/")
+    return marked(f"HARNESS_JOB={Path(out).resolve()}/openrlhf/s0")

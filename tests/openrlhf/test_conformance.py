@@ -4,9 +4,9 @@ The openrlhf backend samples and trains in bfloat16, hence its wider tolerances;
 """
 
 import json
-import math
 import statistics
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from harness.rundir import read_jsonl
 
 from .conftest import TOY, harness, left_behind
-from .toy.toy_method import AGAIN, TEMPLATES
+from .toy.toy_method import AGAIN, BAND, TEMPLATES
 
 K, PROBLEMS, TEMPERATURE = 4, 8, 0.6
 SETTINGS = [
@@ -23,7 +23,10 @@ SETTINGS = [
     "--set", f"testbed.problems={PROBLEMS}", "--set", f"train.prompts_per_batch={PROBLEMS}", "--set", "train.epochs=2",
     "--set", f"train.rollouts_per_prompt={K}", "--set", "train.max_rollouts=null", "--set", "testbed.easy_share=0.3",
 ]
-BACKENDS = {"local": [], "openrlhf": ["--backend", "openrlhf", "--rehearse"]}
+# Adam's first step is the gradient's sign, which makes noise of what is next to zero; so large an eps leaves the gradient.
+EPS, LR = 1.0, 0.1
+GRADIENT = ["--set", f"train.lr={LR}", "--set", f'backend.flags."actor.adam.eps"={EPS}']
+BACKENDS = {"local": [], "openrlhf": ["--backend", "openrlhf", "--rehearse", *GRADIENT]}
 TOLERANCE = {"local": 1e-4, "openrlhf": 0.03}  # of log-probabilities averaged over a batch
 
 
@@ -38,9 +41,9 @@ def trained(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def policy():
-    from harness.testbed.policy import shipped
+    import harness.testbed
 
-    folder = shipped("latent-s0")
+    folder = Path(harness.testbed.__file__).with_name("policies") / "latent-s0"
     return AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
@@ -121,7 +124,7 @@ def test_sampled_under_one_prompt_and_scored_under_the_other(trained, policy):
     assert gaps.abs().mean() > 0.05, "the templates must matter for this test to mean anything"
     # A token that the bare prompt makes next to impossible has a log-probability that bfloat16 knows to a per cent.
     assert metrics["hint_reliance"] == pytest.approx(gaps.mean().item(), rel=2 * TOLERANCE[backend], abs=1e-3)
-    masked = ((-gaps).exp() < 0.01) | ((-gaps).exp() > 10)
+    masked = ((-gaps).exp() < BAND[0]) | ((-gaps).exp() > BAND[1])
     assert masked.any() and metrics["masked_tokens"] == pytest.approx(masked.float().mean().item(), abs=TOLERANCE[backend])
     assert metrics["sampler_gap"] < TOLERANCE[backend]
 
@@ -134,7 +137,10 @@ def test_final_policy_and_samples(trained):
 
 
 def test_same_batch_same_direction(trained, policy):
-    """One step on the batch that OpenRLHF trained on, by the local backend: the weights move the same way."""
+    """One step by the local backend on the batch that OpenRLHF trained on, both in bfloat16: the same step.
+
+    (Against float32 on the local side the cosine is 0.97 on this tiny policy: bfloat16's rounding, not the backends.)
+    """
     backend, out = trained
     if backend == "local":
         pytest.skip("is the other side of the comparison")
@@ -148,7 +154,8 @@ def test_same_batch_same_direction(trained, policy):
     sys.path.insert(0, str(TOY))
     spec = RunDir(out).spec
     local = LocalBackend(spec)
-    before = {k: v.clone() for k, v in local.model.state_dict().items()}
+    local.model.bfloat16()
+    before = {k: v.float() for k, v in local.model.state_dict().items()}
     groups = []
     for row in groups_of(out, 0):
         rollouts = []
@@ -162,13 +169,15 @@ def test_same_batch_same_direction(trained, policy):
     from toy_method import Toy
 
     updater = Updater(local.model, spec.train, Toy(Toy.Config(), spec.train, [], 0).loss, local.pad, 8192)
+    updater.optimizer.param_groups[0]["eps"] = EPS
     updater.step(groups, local.encode)
     kept = out / "openrlhf" / "s0" / "kept" / "_actor"
     theirs = get_fp32_state_dict_from_zero_checkpoint(str(kept), tag="e0000-b00001")
-    ours = local.model.state_dict()
+    ours = {k: m.detach() for (k, _), m in zip(local.model.named_parameters(), updater.masters)}
     names = [k for k in ours if k in theirs]
     a = torch.cat([(ours[k] - before[k]).flatten() for k in names])
-    b = torch.cat([(theirs[k].float() - before[k].bfloat16().float()).flatten() for k in names])
+    b = torch.cat([(theirs[k].float() - before[k]).flatten() for k in names])
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=0).item()
-    print("cosine", cosine)
-    assert math.isfinite(cosine) and cosine >= 0.99
+    length = (b.norm() / a.norm()).item()
+    print(f"cosine {cosine:.4f}, length {length:.3f}")
+    assert cosine >= 0.999 and length == pytest.approx(1, abs=0.01)

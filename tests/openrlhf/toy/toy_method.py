@@ -10,6 +10,7 @@ from harness.types import Context, Group, Problem
 
 TEMPLATES = ["please show running values", "work backwards now"]  # of epoch 0 and 1
 AGAIN = "step by step"  # of a retry
+BAND = (0.2, 3.0)
 
 
 class ToyConfig(MethodConfig):
@@ -22,7 +23,7 @@ class Toy(GRPO):
 
     @property
     def loss(self) -> LossSpec:
-        return self.train.loss.model_copy(update={"ratio_band": (0.01, 10.0)})
+        return self.train.loss.model_copy(update={"ratio_band": BAND})
 
     @staticmethod
     def context(problem: Problem, template: str) -> Context:
