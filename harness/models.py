@@ -104,6 +104,6 @@ MODELS = {
 
 
 def locate(spec: RunSpec, offline: bool) -> str | Path:
-    """The folder of a named model, fetched or built if need be; any other id goes to transformers as it is."""
+    """The folder of a named model, fetched or built if need be; any other id is left to the backend."""
     named = MODELS.get(spec.model.id)
     return named.locate(spec, offline) if named else spec.model.id

@@ -255,15 +255,20 @@ def _recording(path: Path) -> Callable[[list[str]], list[Answer]]:
     return lambda prompts: [ask_one(prompt) for prompt in prompts]
 
 
+def server_key() -> str:
+    """The key for a reflection server, from the environment only. Raises MissingError where there is none."""
+    key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
+    if key is None:
+        raise MissingError(f"reflector openai needs a key in {' or '.join(KEYS)} (any text for a server without keys)")
+    return key
+
+
 def _server(config: ReflectorConfig) -> Callable[[list[str]], list[Answer]]:
     """Asks a server that speaks the OpenAI protocol, `concurrency` prompts at a time."""
     import openai
 
-    key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
-    if key is None:
-        raise MissingError(f"reflector openai needs a key in {' or '.join(KEYS)} (any text for a server without keys)")
     client = openai.OpenAI(
-        api_key=key, base_url=config.base_url, timeout=config.timeout_s, max_retries=config.max_retries
+        api_key=server_key(), base_url=config.base_url, timeout=config.timeout_s, max_retries=config.max_retries
     )
 
     def ask_one(prompt: str) -> Answer:

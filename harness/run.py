@@ -16,6 +16,7 @@ from harness.ledger import Ledger
 from harness.method import Method
 from harness.plan import Plan, plan
 from harness.progress import Progress
+from harness.reflect import server_key
 from harness.registry import load_method
 from harness.rundir import RunDir, SeedLog, append_jsonl, read_jsonl, write_json
 from harness.seeds import derive
@@ -77,6 +78,8 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
     last checkpoint.
     """
     spec = prepared.spec
+    if spec.method_config.get("reflector", {}).get("kind") == "openai":
+        server_key()  # found missing now, not after an epoch
     backend = make_backend(spec, prepared.offline)
     total = prepared.plan.rollouts + prepared.plan.eval_samples
     run.write_spec(spec)

@@ -1,33 +1,15 @@
 """These tests need the environment of `make venv-openrlhf`; every run of the openrlhf backend takes about a minute."""
 
-import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
+from running import TOY
 
-TOY = Path(__file__).parent / "toy"
-pytest.importorskip("openrlhf", reason="make test-openrlhf sets up its own environment")
+import harness.backends.openrlhf
 
-
-def start(*args):
-    """`harness ARGS` in a process of its own, with the toy method installed."""
-    env = {**os.environ, "PYTHONPATH": str(TOY), "OMP_WAIT_POLICY": "PASSIVE"}
-    return subprocess.Popen(
-        [sys.executable, "-c", "from harness.cli import main; main()", *map(str, args)], env=env, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def harness(*args):
-    process = start(*args)
-    out, err = process.communicate(timeout=420)
-    return process.returncode, out, err
-
-
-def left_behind(out):
-    """Processes that seed 0 of the run in this folder started and that are still there."""
-    from harness.backends.openrlhf.backend import marked
-
-    return marked(f"HARNESS_JOB={Path(out).resolve()}/openrlhf/s0")
+pytest.importorskip("deepspeed", reason="make test-openrlhf sets up its own environment")
+sys.path.insert(0, str(TOY))
+# What a rehearsal's processes get at their start: the stand-ins for a GPU, so that OpenRLHF can be imported here, too.
+runpy.run_path(str(Path(harness.backends.openrlhf.__file__).parent / "rehearsal" / "sitecustomize.py"))

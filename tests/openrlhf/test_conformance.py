@@ -5,17 +5,15 @@ The openrlhf backend samples and trains in bfloat16, hence its wider tolerances;
 
 import json
 import statistics
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from running import harness, left_behind
+from toy_method import AGAIN, BAND, TEMPLATES, Toy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from harness.rundir import read_jsonl
-
-from .conftest import TOY, harness, left_behind
-from .toy.toy_method import AGAIN, BAND, TEMPLATES
 
 K, PROBLEMS, TEMPERATURE = 4, 8, 0.6
 SETTINGS = [
@@ -151,7 +149,6 @@ def test_same_batch_same_direction(trained, policy):
     from harness.rundir import RunDir
     from harness.types import Context, Group, Problem, Rollout
 
-    sys.path.insert(0, str(TOY))
     spec = RunDir(out).spec
     local = LocalBackend(spec)
     local.model.bfloat16()
@@ -165,9 +162,6 @@ def test_same_batch_same_direction(trained, policy):
             logps_T = logps(policy, r["context"]["rollout"], r).tolist()
             rollouts.append(Rollout(Context(**r["context"]), r["text"], y, logps_T, r["prompt_tokens"], reward=r["reward"]))
         groups.append(Group(Problem(row["problem"], "", ""), rollouts))
-    sys.modules.pop("toy_method", None)
-    from toy_method import Toy
-
     updater = Updater(local.model, spec.train, Toy(Toy.Config(), spec.train, [], 0).loss, local.pad, 8192)
     updater.optimizer.param_groups[0]["eps"] = EPS
     updater.step(groups, local.encode)

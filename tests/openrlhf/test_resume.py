@@ -6,10 +6,9 @@ import signal
 import time
 
 import pytest
+from running import harness, left_behind, start
 
 from harness.rundir import read_jsonl
-
-from .conftest import harness, left_behind, start
 
 RUN = [
     "run", "--bench", "tb-id", "--limit", "4", "--seeds", "0", "--backend", "openrlhf", "--rehearse",

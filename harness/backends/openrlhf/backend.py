@@ -40,7 +40,7 @@ class OpenRLHFBackend:
         if not spec.backend.rehearse and not _gpus():
             raise MissingError("backend openrlhf found no GPU here; --rehearse runs the same path without one")
         self.spec, self.offline = spec, offline
-        self.source = str(locate(spec, offline))
+        self.source = _folder(str(locate(spec, offline)), spec.model.revision, offline)
         self.tick: Callable[[int], None] = lambda done: None
         self.driver: subprocess.Popen | None = None
         self.work = Path()
@@ -144,6 +144,18 @@ class OpenRLHFBackend:
                 time.sleep(0.2)
         self.driver.wait()
         self.driver = None
+
+
+def _folder(source: str, revision: str | None, offline: bool) -> str:
+    """A hub id at its pinned revision as a folder: OpenRLHF and vLLM would take the newest."""
+    if Path(source).is_dir():
+        return str(Path(source).resolve())
+    from huggingface_hub import snapshot_download
+
+    try:
+        return snapshot_download(source, revision=revision, local_files_only=offline)
+    except Exception as e:  # many kinds: no network, no such id, no such revision, not cached
+        raise MissingError(f"cannot fetch model {source!r}: {str(e).strip().splitlines()[0]}") from None
 
 
 def environment(spec: RunSpec, work: Path) -> dict[str, str]:

@@ -38,12 +38,19 @@ from harness.types import Context, Group, Problem, Rollout, Sampling
 SECONDS = {"generation": "sample", "make_experience": "score", "ppo_train": "update", "broadcast": "sync"}
 
 
-class ContextRatio(RemoteExperienceMaker):
-    """Turns the context ratio into what OpenRLHF's unchanged loss says: tokens weigh 1 or are dropped.
+def as_mask(old_B_T: torch.Tensor, weights_B_T: torch.Tensor) -> torch.Tensor:
+    """Rollout log-probabilities with which OpenRLHF's token mask multiplies by exactly these 0/1 weights.
 
-    Its token mask drops tokens whose exp(old - rollout) leaves the band and multiplies the others by it. P2O's weight
-    is 1 (spec of the release: a 0/1 mask on templated rows). So a kept token's rollout log-probability is set to the
-    old one, which makes its factor exp(0), and a dropped one's far below. With ratio mode `weight` nothing is touched.
+    It drops tokens whose exp(old - rollout) leaves the band and multiplies the others by it: equal log-probabilities
+    make that factor 1, and 50 less is outside of any band.
+    """
+    return torch.where(weights_B_T > 0, old_B_T, old_B_T - 50.0)
+
+
+class ContextRatio(RemoteExperienceMaker):
+    """The context ratio of P2O in terms of OpenRLHF's unchanged loss; also keeps what the run's log needs.
+
+    With ratio mode `weight` nothing is changed: OpenRLHF multiplies every token inside the band by its ratio.
     """
 
     loss: LossSpec
@@ -59,8 +66,7 @@ class ContextRatio(RemoteExperienceMaker):
             old_B_T = e.action_log_probs.float()
             weights_B_T = ratio_weights(old_B_T, e.rollout_log_probs, templated_B, *self.loss.ratio)
             if self.loss.ratio_mode == "mask":
-                e.rollout_log_probs = torch.where(weights_B_T > 0, old_B_T, old_B_T - 50.0)
-                e.action_log_probs = old_B_T
+                e.rollout_log_probs, e.action_log_probs = as_mask(old_B_T, weights_B_T), old_B_T
             for b, i in enumerate(e.index):
                 real_T = e.action_mask[b].bool()
                 self.rows[i] = (e.advantages[b][real_T][0].item(), old_B_T[b][real_T], weights_B_T[b][real_T])
