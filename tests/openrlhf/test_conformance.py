@@ -5,6 +5,7 @@ The openrlhf backend samples and trains in bfloat16, hence its wider tolerances;
 
 import json
 import statistics
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -127,8 +128,10 @@ def test_sampled_under_one_prompt_and_scored_under_the_other(trained, policy):
     assert metrics["sampler_gap"] < TOLERANCE[backend]
 
 
-def test_final_policy_and_samples(trained):
+def test_final_policy_and_samples(trained, policy):
     _, out = trained
+    rendered = policy[0].decode(policy[0]("1 + 1 =")["input_ids"])
+    assert json.loads((out / "env.json").read_text())["rendering_sha256"] == sha256(rendered.encode()).hexdigest()
     AutoModelForCausalLM.from_pretrained(out / "ckpt" / "s0" / "final")
     assert len(read_jsonl(out / "samples" / "tb-id.jsonl")) == 4 * 4
     assert not left_behind(out)

@@ -25,6 +25,7 @@ from harness.backends.loop import train_epochs
 from harness.backends.loss import ratio_weights
 from harness.backends.openrlhf.engine import request, rollout
 from harness.backends.openrlhf.job import Ask, Job, rollout_row
+from harness.backends.prompts import rendering
 from harness.backends.update import Row, batch_metrics
 from harness.errors import HarnessError
 from harness.grading import grade_many
@@ -111,6 +112,7 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
             RunDir(self.job.work.parent.parent), self.job.seed, self.job.spec, self.job.problems, self._tell,
             self._observe(),
         )  # fmt: skip
+        log.note(rendering_sha256=rendering(self.tokenizer, self.job.spec.model))
         train_epochs(self, self.method, log)
         self._serve()
 
