@@ -72,6 +72,19 @@ def compare(runs: tuple[Path, ...], baseline: str | None, out: Path | None, as_j
     compare_command(runs, baseline, out, as_json)
 
 
+@cli.command()
+@click.argument("training_set", metavar="TRAINING_SET")
+@click.option("--data-dir", type=PATH, required=True, help="Where its file goes, below train/.")
+@click.option("--source", help="Another dataset id, or a folder.  [default: the set's own]")
+@click.option("--revision", help="Of the dataset.  [default: the newest; the record says which]")
+@as_json
+def fetch(training_set: str, data_dir: Path, source: str | None, revision: str | None, as_json: bool) -> None:
+    """Write a training set's file from the hub."""
+    from harness.commands import fetch_command
+
+    fetch_command(training_set, data_dir, source, revision, as_json)
+
+
 @cli.command(name="list")
 @click.argument("what", type=click.Choice(["methods", "benches", "models", "backends", "recipes", "runs"]))
 @as_json

@@ -85,3 +85,16 @@ def compare_command(runs: Sequence[Path], baseline: str | None, out: Path | None
     table.print()
     if out is not None:
         click.echo(f"report: {out}")
+
+
+def fetch_command(name: str, data_dir: Path, source: str | None, revision: str | None, as_json: bool) -> None:
+    """`harness fetch`."""
+    from harness.fetch import fetch
+    from harness.suites import load_training_set
+
+    record = fetch(load_training_set(name), data_dir, source, revision)
+    if as_json:
+        click.echo(json.dumps(record))
+        return
+    click.echo(f"{data_dir / record['file']}: {record['rows']:,} of {record['of']:,} rows, revision {record['revision']}")
+    click.echo(f"sha256 {record['sha256']}")

@@ -95,6 +95,8 @@ class TrainingSet:
     prompt: str
     id: tuple[str, ...]
     ood: tuple[str, ...]
+    hub: dict[str, Any] | None = None
+    """Where `harness fetch` gets it: dataset id, split, columns, and a least `level` where only hard ones belong."""
 
     def role_of(self, suite: str) -> Role | None:
         """The role of a suite; None for one that plays none."""
