@@ -25,7 +25,7 @@ def kinds(train, tests):
     return flagged(find(train, {"s": tests})["s"])
 
 
-LONG = "In how many ways can a gardener plant {n} roses and four tulips in one straight row so that no two tulips touch?"
+LONG = "Plant {n} roses and four tulips in one straight row so that no two tulips touch; in how many ways can this be done?"
 
 
 @pytest.mark.parametrize(("a", "b"), [
