@@ -101,6 +101,23 @@ def list_(what: str, as_json: bool) -> None:
         click.echo(f"{name:<24} " + "  ".join(str(x) for x in rest if x not in (None, "")))
 
 
+@cli.group()
+def check() -> None:
+    """Check the data that scores rest on."""
+
+
+@check.command()
+@click.option("--train-set", "train_sets", multiple=True, metavar="NAME", help="Repeatable.  [default: every one]")
+@click.option("--bench", default="all", show_default=True, help="Suites, or the roles id, ood, all; comma-separated.")
+@click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl and train/*.jsonl.")
+@as_json
+def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None, as_json: bool) -> None:
+    """Find test questions in training sets; exit code 0 whether or not there are any."""
+    from harness.commands import contamination_command
+
+    contamination_command(train_sets, bench, data_dir, as_json)
+
+
 def main() -> None:
     """Entry point: turns errors into one sentence and a documented exit code."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning OpenMP threads cost up to tenfold on a busy machine

@@ -98,3 +98,24 @@ def fetch_command(name: str, data_dir: Path, source: str | None, revision: str |
         return
     click.echo(f"{data_dir / record['file']}: {record['rows']:,} of {record['of']:,} rows, revision {record['revision']}")
     click.echo(f"sha256 {record['sha256']}")
+
+
+def contamination_command(train_sets: Sequence[str], bench: str, data_dir: Path | None, as_json: bool) -> None:
+    """`harness check contamination`."""
+    from harness import contamination
+    from harness.settings import TestbedConfig
+    from harness.suites import list_training_sets, load_training_set, resolve_bench
+    from harness.tables import print_to_terminal
+
+    chosen = [load_training_set(name) for name in dict.fromkeys(train_sets)] or list_training_sets()
+    benches = [resolve_bench(bench, training_set) for training_set in chosen]
+    rows, notes = [], [contamination.METHOD]
+    for training_set, suites in zip(chosen, benches, strict=True):
+        problems = training_set.whole(TestbedConfig(), data_dir)
+        found = contamination.find(problems, {suite.name: suite.problems(data_dir) for suite in suites})
+        rows += [contamination.summary(training_set, suite, found[suite.name]) for suite in suites]
+        notes += [note] if (note := training_set.deviation(data_dir)) else []
+    if as_json:
+        click.echo(json.dumps({"method": contamination.METHOD, "pairs": rows}))
+        return
+    print_to_terminal(contamination.table(rows, notes).to_rich())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.arms import PROTOCOL, check_identity, find_baseline, labels
 from harness.errors import HarnessError, MissingError, UsageError
-from harness.tables import Table, compact, interval, markdown_cell, points, seconds, visible
+from harness.tables import Table, compact, interval, markdown_cell, points, print_to_terminal, seconds, visible
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -48,12 +47,16 @@ class Solved:
 
 @dataclass(frozen=True)
 class Score:
-    """One arm on one measure. `sd` is the sample standard deviation over seeds, None for one seed."""
+    """One arm on one measure. `sd` is the sample standard deviation over seeds, None for one seed.
+
+    `clean`: the mean without the problems that match training problems; None where there are none, or no others.
+    """
 
     per_seed: dict[int, float]
     mean: float
     sd: float | None
     solved: Solved | None
+    clean: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,15 @@ class Contrast:
 class Measure:
     """What is scored: a suite, or the macro average of a role, the unweighted mean of its suites.
 
-    `protocol` holds n, k, temperature and max_new_tokens of a suite; None for a macro average.
+    `protocol` holds n, k, temperature and max_new_tokens of a suite; None for a macro average. `flagged`: how many of
+    a suite's n problems match training problems (harness/contamination.py).
     """
 
     key: str
     title: str
     role: str
     protocol: dict[str, Any] | None
+    flagged: int = 0
 
 
 @dataclass(frozen=True)
@@ -141,10 +146,7 @@ class Comparison:
 
     def print(self) -> None:
         """To the terminal."""
-        from rich.console import Console
-
-        console = Console() if sys.stdout.isatty() else Console(width=120)  # a file or pipe has no width of its own
-        console.print(self.to_rich())
+        print_to_terminal(self.to_rich())
 
 
 def load_result(path: Path) -> dict[str, Any]:
@@ -236,7 +238,7 @@ def _measures(result: Mapping[str, Any]) -> list[Measure]:
         if result["macro"].get(role) is not None:
             out.append(Measure(f"macro:{role}", f"{role.upper()} macro average", role, None))
         out += [
-            Measure(name, suite["title"], role, {key: suite[key] for key in PROTOCOL})
+            Measure(name, suite["title"], role, {key: suite[key] for key in PROTOCOL}, len(suite.get("flagged", ())))
             for name, suite in result["suites"].items()
             if suite["role"] == role
         ]
@@ -248,10 +250,12 @@ def _score(result: Mapping[str, Any], key: str, solved_at: float | None) -> Scor
         raw = {seed: row[key.removeprefix("macro:")] for seed, row in result["macro"]["per_seed"].items()}
     else:
         raw = result["suites"][key]["per_seed"]
+    clean = result["suites"].get(key, {}).get("avg_clean")
     per_seed = {int(seed): value for seed, value in raw.items()}
     values = list(per_seed.values())
     sd = statistics.stdev(values) if len(values) > 1 else None
-    return Score(per_seed, statistics.fmean(values), sd, None if solved_at is None else solved(values, solved_at))
+    share = None if solved_at is None else solved(values, solved_at)
+    return Score(per_seed, statistics.fmean(values), sd, share, clean)
 
 
 def _budget(result: Mapping[str, Any]) -> dict[str, float]:
@@ -297,8 +301,21 @@ def scores_table(c: Comparison) -> Table:
             "these questions, not corrected for looking at several."
         )
     notes += [f"{arm.label}, unequal budget: {arm.unequal} a seed." for arm in c.arms if arm.unequal]
+    notes += overlap_notes(c)
     align = "ll" + "r" * (len(header) - 2)
     return Table("Scores", header, align[:-1] + "l" if several else align, rows, tuple(notes))
+
+
+def overlap_notes(c: Comparison) -> list[str]:
+    """A line per suite of which some problems are flagged: the arms' scores without those."""
+    out = []
+    for m in c.measures:
+        if m.protocol and m.flagged:
+            scores = [(arm.label, arm.scores[m.key].clean) for arm in c.arms]
+            clean = ", ".join(f"{label} {points(score)}" for label, score in scores if score is not None)
+            share = f"{m.flagged} of {m.protocol['n']} problems match training problems"
+            out.append(f"{m.title}: {share}; without them {clean or 'none is left'}.")
+    return out
 
 
 def _contrast_cells(arm: Arm, key: str, is_baseline: bool) -> tuple[str, str, str]:

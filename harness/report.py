@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import plots
-from harness.compare import Comparison, compare, load_result, protocol_table
+from harness.compare import Comparison, compare, load_result, overlap_notes, protocol_table
 from harness.rundir import read_jsonl
 from harness.tables import Table, compact, markdown_cell, points, seconds, visible
 
@@ -132,7 +132,7 @@ def _scores(result: dict[str, Any], comparison: Comparison) -> Table:
         faults = str(suite["grader_faults"])
         rows.append((*row, *pass_at, points(suite["truncated"]), points(suite["unparsed"]), faults))
     note = "Percent points. Score: avg@k, mean over seeds; sd: sample standard deviation over seeds."
-    return Table("Scores", ("measure", *header), "l" + "r" * len(header), rows, (note,))
+    return Table("Scores", ("measure", *header), "l" + "r" * len(header), rows, (note, *overlap_notes(comparison)))
 
 
 def _ledger(result: dict[str, Any]) -> Table:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 import statistics
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import contamination
 from harness.backends import Backend, describe, make_backend
 from harness.config import RunSpec
 from harness.errors import UsageError
@@ -26,7 +28,10 @@ from harness.types import Problem
 
 @dataclass
 class Prepared:
-    """All inputs of a run, checked: nothing is written before this exists."""
+    """All inputs of a run, checked: nothing is written before this exists.
+
+    `flagged`: per suite, the ids of the problems to be run that match a training problem (harness/contamination.py).
+    """
 
     spec: RunSpec
     training_set: TrainingSet
@@ -35,6 +40,7 @@ class Prepared:
     plan: Plan
     translation: list[str]
     deviation: str | None
+    flagged: dict[str, list[str]]
     data_dir: Path | None
     offline: bool
 
@@ -55,15 +61,15 @@ def prepare(spec: RunSpec, data_dir: Path | None, offline: bool) -> Prepared:
             f"training set {spec.train.set!r} has {len(problems)} problems, fewer than one batch of "
             f"train.prompts_per_batch={spec.train.prompts_per_batch}"
         )
-    for suite in suites:
-        suite.problems(data_dir)
+    tests = {suite.name: suite.problems(data_dir)[: spec.eval.limit] for suite in suites}
     cls = load_method(spec.method)
     try:
         cls.check(spec.typed_method_config(), spec.train)
     except ValueError as e:
         raise UsageError(f"{spec.method}: {e}") from None
+    flagged = {name: list(contamination.flagged(found)) for name, found in contamination.find(problems, tests).items()}
     prepared = Prepared(
-        spec, training_set, problems, suites, None, [], training_set.deviation(data_dir), data_dir, offline  # type: ignore[arg-type]
+        spec, training_set, problems, suites, None, [], training_set.deviation(data_dir), flagged, data_dir, offline  # type: ignore[arg-type]
     )
     method = prepared.method(spec.seeds[0])
     prepared.plan = plan(spec, method, suites)
@@ -92,7 +98,7 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
                 backend = backend or make_backend(spec, prepared.offline)
                 with backend:
                     ledger, results = _one_seed(prepared, run, seed, backend, progress, i * total)
-                _store(run, seed, ledger, results)
+                _store(prepared, run, seed, ledger, results)
                 backend = None
             progress.update((i + 1) * total, f"seed {seed} done")
         result = summarise(prepared, run)
@@ -142,11 +148,11 @@ def _one_seed(
     return log.ledger, results
 
 
-def _store(run: RunDir, seed: int, ledger: Ledger, results: list[SuiteResult]) -> None:
+def _store(prepared: Prepared, run: RunDir, seed: int, ledger: Ledger, results: list[SuiteResult]) -> None:
     """What makes a seed done: its scores. Its checkpoints go, the trained policy stays."""
     write_json(
         run.path / "results" / f"s{seed}.json",
-        {"ledger": ledger.to_dict(), "suites": {r.suite: _scores(r) for r in results}},
+        {"ledger": ledger.to_dict(), "suites": {r.suite: _scores(r, prepared.flagged[r.suite]) for r in results}},
     )
     run.drop_checkpoints(seed)
 
@@ -161,9 +167,12 @@ def _observers(spec: RunSpec) -> tuple[Any, Any]:
     return (lambda rows: observe(rows, steps)), (lambda policy: probe(policy, steps, spec.train.temperature))
 
 
-def _scores(r: SuiteResult) -> dict[str, Any]:
+def _scores(r: SuiteResult, flagged: Collection[str]) -> dict[str, Any]:
+    """`avg_clean` is avg@k without the flagged problems; None where none or all are flagged."""
+    clean = [row["score"] for row in r.samples if row["problem"] not in flagged]
     return {
-        "avg": r.avg, "n": r.n, "k": r.k, "pass_at": {str(k): v for k, v in r.pass_at.items()},
+        "avg": r.avg, "avg_clean": statistics.fmean(clean) if flagged and clean else None,
+        "n": r.n, "k": r.k, "pass_at": {str(k): v for k, v in r.pass_at.items()},
         "truncated": r.truncated, "unparsed": r.unparsed, "grader_faults": r.grader_faults,
         "prompt_tokens": r.prompt_tokens, "generated_tokens": r.generated_tokens,
         "temperature": r.temperature, "max_new_tokens": r.max_new_tokens,
@@ -177,11 +186,14 @@ def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
     suites: dict[str, Any] = {}
     for suite in prepared.suites:
         rows = [parts[seed]["suites"][suite.name] for seed in spec.seeds]
+        clean = {str(s): r["avg_clean"] for s, r in zip(spec.seeds, rows) if r["avg_clean"] is not None}
         mean = lambda key: statistics.fmean(r[key] for r in rows)  # noqa: E731
         suites[suite.name] = {
             "role": prepared.training_set.role_of(suite.name) or "other", "title": suite.title,
             **{key: rows[0][key] for key in ("n", "k", "temperature", "max_new_tokens")},
             "avg": mean("avg"), "per_seed": {str(s): r["avg"] for s, r in zip(spec.seeds, rows)},
+            "flagged": prepared.flagged[suite.name],
+            "avg_clean": statistics.fmean(clean.values()) if clean else None, "per_seed_clean": clean,
             "pass_at": {k: statistics.fmean(r["pass_at"][k] for r in rows) for k in rows[0]["pass_at"]},
             "truncated": mean("truncated"), "unparsed": mean("unparsed"),
             "grader_faults": sum(r["grader_faults"] for r in rows),

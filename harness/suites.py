@@ -24,6 +24,7 @@ from harness.types import Problem
 
 if TYPE_CHECKING:
     from harness.config import RunSpec
+    from harness.settings import TestbedConfig
 
 Role = Literal["id", "ood"]
 
@@ -107,15 +108,18 @@ class TrainingSet:
 
         Raises as `read_problems`. The file may be the user's own; `deviation` says so.
         """
-        if self.file is None:
-            problems = world.train_problems(spec.testbed.problems, spec.testbed.easy_share, seed=0)
-        else:
-            problems = read_problems(_located(self.name, self.file, data_dir), self.answer_type, self.prompt)
+        problems = self.whole(spec.testbed, data_dir)
         limit = spec.train.limit
         if limit is None or limit >= len(problems):
             return problems
         kept = sorted(stream("train subset", self.name).sample(range(len(problems)), limit))
         return [problems[i] for i in kept]
+
+    def whole(self, testbed: TestbedConfig, data_dir: Path | None) -> list[Problem]:
+        """All problems of the file, or of the world with these knobs. Raises as `read_problems`."""
+        if self.file is None:
+            return world.train_problems(testbed.problems, testbed.easy_share, seed=0)
+        return read_problems(_located(self.name, self.file, data_dir), self.answer_type, self.prompt)
 
     def deviation(self, data_dir: Path | None) -> str | None:
         """Why a run on this data does not count as a run on the named set; None for the pinned file."""
@@ -131,6 +135,14 @@ class TrainingSet:
 def render(problem: str, prompt: str) -> str:
     """The user turn of a problem's text under a prompt of PROMPTS."""
     return PROMPTS[prompt].replace("{problem}", problem)
+
+
+def unwrap(text: str) -> str:
+    """The problem's text of a user turn that `render` made, under whichever prompt."""
+    for template in PROMPTS.values():
+        before, after = template.split("{problem}")
+        text = text.removeprefix(before).removesuffix(after)
+    return text
 
 
 def benchmarks_dir() -> Path:
@@ -167,6 +179,11 @@ def _training_sets() -> dict[str, TrainingSet]:
         name: TrainingSet(name=name, **{**fields, "id": tuple(fields["id"]), "ood": tuple(fields["ood"])})
         for name, fields in tree.items()
     }
+
+
+def list_training_sets() -> list[TrainingSet]:
+    """All training sets, in the order of the file."""
+    return list(_training_sets().values())
 
 
 def load_training_set(name: str) -> TrainingSet:

@@ -7,11 +7,13 @@ spells out characters that would steer a terminal or reorder a line, `markdown_c
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table as RichTable
 
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (bidi, zero width), lone surrogate, line separators
@@ -54,6 +56,14 @@ def seconds(value: float) -> str:
     if value < 99.5:
         return f"{value:.0f} s"
     return f"{value / 60:.1f} min" if value < 5970 else f"{value / 3600:.1f} h"
+
+
+def print_to_terminal(renderable: RenderableType) -> None:
+    """With rich; 120 columns wide where a file or pipe has no width of its own."""
+    from rich.console import Console
+
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    console.print(renderable)
 
 
 @dataclass(frozen=True)
