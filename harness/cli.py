@@ -72,6 +72,32 @@ def compare(runs: tuple[Path, ...], baseline: str | None, out: Path | None, as_j
     compare_command(runs, baseline, out, as_json)
 
 
+@cli.command()
+@click.argument("run", type=PATH)
+@as_json
+def regrade(run: Path, as_json: bool) -> None:
+    """Grade the stored samples of a run again, without a model; old and new side by side."""
+    from harness.commands import regrade_command
+
+    regrade_command(run, as_json)
+
+
+@cli.group()
+def check() -> None:
+    """Checks of data and graders."""
+
+
+@check.command()
+@click.option("--bench", help="Suites, comma-separated.  [default: all whose data are at hand]")
+@click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl.")
+@as_json
+def golds(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
+    """Grade every gold answer against itself; exit code 1 for a rejection that no card explains."""
+    from harness.commands import check_golds_command
+
+    check_golds_command(bench, data_dir, as_json)
+
+
 @cli.command(name="list")
 @click.argument("what", type=click.Choice(["methods", "benches", "models", "backends", "recipes", "runs"]))
 @as_json
