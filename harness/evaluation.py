@@ -36,7 +36,8 @@ class SuiteResult:
     `avg` is avg@k in [0, 1], `pass_at` unbiased pass@1 and pass@k; `truncated` and `unparsed` are shares of the n * k
     samples, `grader_faults` counts timeouts and errors of the grader, tokens are sums. `parity_avg` is the mean under
     the parity grader and `disagreement` the share of samples that the two graders judge differently, both None where
-    there is no second grader. `limit` is None for a whole suite. `samples`: a row per sample, problem by problem, with the text and its grade.
+    there is no second grader. `limit` is None for a whole suite. `samples`: a row per sample, problem by problem, with
+    the text and its grades.
     """
 
     suite: str
@@ -163,8 +164,8 @@ def _rows(
             rows.append({
                 "suite": suite, "problem": doc["doc"]["id"], "index": j, "prompt": prompts[i * k + j],
                 "completion": rollout.text, "answer": grade["answer"], "gold": doc["doc"]["answer"],
-                "score": grade["score"], "parity": grade.get("parity"), "status": grade["status"], "truncated": rollout.truncated,
-                "prompt_tokens": rollout.prompt_tokens, "tokens": len(rollout.tokens_T),
+                "score": grade["score"], "parity": grade.get("parity"), "status": grade["status"],
+                "truncated": rollout.truncated, "prompt_tokens": rollout.prompt_tokens, "tokens": len(rollout.tokens_T),
                 "prompt_sha256": sha256(prompts[i * k + j].encode()).hexdigest(), "seed": seed,
             })  # fmt: skip
     return rows
