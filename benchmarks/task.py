@@ -12,6 +12,7 @@ from typing import Any
 import datasets
 
 from harness.grading import grade_many
+from harness.parity import parity_many
 from harness.suites import load_suite
 
 
@@ -33,9 +34,13 @@ def keep_all(resps: Iterable[list[str]], docs: Any) -> list[list[str]]:
 
 
 def score(doc: dict[str, Any], results: Sequence[list[str]]) -> dict[str, Any]:
-    """Per problem: `avg`, the mean score of its k samples, and `graded`, the k grades."""
+    """Per problem: `avg`, the mean score of its k samples, and `graded`, the k grades, of mathematics with `parity`."""
     grades = grade_many([(text, doc["answer"], doc["answer_type"]) for text in results[0]])
-    return {"avg": statistics.fmean(g.score for g in grades), "graded": [asdict(g) for g in grades]}
+    graded = [asdict(g) for g in grades]
+    if doc["answer_type"] == "math":
+        parity = parity_many([(text, doc["answer"]) for text in results[0]])
+        graded = [{**row, "parity": other} for row, other in zip(graded, parity, strict=True)]
+    return {"avg": statistics.fmean(g.score for g in grades), "graded": graded}
 
 
 def share_graded(grades_N_K: Sequence[Sequence[dict[str, Any]]]) -> float:

@@ -85,6 +85,44 @@ def fetch(training_set: str, data_dir: Path, source: str | None, revision: str |
     fetch_command(training_set, data_dir, source, revision, as_json)
 
 
+@cli.command()
+@click.argument("run", type=PATH)
+@as_json
+def regrade(run: Path, as_json: bool) -> None:
+    """Grade the stored samples of a run again, without a model; old and new side by side."""
+    from harness.commands import regrade_command
+
+    regrade_command(run, as_json)
+
+
+@cli.group()
+def check() -> None:
+    """Checks of the data and graders that scores rest on."""
+
+
+@check.command()
+@click.option("--bench", help="Suites, comma-separated.  [default: all whose data are at hand]")
+@click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl.")
+@as_json
+def golds(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
+    """Grade every gold answer against itself; exit code 1 for a rejection that no card explains."""
+    from harness.commands import check_golds_command
+
+    check_golds_command(bench, data_dir, as_json)
+
+
+@check.command()
+@click.option("--train-set", "train_sets", multiple=True, metavar="NAME", help="Repeatable.  [default: every one]")
+@click.option("--bench", default="all", show_default=True, help="Suites, or the roles id, ood, all; comma-separated.")
+@click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl and train/*.jsonl.")
+@as_json
+def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None, as_json: bool) -> None:
+    """Find test questions in training sets; exit code 0 whether or not there are any."""
+    from harness.commands import contamination_command
+
+    contamination_command(train_sets, bench, data_dir, as_json)
+
+
 @cli.command(name="list")
 @click.argument("what", type=click.Choice(["methods", "benches", "models", "backends", "recipes", "runs"]))
 @as_json
@@ -99,23 +137,6 @@ def list_(what: str, as_json: bool) -> None:
     for row in rows:
         name, *rest = row.values()
         click.echo(f"{name:<24} " + "  ".join(str(x) for x in rest if x not in (None, "")))
-
-
-@cli.group()
-def check() -> None:
-    """Check the data that scores rest on."""
-
-
-@check.command()
-@click.option("--train-set", "train_sets", multiple=True, metavar="NAME", help="Repeatable.  [default: every one]")
-@click.option("--bench", default="all", show_default=True, help="Suites, or the roles id, ood, all; comma-separated.")
-@click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl and train/*.jsonl.")
-@as_json
-def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None, as_json: bool) -> None:
-    """Find test questions in training sets; exit code 0 whether or not there are any."""
-    from harness.commands import contamination_command
-
-    contamination_command(train_sets, bench, data_dir, as_json)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from harness.config import RunSpec, resolve
+from harness.errors import HarnessError
 from harness.rundir import RunDir
 
 REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel": 1}
@@ -119,3 +120,40 @@ def contamination_command(train_sets: Sequence[str], bench: str, data_dir: Path 
         click.echo(json.dumps({"method": contamination.METHOD, "pairs": rows}))
         return
     print_to_terminal(contamination.table(rows, notes).to_rich())
+
+
+def regrade_command(run: Path, as_json: bool) -> None:
+    """`harness regrade`."""
+    from harness.regrade import regrade, regrade_table
+    from harness.tables import print_to_terminal
+
+    found = regrade(run)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    print_to_terminal(regrade_table(found).to_rich(), width=160)
+    click.echo(f"written: {run / 'regrade.json'}")
+
+
+def check_golds_command(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
+    """`harness check golds`; raises HarnessError for a rejection that no card explains."""
+    from harness.golds import at_hand, check_golds
+    from harness.suites import list_suites, load_suite
+    from harness.tables import visible
+
+    suites = list_suites()
+    chosen = [load_suite(n.strip()) for n in bench.split(",")] if bench else at_hand(suites, data_dir)
+    found = {suite.name: check_golds(suite, data_dir) for suite in chosen}
+    left_out = [] if bench else [suite.name for suite in suites if suite.name not in found]
+    if as_json:
+        click.echo(json.dumps({"suites": found, "left_out": left_out}))
+    else:
+        for name, s in found.items():
+            click.echo(f"{name:<12} {s['accepted']} of {s['n']} golds accepted")
+            for row in s["rejected"]:
+                click.echo(f"  {row['id']}: {row['status']}, {row['reason'] or 'no reason given'}: {visible(row['gold'])}")
+        if left_out:
+            click.echo(f"left out, no data (--data-dir): {', '.join(left_out)}")
+    unexplained = sum(not row["reason"] for s in found.values() for row in s["rejected"])
+    if unexplained:
+        raise HarnessError(f"{unexplained} gold answers are rejected by their own grader and not listed in a card")

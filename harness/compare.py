@@ -94,7 +94,8 @@ class Arm:
     """One run. `scores` and `contrasts` (none for the baseline) are keyed by measure.
 
     `budget` is the mean over seeds; `ratio` is to the baseline's, None where that is zero; `unequal` names the budgets
-    that differ, and is empty where they are equal.
+    that differ, and is empty where they are equal. `disagreement`: by suite, the share of samples on which the two
+    graders differ, where it is not zero.
     """
 
     label: str
@@ -107,6 +108,7 @@ class Arm:
     budget: dict[str, float]
     ratio: dict[str, float | None]
     unequal: str
+    disagreement: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,7 @@ def compare(
             {} if i == base else {key: contrast(score, scores[base][key]) for key, score in own.items()},
             budget, {k: v / budgets[base][k] if budgets[base][k] else None for k, v in budget.items()},
             _unequal(budget, budgets[base]),
+            {name: suite["disagreement"] for name, suite in r["suites"].items() if suite.get("disagreement")},
         )
         for i, (label, r, own, budget) in enumerate(zip(names, results, scores, budgets, strict=True))
     ]  # fmt: skip
@@ -301,6 +304,10 @@ def scores_table(c: Comparison) -> Table:
             "these questions, not corrected for looking at several."
         )
     notes += [f"{arm.label}, unequal budget: {arm.unequal} a seed." for arm in c.arms if arm.unequal]
+    for arm in c.arms:
+        if arm.disagreement:
+            shares = ", ".join(f"{name} {points(share)}" for name, share in arm.disagreement.items())
+            notes.append(f"{arm.label}, samples that the parity grader judges differently, percent: {shares}.")
     notes += overlap_notes(c)
     align = "ll" + "r" * (len(header) - 2)
     return Table("Scores", header, align[:-1] + "l" if several else align, rows, tuple(notes))

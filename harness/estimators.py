@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import comb
+from statistics import fmean
 
 
 def avg_at_k(scores_K: Sequence[float]) -> float:
@@ -21,3 +22,9 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     if not (0 <= c <= n and 1 <= k <= n):
         raise ValueError(f"pass@k needs 0 <= c <= n and 1 <= k <= n, got n={n}, c={c}, k={k}")
     return 1.0 - comb(n - c, k) / comb(n, k)
+
+
+def mean_or_none(values: Iterable[float | None]) -> float | None:
+    """The mean; None where there is no value, or one of them is None."""
+    found = list(values)
+    return None if not found or None in found else fmean(found)  # type: ignore[arg-type]

@@ -34,8 +34,10 @@ class SuiteResult:
     """Scores of one suite over n problems with k samples each.
 
     `avg` is avg@k in [0, 1], `pass_at` unbiased pass@1 and pass@k; `truncated` and `unparsed` are shares of the n * k
-    samples, `grader_faults` counts timeouts and errors of the grader, tokens are sums. `limit` is None for a whole
-    suite. `samples`: a row per sample, problem by problem, with the text and its grade.
+    samples, `grader_faults` counts timeouts and errors of the grader, tokens are sums. `parity_avg` is the mean under
+    the parity grader and `disagreement` the share of samples that the two graders judge differently, both None where
+    there is no second grader. `limit` is None for a whole suite. `samples`: a row per sample, problem by problem, with
+    the text and its grades.
     """
 
     suite: str
@@ -50,6 +52,8 @@ class SuiteResult:
     truncated: float
     unparsed: float
     grader_faults: int
+    parity_avg: float | None
+    disagreement: float | None
     prompt_tokens: int
     generated_tokens: int
     samples: list[dict[str, Any]]
@@ -160,8 +164,8 @@ def _rows(
             rows.append({
                 "suite": suite, "problem": doc["doc"]["id"], "index": j, "prompt": prompts[i * k + j],
                 "completion": rollout.text, "answer": grade["answer"], "gold": doc["doc"]["answer"],
-                "score": grade["score"], "status": grade["status"], "truncated": rollout.truncated,
-                "prompt_tokens": rollout.prompt_tokens, "tokens": len(rollout.tokens_T),
+                "score": grade["score"], "parity": grade.get("parity"), "status": grade["status"],
+                "truncated": rollout.truncated, "prompt_tokens": rollout.prompt_tokens, "tokens": len(rollout.tokens_T),
                 "prompt_sha256": sha256(prompts[i * k + j].encode()).hexdigest(), "seed": seed,
             })  # fmt: skip
     return rows
@@ -170,21 +174,29 @@ def _rows(
 def _result(
     suite: Suite, k: int, sampling: Sampling, limit: int | None, policy: Any, rows: list[dict[str, Any]]
 ) -> SuiteResult:
+    return SuiteResult(
+        suite=suite.name, n=len(rows) // k, k=k, temperature=sampling.temperature,
+        max_new_tokens=sampling.max_new_tokens, limit=limit, seed=policy.seed, **sample_metrics(rows, k), samples=rows,
+    )  # fmt: skip
+
+
+def sample_metrics(rows: Sequence[dict[str, Any]], k: int) -> dict[str, Any]:
+    """Every metric of a SuiteResult, from the rows of one suite and one seed: problem by problem, k in a row."""
     groups = [[row["score"] for row in rows[i : i + k]] for i in range(0, len(rows), k)]
     correct = [sum(s >= 1.0 for s in scores_K) for scores_K in groups]
     statuses = Counter(row["status"] for row in rows)
-    return SuiteResult(
-        suite=suite.name, n=len(groups), k=k, temperature=sampling.temperature,
-        max_new_tokens=sampling.max_new_tokens, limit=limit, seed=policy.seed,
-        avg=statistics.fmean(avg_at_k(scores_K) for scores_K in groups),
-        pass_at={m: statistics.fmean(pass_at_k(k, c, m) for c in correct) for m in sorted({1, k})},
-        truncated=statistics.fmean(row["truncated"] for row in rows),
-        unparsed=statuses["unparsed"] / len(rows),
-        grader_faults=statuses["timeout"] + statuses["error"],
-        prompt_tokens=sum(row["prompt_tokens"] for row in rows),
-        generated_tokens=sum(row["tokens"] for row in rows),
-        samples=rows,
-    )  # fmt: skip
+    both = [(row["score"], row["parity"]) for row in rows if row.get("parity") is not None]
+    return {
+        "avg": statistics.fmean(avg_at_k(scores_K) for scores_K in groups),
+        "pass_at": {m: statistics.fmean(pass_at_k(k, c, m) for c in correct) for m in sorted({1, k})},
+        "truncated": statistics.fmean(row["truncated"] for row in rows),
+        "unparsed": statuses["unparsed"] / len(rows),
+        "grader_faults": statuses["timeout"] + statuses["error"],
+        "parity_avg": statistics.fmean(parity for _, parity in both) if both else None,
+        "disagreement": statistics.fmean(score != parity for score, parity in both) if both else None,
+        "prompt_tokens": sum(row["prompt_tokens"] for row in rows),
+        "generated_tokens": sum(row["tokens"] for row in rows),
+    }
 
 
 @contextmanager

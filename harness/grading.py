@@ -1,26 +1,19 @@
 """Graders: how a completion is compared with the gold answer. One visible dict, `GRADERS`, by answer type.
 
-math-verify runs in child processes only: it may hang inside arithmetic that no alarm interrupts, and its own alarms
-work on the main thread alone. A child that overruns is killed and its item tried once more with nothing beside it.
+math-verify runs in child processes only (harness/pool.py): it may hang inside arithmetic that no alarm interrupts, and
+its own alarms work on the main thread alone. The second opinion on mathematics is harness/parity.py.
 """
 
 from __future__ import annotations
 
-import atexit
-import os
 import re
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import product
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
-from harness.errors import MissingError
+from harness.pool import default_workers, run_many
 from harness.testbed import world
-
-if TYPE_CHECKING:
-    from pebble import ProcessFuture, ProcessPool
 
 Status = Literal["ok", "unparsed", "timeout", "error"]
 Pair = tuple[str, str]
@@ -40,11 +33,12 @@ class Grade:
 
 
 def grade_many(
-    items: Sequence[tuple[str, str, str]], workers: int | None = None, timeout_s: float = 5.0
+    items: Sequence[tuple[str, str, str]], workers: int | None = None, timeout_s: float = 4.0
 ) -> list[Grade]:
     """Grade (completion, gold, answer type) items, in order; from any thread.
 
-    `workers` child processes at most (default: the cores, up to 4), `timeout_s` wall seconds per item in its child.
+    `workers` child processes at most (default: the cores, up to 4), `timeout_s` CPU seconds per item in its child, two
+    tries together.
     Raises ValueError for an unknown answer type, MissingError without math-verify where it is needed.
     """
     by_type: dict[str, list[int]] = {}
@@ -54,7 +48,7 @@ def grade_many(
     for answer_type, indices in by_type.items():
         if answer_type not in GRADERS:
             raise ValueError(f"no grader for answer type {answer_type!r}; known: {', '.join(GRADERS)}")
-        graded = GRADERS[answer_type]([items[i][:2] for i in indices], workers or _default_workers(), timeout_s)
+        graded = GRADERS[answer_type]([items[i][:2] for i in indices], workers or default_workers(), timeout_s)
         grades |= zip(indices, graded, strict=True)
     return [grades[i] for i in range(len(items))]
 
@@ -70,28 +64,61 @@ def grade_testbed(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list
 
 
 def grade_math(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
-    """The last `\\boxed{}` against the gold answer by math-verify; an answer that equals it as text needs no child."""
+    """The last `\\boxed{}` against the gold answer by math-verify; what `_at_sight` decides needs no child."""
     answers = [last_boxed(text) for text, _ in pairs]
-    todo = {(a, gold.strip()) for a, (_, gold) in zip(answers, pairs, strict=True) if a and a != gold.strip()}
-    verdicts = verify_many(sorted(todo), workers, timeout_s)
+    asked = [(a, gold.strip()) for a, (_, gold) in zip(answers, pairs, strict=True) if a]
+    verdicts: dict[Pair, Verdict | None] = {pair: _at_sight(*pair) for pair in asked}
+    verdicts |= verify_many(sorted(pair for pair, verdict in verdicts.items() if verdict is None), workers, timeout_s)
     grades = []
     for answer, (_, gold) in zip(answers, pairs, strict=True):
         if not answer:
             grades.append(Grade(0.0, "unparsed", None))
-        elif answer == gold.strip():
-            grades.append(Grade(1.0, "ok", answer))
-        else:
-            verdict = verdicts[answer, gold.strip()]
-            status: Status = "ok" if verdict in ("right", "wrong") else verdict
-            grades.append(Grade(float(verdict == "right"), status, answer))
+            continue
+        verdict = verdicts[answer, gold.strip()]
+        status: Status = "ok" if verdict in ("right", "wrong") else verdict  # type: ignore[assignment]
+        grades.append(Grade(float(verdict == "right"), status, answer))
     return grades
+
+
+def grade_choice(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
+    """The letter in the last `\\boxed{}`: `B`, `b.`, `(B)`, `\\text{(B)}`. Needs no child."""
+    return [_grade_text(text, gold, _letter) for text, gold in pairs]
+
+
+def grade_exact(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
+    """The text in the last `\\boxed{}`, equal but for case, spacing, text commands, `$` and a full stop. No child."""
+    return [_grade_text(text, gold, _plain) for text, gold in pairs]
+
+
+def _grade_text(text: str, gold: str, read: Callable[[str], str]) -> Grade:
+    answer = last_boxed(text)
+    if not answer or len(answer) > MAX_CHARS or not read(answer):
+        return Grade(0.0, "unparsed", None)
+    return Grade(float(read(answer) == read(gold)), "ok", answer)
+
+
+_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|texttt)\s*(?=\{)")
+
+
+def _plain(text: str) -> str:
+    text = _TEXT_COMMAND.sub("", text).translate(str.maketrans("", "", "{}$"))
+    return " ".join(text.casefold().split()).removesuffix(".").rstrip()
+
+
+def _letter(text: str) -> str:
+    found = re.fullmatch(r"\(?([a-z])[).:]*", _plain(text))
+    return found[1] if found else ""
 
 
 GRADERS: dict[str, Callable[[Sequence[Pair], int, float], list[Grade]]] = {
     "math": grade_math,
+    "choice": grade_choice,
+    "exact": grade_exact,
     "testbed": grade_testbed,
 }
-"""By answer type: (completion, gold) pairs, workers, seconds -> grades."""
+"""By answer type: (completion, gold) pairs, workers, CPU seconds -> grades."""
+MAX_CHARS = 10_000
+"""A longer answer is not read: status unparsed. No gold answer of the suites has 300 characters."""
 
 
 def last_boxed(text: str) -> str | None:
@@ -115,24 +142,35 @@ def last_boxed(text: str) -> str | None:
 
 Verdict = Literal["right", "wrong", "unparsed", "timeout", "error"]
 
-_E_NOTATION = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[eE]([+-]?\d+)")
+_E_NOTATION = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))[eE]([+-]?[0-9]{1,6})")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,14}")
+AGREE = 1e-5
+"""Relative difference up to which two numbers may be equal; 0.333333 and 1/3 differ by 1e-6."""
 
 
-def _latex(answer: str) -> str:
-    """What math-verify is given. It reads 4.5e33 as 4.5 times Euler's number times 33, hence the rewriting."""
+def _at_sight(answer: str, gold: str) -> Verdict | None:
+    """The verdict that math-verify would reach on stripped texts, where the texts alone settle it; else None.
+
+    Equal texts: the forms that math-verify reads depend on the text alone, the last of them is the text itself after
+    its normalisation, and equal strings are equal to it. So it either says "right" or reaches no verdict at all (out
+    of time, or nothing to read). Two integers without sign of plus, leading zeros or separators: each is read as
+    itself, integers are compared as such, and so as their texts.
+    """
+    if len(answer) > MAX_CHARS:
+        return "unparsed"
+    if answer == gold:
+        return "right"
+    return "wrong" if _INTEGER.fullmatch(answer) and _INTEGER.fullmatch(gold) else None
+
+
+def latex(answer: str) -> str:
+    """What math-verify is given. It reads 4.5e33 as 4.5 times Euler's number times 33 and takes `\\mathrm{e}` for a
+    unit, which it drops; both are rewritten."""
     number = _E_NOTATION.fullmatch(answer)
     if number:
         answer = f"{number[1]} \\times 10^{{{int(number[2])}}}"
+    answer = answer.replace("\\mathrm{e}", "{e}")
     return f"\\boxed{{{answer}}}"
-
-
-def _start_child() -> None:
-    """Import math-verify before the first item's clock starts, and silence its notes on switched-off alarms."""
-    import logging
-
-    import math_verify  # noqa: F401
-
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
 
 
 def _verify(answer: str, gold: str) -> Verdict:
@@ -141,9 +179,9 @@ def _verify(answer: str, gold: str) -> Verdict:
     from math_verify.parser import LatexExtractionConfig
 
     boxed = [LatexExtractionConfig(boxed_match_priority=0)]
-    gold_forms = parse(_latex(gold), boxed, parsing_timeout=None, raise_on_error=True)
+    gold_forms = parse(latex(gold), boxed, parsing_timeout=None, raise_on_error=True)
     try:
-        answer_forms = parse(_latex(answer), boxed, parsing_timeout=None, raise_on_error=True)
+        answer_forms = parse(latex(answer), boxed, parsing_timeout=None, raise_on_error=True)
     except Exception:
         answer_forms = []
     if not gold_forms:
@@ -154,72 +192,34 @@ def _verify(answer: str, gold: str) -> Verdict:
     for g, a in product(gold_forms, answer_forms):
         try:
             if verify(g, a, timeout_seconds=None, raise_on_error=True):
-                return "right"
+                return "wrong" if _far_apart(g, a) else "right"
         except Exception:
             failed = True
     return "error" if failed else "wrong"
 
 
+def _far_apart(gold: Any, answer: Any) -> bool:
+    """True for two numbers that math-verify calls equal only because both are near zero: it rounds at six decimals."""
+    from sympy import Expr
+
+    if not all(isinstance(x, Expr) and x.is_number for x in (gold, answer)):
+        return False
+    values = [x.evalf(30) for x in (gold, answer)]
+    if not all(v.is_Number and v.is_finite and getattr(v, "_prec", 53) > 1 for v in values):  # 1: no digit is certain
+        return False
+    g, a = values
+    # Nine per cent may be written 9, and 9 stands for 0.09 where that is the gold: math-verify's own rule.
+    return all(abs(g - s * a) > AGREE * max(abs(g), abs(s * a)) for s in (1, 100, 0.01))
+
+
 def verify_many(pairs: Sequence[Pair], workers: int, timeout_s: float) -> dict[Pair, Verdict]:
-    """Verdicts of distinct (extracted answer, gold) pairs; what timed out is tried once more, one at a time."""
-    futures = {pair: _schedule(pair, workers, timeout_s) for pair in pairs}
-    verdicts = {pair: _verdict(future) for pair, future in futures.items()}
-    for pair in pairs:
-        if verdicts[pair] == "timeout":
-            verdicts[pair] = _verdict(_schedule(pair, workers, timeout_s))
-    return verdicts
+    """Verdicts of distinct (extracted answer, gold) pairs, all of them from math-verify."""
+    outcomes = run_many(_verify, pairs, workers, timeout_s)
+    return {pair: _named(outcome) for pair, outcome in zip(pairs, outcomes, strict=True)}
 
 
-def _verdict(future: ProcessFuture) -> Verdict:
-    try:
-        return future.result()
-    except TimeoutError:
-        return "timeout"
-    except Exception:  # raised by math-verify, or the child died
-        return "error"
-
-
-_lock = threading.Lock()
-_pool: ProcessPool | None = None
-_pool_workers = 0
-
-
-def _default_workers() -> int:
-    return min(4, os.cpu_count() or 1)
-
-
-def _schedule(pair: Pair, workers: int, timeout_s: float) -> ProcessFuture:
-    """Hand a pair to the pool, which is made on first use and kept; another number of workers replaces it."""
-    global _pool, _pool_workers
-    with _lock:
-        if _pool is not None and (_pool_workers != workers or not _pool.active):
-            _pool.close()  # another thread may still wait for its items
-            _pool.join()
-            _pool = None
-        if _pool is None:
-            _pool, _pool_workers = _new_pool(workers), workers
-        return _pool.schedule(_verify, args=pair, timeout=timeout_s)
-
-
-def _new_pool(workers: int) -> ProcessPool:
-    if find_spec("math_verify") is None:
-        raise MissingError("grading mathematics needs math-verify: pip install 'p2o-harness[local]'")
-    from multiprocessing import get_context
-
-    from pebble import ProcessPool
-
-    # Registered after multiprocessing's own exit handler, so that it runs before it.
-    atexit.unregister(close)
-    atexit.register(close)
-    # Not forked: the parent may hold threads and an accelerator.
-    return ProcessPool(workers, initializer=_start_child, context=get_context("spawn"))
-
-
-def close() -> None:
-    """Stop the children; the next grading starts new ones."""
-    global _pool
-    with _lock:
-        if _pool is not None:
-            _pool.stop()
-            _pool.join()
-            _pool = None
+def _named(outcome: Any) -> Verdict:
+    """An exception is the grader's failure: raised by math-verify, out of time, or the child died."""
+    if isinstance(outcome, Exception):
+        return "timeout" if isinstance(outcome, TimeoutError) else "error"
+    return outcome

@@ -117,7 +117,8 @@ def _scores(result: dict[str, Any], comparison: Comparison) -> Table:
     """A row per measure: the mean, every seed, and what could make a score misleading."""
     seeds = comparison.arms[0].seeds
     ks = sorted({k for suite in result["suites"].values() for k in suite["pass_at"] if k != "1"}, key=int)
-    quality = ("truncated", "unparsed", "grader faults")
+    disagree = any(suite.get("disagreement") for suite in result["suites"].values())
+    quality = ("truncated", "unparsed", "grader faults", *(("parity score", "disagreement") if disagree else ()))
     header = ("score", "sd", *(f"seed {s}" for s in seeds), *(f"pass@{k}" for k in ks), *quality)
     rows = []
     for m in comparison.measures:
@@ -129,9 +130,13 @@ def _scores(result: dict[str, Any], comparison: Comparison) -> Table:
             continue
         suite = result["suites"][m.key]
         pass_at = (points(suite["pass_at"][k]) if k in suite["pass_at"] else "" for k in ks)
+        shares = (suite.get(key) for key in (("parity_avg", "disagreement") if disagree else ()))
+        second = ("" if share is None else points(share) for share in shares)
         faults = str(suite["grader_faults"])
-        rows.append((*row, *pass_at, points(suite["truncated"]), points(suite["unparsed"]), faults))
+        rows.append((*row, *pass_at, points(suite["truncated"]), points(suite["unparsed"]), faults, *second))
     note = "Percent points. Score: avg@k, mean over seeds; sd: sample standard deviation over seeds."
+    if disagree:
+        note += " Disagreement: share of samples that the parity grader judges differently."
     return Table("Scores", ("measure", *header), "l" + "r" * len(header), rows, (note, *overlap_notes(comparison)))
 
 

@@ -13,6 +13,7 @@ from harness import contamination
 from harness.backends import Backend, describe, make_backend
 from harness.config import RunSpec
 from harness.errors import UsageError
+from harness.estimators import mean_or_none
 from harness.evaluation import SuiteResult, evaluate
 from harness.ledger import Ledger
 from harness.method import Method
@@ -174,6 +175,7 @@ def _scores(r: SuiteResult, flagged: Collection[str]) -> dict[str, Any]:
         "avg": r.avg, "avg_clean": statistics.fmean(clean) if flagged and clean else None,
         "n": r.n, "k": r.k, "pass_at": {str(k): v for k, v in r.pass_at.items()},
         "truncated": r.truncated, "unparsed": r.unparsed, "grader_faults": r.grader_faults,
+        "parity_avg": r.parity_avg, "disagreement": r.disagreement,
         "prompt_tokens": r.prompt_tokens, "generated_tokens": r.generated_tokens,
         "temperature": r.temperature, "max_new_tokens": r.max_new_tokens,
     }
@@ -197,6 +199,7 @@ def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
             "pass_at": {k: statistics.fmean(r["pass_at"][k] for r in rows) for k in rows[0]["pass_at"]},
             "truncated": mean("truncated"), "unparsed": mean("unparsed"),
             "grader_faults": sum(r["grader_faults"] for r in rows),
+            **{key: mean_or_none(r.get(key) for r in rows) for key in ("parity_avg", "disagreement")},
         }
 
     def macro(role: str, seed: int | None = None) -> float | None:

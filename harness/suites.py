@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -42,7 +42,7 @@ class Suite:
 
     `file` is relative to the data directory (None: generated), `sha256` that of its bytes, or of the generated
     problems. `k` samples a problem at `temperature`, of at most `max_new_tokens` tokens. `verified`: hash, size, and
-    that the suite's grader accepts every gold answer have been checked.
+    that the suite's grader accepts every gold answer have been checked, but for `rejected_golds`: problem id to reason.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Suite:
     max_new_tokens: int
     known_defects: tuple[str, ...]
     verified: bool
+    rejected_golds: dict[str, str] = field(default_factory=dict, hash=False)
 
     def planned(self, limit: int | None) -> int:
         """Problems that an evaluation with `limit` runs."""

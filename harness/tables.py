@@ -58,11 +58,11 @@ def seconds(value: float) -> str:
     return f"{value / 60:.1f} min" if value < 5970 else f"{value / 3600:.1f} h"
 
 
-def print_to_terminal(renderable: RenderableType) -> None:
-    """With rich; 120 columns wide where a file or pipe has no width of its own."""
+def print_to_terminal(renderable: RenderableType, width: int = 120) -> None:
+    """With rich; `width` columns wide where a file or pipe has no width of its own."""
     from rich.console import Console
 
-    console = Console() if sys.stdout.isatty() else Console(width=120)
+    console = Console() if sys.stdout.isatty() else Console(width=width)
     console.print(renderable)
 
 

@@ -22,7 +22,7 @@ def harness(capsys, *args):
     return e.value.code, out.out, out.err
 
 
-LIGHT = [["--help"], ["run", "--help"], *(["list", w] for w in
+LIGHT = [["--help"], ["run", "--help"], ["regrade", "--help"], ["check", "golds", "--help"], *(["list", w] for w in
          ("methods", "benches", "models", "backends", "recipes", "runs"))]
 
 
@@ -79,6 +79,9 @@ BAD = [
     (["run", "--method", "p2o", "--resume"], 2, "nothing to resume"),
     (["run", "--method", "p2o", "--resume", "--out", "gone"], 2, "nothing to resume"),
     (["compare", "nowhere"], 3, "nowhere"),
+    (["regrade", "nowhere"], 3, "nowhere"),
+    (["check", "golds", "--bench", "amie24"], 2, "did you mean 'aime24'"),
+    (["check", "golds", "--bench", "aime24"], 3, "--data-dir"),
     (["list", "stuff"], 2, "stuff"),
     (["fly"], 2, "fly"),
 ]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from adversarial import TOWERS, near_zero, rows
 
-from harness import grading
+from harness import grading, pool
 from harness.grading import Grade, grade_many, last_boxed, verify_many
 
 HANGING = "9^{9^{9^{9}}}"
@@ -54,7 +56,7 @@ def test_no_box_is_unparsed(text):
 
 
 def test_equal_text_needs_no_child(monkeypatch):
-    monkeypatch.setattr(grading, "_schedule", lambda *_: pytest.fail("a child was asked"))
+    monkeypatch.setattr(grading, "run_many", lambda _, pairs, *__: pytest.fail("a child was asked") if pairs else [])
     assert grades([("x_{0", " x_{0")]) == [Grade(0.0, "unparsed", None)]  # its brace never closes
     assert grades([("7", " 7 ")]) == [Grade(1.0, "ok", "7")]
 
@@ -115,7 +117,7 @@ def test_a_hanging_item_times_out_and_the_pool_lives_on():
 
 def test_dead_children_are_replaced():
     assert scores(ACCEPTED[:1]) == [1.0]
-    for pid in list(grading._pool._pool_manager.worker_manager.workers):
+    for pid in list(pool._pool._pool_manager.worker_manager.workers):
         os.kill(pid, signal.SIGKILL)
     time.sleep(0.5)
     assert scores(ACCEPTED[:1]) == [1.0]
@@ -131,8 +133,8 @@ def test_works_off_the_main_thread_and_from_several():
 
 
 def test_close_and_start_again():
-    grading.close()
-    grading.close()
+    pool.close()
+    pool.close()
     assert scores(ACCEPTED[:1]) == [1.0]
 
 
@@ -152,5 +154,62 @@ def test_mixed_types_keep_their_order():
 
 
 def test_unknown_answer_type_is_refused():
-    with pytest.raises(ValueError, match="known: math, testbed"):
+    with pytest.raises(ValueError, match="known: math, choice, exact, testbed"):
         grade_many([("x", "y", "essay")])
+
+
+# ------------------------------------------------------------------ the fast path, and what math-verify gets wrong
+
+
+def test_the_fast_path_never_changes_a_verdict():
+    """Whatever it decides, math-verify decides alike, or reaches no verdict."""
+    rng = random.Random(1)
+    numbers = [str(rng.randrange(-(10**d), 10**d)) for d in range(1, 16) for _ in range(4)] + ["0", "7", "-7", "70"]
+    pairs = {(a, b) for a in numbers for b in rng.sample(numbers, 3)}
+    texts = {a for a, _, _ in rows()[::23] if a.strip() and len(a) < 200 and a not in TOWERS} | {"\\text{ }", "x_{0"}
+    pairs |= {(text.strip(), text.strip()) for text in texts}
+    decided = {pair: grading._at_sight(*pair) for pair in pairs}
+    assert set(decided.values()) == {"right", "wrong"} and len(decided) > 200
+    verdicts = verify_many(sorted(pairs), 2, 4.0)
+    assert {p: (v, verdicts[p]) for p, v in decided.items() if verdicts[p] not in (v, "error", "timeout")} == {}
+
+
+@pytest.mark.parametrize(("a", "b"), [("07", "7"), ("-0", "0"), ("+7", "7"), ("7.0", "7"), ("1,2", "12"), ("٣", "3")])
+def test_the_fast_path_leaves_other_spellings_to_math_verify(a, b):
+    assert grading._at_sight(a, b) is None
+
+
+def test_near_zero_numbers_and_upright_e():
+    corpus = near_zero()
+    assert dict(zip(corpus, scores([(a, g) for a, g, _ in corpus]))) == {row: row[2] for row in corpus}
+
+
+def test_a_part_of_the_adversarial_corpus():
+    corpus = [row for row in rows()[::9] if len(row[0]) < 1000 and row[0] not in TOWERS and "{{{{{{" not in row[0]]
+    found = grades([(a, g) for a, g, _ in corpus])
+    assert [(row, f) for row, f in zip(corpus, found) if f.score != row[2]] == []
+
+
+def test_an_overlong_answer_is_not_read():
+    assert [g.status for g in grades([("7" * 10_001, "7"), ("7" * 10_000, "7")])] == ["unparsed", "ok"]
+
+
+# ------------------------------------------------------------------ choices and exact texts
+
+
+@pytest.mark.parametrize(
+    ("answer", "score", "status"),
+    [("B", 1.0, "ok"), ("b", 1.0, "ok"), ("\\text{B}", 1.0, "ok"), ("(B)", 1.0, "ok"), ("\\textbf{(B)}.", 1.0, "ok"),
+     ("A", 0.0, "ok"), ("AB", 0.0, "unparsed"), ("", 0.0, "unparsed"), ("7", 0.0, "unparsed"), ("B" * 20_000, 0.0, "unparsed")],
+)
+def test_choice(answer, score, status):
+    [grade] = grade_many([(f"\\boxed{{{answer}}}", "B", "choice")])
+    assert (grade.score, grade.status) == (score, status)
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [("Not  valid", 1.0), ("\\text{not valid}.", 1.0), ("$not valid$", 1.0), ("valid", 0.0), ("notvalid", 0.0)],
+)
+def test_exact(answer, score):
+    assert grade_many([(f"\\boxed{{{answer}}}", "not valid", "exact")])[0].score == score

@@ -1,0 +1,45 @@
+"""All hostile answers through the graders: none crashes or hangs, and the pool works afterwards."""
+
+import sys
+import time
+from pathlib import Path
+
+from harness import pool
+from harness.grading import grade_many
+from harness.parity import parity_many
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+from adversarial import TOWERS, rows  # noqa: E402
+
+FAULTS = ("timeout", "error", "unparsed")
+
+
+def test_the_whole_corpus():
+    corpus = rows()
+    assert len(corpus) >= 2000
+    found = grade_many([(f"\\boxed{{{answer}}}", gold, "math") for answer, gold, _ in corpus], workers=2)
+    wrong = [(a[:60], g, e, f.score, f.status) for (a, g, e), f in zip(corpus, found) if e not in (None, f.score)]
+    assert wrong == []
+    # A grader that fails on an ordinary answer says so in the status; only bombs may make it.
+    settled = [(a, f.status) for (a, _, e), f in zip(corpus, found) if e == 1.0]
+    assert not [x for x in settled if x[1] in FAULTS]
+    towers = {f.status for (a, _, _), f in zip(corpus, found) if a in TOWERS}
+    assert towers == {"timeout"}
+
+
+def test_one_answer_takes_at_most_six_seconds():
+    """Wall seconds of the worst case, both tries and a new child included."""
+    grade_many([("\\boxed{\\frac12}", "0.5", "math")], workers=2)
+    for tower in TOWERS[:2]:
+        start = time.perf_counter()
+        [grade] = grade_many([(f"\\boxed{{{tower}}}", "7", "math")], workers=2)
+        took = time.perf_counter() - start
+        assert grade.status == "timeout" and took < 6.0, took
+
+
+def test_parity_survives_and_the_pool_works_afterwards():
+    corpus = [(f"\\boxed{{{answer}}}", gold) for answer, gold, _ in rows()[-700::7]]
+    assert set(parity_many(corpus, workers=2)) <= {0.0, 1.0}
+    [grade] = grade_many([("\\boxed{\\dfrac{1}{2}}", "\\frac{1}{2}", "math")], workers=2)
+    assert (grade.score, grade.status) == (1.0, "ok")
+    pool.close()

@@ -1,0 +1,33 @@
+"""The parity grader: its rules, leniencies included."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.parity import extract, parity_many
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [("\\boxed{1} and \\boxed{2}.", "2"), ("The answer is: 12.\nBye 5", "12"), ("so 3, then 1,204.5 apples", "1,204.5"),
+     ("no idea", "")],
+)
+def test_extraction(text, answer):
+    assert extract(text) == answer
+
+
+ACCEPTED = [
+    ("300", "3"), ("0.03", "3"), ("3.0001", "3"), ("10001", "10000"), ("12", "1,2"), ("1.5", "\\frac{3}{2}"),
+    ("\\dfrac12", "\\frac{1}{2}"), ("x=5", "5"), ("7\\text{ cm}", "7"), ("50\\%", "50"), ("(1, 2)", "(1,2)"), ("27.0", "27"),
+    ("\\sqrt{8}", "2\\sqrt{2}"), ("3x+2y=6", "2y+3x-6=0"), ("\\sqrt2", "\\sqrt{2},-\\sqrt{2}"),
+    ("\\left[0.5,1\\right]", "[\\frac12,1]"),
+    ("\\begin{pmatrix}0.5\\\\2\\end{pmatrix}", "\\begin{pmatrix}\\frac{1}{2}\\\\2\\end{pmatrix}"),
+]
+REJECTED = [("4", "3"), ("3.001", "3"), ("(2,1)", "(1,2)"), ("x+1", "x+2"), ("", "3"), ("2,x", "x,2"),
+            ("9^{9^{9^{9}}}", "\\sqrt{7}")]
+
+
+def test_rules():
+    pairs = ACCEPTED + REJECTED
+    found = parity_many([(f"\\boxed{{{a}}}", g) for a, g in pairs], workers=2)
+    assert dict(zip(pairs, found)) == dict.fromkeys(ACCEPTED, 1.0) | dict.fromkeys(REJECTED, 0.0)

@@ -1,0 +1,87 @@
+"""Regrading stored samples, and the self-test of the golds."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from harness import suites
+from harness.cli import main
+from harness.evaluation import sample_metrics
+
+
+def harness(capsys, *args):
+    sys.argv = ["harness", *map(str, args)]
+    with pytest.raises(SystemExit) as e:
+        main()
+    out = capsys.readouterr()
+    return e.value.code, out.out, out.err
+
+
+def sample(seed, problem, index, answer, score, **more):
+    return {
+        "suite": "aime24", "problem": problem, "index": index, "completion": f"\\boxed{{{answer}}}", "gold": "7",
+        "score": score, "parity": score, "status": "ok", "truncated": False, "prompt_tokens": 1, "tokens": 1,
+        "seed": seed, **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path):
+    rows = [sample(s, p, j, 7 if j else 700, float(j)) for s in (0, 1) for p in "ab" for j in (0, 1)]
+    rows[1]["score"] = 0.0  # not what the grader says
+    path = tmp_path / "run"
+    (path / "samples").mkdir(parents=True)
+    (path / "samples" / "aime24.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    (path / "spec.json").write_text('{"spec": {}}')
+    old = {**sample_metrics(rows, 2), "avg": 0.375, "n": 2, "k": 2, "role": "ood", "pass_at": {"1": 0.375, "2": 0.75}}
+    result = {"seeds": [0, 1], "suites": {"aime24": old}, "macro": {"id": None, "ood": 0.375}}
+    (path / "result.json").write_text(json.dumps(result))
+    return path
+
+
+def test_regrade_sets_old_and_new_side_by_side(run, capsys):
+    before = (run / "samples" / "aime24.jsonl").read_bytes()
+    code, out, _ = harness(capsys, "regrade", run, "--json")
+    found = json.loads(out.splitlines()[-1])
+    suite = found["suites"]["aime24"]
+    # one score was stored wrong; parity takes the four answers 700 for 7
+    assert code == 0 and (suite["samples"], suite["changed"]) == (8, 5)
+    assert (suite["old"]["avg"], suite["new"]["avg"]) == (0.375, 0.5)
+    assert suite["new"]["pass_at"] == {"1": 0.5, "2": 1.0}
+    assert (suite["new"]["parity_avg"], suite["new"]["disagreement"]) == (1.0, 0.5)
+    assert found["macro"] == {"id": {"old": None, "new": None}, "ood": {"old": 0.375, "new": 0.5}}
+    assert json.loads((run / "regrade.json").read_text())["suites"] == found["suites"]
+    assert (run / "samples" / "aime24.jsonl").read_bytes() == before
+    code, out, _ = harness(capsys, "regrade", run)
+    assert code == 0 and "37.5" in out and "50.0" in out and "5 of 8" in out
+
+
+def test_missing_samples_are_refused(run, capsys):
+    (run / "samples" / "aime24.jsonl").unlink()
+    code, _, err = harness(capsys, "regrade", run)
+    assert code == 1 and "holds 0 samples of suite 'aime24'" in err and not (run / "regrade.json").exists()
+
+
+def test_check_golds(tmp_path, capsys, monkeypatch):
+    code, out, _ = harness(capsys, "check", "golds", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["suites"]["tb-id"] == {"n": 200, "accepted": 200, "rejected": []}
+    assert "aime24" in found["left_out"]
+
+    from dataclasses import replace
+    from hashlib import sha256
+
+    (tmp_path / "eval").mkdir()
+    text = "".join(json.dumps({"id": i, "problem": "?", "answer": a}) + "\n" for i, a in (("p", "7"), ("q", "\\text{ }")))
+    (tmp_path / "eval" / "aime24.jsonl").write_text(text)
+    card = replace(suites.load_suite("aime24"), size=2, sha256=sha256(text.encode()).hexdigest())
+    monkeypatch.setitem(suites._suites(), "aime24", card)
+    args = ("check", "golds", "--bench", "aime24", "--data-dir", tmp_path)
+    code, out, err = harness(capsys, *args)
+    assert code == 1 and "1 of 2 golds accepted" in out and "q: error, no reason given" in out and "not listed" in err
+    monkeypatch.setitem(suites._suites(), "aime24", replace(card, rejected_golds={"q": "blank"}))
+    code, out, _ = harness(capsys, *args)
+    assert code == 0 and "q: error, blank" in out
