@@ -18,23 +18,35 @@ Result = Mapping[str, Any]
 
 
 def check_identity(results: Sequence[Result]) -> None:
-    """Raises UsageError, naming what differs, unless all share base policy, training problems and protocol.
+    """Raises UsageError, naming what differs, unless all share base policy, training problems, protocol and engine.
 
-    Settings of the policy and of the training problems are looked up in "spec", where a result has one.
+    Settings of the policy and of the training problems are looked up in "spec", where a result has one. Evaluations of
+    finished policies (`harness eval`) may be of different ones, each under its own chat template.
     """
     first = _identity(results[0])
     for other in results[1:]:
         second = _identity(other)
-        differ = [key for key in first if key in second and first[key] != second[key]]
+        keys = [key for key in first if key in second and first[key] != second[key]]
+        differ = [key for key in keys if not (_evaluation(results[0]) and _evaluation(other) and _of_policy(key))]
         if differ:
             what = "; ".join(f"{key}: {_text(first[key])} and {_text(second[key])}" for key in differ)
             raise UsageError(f"{results[0]['run']} and {other['run']} cannot be compared, they differ in {what}")
 
 
+def _evaluation(result: Result) -> bool:
+    return "engine" in result.get("spec", {})
+
+
+def _of_policy(key: str) -> bool:
+    return key.startswith(("model", "testbed.")) or key in ("training set", "identity.rendering_sha256")
+
+
 def _identity(result: Result) -> dict[str, Any]:
     out = {"training set": result["training_set"], "model": result["model"], "suites": sorted(result["suites"])}
+    out |= {f"identity.{key}": value for key, value in flatten(result.get("identity", {})).items()}
     for name, suite in result["suites"].items():
         out |= {f"{key} of {name}": suite[key] for key in PROTOCOL}
+        out[f"data of {name}"] = suite.get("data_sha256")
     own = ("model.", "testbed.") if result["training_set"] == "testbed" else ("model.",)
     for key, value in flatten(result.get("spec", {})).items():
         if key == "train.limit" or (key.startswith(own) and key != "model.id"):

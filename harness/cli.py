@@ -60,6 +60,29 @@ def run(**options: Any) -> None:
     run_command(**options)
 
 
+@cli.command(name="eval")
+@click.argument("model")
+@click.option("--bench", default="ood", show_default=True, help="Suites, groups, or roles; comma-separated.")
+@click.option("--engine", type=click.Choice(["transformers", "vllm", "openai"]), help="Who answers.  [default: transformers]")
+@click.option("--base-url", help="Of an OpenAI-compatible server that holds MODEL; implies --engine openai.")
+@click.option("--train-set", help="Whose roles id and ood are meant.  [default: the run's own, else deepscaler]")
+@click.option("--seeds", type=_Lists(), help="Evaluation seeds, or a run's training seeds.  [default: 0, or all of the run's]")
+@click.option("--out", type=PATH, help="Directory of the result.  [default: a new one below runs/]")
+@click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl.")
+@click.option("--limit", type=click.IntRange(min=1), help="Problems per suite; stamps the result \"not a result\".")
+@click.option("--config", "configs", type=PATH, multiple=True, help="YAML with settings; repeatable.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="E.g. eval.decoding.kind=greedy; repeatable.")
+@click.option("--resume", is_flag=True, help="Go on with the evaluation in --out, or the newest of this very spec.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done; write nothing.")
+@click.option("--offline", is_flag=True, help="Fetch nothing; fail early if something is missing.")
+@as_json
+def eval_(**options: Any) -> None:
+    """Evaluate MODEL: a name, a Hugging Face id, a folder, a run directory, or what a server holds."""
+    from harness.commands import eval_command
+
+    eval_command(**options)
+
+
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option("--baseline", help="Method or run that the others are compared with.  [default: the grpo arm]")

@@ -11,10 +11,11 @@ from typing import Any
 
 import click
 
-from harness.config import RunSpec, resolve
+from harness.config import RunSpec, resolve, resolve_eval
 from harness.errors import HarnessError
 from harness.rundir import RunDir
 
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel": 1}
 """The same path on one pretended GPU."""
 
@@ -38,7 +39,7 @@ def run_command(
         flags["seeds"] = list(seeds)
     spec = resolve(method, recipe, configs, sets, flags)
     if offline:
-        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+        os.environ.update(OFFLINE)
     from harness.run import execute, prepare
 
     prepared = prepare(spec, data_dir, offline)
@@ -48,6 +49,10 @@ def run_command(
 
     run = RunDir.resume(spec, out) if resume else RunDir.new(spec, out)
     result = execute(prepared, run, ["harness", *sys.argv[1:]])
+    _show_result(result, as_json)
+
+
+def _show_result(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
         click.echo(json.dumps({k: result[k] for k in keys}))
@@ -56,6 +61,40 @@ def run_command(
 
     compare([result], None).print()
     click.echo(f"report: {result['run']}/report.html")
+
+
+def eval_command(
+    model: str, bench: str, engine: str | None, base_url: str | None, train_set: str | None, seeds: tuple[int, ...] | None,
+    out: Path | None, data_dir: Path | None, limit: int | None, configs: Sequence[Path], sets: Sequence[str],
+    resume: bool, dry_run: bool, offline: bool, as_json: bool,
+) -> None:
+    """`harness eval`."""
+    if offline:
+        os.environ.update(OFFLINE)
+    from harness.evalrun import describe_model, execute_eval, prepare_eval
+
+    served = {"name": "openai", "base_url": base_url} if base_url else {}
+    flags: dict[str, Any] = {"eval": {"bench": bench}, "engine": {**served, **({"name": engine} if engine else {})}}
+    if limit is not None:
+        flags["eval"]["limit"] = limit
+    if train_set is not None:
+        flags["train_set"] = train_set
+    if seeds is not None:
+        flags["seeds"] = list(seeds)
+    spec = resolve_eval(configs, sets, describe_model(model), flags)
+    prepared = prepare_eval(spec, data_dir, offline)
+    if dry_run:
+        cost = vars(prepared.cost)
+        if as_json:
+            click.echo(json.dumps({"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": cost}))
+            return
+        click.echo(f"{spec.model.id}, engine {spec.engine.name}: spec {spec.hash()[:8]}")
+        names = ", ".join(s.name for s in prepared.suites)
+        click.echo(f"  {cost['problems']:,} problems of {names}")
+        click.echo(f"  {cost['samples']:,} completions a seed, at most {cost['tokens']:,} tokens; seeds {len(spec.seeds)}")
+        return
+    run = RunDir.resume(spec, out) if resume else RunDir.new(spec, out)
+    _show_result(execute_eval(prepared, run, ["harness", *sys.argv[1:]]), as_json)
 
 
 def _show_plan(spec: RunSpec, plan: Any, translation: Sequence[str], as_json: bool) -> None:

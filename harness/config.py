@@ -20,6 +20,7 @@ from harness.errors import MissingError, UsageError, nearest
 from harness.registry import load_method, methods, recipes
 from harness.settings import (
     BackendConfig,
+    EngineConfig,
     EvalConfig,
     LocalConfig,
     MethodConfig,
@@ -32,34 +33,26 @@ from harness.settings import (
 M = TypeVar("M", bound=BaseModel)
 
 
-class RunSpec(Strict):
-    """A whole run: one arm, several seeds. Written to spec.json before anything starts."""
+class PolicySpec(Strict):
+    """What a run and an evaluation share: a policy, and how this process holds it."""
 
-    method: str
-    """A name of `harness list methods`."""
-    method_config: dict[str, Any] = {}
-    """Resolved settings of the method (its own class checks them)."""
-    recipe: str = "testbed"
-    """Where the settings came from."""
     seeds: tuple[int, ...] = (0,)
     """Training seeds; every random stream derives from one of them."""
     model: ModelConfig = ModelConfig()
     testbed: TestbedConfig = TestbedConfig()
-    train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
-    backend: BackendConfig = BackendConfig()
     local: LocalConfig = LocalConfig()
 
     @model_validator(mode="after")
-    def _contradictions(self) -> RunSpec:
+    def _seeds(self) -> PolicySpec:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must be distinct and not empty, got {list(self.seeds)}")
-        if self.model.id == "testbed" and self.train.set != "testbed":
-            raise ValueError(f"the testbed policy knows only the testbed's words; it cannot be trained on {self.train.set!r}")
         return self
 
-    def typed_method_config(self) -> MethodConfig:
-        return load_method(self.method).Config(**self.method_config)
+    @property
+    def label(self) -> str:
+        """First part of the run directory's name."""
+        raise NotImplementedError
 
     def hash(self) -> str:
         """SHA-256 of the canonical JSON of the spec."""
@@ -69,6 +62,52 @@ class RunSpec(Strict):
         """Dotted names of the fields in which a stored spec differs from this one."""
         mine, theirs = flatten(self.model_dump(mode="json")), flatten(other)
         return sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
+
+
+class RunSpec(PolicySpec):
+    """A whole run: one arm, several seeds. Written to spec.json before anything starts."""
+
+    method: str
+    """A name of `harness list methods`."""
+    method_config: dict[str, Any] = {}
+    """Resolved settings of the method (its own class checks them)."""
+    recipe: str = "testbed"
+    """Where the settings came from."""
+    train: TrainConfig = TrainConfig()
+    backend: BackendConfig = BackendConfig()
+
+    @model_validator(mode="after")
+    def _contradictions(self) -> RunSpec:
+        if self.model.id == "testbed" and self.train.set != "testbed":
+            raise ValueError(f"the testbed policy knows only the testbed's words; it cannot be trained on {self.train.set!r}")
+        return self
+
+    @property
+    def label(self) -> str:
+        return self.method
+
+    def typed_method_config(self) -> MethodConfig:
+        return load_method(self.method).Config(**self.method_config)
+
+
+class EvalSpec(PolicySpec):
+    """An evaluation of a policy that is trained already. `seeds` are evaluation seeds, or the training seeds of `run`."""
+
+    run: str | None = None
+    """Run directory whose trained policies are evaluated, one a seed."""
+    train_set: str = "deepscaler"
+    """Training set whose roles `id`, `ood` and `all` may be named as suites."""
+    engine: EngineConfig = EngineConfig()
+
+    @model_validator(mode="after")
+    def _contradictions(self) -> EvalSpec:
+        if (self.engine.name == "openai") != (self.engine.base_url is not None):
+            raise ValueError("engine.base_url goes with engine.name=openai, and that with a base_url")
+        return self
+
+    @property
+    def label(self) -> str:
+        return "eval"
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -156,6 +195,16 @@ def build(method: str, recipe: str, tree: Mapping[str, Any]) -> RunSpec:
     if unknown:
         raise UsageError(f"unknown setting {unknown[0]!r}{nearest(unknown[0], [*RunSpec.model_fields, *methods()])}")
     return _check(RunSpec, {**rest, "method": method, "method_config": own, "recipe": recipe}, "")
+
+
+def resolve_eval(configs: Sequence[Path], sets: Sequence[str], base: Mapping[str, Any], flags: Mapping[str, Any]) -> EvalSpec:
+    """The spec of an evaluation: `base` (what the model brings along), files, settings, flags. Raises as `resolve`."""
+    tree: Mapping[str, Any] = base
+    for path in configs:
+        tree = merge(tree, read_yaml(path))
+    for item in sets:
+        tree = merge(tree, parse_set(item))
+    return _check(EvalSpec, merge(tree, flags), "")
 
 
 def _check(model: type[M], tree: Any, at: str) -> M:

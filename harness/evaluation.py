@@ -10,24 +10,23 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.engines import Block, Completion, Engine
 from harness.errors import MissingError
-from harness.estimators import avg_at_k, pass_at_k
+from harness.estimators import avg_at_k, mean_or_none, pass_at_k
+from harness.rundir import append_jsonl, mend, read_jsonl
 from harness.seeds import derive
+from harness.settings import EvalConfig
 from harness.suites import Suite, benchmarks_dir
-from harness.types import Problem, Rollout, Sampling
+from harness.types import Problem, Sampling
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
     from lm_eval.api.task import Task
-
-Generate = Callable[[list[str], Sampling, int], list[Rollout]]
-"""(user turns, sampling, seed) -> one ungraded completion per user turn."""
-
 
 @dataclass
 class SuiteResult:
@@ -36,8 +35,9 @@ class SuiteResult:
     `avg` is avg@k in [0, 1], `pass_at` unbiased pass@1 and pass@k; `truncated` and `unparsed` are shares of the n * k
     samples, `grader_faults` counts timeouts and errors of the grader, tokens are sums. `parity_avg` is the mean under
     the parity grader and `disagreement` the share of samples that the two graders judge differently, both None where
-    there is no second grader. `limit` is None for a whole suite. `samples`: a row per sample, problem by problem, with
-    the text and its grades.
+    there is no second grader. `greedy` and `greedy_parity` are the means of a greedy pass beside the samples, where the
+    card asks for one. `limit` is None for a whole suite. `samples`: a row per sample, problem by problem, with the text
+    and its grades; those of the greedy pass come last and have `greedy` true.
     """
 
     suite: str
@@ -54,6 +54,8 @@ class SuiteResult:
     grader_faults: int
     parity_avg: float | None
     disagreement: float | None
+    greedy: float | None
+    greedy_parity: float | None
     prompt_tokens: int
     generated_tokens: int
     samples: list[dict[str, Any]]
@@ -61,43 +63,53 @@ class SuiteResult:
 
 def evaluate(
     suites: Sequence[Suite],
-    generate: Generate,
+    engine: Engine,
     eval_prompt: Callable[[Problem], str],
     seed: int,
     data_dir: Path | None,
-    limit: int | None = None,
-    k: int | None = None,
-    temperature: float | None = None,
-    max_new_tokens: int | None = None,
+    cfg: EvalConfig | None = None,
+    store: Path | None = None,
     progress: Callable[[int, str], None] | None = None,
 ) -> list[SuiteResult]:
-    """Run the suites, in order; `k`, `temperature` and `max_new_tokens` replace the cards' values where given.
+    """Run the suites, in order, as their cards say where `cfg` does not.
 
-    `generate` is called once per suite with all n * k user turns (k in a row per problem) and a seed derived from
-    `seed` and the suite's name; `eval_prompt` makes the user turn of a problem. `limit`: first problems only.
+    `engine` gets n * k user turns (k in a row per problem), which `eval_prompt` makes of a problem, with seeds derived
+    from `seed` and the suite's name. Completions are kept in the folder `store` as they come, so that the same call goes
+    on after an interruption; nothing is read from there that another prompt, seed or way of sampling has made.
     `progress` gets the samples done so far and the suite. Raises MissingError without lm-eval or the data, UsageError
-    when the data are not the pinned ones.
+    when the data are not the pinned ones, and what the engine raises.
     """
     try:
         import lm_eval  # noqa: F401
     except ImportError:
         raise MissingError("evaluation needs lm-eval: pip install 'p2o-harness[local]'") from None
+    cfg = cfg or EvalConfig()
     results: list[SuiteResult] = []
+    done = 0
     for suite in suites:
-        sampling = Sampling(
-            suite.temperature if temperature is None else temperature, max_new_tokens or suite.max_new_tokens
+        (k, sampling), *more = suite.passes(cfg)
+        rows: list[dict[str, Any]] = []
+        for repeats, how in [(k, sampling), *more]:
+            stream = derive(seed, "eval", suite.name, *(["greedy"] if rows else []))
+            policy = _policy(engine, eval_prompt, stream, store and store / f"{suite.name}.jsonl")
+            rows += _run(suite, policy, repeats, how, data_dir, cfg.limit, greedy=bool(rows))
+            done += len(policy.prompts)
+            if progress:
+                progress(done, suite.name)
+        results.append(
+            SuiteResult(
+                suite=suite.name, n=sum(not row["greedy"] for row in rows) // k, k=k, temperature=sampling.temperature,
+                max_new_tokens=sampling.max_new_tokens, limit=cfg.limit, seed=derive(seed, "eval", suite.name),
+                **sample_metrics(rows, k), samples=rows,
+            )  # fmt: skip
         )
-        result = _evaluate(suite, generate, eval_prompt, seed, data_dir, limit, k or suite.k, sampling)
-        results.append(result)
-        if progress:
-            progress(sum(len(r.samples) for r in results), suite.name)
     return results
 
 
-def _evaluate(
-    suite: Suite, generate: Generate, eval_prompt: Callable[[Problem], str], seed: int, data_dir: Path | None,
-    limit: int | None, k: int, sampling: Sampling,
-) -> SuiteResult:  # fmt: skip
+def _run(
+    suite: Suite, policy: Any, k: int, sampling: Sampling, data_dir: Path | None, limit: int | None, greedy: bool
+) -> list[dict[str, Any]]:
+    """One pass over a suite: a row per sample."""
     from lm_eval import evaluate as run_tasks  # not simple_evaluate: that one reseeds random, numpy and torch
 
     with _quiet():
@@ -110,11 +122,9 @@ def _evaluate(
             "max_gen_toks": sampling.max_new_tokens,
         }
         task.set_config("generation_kwargs", decoding, update=True)
-        policy = _policy(generate, eval_prompt, derive(seed, "eval", suite.name))
         out = run_tasks(policy, {"tasks": {suite.name: task}}, limit=limit, bootstrap_iters=0, log_samples=True)
     docs = sorted(out["samples"][suite.name], key=lambda doc: doc["doc_id"])
-    rows = _rows(suite.name, docs, k, policy.prompts, policy.rollouts, policy.seed)
-    return _result(suite, k, sampling, limit, policy, rows)
+    return _rows(suite.name, docs, k, policy, greedy)
 
 
 def _load_task(suite: Suite, data_dir: Path | None) -> Task:
@@ -125,8 +135,8 @@ def _load_task(suite: Suite, data_dir: Path | None) -> Task:
     return manager.load([suite.name])["tasks"][suite.name]
 
 
-def _policy(generate: Generate, eval_prompt: Callable[[Problem], str], seed: int) -> Any:
-    """`generate` as an lm-eval model; after a run it holds `prompts`, `rollouts` and `seed`."""
+def _policy(engine: Engine, eval_prompt: Callable[[Problem], str], seed: int, store: Path | None) -> Any:
+    """`engine` as an lm-eval model; after a run it holds `prompts`, `completions` and `seed`."""
     from lm_eval.api.model import LM
 
     class Policy(LM):
@@ -134,14 +144,14 @@ def _policy(generate: Generate, eval_prompt: Callable[[Problem], str], seed: int
             super().__init__()
             self.seed = seed
             self.prompts: list[str] = []
-            self.rollouts: list[Rollout] = []
+            self.completions: list[Completion] = []
 
         def generate_until(self, requests: list[Instance]) -> list[str]:
             decoding = requests[0].args[1]
             sampling = Sampling(decoding["temperature"], decoding["max_gen_toks"])
             self.prompts = [eval_prompt(Problem(**r.doc)) for r in requests]
-            self.rollouts = generate(self.prompts, sampling, seed)
-            return [r.text for r in self.rollouts]
+            self.completions = complete(engine, self.prompts, sampling, seed, store)
+            return [c.text for c in self.completions]
 
         def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
             raise NotImplementedError("the suites generate")
@@ -152,36 +162,76 @@ def _policy(generate: Generate, eval_prompt: Callable[[Problem], str], seed: int
     return Policy()
 
 
-def _rows(
-    suite: str, docs: Sequence[dict[str, Any]], k: int, prompts: Sequence[str], rollouts: Sequence[Rollout], seed: int
-) -> list[dict[str, Any]]:
-    """One row per sample from lm-eval's logged documents and our rollouts (document by document, k in a row)."""
+def complete(
+    engine: Engine, prompts_N: Sequence[str], sampling: Sampling, seed: int, store: Path | None
+) -> list[Completion]:
+    """One completion per user turn, in order; block by block, each kept in the file `store` once it is done.
+
+    A single block has the stream of `seed`, several have one each, derived from it; turns of similar length share a
+    block. The engine's `tick` counts what was kept before too.
+    """
+    size = engine.block_size(sampling) or len(prompts_N)
+    order = list(range(len(prompts_N)))
+    if size < len(prompts_N):
+        order.sort(key=lambda i: len(prompts_N[i]))
+    members = [order[i : i + size] for i in range(0, len(order), size)]
+    blocks = [
+        Block(tuple(prompts_N[i] for i in group), derive(seed, b) if len(members) > 1 else seed)
+        for b, group in enumerate(members)
+    ]
+    keys = [sha256(repr((block, sampling)).encode()).hexdigest() for block in blocks]
+    kept = {}
+    if store:
+        mend(store)
+        kept = {row["key"]: [Completion(**c) for c in row["completions"]] for row in read_jsonl(store)}
+    found = [kept.get(key) for key in keys]
+    missing = [b for b, completions in enumerate(found) if completions is None]
+    before, tick = len(prompts_N) - sum(len(blocks[b].prompts) for b in missing), engine.tick
+    drawn = 0
+
+    def count(done: int) -> None:
+        tick(before + drawn + (done if size > 1 else 0))
+
+    engine.tick = count
+    try:
+        for at, completions in engine.complete([blocks[b] for b in missing], sampling):
+            b = missing[at]
+            found[b] = completions
+            drawn += len(completions)
+            if store:
+                append_jsonl(store, [{"key": keys[b], "completions": [asdict(c) for c in completions]}])
+            tick(before + drawn)
+    finally:
+        engine.tick = tick
+    out: dict[int, Completion] = {}
+    for group, completions in zip(members, found, strict=True):
+        out |= zip(group, completions, strict=True)  # type: ignore[arg-type]
+    return [out[i] for i in range(len(prompts_N))]
+
+
+def _rows(suite: str, docs: Sequence[dict[str, Any]], k: int, policy: Any, greedy: bool) -> list[dict[str, Any]]:
+    """One row per sample from lm-eval's logged documents and our completions (document by document, k in a row)."""
     rows = []
     for i, doc in enumerate(docs):
         for j, grade in enumerate(doc["graded"]):
-            rollout = rollouts[i * k + j]
-            assert doc["resps"][0][j] == rollout.text
+            prompt, completion = policy.prompts[i * k + j], policy.completions[i * k + j]
+            assert doc["resps"][0][j] == completion.text
             rows.append({
-                "suite": suite, "problem": doc["doc"]["id"], "index": j, "prompt": prompts[i * k + j],
-                "completion": rollout.text, "answer": grade["answer"], "gold": doc["doc"]["answer"],
+                "suite": suite, "problem": doc["doc"]["id"], "index": j, "greedy": greedy, "prompt": prompt,
+                "completion": completion.text, "answer": grade["answer"], "gold": doc["doc"]["answer"],
                 "score": grade["score"], "parity": grade.get("parity"), "status": grade["status"],
-                "truncated": rollout.truncated, "prompt_tokens": rollout.prompt_tokens, "tokens": len(rollout.tokens_T),
-                "prompt_sha256": sha256(prompts[i * k + j].encode()).hexdigest(), "seed": seed,
+                "truncated": completion.truncated, "prompt_tokens": completion.prompt_tokens, "tokens": completion.tokens,
+                "prompt_sha256": sha256(prompt.encode()).hexdigest(), "seed": policy.seed,
             })  # fmt: skip
     return rows
 
 
-def _result(
-    suite: Suite, k: int, sampling: Sampling, limit: int | None, policy: Any, rows: list[dict[str, Any]]
-) -> SuiteResult:
-    return SuiteResult(
-        suite=suite.name, n=len(rows) // k, k=k, temperature=sampling.temperature,
-        max_new_tokens=sampling.max_new_tokens, limit=limit, seed=policy.seed, **sample_metrics(rows, k), samples=rows,
-    )  # fmt: skip
+def sample_metrics(all_rows: Sequence[dict[str, Any]], k: int) -> dict[str, Any]:
+    """Every metric of a SuiteResult, from the rows of one suite and one seed: problem by problem, k in a row.
 
-
-def sample_metrics(rows: Sequence[dict[str, Any]], k: int) -> dict[str, Any]:
-    """Every metric of a SuiteResult, from the rows of one suite and one seed: problem by problem, k in a row."""
+    Rows of a greedy pass beside the samples count in `greedy`, `greedy_parity` and the tokens alone.
+    """
+    rows, greedy = ([row for row in all_rows if row.get("greedy", False) == which] for which in (False, True))
     groups = [[row["score"] for row in rows[i : i + k]] for i in range(0, len(rows), k)]
     correct = [sum(s >= 1.0 for s in scores_K) for scores_K in groups]
     statuses = Counter(row["status"] for row in rows)
@@ -194,8 +244,10 @@ def sample_metrics(rows: Sequence[dict[str, Any]], k: int) -> dict[str, Any]:
         "grader_faults": statuses["timeout"] + statuses["error"],
         "parity_avg": statistics.fmean(parity for _, parity in both) if both else None,
         "disagreement": statistics.fmean(score != parity for score, parity in both) if both else None,
-        "prompt_tokens": sum(row["prompt_tokens"] for row in rows),
-        "generated_tokens": sum(row["tokens"] for row in rows),
+        "greedy": mean_or_none(row["score"] for row in greedy),
+        "greedy_parity": mean_or_none(row["parity"] for row in greedy),
+        "prompt_tokens": sum(row["prompt_tokens"] for row in all_rows),
+        "generated_tokens": sum(row["tokens"] for row in all_rows),
     }
 
 

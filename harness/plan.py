@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.config import RunSpec
+from harness.config import PolicySpec, RunSpec
 from harness.method import Method
 from harness.models import MODELS
 from harness.suites import Suite
@@ -44,6 +44,26 @@ class Plan:
         ]
 
 
+@dataclass(frozen=True)
+class EvalCost:
+    """Of one seed: problems, completions, and the tokens that these may have at most."""
+
+    problems: int
+    samples: int
+    tokens: int
+
+
+def eval_cost(spec: PolicySpec, suites: Sequence[Suite]) -> EvalCost:
+    """What an evaluation on `suites` takes."""
+    sizes = [
+        (suite.planned(spec.eval.limit) * k, sampling.max_new_tokens)
+        for suite in suites
+        for k, sampling in suite.passes(spec.eval)
+    ]
+    problems = sum(suite.planned(spec.eval.limit) for suite in suites)
+    return EvalCost(problems, sum(n for n, _ in sizes), sum(n * t for n, t in sizes))
+
+
 def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
     """Walk the training loop without sampling; every epoch hook is assumed to search as much as it may."""
     cfg = spec.train
@@ -63,12 +83,11 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
                 paid = method.search_budget()
                 if paid < bound - rollouts:  # a search after which no rollout is left is not begun
                     rollouts, search = rollouts + paid, search + paid
-    sizes = [(s.planned(spec.eval.limit), spec.eval.k or s.k, spec.eval.max_new_tokens or s.max_new_tokens) for s in suites]
-    samples = sum(n * k for n, k, _ in sizes)
-    tokens, eval_tokens = rollouts * cfg.max_new_tokens, sum(n * k * t for n, k, t in sizes)
+    evaluation = eval_cost(spec, suites)
+    tokens = rollouts * cfg.max_new_tokens
     named = MODELS.get(spec.model.id)
-    seconds = len(spec.seeds) * (tokens + eval_tokens) / named.cpu_tokens_per_second if named else None
+    seconds = len(spec.seeds) * (tokens + evaluation.tokens) / named.cpu_tokens_per_second if named else None
     return Plan(
         len(method.problems), epoch, batches, rollouts, search, batches * cfg.updates_per_batch, tokens,
-        sum(n for n, _, _ in sizes), samples, eval_tokens, len(spec.seeds), seconds,
+        evaluation.problems, evaluation.samples, evaluation.tokens, len(spec.seeds), seconds,
     )

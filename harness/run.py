@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import statistics
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +10,17 @@ from typing import Any
 from harness import contamination
 from harness.backends import Backend, describe, make_backend
 from harness.config import RunSpec
+from harness.engines import Frozen
 from harness.errors import UsageError
-from harness.estimators import mean_or_none
-from harness.evaluation import SuiteResult, evaluate
+from harness.evaluation import evaluate
 from harness.ledger import Ledger
 from harness.method import Method
 from harness.plan import Plan, plan
 from harness.progress import Progress
 from harness.reflect import server_key
 from harness.registry import load_method
-from harness.rundir import RunDir, SeedLog, append_jsonl, read_jsonl, write_json
+from harness.results import Checklist, combine, part, stamp
+from harness.rundir import RunDir, SeedLog, write_json
 from harness.seeds import derive
 from harness.suites import Suite, TrainingSet, content_sha256, load_training_set, resolve_bench
 from harness.types import Problem
@@ -53,16 +52,19 @@ class Prepared:
 
 
 def prepare(spec: RunSpec, data_dir: Path | None, offline: bool) -> Prepared:
-    """Resolve data and suites. Raises UsageError or MissingError, each one sentence that says what to do."""
+    """Resolve data and suites. Raises UsageError, or one MissingError that names all that is not there."""
     training_set = load_training_set(spec.train.set)
     suites = resolve_bench(spec.eval.bench, training_set)
-    problems = training_set.problems(spec, data_dir)
-    if len(problems) < spec.train.prompts_per_batch and spec.train.epochs:
+    check = Checklist([])
+    problems = check.get(lambda: training_set.problems(spec, data_dir))
+    tests = {suite.name: (check.get(lambda: suite.problems(data_dir)) or [])[: spec.eval.limit] for suite in suites}  # noqa: B023
+    if problems is not None and len(problems) < spec.train.prompts_per_batch and spec.train.epochs:
         raise UsageError(
             f"training set {spec.train.set!r} has {len(problems)} problems, fewer than one batch of "
             f"train.prompts_per_batch={spec.train.prompts_per_batch}"
         )
-    tests = {suite.name: suite.problems(data_dir)[: spec.eval.limit] for suite in suites}
+    check.settle()
+    assert problems is not None
     cls = load_method(spec.method)
     try:
         cls.check(spec.typed_method_config(), spec.train)
@@ -98,8 +100,7 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
             if not part.exists():
                 backend = backend or make_backend(spec, prepared.offline)
                 with backend:
-                    ledger, results = _one_seed(prepared, run, seed, backend, progress, i * total)
-                _store(prepared, run, seed, ledger, results)
+                    _one_seed(prepared, run, seed, backend, progress, i * total)
                 backend = None
             progress.update((i + 1) * total, f"seed {seed} done")
         result = summarise(prepared, run)
@@ -113,8 +114,8 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
 
 def _one_seed(
     prepared: Prepared, run: RunDir, seed: int, backend: Backend, progress: Progress, done: int
-) -> tuple[Ledger, list[SuiteResult]]:
-    """Train and evaluate one seed."""
+) -> None:
+    """Train and evaluate one seed. Once its scores are written its checkpoints go, the trained policy stays."""
     spec = prepared.spec
     method = prepared.method(seed)
 
@@ -125,12 +126,6 @@ def _one_seed(
     log = SeedLog(run, seed, spec, prepared.problems, tick, observe, probe)
     backend.train(method, log)
     done += prepared.plan.rollouts
-    for suite in prepared.suites:  # an evaluation that was cut short is done again from its start
-        path = run.path / "samples" / f"{suite.name}.jsonl"
-        rows = read_jsonl(path)
-        if any(r["seed"] == seed for r in rows):
-            path.unlink()
-            append_jsonl(path, [r for r in rows if r["seed"] != seed])
     evaluated = 0
 
     def finished(samples: int, suite: str) -> None:
@@ -138,24 +133,22 @@ def _one_seed(
         evaluated = samples
         progress.update(done + samples, f"seed {seed} {suite} evaluated")
 
-    backend.tick = lambda n: progress.update(done + evaluated + n, f"seed {seed} evaluating")
+    engine = Frozen(backend.generate, backend.identity(), _block_tokens(spec))
+    engine.tick = lambda n: progress.update(done + evaluated + n, f"seed {seed} evaluating")
+    backend.tick = lambda n: engine.tick(n)
     results = evaluate(
-        prepared.suites, backend.generate, method.eval_prompt, derive("eval", seed), prepared.data_dir,
-        spec.eval.limit, spec.eval.k, spec.eval.temperature, spec.eval.max_new_tokens, progress=finished,
+        prepared.suites, engine, method.eval_prompt, derive("eval", seed), prepared.data_dir, spec.eval,
+        run.partial(seed), finished,
     )
-    for r in results:
-        rows = ({**row, "eval_seed": row["seed"], "seed": seed} for row in r.samples)
-        append_jsonl(run.path / "samples" / f"{r.suite}.jsonl", rows)
-    return log.ledger, results
-
-
-def _store(prepared: Prepared, run: RunDir, seed: int, ledger: Ledger, results: list[SuiteResult]) -> None:
-    """What makes a seed done: its scores. Its checkpoints go, the trained policy stays."""
-    write_json(
-        run.path / "results" / f"s{seed}.json",
-        {"ledger": ledger.to_dict(), "suites": {r.suite: _scores(r, prepared.flagged[r.suite]) for r in results}},
-    )
+    run.store_samples(seed, results)
+    scores = part(results, engine.identity(), prepared.flagged)
+    write_json(run.path / "results" / f"s{seed}.json", {"ledger": log.ledger.to_dict(), **scores})  # the seed is done
     run.drop_checkpoints(seed)
+
+
+def _block_tokens(spec: RunSpec) -> int | None:
+    """New tokens of what an evaluation samples, and keeps, at once. OpenRLHF's engines schedule a whole suite themselves."""
+    return spec.local.generation_tokens if spec.backend.name == "local" else None
 
 
 def _observers(spec: RunSpec) -> tuple[Any, Any]:
@@ -168,58 +161,17 @@ def _observers(spec: RunSpec) -> tuple[Any, Any]:
     return (lambda rows: observe(rows, steps)), (lambda policy: probe(policy, steps, spec.train.temperature))
 
 
-def _scores(r: SuiteResult, flagged: Collection[str]) -> dict[str, Any]:
-    """`avg_clean` is avg@k without the flagged problems; None where none or all are flagged."""
-    clean = [row["score"] for row in r.samples if row["problem"] not in flagged]
-    return {
-        "avg": r.avg, "avg_clean": statistics.fmean(clean) if flagged and clean else None,
-        "n": r.n, "k": r.k, "pass_at": {str(k): v for k, v in r.pass_at.items()},
-        "truncated": r.truncated, "unparsed": r.unparsed, "grader_faults": r.grader_faults,
-        "parity_avg": r.parity_avg, "disagreement": r.disagreement,
-        "prompt_tokens": r.prompt_tokens, "generated_tokens": r.generated_tokens,
-        "temperature": r.temperature, "max_new_tokens": r.max_new_tokens,
-    }
-
-
 def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
     """result.json from the seeds' parts: suite scores, macro averages by role, the ledger."""
     spec = prepared.spec
     parts = {seed: run.read(f"results/s{seed}.json") for seed in spec.seeds}
-    suites: dict[str, Any] = {}
-    for suite in prepared.suites:
-        rows = [parts[seed]["suites"][suite.name] for seed in spec.seeds]
-        clean = {str(s): r["avg_clean"] for s, r in zip(spec.seeds, rows) if r["avg_clean"] is not None}
-        mean = lambda key: statistics.fmean(r[key] for r in rows)  # noqa: E731
-        suites[suite.name] = {
-            "role": prepared.training_set.role_of(suite.name) or "other", "title": suite.title,
-            **{key: rows[0][key] for key in ("n", "k", "temperature", "max_new_tokens")},
-            "avg": mean("avg"), "per_seed": {str(s): r["avg"] for s, r in zip(spec.seeds, rows)},
-            "flagged": prepared.flagged[suite.name],
-            "avg_clean": statistics.fmean(clean.values()) if clean else None, "per_seed_clean": clean,
-            "pass_at": {k: statistics.fmean(r["pass_at"][k] for r in rows) for k in rows[0]["pass_at"]},
-            "truncated": mean("truncated"), "unparsed": mean("unparsed"),
-            "grader_faults": sum(r["grader_faults"] for r in rows),
-            **{key: mean_or_none(r.get(key) for r in rows) for key in ("parity_avg", "disagreement")},
-        }
-
-    def macro(role: str, seed: int | None = None) -> float | None:
-        values = [s["avg"] if seed is None else s["per_seed"][str(seed)] for s in suites.values() if s["role"] == role]
-        return statistics.fmean(values) if values else None
-
     ledgers = {str(seed): part["ledger"] for seed, part in parts.items()}
-    limit = spec.eval.limit
-    reasons = [f"only the first {limit} problems of each suite were evaluated (--limit)"] if limit else []
-    reasons += [prepared.deviation] if prepared.deviation else []
     return {
         "run": str(run.path), "method": spec.method, "model": spec.model.id, "recipe": spec.recipe,
         "training_set": spec.train.set, "problems_sha256": content_sha256(prepared.problems),
         "spec_hash": spec.hash(), "seeds": list(spec.seeds),
-        "not_a_result": "; ".join(reasons) or None,
-        "suites": suites,
-        "macro": {
-            "id": macro("id"), "ood": macro("ood"),
-            "per_seed": {str(s): {"id": macro("id", s), "ood": macro("ood", s)} for s in spec.seeds},
-        },
+        "not_a_result": stamp(spec.eval.limit, prepared.deviation),
+        **combine(parts, prepared.suites, prepared.training_set, prepared.flagged),
         "ledger": Ledger.total(Ledger(**x) for x in ledgers.values()).to_dict(),
         "ledgers": ledgers,
     }

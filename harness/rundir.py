@@ -6,6 +6,7 @@
       rollouts/s<seed>.jsonl    every training group
       templates/s<seed>.jsonl   every evolved template, with parents and scores
       samples/<suite>.jsonl     every evaluation sample, with its grade
+      partial/s<seed>/          completions of an evaluation under way; goes when the seed is done
       openrlhf/s<seed>/         that backend's files: flags, log, progress (see harness/backends/openrlhf/job.py)
       ckpt/s<seed>/             last checkpoint; once the seed is done only final/, the policy as a Hugging Face folder
       ledger.json result.json   totals and scores, per seed too
@@ -18,18 +19,22 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
-from harness.config import RunSpec
+from harness.config import PolicySpec, RunSpec
 from harness.errors import HarnessError, UsageError
 from harness.ledger import Ledger
 from harness.types import Group, Problem
+
+if TYPE_CHECKING:
+    from harness.evaluation import SuiteResult
 
 PACKAGES = (
     "p2o-harness", "torch", "transformers", "tokenizers", "gepa", "lm-eval", "math-verify", "openai",
@@ -59,6 +64,12 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines[:-1] if line]
 
 
+def mend(path: Path) -> None:
+    """Cut off a torn last line, which a killed writer left, so that the file can be appended to."""
+    if path.exists() and not (data := path.read_bytes()).endswith(b"\n"):
+        os.truncate(path, data.rfind(b"\n") + 1)
+
+
 def environment() -> dict[str, Any]:
     """Versions and hardware, for env.json; no paths, no host names, no variables."""
 
@@ -85,12 +96,12 @@ class RunDir:
         self._lock = FileLock(path / ".lock")
 
     @classmethod
-    def default_parent(cls, spec: RunSpec, root: Path) -> Path:
+    def default_parent(cls, spec: PolicySpec, root: Path) -> Path:
         model = Path(spec.model.id).name
-        return root / f"{spec.method}--{model}--{spec.eval.bench.replace(',', '+')}"
+        return root / f"{spec.label}--{model}--{spec.eval.bench.replace(',', '+')}"
 
     @classmethod
-    def new(cls, spec: RunSpec, out: Path | None, root: Path = Path("runs")) -> RunDir:
+    def new(cls, spec: PolicySpec, out: Path | None, root: Path = Path("runs")) -> RunDir:
         """Where a new run goes; nothing is written yet. Raises UsageError where files already are."""
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         path = out or cls.default_parent(spec, root) / f"{stamp}-{spec.hash()[:8]}"
@@ -98,7 +109,7 @@ class RunDir:
             raise UsageError(f"{path} already holds files; add --resume to go on with that run, or name another --out")
         return cls(path)
 
-    def write_spec(self, spec: RunSpec) -> None:
+    def write_spec(self, spec: PolicySpec) -> None:
         """spec.json and env.json of a new run; a resumed one keeps its own."""
         if (self.path / "spec.json").exists():
             return
@@ -109,7 +120,7 @@ class RunDir:
             raise UsageError(f"cannot write the run directory {self.path}: {e.strerror}") from None
 
     @classmethod
-    def resume(cls, spec: RunSpec, out: Path | None, root: Path = Path("runs")) -> RunDir:
+    def resume(cls, spec: PolicySpec, out: Path | None, root: Path = Path("runs")) -> RunDir:
         """The run to go on with: `out`, or the newest one of the same spec. Raises UsageError if the spec changed."""
         if out is None:
             found = sorted(cls.default_parent(spec, root).glob(f"*-{spec.hash()[:8]}/spec.json"))
@@ -133,8 +144,23 @@ class RunDir:
     def __exit__(self, *exc: object) -> None:
         self._lock.release()
 
+    def partial(self, seed: int) -> Path:
+        """Where an evaluation under way keeps its completions."""
+        return self.path / "partial" / f"s{seed}"
+
+    def store_samples(self, seed: int, results: Sequence[SuiteResult]) -> None:
+        """Append the samples of a seed's evaluation, in place of any that an earlier attempt stored."""
+        for r in results:
+            path = self.path / "samples" / f"{r.suite}.jsonl"
+            rows = read_jsonl(path)
+            if any(row["seed"] == seed for row in rows):
+                path.unlink()
+                append_jsonl(path, (row for row in rows if row["seed"] != seed))
+            append_jsonl(path, ({**row, "eval_seed": row["seed"], "seed": seed} for row in r.samples))
+
     def drop_checkpoints(self, seed: int) -> None:
         """Of a seed that is trained and evaluated: only the final policy stays."""
+        shutil.rmtree(self.partial(seed), ignore_errors=True)
         folder = self.path / "ckpt" / f"s{seed}"
         for path in folder.glob("e*-b*"):
             shutil.rmtree(path)
@@ -150,7 +176,12 @@ class RunDir:
 
     @property
     def spec(self) -> RunSpec:
-        return RunSpec(**self.read("spec.json")["spec"])
+        """Raises HarnessError for the settings of another version."""
+        try:
+            return RunSpec(**self.read("spec.json")["spec"])
+        except ValidationError as e:
+            where = ".".join(map(str, e.errors()[0]["loc"]))
+            raise HarnessError(f"the run at {self.path} was made by another version of the harness: {where}") from None
 
 
 class SeedLog:

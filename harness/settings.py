@@ -6,7 +6,7 @@ Class defaults are the released P2O recipe's values (Lu et al. 2026, section 5);
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -136,25 +136,58 @@ class TrainConfig(Strict):
         return self
 
 
+class Greedy(Strict):
+    """One completion a problem, the likeliest token each time."""
+
+    kind: Literal["greedy"]
+
+
+class Sampled(Strict):
+    """k completions a problem. Null keeps the suite card's own value."""
+
+    kind: Literal["sampled"]
+    k: int | None = Field(None, ge=1)
+    """Samples per problem."""
+    temperature: float | None = Field(None, gt=0)
+    """Sampling temperature; top-p is 1."""
+
+
 class EvalConfig(Strict):
     """What is measured after training. Null keeps the suite card's own value."""
 
     bench: str = "ood"
-    """Comma-separated suites, or the roles `id`, `ood`, `all` of the training set."""
-    k: int | None = Field(None, ge=1)
-    """Samples per problem."""
-    temperature: float | None = Field(None, ge=0)
-    """Sampling temperature; 0 is greedy and needs k = 1."""
+    """Comma-separated suites, groups of suites, or the roles `id`, `ood`, `all` of the training set."""
+    decoding: Annotated[Greedy | Sampled, Field(discriminator="kind")] | None = None
+    """`{kind: greedy}`, or `{kind: sampled, k: 4, temperature: 0.6}`; null: the card's samples, and its greedy pass."""
     max_new_tokens: int | None = Field(None, ge=1)
     """Per completion."""
     limit: int | None = Field(None, ge=1)
     """First problems of every suite only; such a run is stamped "not a result"."""
 
-    @model_validator(mode="after")
-    def _contradictions(self) -> EvalConfig:
-        if self.temperature == 0 and self.k != 1:
-            raise ValueError("greedy evaluation (temperature 0) draws the same sample k times; set k to 1")
-        return self
+
+class EngineConfig(Strict):
+    """Who answers in `harness eval`: this process (transformers), vLLM in this process, or a server."""
+
+    name: Literal["transformers", "vllm", "openai"] = "transformers"
+    """openai is any server that speaks OpenAI's chat completions, vLLM's and SGLang's among them."""
+    base_url: str | None = None
+    """Of the server, e.g. http://127.0.0.1:8000/v1; its key comes from the variable HARNESS_ENGINE_KEY."""
+    concurrency: int = Field(32, ge=1)
+    """Requests to the server under way at once."""
+    retries: int = Field(6, ge=0)
+    """Of a request that fails for a reason that may pass (429, 5xx, no connection), with growing pauses."""
+    requests_per_minute: float | None = Field(None, gt=0)
+    """Bound of the server; null is none."""
+    timeout_s: float = Field(1800.0, gt=0)
+    """Of one request."""
+    extra: dict[str, Any] = {}
+    """More fields of the request, e.g. `{top_k: -1}` for a server that would use the model's own."""
+    max_model_len: int | None = Field(None, ge=1)
+    """vLLM: tokens of prompt and completion; null is the model's own."""
+    tensor_parallel: int = Field(1, ge=1)
+    """vLLM: GPUs of the engine."""
+    memory: float = Field(0.9, gt=0, lt=1)
+    """vLLM: share of a GPU's memory."""
 
 
 class BackendConfig(Strict):

@@ -20,11 +20,11 @@ import yaml
 from harness.errors import MissingError, UsageError, nearest
 from harness.seeds import stream
 from harness.testbed import world
-from harness.types import Problem
+from harness.types import Problem, Sampling
 
 if TYPE_CHECKING:
     from harness.config import RunSpec
-    from harness.settings import TestbedConfig
+    from harness.settings import EvalConfig, TestbedConfig
 
 Role = Literal["id", "ood"]
 
@@ -43,6 +43,7 @@ class Suite:
     `file` is relative to the data directory (None: generated), `sha256` that of its bytes, or of the generated
     problems. `k` samples a problem at `temperature`, of at most `max_new_tokens` tokens. `verified`: hash, size, and
     that the suite's grader accepts every gold answer have been checked, but for `rejected_golds`: problem id to reason.
+    `greedy`: a greedy completion per problem is drawn beside the samples, because published numbers are greedy there.
     """
 
     name: str
@@ -60,11 +61,21 @@ class Suite:
     max_new_tokens: int
     known_defects: tuple[str, ...]
     verified: bool
+    greedy: bool = False
     rejected_golds: dict[str, str] = field(default_factory=dict, hash=False)
 
     def planned(self, limit: int | None) -> int:
         """Problems that an evaluation with `limit` runs."""
         return self.size if limit is None else min(limit, self.size)
+
+    def passes(self, cfg: EvalConfig) -> list[tuple[int, Sampling]]:
+        """How the suite is run: (completions per problem, how they are drawn), the analysed pass first."""
+        given, limit = cfg.decoding, cfg.max_new_tokens or self.max_new_tokens
+        if given is not None and given.kind == "greedy":
+            return [(1, Sampling(0.0, limit))]
+        k, temperature = (given.k, given.temperature) if given is not None else (None, None)
+        sampled = (k or self.k, Sampling(temperature or self.temperature, limit))
+        return [sampled, (1, Sampling(0.0, limit))] if self.greedy and given is None else [sampled]
 
     def problems(self, data_dir: Path | None) -> list[Problem]:
         """All problems, in order; `text` is the whole user turn.

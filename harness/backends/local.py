@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from harness.backends.generation import Sampled, completion_logps, sample
 from harness.backends.loop import train_epochs
 from harness.backends.prompts import encode, rendering
 from harness.backends.update import Updater
-from harness.config import RunSpec
+from harness.config import PolicySpec
 from harness.errors import MissingError, UsageError
 from harness.grading import grade_many
 from harness.method import Method
@@ -34,8 +35,9 @@ class LocalBackend:
     `tick` may be set to a function that is told, while completions are sampled, how many of the call's are done.
     """
 
-    def __init__(self, spec: RunSpec, offline: bool = False, model: str | Path | None = None) -> None:
-        """Load the policy. Raises MissingError (no such model) or UsageError (a folder that is not a policy)."""
+    def __init__(self, spec: PolicySpec, offline: bool = False, model: str | Path | None = None) -> None:
+        """Load the policy; only one of a RunSpec can be trained. Raises MissingError (no such model) or UsageError (a
+        folder that is not a policy)."""
         self.spec = spec
         if spec.local.threads:
             torch.set_num_threads(spec.local.threads)
@@ -104,6 +106,12 @@ class LocalBackend:
         ids = [self.tokenizer(c, add_special_tokens=False)["input_ids"] for c in completions]
         logps_B_T, _ = completion_logps(self.model, [self.encode(p) for p in prompts], ids, temperature, self.pad)
         return [row[: len(i)].tolist() for row, i in zip(logps_B_T, ids)]
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "engine": "transformers", "version": version("transformers"), "dtype": self.spec.model.dtype,
+            "rendering_sha256": rendering(self.tokenizer, self.spec.model),
+        }
 
     # ------------------------------------------------------------------ training
 

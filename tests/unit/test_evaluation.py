@@ -9,8 +9,10 @@ from hashlib import sha256
 import pytest
 
 from harness import suites
+from harness.engines import Frozen
 from harness.errors import MissingError
-from harness.evaluation import evaluate
+from harness.evaluation import evaluate as evaluate_engine
+from harness.settings import EvalConfig
 from harness.suites import benchmarks_dir, list_suites, load_suite
 from harness.types import Context, Rollout
 
@@ -35,6 +37,10 @@ class Scripted:
             Rollout(Context.plain(p), f"{i}: {t}", [1, 2, 3], [0.0] * 3, prompt_tokens=5, truncated=i % 2 == 0)
             for i, (p, t) in enumerate(zip(prompts, texts, strict=True))
         ]
+
+
+def evaluate(suites, generate, eval_prompt, seed, folder, **more):
+    return evaluate_engine(suites, Frozen(generate), eval_prompt, seed, folder, **more)
 
 
 def bare(problem):
@@ -82,7 +88,8 @@ def test_overrides_limit_and_eval_prompt(small):
     policy = Scripted([a for _, _, a in PROBLEMS], lambda p, j: True)
     seen = []
     [result] = evaluate(
-        [suite], policy, lambda p: f"HINT\n\n{p.text}", 0, folder, limit=2, k=3, temperature=1.0, max_new_tokens=9,
+        [suite], policy, lambda p: f"HINT\n\n{p.text}", 0, folder, 
+        cfg=EvalConfig(limit=2, decoding={"kind": "sampled", "k": 3, "temperature": 1.0}, max_new_tokens=9),
         progress=lambda done, name: seen.append((done, name)),
     )  # fmt: skip
     [(prompts, sampling, _)] = policy.calls
@@ -95,7 +102,7 @@ def test_overrides_limit_and_eval_prompt(small):
 def test_greedy_and_unparsed(small):
     suite, folder = small
     policy = Scripted([], lambda p, j: False, wrong="no idea")
-    [result] = evaluate([suite], policy, bare, 0, folder, k=1, temperature=0.0)
+    [result] = evaluate([suite], policy, bare, 0, folder, cfg=EvalConfig(decoding={"kind": "greedy"}))
     assert policy.calls[0][1].temperature == 0.0
     assert (result.avg, result.unparsed, result.pass_at) == (0.0, 1.0, {1: 0.0})
     assert {r["status"] for r in result.samples} == {"unparsed"}
@@ -104,7 +111,7 @@ def test_greedy_and_unparsed(small):
 def test_seeds_differ_by_suite_and_repeat_by_seed():
     def seeds(seed):
         policy = Scripted([""] * 5, lambda p, j: True, box="ans %s")
-        evaluate([load_suite("tb-id"), load_suite("tb-long")], policy, bare, seed, None, limit=2)
+        evaluate([load_suite("tb-id"), load_suite("tb-long")], policy, bare, seed, None, cfg=EvalConfig(limit=2))
         return [call[2] for call in policy.calls]
 
     assert seeds(1) == seeds(1) and len({*seeds(1), *seeds(2)}) == 4

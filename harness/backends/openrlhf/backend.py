@@ -17,7 +17,9 @@ from typing import Any
 
 from harness.backends.openrlhf.flags import Translation, translate
 from harness.backends.openrlhf.job import Ask, Job
+from harness.backends.prompts import rendering
 from harness.config import RunSpec
+from harness.engines import vllm_version
 from harness.errors import HarnessError, MissingError
 from harness.method import Method
 from harness.models import locate
@@ -78,6 +80,12 @@ class OpenRLHFBackend:
         rows = json.loads(answer.read_text())
         answer.unlink()
         return [Rollout(Context.plain(p), **row) for p, row in zip(prompts, rows, strict=True)]
+
+    def identity(self) -> dict[str, Any]:
+        from transformers import AutoTokenizer
+
+        seen = rendering(AutoTokenizer.from_pretrained(self.source), self.spec.model)
+        return {"engine": "vllm", "version": vllm_version(), "dtype": "bfloat16", "rendering_sha256": seen}
 
     def close(self) -> None:
         """Let the driver export the trained policy and end."""

