@@ -17,7 +17,7 @@ from harness.rundir import read_jsonl, write_json
 from harness.suites import load_suite
 from harness.tables import Table, points
 
-METRICS = ("avg", "truncated", "unparsed", "grader_faults", "parity_avg", "disagreement")
+METRICS = ("avg", "truncated", "unparsed", "grader_faults", "parity_avg", "disagreement", "greedy", "greedy_parity")
 
 
 def regrade(run: Path) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def regrade(run: Path) -> dict[str, Any]:
 
 def _suite(run: Path, name: str, old: dict[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
     rows = [row for row in read_jsonl(run / "samples" / f"{name}.jsonl") if row["seed"] in seeds]
-    expected = old["n"] * old["k"] * len(seeds)
+    expected = old["n"] * (old["k"] + (old.get("greedy") is not None)) * len(seeds)
     if len(rows) != expected:
         raise HarnessError(f"{run} holds {len(rows)} samples of suite {name!r}, its result was made of {expected}")
     answer_type = load_suite(name).answer_type

@@ -118,7 +118,9 @@ def _scores(result: dict[str, Any], comparison: Comparison) -> Table:
     seeds = comparison.arms[0].seeds
     ks = sorted({k for suite in result["suites"].values() for k in suite["pass_at"] if k != "1"}, key=int)
     disagree = any(suite.get("disagreement") for suite in result["suites"].values())
-    quality = ("truncated", "unparsed", "grader faults", *(("parity score", "disagreement") if disagree else ()))
+    greedy = any(suite.get("greedy") is not None for suite in result["suites"].values())
+    quality = ("tokens", "truncated", "unparsed", "grader faults", *(("parity score", "disagreement") if disagree else ()))
+    quality += ("greedy", "greedy, parity") if greedy else ()
     header = ("score", "sd", *(f"seed {s}" for s in seeds), *(f"pass@{k}" for k in ks), *quality)
     rows = []
     for m in comparison.measures:
@@ -130,11 +132,15 @@ def _scores(result: dict[str, Any], comparison: Comparison) -> Table:
             continue
         suite = result["suites"][m.key]
         pass_at = (points(suite["pass_at"][k]) if k in suite["pass_at"] else "" for k in ks)
-        shares = (suite.get(key) for key in (("parity_avg", "disagreement") if disagree else ()))
-        second = ("" if share is None else points(share) for share in shares)
-        faults = str(suite["grader_faults"])
-        rows.append((*row, *pass_at, points(suite["truncated"]), points(suite["unparsed"]), faults, *second))
-    note = "Percent points. Score: avg@k, mean over seeds; sd: sample standard deviation over seeds."
+        keys = (*(("parity_avg", "disagreement") if disagree else ()), *(("greedy", "greedy_parity") if greedy else ()))
+        second = ("" if suite.get(key) is None else points(suite[key]) for key in keys)
+        drawn = suite["n"] * (suite["k"] + (suite.get("greedy") is not None)) * len(seeds)
+        tokens = compact(suite["generated_tokens"] / drawn)
+        shares = (points(suite["truncated"]), points(suite["unparsed"]), str(suite["grader_faults"]))
+        rows.append((*row, *pass_at, tokens, *shares, *second))
+    note = "Percent points. Score: avg@k, mean over seeds; sd: sample standard deviation over seeds. Tokens: mean a sample."
+    if greedy:
+        note += " Greedy: one completion a problem, beside the samples."
     if disagree:
         note += " Disagreement: share of samples that the parity grader judges differently."
     return Table("Scores", ("measure", *header), "l" + "r" * len(header), rows, (note, *overlap_notes(comparison)))

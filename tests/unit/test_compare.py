@@ -25,7 +25,7 @@ def result(method="grpo", scores=None, rollouts=1000, stamp=None, spec=None, **s
         "suites": {"tb-long": {
             "role": "ood", "title": "Longer chains", "avg": mean, "n": 200, "k": 4, "temperature": 0.6,
             "max_new_tokens": 32, "per_seed": per_seed, "pass_at": {"1": mean}, "truncated": 0.0, "unparsed": 0.0,
-            "grader_faults": 0, **suite,
+            "grader_faults": 0, "generated_tokens": 96, **suite,
         }},
         "macro": {"id": None, "ood": mean, "per_seed": {s: {"id": None, "ood": v} for s, v in per_seed.items()}},
         "ledger": Ledger.total(Ledger(**x) for x in ledgers.values()).to_dict(), "ledgers": ledgers,
