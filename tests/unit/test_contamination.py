@@ -11,8 +11,8 @@ from test_compare import result
 
 from harness.compare import compare
 from harness.contamination import NGRAM, find, flagged, grams, normal_form, words
-from harness.evaluation import SuiteResult
-from harness.run import _scores
+from harness.evaluation import SuiteResult, sample_metrics
+from harness.results import _scores
 from harness.suites import PROMPTS, load_suite, load_training_set, read_problems, render, unwrap
 from harness.types import Problem
 
@@ -113,8 +113,12 @@ def test_testbed_problems_are_compared_word_for_word_only():
 
 
 def test_second_score_leaves_the_flagged_problems_out():
-    samples = [{"problem": p, "score": s} for p, s in (("a", 1.0), ("a", 1.0), ("b", 0.0), ("b", 1.0))]
-    r = SuiteResult("s", 2, 2, 0.6, 9, None, 0, 0.75, {1: 0.75}, 0.0, 0.0, 0, 1, 1, samples)
+    samples = [
+        {"problem": p, "score": s, "greedy": False, "parity": None, "status": "ok", "truncated": False,
+         "prompt_tokens": 1, "tokens": 1}
+        for p, s in (("a", 1.0), ("a", 1.0), ("b", 0.0), ("b", 1.0))
+    ]  # fmt: skip
+    r = SuiteResult("s", 2, 2, 0.6, 9, None, 0, **sample_metrics(samples, 2), samples=samples)
     assert _scores(r, ["a"])["avg_clean"] == 0.5
     assert _scores(r, [])["avg_clean"] is None and _scores(r, ["a", "b"])["avg_clean"] is None
 
