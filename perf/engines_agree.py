@@ -24,9 +24,8 @@ def main() -> None:
     for result in (one, two):
         print(", ".join(f"{k} {v}" for k, v in result["identity"].items() if k in ("engine", "version", "dtype")))
     for suite in one["suites"]:
-        a, b = (
-            {(r["problem"], r["index"], r["seed"]): r for r in read_jsonl(run / "samples" / f"{suite}.jsonl")} for run in args.runs
-        )
+        files = [run / "samples" / f"{suite}.jsonl" for run in args.runs]
+        a, b = ({(r["problem"], r["index"], r["seed"]): r for r in read_jsonl(path)} for path in files)
         assert a.keys() == b.keys(), f"{suite}: not the same problems"
         grade = sum(a[key]["score"] == b[key]["score"] for key in a)
         text = sum(a[key]["completion"] == b[key]["completion"] for key in a)
