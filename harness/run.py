@@ -210,6 +210,7 @@ def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
     limit = spec.eval.limit
     reasons = [f"only the first {limit} problems of each suite were evaluated (--limit)"] if limit else []
     reasons += [prepared.deviation] if prepared.deviation else []
+    reasons += [reason for suite in prepared.suites if (reason := suite.deviation(prepared.data_dir))]
     return {
         "run": str(run.path), "method": spec.method, "model": spec.model.id, "recipe": spec.recipe,
         "training_set": spec.train.set, "problems_sha256": content_sha256(prepared.problems),
