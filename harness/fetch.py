@@ -60,7 +60,7 @@ def fetch(
         rows = load_dataset(id_, config, revision=None if Path(id_).is_dir() else revision, split=hub["split"])
     except Exception as e:  # many kinds: no network, no such id, no such revision, no access, unreadable files
         reason = (str(e).strip() or type(e).__name__).splitlines()[0]
-        gate = "; accept its terms on the hub and log in (hf auth login)" if hub.get("gated") and not source else ""
+        gate = "; the dataset is gated: accept its terms on the hub and log in (hf auth login)" if hub.get("gated") and not source else ""
         raise MissingError(f"cannot fetch {id_}: {reason}{gate}") from None
     missing = {hub[key] for key in ("problem", "answer", "level") if hub.get(key)} - set(rows.column_names)
     missing |= set(hub.get("wrong", ())) - set(rows.column_names)

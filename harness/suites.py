@@ -92,6 +92,8 @@ class Suite:
                 raise UsageError(f"the generated problems of suite {self.name!r} are not those its card pins by SHA-256")
             return problems
         path = _located(self.name, self.file, data_dir)
+        if self.hub is not None and not path.exists():
+            raise MissingError(f"no file {path}: harness fetch {self.name} --data-dir {data_dir} writes it")
         problems = read_problems(path, self.answer_type, self.prompt)
         if self.sha256 is not None and _sha256(path) != self.sha256:
             raise UsageError(f"{path} is not the file that suite {self.name!r} pins by SHA-256")

@@ -167,6 +167,8 @@ def test_suite_without_data_says_what_to_pass(tmp_path):
         load_suite("aime24").problems(None)
     with pytest.raises(MissingError, match=r"no file .*aime24\.jsonl.*--data-dir"):
         load_suite("aime24").problems(tmp_path)
+    with pytest.raises(MissingError, match="harness fetch gpqa-diamond --data-dir"):
+        load_suite("gpqa-diamond").problems(tmp_path)
 
 
 def test_other_bytes_than_the_pinned_ones_are_refused(tmp_path):
