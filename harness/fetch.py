@@ -60,8 +60,9 @@ def fetch(
         rows = load_dataset(id_, config, revision=None if Path(id_).is_dir() else revision, split=hub["split"])
     except Exception as e:  # many kinds: no network, no such id, no such revision, no access, unreadable files
         reason = (str(e).strip() or type(e).__name__).splitlines()[0]
-        gate = "; the dataset is gated: accept its terms on the hub and log in (hf auth login)" if hub.get("gated") and not source else ""
-        raise MissingError(f"cannot fetch {id_}: {reason}{gate}") from None
+        if hub.get("gated") and not source:
+            reason += "; the dataset is gated: accept its terms on the hub and log in (hf auth login)"
+        raise MissingError(f"cannot fetch {id_}: {reason}") from None
     missing = {hub[key] for key in ("problem", "answer", "level") if hub.get(key)} - set(rows.column_names)
     missing |= set(hub.get("wrong", ())) - set(rows.column_names)
     if missing:
