@@ -96,16 +96,16 @@ def compare(runs: tuple[Path, ...], baseline: str | None, out: Path | None, as_j
 
 
 @cli.command()
-@click.argument("training_set", metavar="TRAINING_SET")
-@click.option("--data-dir", type=PATH, required=True, help="Where its file goes, below train/.")
-@click.option("--source", help="Another dataset id, or a folder.  [default: the set's own]")
-@click.option("--revision", help="Of the dataset.  [default: the newest; the record says which]")
+@click.argument("name", metavar="NAME")
+@click.option("--data-dir", type=PATH, required=True, help="Where its file goes, below train/ or eval/.")
+@click.option("--source", help="Another dataset id, or a folder.  [default: its own]")
+@click.option("--revision", help="Of the dataset.  [default: the pinned one, else the newest; the record says which]")
 @as_json
-def fetch(training_set: str, data_dir: Path, source: str | None, revision: str | None, as_json: bool) -> None:
-    """Write a training set's file from the hub."""
+def fetch(name: str, data_dir: Path, source: str | None, revision: str | None, as_json: bool) -> None:
+    """Write the file of a training set or a suite from the hub."""
     from harness.commands import fetch_command
 
-    fetch_command(training_set, data_dir, source, revision, as_json)
+    fetch_command(name, data_dir, source, revision, as_json)
 
 
 @cli.command()
@@ -159,7 +159,8 @@ def list_(what: str, as_json: bool) -> None:
         return
     for row in rows:
         name, *rest = row.values()
-        click.echo(f"{name:<24} " + "  ".join(str(x) for x in rest if x not in (None, "")))
+        texts = (", ".join(x) if isinstance(x, list) else str(x) for x in rest if x not in (None, "", []))
+        click.echo(f"{name:<24} " + "  ".join(texts))
 
 
 def main() -> None:

@@ -129,10 +129,9 @@ def compare_command(runs: Sequence[Path], baseline: str | None, out: Path | None
 
 def fetch_command(name: str, data_dir: Path, source: str | None, revision: str | None, as_json: bool) -> None:
     """`harness fetch`."""
-    from harness.fetch import fetch
-    from harness.suites import load_training_set
+    from harness.fetch import fetch, find
 
-    record = fetch(load_training_set(name), data_dir, source, revision)
+    record = fetch(find(name), data_dir, source, revision)
     if as_json:
         click.echo(json.dumps(record))
         return
@@ -177,22 +176,22 @@ def regrade_command(run: Path, as_json: bool) -> None:
 def check_golds_command(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
     """`harness check golds`; raises HarnessError for a rejection that no card explains."""
     from harness.golds import at_hand, check_golds
-    from harness.suites import list_suites, load_suite
+    from harness.suites import list_suites, resolve_bench
     from harness.tables import visible
 
     suites = list_suites()
-    chosen = [load_suite(n.strip()) for n in bench.split(",")] if bench else at_hand(suites, data_dir)
+    chosen = resolve_bench(bench, None) if bench else at_hand(suites, data_dir)
     found = {suite.name: check_golds(suite, data_dir) for suite in chosen}
     left_out = [] if bench else [suite.name for suite in suites if suite.name not in found]
     if as_json:
         click.echo(json.dumps({"suites": found, "left_out": left_out}))
     else:
         for name, s in found.items():
-            click.echo(f"{name:<12} {s['accepted']} of {s['n']} golds accepted")
+            click.echo(f"{name:<18} {s['accepted']} of {s['n']} golds accepted")
             for row in s["rejected"]:
                 click.echo(f"  {row['id']}: {row['status']}, {row['reason'] or 'no reason given'}: {visible(row['gold'])}")
         if left_out:
-            click.echo(f"left out, no data (--data-dir): {', '.join(left_out)}")
+            click.echo(f"left out, no data (--data-dir) or no reasoning_gym: {', '.join(left_out)}")
     unexplained = sum(not row["reason"] for s in found.values() for row in s["rejected"])
     if unexplained:
         raise HarnessError(f"{unexplained} gold answers are rejected by their own grader and not listed in a card")

@@ -149,7 +149,7 @@ def _summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
     return {
         "run": str(run.path), "method": method, "model": spec.model.id, "recipe": "evaluation",
         "training_set": spec.train_set, "spec_hash": spec.hash(), "seeds": list(spec.seeds),
-        "not_a_result": stamp(spec.eval.limit),
-        **combine(parts, prepared.suites, prepared.training_set, prepared.flagged),
+        "not_a_result": stamp(spec.eval.limit, *(s.deviation(prepared.data_dir) for s in prepared.suites)),
+        **combine(parts, prepared.suites, prepared.training_set, prepared.flagged, prepared.data_dir),
         "ledger": Ledger().to_dict(), "ledgers": {str(seed): Ledger().to_dict() for seed in spec.seeds},
     }

@@ -1,7 +1,8 @@
-"""Training sets from the hub, as files of the data directory: `harness fetch deepmath --data-dir DATA`.
+"""Training sets and suites from the hub, as files of the data directory: `harness fetch deepmath --data-dir DATA`.
 
 Deterministic: rows without a problem or an answer are left out, repeated problems kept once, ids are hashes of the
-problem, rows are sorted by id. A record beside the file says which revision it came from.
+problem, rows are sorted by id. Where the columns hold the right and the wrong answers, they become options in an order
+drawn from the id, and the answer is a letter. A record beside the file says which revision it came from.
 """
 
 from __future__ import annotations
@@ -10,44 +11,72 @@ import gzip
 import hashlib
 import json
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
-from harness.errors import MissingError, UsageError
+from harness.errors import MissingError, UsageError, nearest
 from harness.rundir import write_json
-from harness.suites import TrainingSet
+from harness.seeds import stream
+from harness.suites import Suite, TrainingSet, list_suites, list_training_sets
 
 
-def fetch(training_set: TrainingSet, data_dir: Path, source: str | None = None, revision: str | None = None) -> dict[str, Any]:
-    """Write the set's file from its hub dataset, or from `source` (another id, or a folder); returns the record.
+def find(name: str) -> TrainingSet | Suite:
+    """The training set or suite of that name which has a hub dataset.
 
-    Raises UsageError for a set without a hub dataset, an existing file or missing columns, MissingError when the
+    Raises UsageError for a name of neither, with the nearest one that can be fetched, and for one without a dataset.
+    """
+    every = [*list_training_sets(), *list_suites()]
+    for target in every:
+        if target.name == name and target.hub is not None:
+            return target
+    if any(target.name == name for target in every):
+        raise UsageError(f"{name!r} names no hub dataset; it is generated, or read from --data-dir")
+    fetchable = [target.name for target in every if target.hub is not None]
+    raise UsageError(f"no training set or suite {name!r} can be fetched{nearest(name, fetchable)}")
+
+
+def fetch(
+    target: TrainingSet | Suite, data_dir: Path, source: str | None = None, revision: str | None = None
+) -> dict[str, Any]:
+    """Write the file of `target` from its hub dataset, or from `source` (another id, or a folder); returns the record.
+
+    Raises UsageError for a target without a hub dataset, an existing file or missing columns, MissingError when the
     dataset cannot be had.
     """
-    hub = training_set.hub
-    if hub is None or training_set.file is None:
-        raise UsageError(f"training set {training_set.name!r} names no hub dataset; it is read from --data-dir")
-    path = data_dir / training_set.file
+    hub = target.hub
+    if hub is None or target.file is None:
+        raise UsageError(f"{target.name!r} names no hub dataset; it is generated, or read from --data-dir")
+    path = data_dir / target.file
     if path.exists():
         raise UsageError(f"{path} is already there; move it away to fetch another")
-    id_ = source or hub["id"]
+    id_, revision = source or hub["id"], revision or (None if source else hub.get("revision"))
+    config = None if source and Path(source).is_dir() else hub.get("config")
     try:
         from datasets import load_dataset
         from huggingface_hub import HfApi
 
         if not Path(id_).is_dir():
             revision = HfApi().dataset_info(id_, revision=revision).sha
-        rows = load_dataset(id_, revision=None if Path(id_).is_dir() else revision, split=hub["split"])
-    except Exception as e:  # many kinds: no network, no such id, no such revision, unreadable files
-        raise MissingError(f"cannot fetch {id_}: {(str(e).strip() or type(e).__name__).splitlines()[0]}") from None
+        rows = load_dataset(id_, config, revision=None if Path(id_).is_dir() else revision, split=hub["split"])
+    except Exception as e:  # many kinds: no network, no such id, no such revision, no access, unreadable files
+        reason = (str(e).strip() or type(e).__name__).splitlines()[0]
+        if hub.get("gated") and not source:
+            reason += "; the dataset is gated: accept its terms on the hub and log in (hf auth login)"
+        raise MissingError(f"cannot fetch {id_}: {reason}") from None
     missing = {hub[key] for key in ("problem", "answer", "level") if hub.get(key)} - set(rows.column_names)
+    missing |= set(hub.get("wrong", ())) - set(rows.column_names)
     if missing:
         raise UsageError(f"{id_} has no column {sorted(missing)[0]!r}; it has {', '.join(rows.column_names)}")
     kept: dict[str, dict[str, Any]] = {}
     for row in rows:
-        problem, answer = (str(row[hub[key]] or "").strip() for key in ("problem", "answer"))
-        if not problem or not answer or (hub.get("level") and float(row[hub["level"]]) < hub["minimum"]):
+        problem, answer, *wrong = (
+            str(row[column] or "").strip() for column in (hub["problem"], hub["answer"], *hub.get("wrong", ()))
+        )
+        if not all((problem, answer, *wrong)) or (hub.get("level") and float(row[hub["level"]]) < hub["minimum"]):
             continue
-        key = f"{training_set.name}-{hashlib.sha256(problem.encode()).hexdigest()[:10]}"
+        key = f"{target.name}-{hashlib.sha256(problem.encode()).hexdigest()[:10]}"
+        if wrong:
+            problem, answer = _with_options(problem, answer, wrong, key)
         solution = row.get(hub.get("solution") or "")
         kept.setdefault(key, {"id": key, "problem": problem, "answer": answer, "solution": solution or None})
     text = "".join(json.dumps(kept[key], ensure_ascii=False) + "\n" for key in sorted(kept)).encode()
@@ -55,8 +84,16 @@ def fetch(training_set: TrainingSet, data_dir: Path, source: str | None = None, 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     record = {
-        "training_set": training_set.name, "source": id_, "revision": revision, "rows": len(kept), "of": len(rows),
-        "file": training_set.file, "sha256": hashlib.sha256(data).hexdigest(),
+        "suite" if isinstance(target, Suite) else "training_set": target.name, "source": id_, "revision": revision,
+        "rows": len(kept), "of": len(rows), "file": target.file, "sha256": hashlib.sha256(data).hexdigest(),
     }  # fmt: skip
     write_json(path.with_name(path.name + ".source.json"), record)
     return record
+
+
+def _with_options(problem: str, answer: str, wrong: list[str], key: str) -> tuple[str, str]:
+    """The problem with its options, `(A) ...` a line, and the letter of the right one."""
+    options = [answer, *wrong]
+    stream("options", key).shuffle(options)
+    lines = [f"({letter}) {option}" for letter, option in zip(ascii_uppercase, options, strict=False)]
+    return "\n\n".join([problem, "\n".join(lines)]), ascii_uppercase[options.index(answer)]

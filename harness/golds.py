@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness import procedural
 from harness.grading import grade_many, verify_many
 from harness.pool import default_workers
 from harness.suites import Suite
@@ -26,7 +27,8 @@ def check_golds(suite: Suite, data_dir: Path | None) -> dict[str, Any]:
         found = [verdicts[p.answer.strip(), p.answer.strip()] for p in problems]
     else:
         box = "ans %s" if suite.answer_type == "testbed" else "\\boxed{%s}"
-        grades = grade_many([(box % p.answer, p.answer, suite.answer_type) for p in problems])
+        read = procedural.gold_answer if suite.answer_type == "reasoning_gym" else str
+        grades = grade_many([(box % read(p.answer), p.answer, suite.answer_type) for p in problems])
         found = ["right" if g.score >= 1.0 else "wrong" if g.status == "ok" else g.status for g in grades]
     rejected = [
         {"id": p.id, "gold": p.answer, "status": verdict, "reason": suite.rejected_golds.get(p.id)}
@@ -37,5 +39,11 @@ def check_golds(suite: Suite, data_dir: Path | None) -> dict[str, Any]:
 
 
 def at_hand(suites: Sequence[Suite], data_dir: Path | None) -> list[Suite]:
-    """The suites that are generated or whose file is in `data_dir`."""
-    return [s for s in suites if s.file is None or (data_dir is not None and (data_dir / s.file).exists())]
+    """The suites that can be generated here or whose file is in `data_dir`."""
+
+    def there(suite: Suite) -> bool:
+        if suite.file is None:
+            return suite.generator is None or procedural.installed()
+        return data_dir is not None and (data_dir / suite.file).exists()
+
+    return [suite for suite in suites if there(suite)]

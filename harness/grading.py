@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
+from harness.errors import MissingError
 from harness.pool import default_workers, run_many
 from harness.testbed import world
 
@@ -81,39 +82,120 @@ def grade_math(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Gr
 
 
 def grade_choice(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
-    """The letter in the last `\\boxed{}`: `B`, `b.`, `(B)`, `\\text{(B)}`. Needs no child."""
-    return [_grade_text(text, gold, _letter) for text, gold in pairs]
+    """The letter in the last `\\boxed{}`: `B`, `b.`, `(B)`, `\\text{(B)}`, `(B) and its option`. Needs no child."""
+    return [_grade_text(last_boxed(text), gold, _letter) for text, gold in pairs]
 
 
 def grade_exact(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
-    """The text in the last `\\boxed{}`, equal but for case, spacing, text commands, `$` and a full stop. No child."""
-    return [_grade_text(text, gold, _plain) for text, gold in pairs]
+    """The text in the last `\\boxed{}`, read in the way of the gold answer. Needs no child.
+
+    `(B)`: a choice. An integer: digits, with or without separators, a plus sign or `.0`. Brackets alone: whatever the
+    spacing, and a brace need not be escaped. Any other text: equal words in this order, but for case, commas, quotes,
+    text commands, `$` and a full stop.
+    """
+    grades = []
+    for text, gold in pairs:
+        if re.fullmatch(r"\([A-Za-z]\)", gold):
+            grades.append(_grade_text(last_boxed(text), gold, _letter))
+        elif re.fullmatch(r"-?[0-9]+", gold):
+            grades.append(_grade_text(last_boxed(text), gold, _integer))
+        elif _BRACKETS.fullmatch(gold):
+            grades.append(_grade_text(_boxed_brackets(text) or last_boxed(text), gold, _brackets))
+        else:
+            grades.append(_grade_text(last_boxed(text), gold, _words))
+    return grades
 
 
-def _grade_text(text: str, gold: str, read: Callable[[str], str]) -> Grade:
-    answer = last_boxed(text)
+def grade_reasoning_gym(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
+    """The text in the last `\\boxed{}` by the scorer of the gold's task: right at full score only. Needs no child.
+
+    Text commands, a leading `x =` and a full stop are dropped first. Raises MissingError without reasoning_gym.
+    """
+    from harness import procedural
+
+    grades = []
+    for text, gold in pairs:
+        answer = last_boxed(text)
+        if not answer or len(answer) > MAX_CHARS:
+            grades.append(Grade(0.0, "unparsed", None))
+            continue
+        try:
+            right = procedural.score(re.sub(r"^[A-Za-z]\s*=", "", _bare(answer)).strip(), gold) >= 1.0
+        except MissingError:
+            raise
+        except Exception:
+            grades.append(Grade(0.0, "error", answer))
+        else:
+            grades.append(Grade(float(right), "ok", answer))
+    return grades
+
+
+def _grade_text(answer: str | None, gold: str, read: Callable[[str], str]) -> Grade:
     if not answer or len(answer) > MAX_CHARS or not read(answer):
         return Grade(0.0, "unparsed", None)
     return Grade(float(read(answer) == read(gold)), "ok", answer)
 
 
-_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|texttt)\s*(?=\{)")
+_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mathbf|mathit|mathsf|mbox|texttt)\s*(?=\{)")
+_SPACING = re.compile(r"\\(?:q?quad(?![a-zA-Z])|[,;:! \\])|~")
+_LISTED = re.compile(r"(?:^|[\s,/])(?:\([a-z]\)|\(?[a-z][).:](?:\s|,|$))|^(?:or|and)\b")
+"""Another option in what follows the first one; text in lower case."""
+_BRACKETS = re.compile(r"[][(){}<>\s]+")
+_BRACKET_NAMES = {
+    r"\{": "{", r"\}": "}", r"\lbrace": "{", r"\rbrace": "}", r"\lbrack": "[", r"\rbrack": "]",
+    r"\langle": "<", r"\rangle": ">", r"\lt": "<", r"\gt": ">", r"\left": "", r"\right": "",
+}  # fmt: skip
 
 
-def _plain(text: str) -> str:
-    text = _TEXT_COMMAND.sub("", text).translate(str.maketrans("", "", "{}$"))
-    return " ".join(text.casefold().split()).removesuffix(".").rstrip()
+def _bare(text: str) -> str:
+    """Without text commands, `$`, braces, quotes around it, a full stop; LaTeX spacing as spaces, a minus as `-`."""
+    text = _SPACING.sub(" ", _TEXT_COMMAND.sub("", text))
+    text = re.sub(r"\\([&%#_$])", r"\1", text).translate(str.maketrans("\u2212\u2019", "-'", "{}$"))
+    return " ".join(text.strip(" \t\n\"'`*\u201c\u201d").split()).removesuffix(".").rstrip(" \"'`*\u201d")
 
 
 def _letter(text: str) -> str:
-    found = re.fullmatch(r"\(?([a-z])[).:]*", _plain(text))
-    return found[1] if found else ""
+    """The letter of an option, alone or before its text; empty where there is none, or more than one."""
+    text = re.sub(r"^(?:option|answer|choice):? (?=\S)", "", _bare(text).casefold())
+    if found := re.fullmatch(r"\(?([a-z])[).:]*", text):
+        return found[1]
+    found = re.match(r"(?:\(([a-z])\)|([a-z])[).:] )\s*", text)
+    return (found[1] or found[2]) if found and not _LISTED.search(text[found.end() :]) else ""
+
+
+def _integer(text: str) -> str:
+    """In plain digits, without separators of thousands; any other text as `_words`."""
+    number = re.fullmatch(r"([+-]?) ?([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?: [0-9]{3})+)(?:\.0*)?", _bare(text))
+    if not number:
+        return _words(text)
+    digits = re.sub("[ ,]", "", number[2]).lstrip("0")
+    return (number[1].strip("+") + digits) if digits else "0"
+
+
+def _words(text: str) -> str:
+    return " ".join(re.sub("[,;]", " ", _bare(text)).casefold().split())
+
+
+def _brackets(text: str) -> str:
+    """Without spaces, one spelling a bracket; any other text as it is."""
+    while wrapped := re.fullmatch(_TEXT_COMMAND.pattern + r"\{(.*)\}", text.strip(), re.DOTALL):
+        text = wrapped[1]
+    text = re.sub(r"\\(?:[{}]|[a-z]+)", lambda m: _BRACKET_NAMES.get(m[0], m[0]), _SPACING.sub(" ", text))
+    return "".join(re.sub("[$`\"',]", "", text).split())
+
+
+def _boxed_brackets(text: str) -> str | None:
+    """The content of the last box where it is brackets alone, up to the last brace of the run: `\\boxed{] } >}`."""
+    _, found, tail = re.sub(r"\\boxed\s*\{", "\\\\boxed{", text).rpartition("\\boxed{")
+    run = re.match(r"((?:\\[{}]|[][(){}<>]|[^\S\n])*)\}", tail[:MAX_CHARS]) if found else None
+    return run[1].strip() if run else None
 
 
 GRADERS: dict[str, Callable[[Sequence[Pair], int, float], list[Grade]]] = {
     "math": grade_math,
     "choice": grade_choice,
     "exact": grade_exact,
+    "reasoning_gym": grade_reasoning_gym,
     "testbed": grade_testbed,
 }
 """By answer type: (completion, gold) pairs, workers, CPU seconds -> grades."""

@@ -28,7 +28,7 @@ def list_benches() -> list[dict[str, Any]]:
 
     return [
         {"name": s.name, "title": s.title, "problems": s.size, "k": s.k, "temperature": s.temperature,
-         "licence": s.licence}
+         "groups": s.groups, "licence": s.licence}
         for s in list_suites()
     ]
 

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.errors import HarnessError, MissingError
@@ -39,7 +40,7 @@ def _scores(r: SuiteResult, flagged: Collection[str]) -> dict[str, Any]:
 
 def combine(
     parts: Mapping[int, Mapping[str, Any]], suites: Sequence[Suite], training_set: TrainingSet,
-    flagged: Mapping[str, Sequence[str]],
+    flagged: Mapping[str, Sequence[str]], data_dir: Path | None = None,
 ) -> dict[str, Any]:
     """`identity`, `suites` and `macro` of result.json: means over the seeds of `parts`, macro averages by role.
 
@@ -57,7 +58,7 @@ def combine(
         mean: Callable[[str], float] = lambda key: statistics.fmean(r[key] for r in rows)  # noqa: B023, E731
         clean = {str(s): r["avg_clean"] for s, r in zip(seeds, rows) if r["avg_clean"] is not None}
         out[suite.name] = {
-            "role": training_set.role_of(suite.name) or "other", "title": suite.title, "data_sha256": suite.sha256,
+            "role": training_set.role_of(suite.name) or "other", "title": suite.title, "data_sha256": suite.data_sha256(data_dir),
             **{key: rows[0][key] for key in ("n", "k", "temperature", "max_new_tokens")},
             "avg": mean("avg"), "per_seed": {str(s): r["avg"] for s, r in zip(seeds, rows)},
             "flagged": list(flagged.get(suite.name, ())),

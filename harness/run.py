@@ -170,8 +170,8 @@ def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
         "run": str(run.path), "method": spec.method, "model": spec.model.id, "recipe": spec.recipe,
         "training_set": spec.train.set, "problems_sha256": content_sha256(prepared.problems),
         "spec_hash": spec.hash(), "seeds": list(spec.seeds),
-        "not_a_result": stamp(spec.eval.limit, prepared.deviation),
-        **combine(parts, prepared.suites, prepared.training_set, prepared.flagged),
+        "not_a_result": stamp(spec.eval.limit, prepared.deviation, *(s.deviation(prepared.data_dir) for s in prepared.suites)),
+        **combine(parts, prepared.suites, prepared.training_set, prepared.flagged, prepared.data_dir),
         "ledger": Ledger.total(Ledger(**x) for x in ledgers.values()).to_dict(),
         "ledgers": ledgers,
     }

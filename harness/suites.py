@@ -31,6 +31,9 @@ Role = Literal["id", "ood"]
 PROMPTS = {
     "bare": "{problem}",
     "boxed": "Please reason step by step and put your final answer within \\boxed{}.\nQuestion: {problem}",
+    "choice": "Please reason step by step and put the letter of the right option within \\boxed{}.\nQuestion: {problem}",
+    "short": "Please reason step by step and put only the final answer within \\boxed{}: the letter of an option, one word "
+    "(yes or no, true or false, valid or invalid), a number, or a sequence.\nQuestion: {problem}",
 }
 """The user turn by name, in training and evaluation alike; `boxed` after the released P2O code (one instruction line,
 then the question; Lu et al. 2026)."""
@@ -41,8 +44,10 @@ class Suite:
     """An evaluation suite, as its card says (benchmarks/<name>/card.yaml).
 
     `file` is relative to the data directory (None: generated), `sha256` that of its bytes, or of the generated
-    problems. `k` samples a problem at `temperature`, of at most `max_new_tokens` tokens. `verified`: hash, size, and
-    that the suite's grader accepts every gold answer have been checked, but for `rejected_golds`: problem id to reason.
+    problems; None where the file cannot be pinned, see `deviation`. `k` samples a problem at `temperature`, of at most
+    `max_new_tokens` tokens. `verified`: hash, size, and that the suite's grader accepts every gold answer have been
+    checked, but for `rejected_golds`: problem id to reason. `hub`: where `harness fetch` gets the file. `generator`: the
+    `task` and `config` of reasoning_gym, whose version is the `revision` (harness/procedural.py).
     `greedy`: a greedy completion per problem is drawn beside the samples, because published numbers are greedy there.
     """
 
@@ -51,7 +56,7 @@ class Suite:
     source: str
     file: str | None
     revision: str
-    sha256: str
+    sha256: str | None
     licence: str
     size: int
     answer_type: str
@@ -63,6 +68,13 @@ class Suite:
     verified: bool
     greedy: bool = False
     rejected_golds: dict[str, str] = field(default_factory=dict, hash=False)
+    hub: dict[str, Any] | None = field(default=None, hash=False)
+    generator: dict[str, Any] | None = field(default=None, hash=False)
+
+    @property
+    def groups(self) -> list[str]:
+        """The groups it belongs to (benchmarks/groups.yaml)."""
+        return [name for name, members in list_groups().items() if self.name in members]
 
     def planned(self, limit: int | None) -> int:
         """Problems that an evaluation with `limit` runs."""
@@ -80,18 +92,48 @@ class Suite:
     def problems(self, data_dir: Path | None) -> list[Problem]:
         """All problems, in order; `text` is the whole user turn.
 
-        Raises as `read_problems`, and UsageError when the data is not what the card pins.
+        Raises as `read_problems`, UsageError when the data is not what the card pins, and MissingError without
+        reasoning_gym where that generates it.
         """
+        if self.generator is not None:
+            return self._procedural(**self.generator)
         if self.file is None:
             problems = world.suite_problems(self.name, self.size)
             if content_sha256(problems) != self.sha256:
                 raise UsageError(f"the generated problems of suite {self.name!r} are not those its card pins by SHA-256")
             return problems
         path = _located(self.name, self.file, data_dir)
+        if self.hub is not None and not path.exists():
+            raise MissingError(f"no file {path}: harness fetch {self.name} --data-dir {data_dir} writes it")
         problems = read_problems(path, self.answer_type, self.prompt)
-        if _sha256(path) != self.sha256:
+        if self.sha256 is not None and _sha256(path) != self.sha256:
             raise UsageError(f"{path} is not the file that suite {self.name!r} pins by SHA-256")
         return problems
+
+    def _procedural(self, task: str, config: dict[str, Any]) -> list[Problem]:
+        from harness import procedural
+
+        pairs = procedural.questions(self.name, task, config, self.size)
+        problems = [
+            Problem(f"{self.name}-{i:03d}", render(question, self.prompt), gold, self.answer_type)
+            for i, (question, gold) in enumerate(pairs)
+        ]
+        if content_sha256(problems) != self.sha256:
+            raise UsageError(
+                f"reasoning_gym {procedural.version()} generates other problems than those that suite {self.name!r} pins "
+                f"by SHA-256: pip install reasoning-gym=={self.revision}"
+            )
+        return problems
+
+    def deviation(self, data_dir: Path | None) -> str | None:
+        """Why scores on this data are not a result; None for pinned data (any other is refused by `problems`)."""
+        if self.sha256 is not None or self.file is None:
+            return None
+        return f"suite {self.name!r} pins no file; {self.file} has the SHA-256 {self.data_sha256(data_dir)}"
+
+    def data_sha256(self, data_dir: Path | None) -> str:
+        """The pinned hash, or that of the file at hand where none is pinned."""
+        return self.sha256 or _sha256(_located(self.name, str(self.file), data_dir))
 
 
 @dataclass(frozen=True)
@@ -205,22 +247,32 @@ def load_training_set(name: str) -> TrainingSet:
     return _training_sets()[name]
 
 
-def resolve_bench(bench: str, training_set: TrainingSet) -> list[Suite]:
-    """Suites of a comma list of names and the training set's roles `id`, `ood`, `all` (id, then ood), each once.
+@cache
+def list_groups() -> dict[str, tuple[str, ...]]:
+    """Groups of suites by name, in the order of benchmarks/groups.yaml."""
+    tree = yaml.safe_load((benchmarks_dir() / "groups.yaml").read_text())
+    return {name: tuple(members) for name, members in tree.items()}
 
-    Raises UsageError for an unknown name or an empty list.
+
+def resolve_bench(bench: str, training_set: TrainingSet | None) -> list[Suite]:
+    """Suites of a comma list of suites, groups and the training set's roles `id`, `ood`, `all` (id, then ood), each once.
+
+    There are no roles without a training set. Raises UsageError for an unknown name or an empty list.
     """
-    roles = {"id": training_set.id, "ood": training_set.ood, "all": training_set.id + training_set.ood}
+    roles: dict[str, tuple[str, ...]] = {}
+    if training_set is not None:
+        roles = {"id": training_set.id, "ood": training_set.ood, "all": training_set.id + training_set.ood}
+    known = roles | list_groups() | {name: (name,) for name in _suites()}
     items = [item.strip() for item in bench.split(",") if item.strip()]
     if not items:
-        raise UsageError("the list of suites is empty; name suites or the roles id, ood, all")
+        raise UsageError(f"the list of suites is empty; name suites, groups{' or the roles id, ood, all' if roles else ''}")
     names: list[str] = []
     for item in items:
-        if item not in roles and item not in _suites():
-            raise UsageError(f"unknown suite {item!r}{nearest(item, [*roles, *_suites()])}")
-        if item in roles and not roles[item]:
+        if item not in known:
+            raise UsageError(f"unknown suite {item!r}{nearest(item, known)}")
+        if training_set is not None and not known[item]:
             raise UsageError(f"training set {training_set.name!r} has no suite in the role {item!r}; name suites instead")
-        names += roles.get(item, (item,))
+        names += known[item]
     return [load_suite(name) for name in dict.fromkeys(names)]
 
 

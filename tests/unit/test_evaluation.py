@@ -175,3 +175,39 @@ def test_plain_lm_eval_sees_the_same_prompts_and_gives_the_same_scores(small, mo
     assert plain["graded,all"] == 1.0
     scores = [g["score"] for doc in out["samples"]["aime24"] for g in doc["graded"]]
     assert scores == [r["score"] for r in ours.samples]
+
+
+def test_a_suite_without_a_pinned_file_stamps_the_run(tmp_path):
+    """The whole way but for the policy: prepare, evaluate, summarise."""
+    from types import SimpleNamespace
+
+    from harness.config import resolve
+    from harness.ledger import Ledger
+    from harness.run import _scores, prepare, summarise
+
+    (tmp_path / "eval").mkdir()
+    questions = [{"id": f"g{i}", "problem": f"Which {i}?\n\n(A) x\n(B) y", "answer": "AB"[i]} for i in (0, 1)]
+    rows = "".join(json.dumps(row) + "\n" for row in questions)
+    (tmp_path / "eval" / "gpqa_diamond.jsonl").write_text(rows)
+    flags = {"eval": {"bench": "gpqa-diamond,tb-id"}, "seeds": [0]}
+    prepared = prepare(resolve("grpo", flags=flags), tmp_path, offline=True)
+    policy = Scripted(["A", "B"], lambda p, j: j < 3, wrong="\\boxed{C}")
+    [gpqa] = evaluate(prepared.suites[:1], policy, bare, 0, tmp_path)
+    [testbed] = evaluate(prepared.suites[1:], Scripted([""] * 200, lambda p, j: True), bare, 0, None)
+    part = {"ledger": Ledger().to_dict(), "suites": {r.suite: _scores(r, []) for r in (gpqa, testbed)}}
+    result = summarise(prepared, SimpleNamespace(path=tmp_path, read=lambda _: part))
+    assert result["suites"]["gpqa-diamond"]["avg"] == 0.75
+    assert result["not_a_result"].startswith("suite 'gpqa-diamond' pins no file")
+    assert sha256(rows.encode()).hexdigest() in result["not_a_result"] and "tb-id" not in result["not_a_result"]
+
+
+@pytest.mark.parametrize("name", ["rg-family", "rg-knights-knaves"])
+def test_procedural_suites_through_lm_eval(name):
+    from harness.procedural import gold_answer
+
+    pytest.importorskip("reasoning_gym")
+    suite = load_suite(name)
+    problems = suite.problems(None)
+    policy = Scripted([gold_answer(p.answer) for p in problems], lambda p, j: j < 3, wrong="\\boxed{nobody}")
+    [result] = evaluate([suite], policy, bare, 0, None, limit=20)
+    assert (result.n, result.k, result.avg, result.unparsed, result.grader_faults) == (20, 4, 0.75, 0.0, 0)

@@ -1,4 +1,4 @@
-"""Training sets from a dataset folder, through the real datasets library; the hub itself is out of reach of tests."""
+"""Training sets and suites from a folder, through the real datasets library; the hub itself is out of reach of tests."""
 
 import json
 import sys
@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from harness.cli import main
-from harness.errors import UsageError
-from harness.fetch import fetch
-from harness.suites import load_training_set, read_problems
+from harness.errors import MissingError, UsageError
+from harness.fetch import fetch, find
+from harness.suites import load_suite, load_training_set, read_problems, render
 
 ROWS = [
     {"question": "Find x.", "final_answer": "2", "difficulty": 8.0, "r1_solution_1": "..."},
@@ -50,3 +50,60 @@ def test_bad_requests(tmp_path, source, capsys):
     with pytest.raises(SystemExit) as e:
         main()
     assert e.value.code == 2 and "already there" in capsys.readouterr().err
+
+
+GPQA = [
+    {"Question": f"Question {i}?\n", "Correct Answer": f"right {i}"}
+    | {f"Incorrect Answer {j}": f"wrong {i}.{j}" for j in (1, 2, 3)}
+    for i in range(40)
+]
+
+
+def test_a_suite_with_shuffled_options(tmp_path, monkeypatch):
+    """The columns of GPQA, with questions of our own."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "source"
+    folder.mkdir()
+    blank = {**GPQA[0], "Question": "Blank?", "Incorrect Answer 2": ""}
+    (folder / "train.jsonl").write_text("".join(json.dumps(r) + "\n" for r in [*GPQA, GPQA[3], blank]))
+    suite = find("gpqa-diamond")
+    record, again = (fetch(suite, tmp_path / name, str(folder)) for name in "ab")
+    assert record == again and (record["suite"], record["rows"], record["of"]) == ("gpqa-diamond", 40, 42)
+    problems = suite.problems(tmp_path / "a")
+    assert len(problems) == 40 and {p.answer for p in problems} == set("ABCD")
+    for problem in problems:
+        question, options = problem.text.removeprefix(render("", suite.prompt)).split("\n\n")
+        i = question.removeprefix("Question ").removesuffix("?")
+        shown = {line[1]: line[4:] for line in options.split("\n")}
+        assert list(shown) == list("ABCD") and shown[problem.answer] == f"right {i}"
+        assert set(shown.values()) == {f"right {i}", *(f"wrong {i}.{j}" for j in (1, 2, 3))}
+    assert record["sha256"] in suite.deviation(tmp_path / "a")
+
+
+def test_what_can_be_fetched(tmp_path, monkeypatch):
+    assert find("deepmath") is load_training_set("deepmath") and find("gpqa-diamond") is load_suite("gpqa-diamond")
+    with pytest.raises(UsageError, match="'gsm8k' names no hub dataset"):
+        find("gsm8k")
+    with pytest.raises(UsageError, match="did you mean 'gpqa-diamond'"):
+        find("gpqa-diamant")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "train.jsonl").write_text(json.dumps({k: v for k, v in GPQA[0].items() if k[-1] != "3"}) + "\n")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(UsageError, match="no column 'Incorrect Answer 3'"):
+        fetch(load_suite("gpqa-diamond"), tmp_path, str(tmp_path / "source"))
+
+
+def test_a_gate_is_named(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    asked = []
+
+    class Api:
+        def dataset_info(self, id_, revision):
+            asked.append((id_, revision))
+            raise OSError("Access to the dataset is restricted.")
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    with pytest.raises(MissingError, match="cannot fetch Idavidrein/gpqa: Access .* accept its terms"):
+        fetch(load_suite("gpqa-diamond"), tmp_path)
+    assert asked == [("Idavidrein/gpqa", load_suite("gpqa-diamond").revision)], "the pinned revision is asked for"

@@ -17,7 +17,9 @@ from harness import grading, pool
 from harness.grading import Grade, grade_many, last_boxed, verify_many
 
 HANGING = "9^{9^{9^{9}}}"
-FILES = ["aime24", "aime25", "amc23", "math500", "minerva_math", "olympiadbench"]
+FILES = [
+    "aime24", "aime25", "aime26", "amc23", "hmmt_feb_2025", "math500", "minerva_math", "olympiadbench", "gsm8k_test", "svamp",
+]  # fmt: skip
 
 
 def grades(pairs, **options):
@@ -154,7 +156,7 @@ def test_mixed_types_keep_their_order():
 
 
 def test_unknown_answer_type_is_refused():
-    with pytest.raises(ValueError, match="known: math, choice, exact, testbed"):
+    with pytest.raises(ValueError, match="known: math, choice, exact, reasoning_gym, testbed"):
         grade_many([("x", "y", "essay")])
 
 
@@ -208,8 +210,73 @@ def test_choice(answer, score, status):
 
 
 @pytest.mark.parametrize(
-    ("answer", "score"),
-    [("Not  valid", 1.0), ("\\text{not valid}.", 1.0), ("$not valid$", 1.0), ("valid", 0.0), ("notvalid", 0.0)],
-)
-def test_exact(answer, score):
-    assert grade_many([(f"\\boxed{{{answer}}}", "not valid", "exact")])[0].score == score
+    ("answer", "score", "status"),
+    [("(B) two of them", 1.0, "ok"), ("B. two of them", 1.0, "ok"), ("\\text{(B) f(x) = 2}", 1.0, "ok"),
+     ("\\mathbf{B}", 1.0, "ok"), ("Option B", 1.0, "ok"), ("**B**", 1.0, "ok"), ("(B)~12/02/1986", 1.0, "ok"),
+     ("(A) two of them", 0.0, "ok"), ("J", 0.0, "ok"),
+     ("(A) or (B)", 0.0, "unparsed"), ("(B) or (A)", 0.0, "unparsed"), ("B) or C)", 0.0, "unparsed"),
+     ("B. or C", 0.0, "unparsed"), ("B, C", 0.0, "unparsed"), ("(B)(C)", 0.0, "unparsed"), ("B: 1, C: 2", 0.0, "unparsed"),
+     ("Both", 0.0, "unparsed"), ("B ball", 0.0, "unparsed"), ("two of them", 0.0, "unparsed")],
+)  # fmt: skip
+def test_choice_with_its_text(answer, score, status):
+    """Alike where a whole suite has letters and where one gold is a letter in parentheses."""
+    items = [(f"\\boxed{{{answer}}}", "B", "choice"), (f"\\boxed{{{answer}}}", "(B)", "exact")]
+    assert {(g.score, g.status) for g in grade_many(items)} == {(score, status)}
+
+
+EXACT = {
+    "not valid": (["Not  valid", "\\text{not valid}.", "$not valid$"], ["valid", "notvalid", "not\\_valid"]),
+    "Yes": (["yes", "YES.", "\\text{Yes}", "\\textbf{yes}", '"Yes"', "`yes`"], ["No", "Yes and no", "Yes, it is", "y"]),
+    "valid": (["Valid", "\\textit{valid}."], ["invalid", "not valid", "val id", "valid invalid"]),
+    "False": (["false", "\\mathrm{False}", "\\texttt{False}"], ["True", "0", "False or True"]),
+    "-11520": (
+        ["-11520", "- 11520", "−11520", "-11,520", "-11{,}520", "-11\\,520", "-11520.0", "-011520", "$-11520$"],
+        ["11520", "-1152", "-115200", "-11520.5", "-1,1520", "-11 52 0", "-11520 or 11520", "-11520%", "-1.152e4"],
+    ),
+    "8": (["8", "+8", "8.", "8.0", "\\text{8}"], ["-8", "88", "8.5", "eight", "8 9", "7+1"]),
+    "0": (["0", "-0", "0.0"], ["", "00.1", "O"]),
+    "] ] >": (
+        ["] ] >", "]]>", "]] >", "\\text{] ] >}", "\\texttt{]]>}", "$] ] >$", "]\\,]\\,>", "] ] \\rangle",
+         "\\right] ] >", "`]]>`"],
+        ["] >", "] ] > >", "] > ]", "[ [ <", "] ] }", "< [ [ ] ] >", "]]> done", "\\text{]]} >"],
+    ),
+    "} ]": (
+        ["\\} ]", "\\}]", "} ]", "}]", "\\text{\\} ]}", "\\rbrace ]", "\\rbrace\\rbrack"],
+        ["] }", "]", "}", "} ] }", "\\{ ]", "\\} \\} ]", "} ]}"],
+    ),
+    "}": (["}", "\\}", " } ", "\\text{\\}}"], ["]", "}}", "{", "\\{\\}"]),
+    "it&t o'connor same": (
+        ["it\\&t o'connor same", "it&t, o’connor, same", "\\text{it\\&t}, \\text{o'connor}, \\text{same}",
+         "it&t \\quad o'connor \\\\ same", "it&t; o'connor; same", "IT&T O'Connor Same."],
+        ["o'connor it&t same", "it&t o'connor", "it&t o'connor same same", "it&to'connor same", "itt o'connor same"],
+    ),
+    "dearth, wind, & fire": (["dearth, wind, & fire", "Dearth, Wind, \\& Fire"], ["(I)", "earth, wind, & fire"]),
+}  # fmt: skip
+"""Golds of the forms of BIG-Bench Hard: what is the same answer in a box, and near misses."""
+
+
+@pytest.mark.parametrize("gold", EXACT)
+def test_exact(gold):
+    right, wrong = EXACT[gold]
+    found = {a: grade_many([(f"So \\boxed{{{a}}}.\n", gold, "exact")])[0] for a in (gold, *right, *wrong)}
+    assert {a: g.score for a, g in found.items()} == dict.fromkeys((gold, *right), 1.0) | dict.fromkeys(wrong, 0.0)
+    assert {g.status for a, g in found.items() if a} == {"ok"}
+
+
+@pytest.mark.parametrize("text", ["]]>", "\\boxed{}", "\\boxed{\\}", "\\boxed{]]", ""])
+def test_brackets_without_a_box(text):
+    assert grade_many([(text, "] ]", "exact")])[0] == Grade(0.0, "unparsed", None)
+
+
+def test_the_last_box_of_brackets_counts():
+    texts = ["\\boxed{] >} no: \\boxed{} ]}.", "\\boxed{} ]} hence (see above) {", "$\\boxed{\\} ]}$ }", "(\\boxed {}]})"]
+    assert [g.score for g in grade_many([(text, "} ]", "exact") for text in texts])] == [1.0] * 4
+    assert grade_many([("\\boxed{} ]} no: \\boxed{] }}", "} ]", "exact")])[0].score == 0.0
+
+
+def test_long_boxes_cost_little():
+    started = time.monotonic()
+    for text in ("\\boxed{" + "} ] " * 250_000, "\\boxed{" + "\\text{" * 1600 + "}" * 1601, "\\boxed{" * 100_000):
+        for gold in ("} ]", "(A)", "35", "yes"):
+            assert grade_many([(text, gold, "exact")])[0].score == 0.0
+    assert time.monotonic() - started < 5.0

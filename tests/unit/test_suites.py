@@ -16,11 +16,22 @@ import pytest
 
 from harness import suites
 from harness.errors import MissingError, UsageError
-from harness.grading import GRADERS
-from harness.suites import PROMPTS, list_suites, load_suite, load_training_set, read_problems, resolve_bench
+from harness.grading import GRADERS, grade_many
+from harness.suites import (
+    PROMPTS,
+    benchmarks_dir,
+    list_groups,
+    list_suites,
+    load_suite,
+    load_training_set,
+    read_problems,
+    resolve_bench,
+)
 
 MATHS = ["aime24", "aime25", "amc23", "math500", "minerva", "olympiad"]
 TESTBED = ["tb-id", "tb-long", "tb-format", "tb-family"]
+OTHERS = ["aime26", "hmmt-feb-2025", "gsm8k", "svamp", "mmlu-pro", "arc-challenge", "bbh", "gpqa-diamond"]
+PROCEDURAL = ["rg-chain-sum", "rg-color-cube", "rg-equations", "rg-family", "rg-islands", "rg-knights-knaves"]
 
 
 @pytest.fixture
@@ -56,12 +67,44 @@ def row(id="a", problem="1+1?", answer="2", **more):
 
 
 def test_all_suites_are_found_and_consistent():
-    assert set(names(list_suites())) == {*MATHS, "gsm8k", *TESTBED}
+    assert set(names(list_suites())) == {*MATHS, *OTHERS, *TESTBED, *PROCEDURAL}
     for suite in list_suites():
         assert suite.answer_type in GRADERS and suite.prompt in PROMPTS
-        assert (suite.file is None) == (suite.name in TESTBED)
-        assert suite.k == (16 if suite.size < 100 else 4) and suite.temperature == 0.6
-        assert len(suite.sha256) == 64 and suite.licence and suite.known_defects
+        assert (suite.file is None) == (suite.name in TESTBED + PROCEDURAL)
+        assert (suite.generator is not None) == (suite.name in PROCEDURAL)
+        assert suite.k == (16 if suite.size < 100 else 4 if suite.size < 5000 else 1) and suite.temperature == 0.6
+        assert suite.licence and suite.known_defects and suite.revision
+        pinned = suite.sha256 is not None and len(suite.sha256) == 64
+        assert pinned == suite.verified == (suite.name != "gpqa-diamond")
+
+
+def test_choices_are_asked_for_letters():
+    assert {s.prompt for s in list_suites() if s.answer_type == "choice"} == {"choice"}
+    assert "letter" in PROMPTS["choice"] and "\\boxed{}" in PROMPTS["choice"] and "\\boxed{}" in PROMPTS["short"]
+
+
+def test_groups():
+    groups = list_groups()
+    assert list(groups) == ["six", "post-cutoff", "reasoning", "school", "procedural"]
+    assert list(groups["six"]) == MATHS and list(groups["procedural"]) == PROCEDURAL
+    members = [name for group in groups.values() for name in group]
+    assert len(members) == len(set(members)) and {*members, *TESTBED} == set(names(list_suites()))
+    assert not {*groups} & {*names(list_suites()), "id", "ood", "all"}
+    assert load_suite("svamp").groups == ["school"] and load_suite("tb-id").groups == []
+
+
+def test_bench_takes_groups():
+    gsm8k = load_training_set("gsm8k")
+    assert names(resolve_bench("school, id, post-cutoff", gsm8k)) == ["gsm8k", "svamp", "aime26", "hmmt-feb-2025"]
+    assert names(resolve_bench("school,tb-id", None)) == ["gsm8k", "svamp", "tb-id"]
+    with pytest.raises(UsageError, match="unknown suite 'ood'"):
+        resolve_bench("ood", None)  # no role without a training set
+
+
+def test_the_readme_lists_every_suite_and_group():
+    lines = [line for line in (benchmarks_dir() / "README.md").read_text().split("\n") if line.startswith("| ")]
+    table = "\n".join(lines)
+    assert all(f"`{name}`" in table for name in [*names(list_suites()), *list_groups()])
 
 
 def test_unknown_suite_names_the_nearest():
@@ -82,7 +125,11 @@ def test_bench_mixes_names_and_roles_without_repeats():
     assert names(resolve_bench("amc23, ood,tb-id", load_training_set("testbed"))) == ["amc23", *TESTBED[1:], "tb-id"]
 
 
-@pytest.mark.parametrize(("bench", "says"), [("odd", "did you mean 'ood'"), (" , ", "empty"), ("id,nonsense", "known")])
+@pytest.mark.parametrize(
+    ("bench", "says"),
+    [("odd", "did you mean 'ood'"), ("procedura", "did you mean 'procedural'"), ("bhb", "'bbh'"), (" , ", "empty"),
+     ("id,nonsense", "known.*post-cutoff")],
+)
 def test_bad_bench(bench, says):
     with pytest.raises(UsageError, match=says):
         resolve_bench(bench, load_training_set("testbed"))
@@ -120,6 +167,8 @@ def test_suite_without_data_says_what_to_pass(tmp_path):
         load_suite("aime24").problems(None)
     with pytest.raises(MissingError, match=r"no file .*aime24\.jsonl.*--data-dir"):
         load_suite("aime24").problems(tmp_path)
+    with pytest.raises(MissingError, match="harness fetch gpqa-diamond --data-dir"):
+        load_suite("gpqa-diamond").problems(tmp_path)
 
 
 def test_other_bytes_than_the_pinned_ones_are_refused(tmp_path):
@@ -133,9 +182,30 @@ def test_other_bytes_than_the_pinned_ones_are_refused(tmp_path):
 
 
 def test_suites_agree_with_the_data(data_dir):
-    for name in [*MATHS, "gsm8k"]:
-        suite = load_suite(name)
-        assert len(suite.problems(data_dir)) == suite.size
+    for suite in list_suites():
+        if suite.file is not None and suite.sha256 is not None:
+            assert len(suite.problems(data_dir)) == suite.size
+
+
+@pytest.mark.parametrize("name", ["arc-challenge", "bbh"])
+def test_golds_accept_themselves_and_no_others(data_dir, name):
+    """Every fifth gold in a box, for its own problem and for the one after it."""
+    suite = load_suite(name)
+    golds = [p.answer for p in suite.problems(data_dir)][::5]
+    own = grade_many([(f"\\boxed{{{gold}}}", gold, suite.answer_type) for gold in golds])
+    assert [gold for gold, g in zip(golds, own) if (g.score, g.status) != (1.0, "ok")] == []
+    pairs = list(zip(golds, golds[1:]))
+    others = grade_many([(f"\\boxed{{{b}}}", a, suite.answer_type) for a, b in pairs])
+    assert [g.score for g in others] == [float(a.casefold() == b.casefold()) for a, b in pairs]
+
+
+def test_a_suite_without_a_pinned_file_is_stamped(tmp_path):
+    (tmp_path / "eval").mkdir()
+    path = write(tmp_path / "eval" / "gpqa_diamond.jsonl", row(answer="B"))
+    suite = load_suite("gpqa-diamond")
+    assert [p.answer_type for p in suite.problems(tmp_path)] == ["choice"]
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in suite.deviation(tmp_path)
+    assert load_suite("aime24").deviation(tmp_path) is None and load_suite("tb-id").deviation(None) is None
 
 
 def test_training_sets_agree_with_the_data(data_dir):
@@ -200,8 +270,8 @@ def test_empty_missing_and_broken_files(tmp_path):
 
 
 def test_import_is_light():
-    heavy = "{'lm_eval', 'torch', 'math_verify', 'datasets', 'pebble'}"
-    code = f"import sys, harness.suites, harness.grading, harness.evaluation; print({heavy} & set(sys.modules))"
+    heavy = "{'lm_eval', 'torch', 'math_verify', 'datasets', 'pebble', 'reasoning_gym'}"
+    code = f"import sys, harness.suites, harness.grading, harness.golds, harness.evaluation; print({heavy} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "set()"
 
