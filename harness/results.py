@@ -58,7 +58,8 @@ def combine(
         mean: Callable[[str], float] = lambda key: statistics.fmean(r[key] for r in rows)  # noqa: B023, E731
         clean = {str(s): r["avg_clean"] for s, r in zip(seeds, rows) if r["avg_clean"] is not None}
         out[suite.name] = {
-            "role": training_set.role_of(suite.name) or "other", "title": suite.title, "data_sha256": suite.data_sha256(data_dir),
+            "role": training_set.role_of(suite.name) or "other", "title": suite.title,
+            "data_sha256": suite.data_sha256(data_dir),
             **{key: rows[0][key] for key in ("n", "k", "temperature", "max_new_tokens")},
             "avg": mean("avg"), "per_seed": {str(s): r["avg"] for s, r in zip(seeds, rows)},
             "flagged": list(flagged.get(suite.name, ())),
