@@ -183,7 +183,8 @@ def test_a_suite_without_a_pinned_file_stamps_the_run(tmp_path):
 
     from harness.config import resolve
     from harness.ledger import Ledger
-    from harness.run import _scores, prepare, summarise
+    from harness.results import part
+    from harness.run import prepare, summarise
 
     (tmp_path / "eval").mkdir()
     questions = [{"id": f"g{i}", "problem": f"Which {i}?\n\n(A) x\n(B) y", "answer": "AB"[i]} for i in (0, 1)]
@@ -194,10 +195,11 @@ def test_a_suite_without_a_pinned_file_stamps_the_run(tmp_path):
     policy = Scripted(["A", "B"], lambda p, j: j < 3, wrong="\\boxed{C}")
     [gpqa] = evaluate(prepared.suites[:1], policy, bare, 0, tmp_path)
     [testbed] = evaluate(prepared.suites[1:], Scripted([""] * 200, lambda p, j: True), bare, 0, None)
-    part = {"ledger": Ledger().to_dict(), "suites": {r.suite: _scores(r, []) for r in (gpqa, testbed)}}
-    result = summarise(prepared, SimpleNamespace(path=tmp_path, read=lambda _: part))
+    seed = {"ledger": Ledger().to_dict(), **part((gpqa, testbed), {"engine": "scripted"}, {})}
+    result = summarise(prepared, SimpleNamespace(path=tmp_path, read=lambda _: seed))
     assert result["suites"]["gpqa-diamond"]["avg"] == 0.75
     assert result["not_a_result"].startswith("suite 'gpqa-diamond' pins no file")
+    assert result["suites"]["gpqa-diamond"]["data_sha256"] == sha256(rows.encode()).hexdigest()
     assert sha256(rows.encode()).hexdigest() in result["not_a_result"] and "tb-id" not in result["not_a_result"]
 
 
@@ -209,5 +211,5 @@ def test_procedural_suites_through_lm_eval(name):
     suite = load_suite(name)
     problems = suite.problems(None)
     policy = Scripted([gold_answer(p.answer) for p in problems], lambda p, j: j < 3, wrong="\\boxed{nobody}")
-    [result] = evaluate([suite], policy, bare, 0, None, limit=20)
+    [result] = evaluate([suite], policy, bare, 0, None, cfg=EvalConfig(limit=20))
     assert (result.n, result.k, result.avg, result.unparsed, result.grader_faults) == (20, 4, 0.75, 0.0, 0)
