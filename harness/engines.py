@@ -100,7 +100,7 @@ class VLLM:
         self.engine = LLM(
             model=source, revision=model.revision, dtype=model.dtype, max_model_len=cfg.max_model_len,
             tensor_parallel_size=cfg.tensor_parallel, gpu_memory_utilization=cfg.memory, generation_config="vllm",
-            disable_log_stats=True,
+            disable_log_stats=True, **cfg.extra,
         )
         self.tokenizer = self.engine.get_tokenizer()
         self.tick: Callable[[int], None] = lambda done: None
@@ -117,14 +117,15 @@ class VLLM:
             params = [
                 SamplingParams(
                     temperature=sampling.temperature, top_p=1.0, top_k=0, max_tokens=sampling.max_new_tokens,
-                    seed=b.seed % 2**63,
+                    seed=b.seed % 2**63, detokenize=False,
                 )
                 for b in batch
             ]
             for i, out in enumerate(self.engine.generate(prompts, params, use_tqdm=False)):
                 done = out.outputs[0]
-                length = len(done.token_ids)
-                yield start + i, [Completion(done.text, length, len(out.prompt_token_ids), done.finish_reason == "length")]
+                text = self.tokenizer.decode(done.token_ids, skip_special_tokens=True)
+                cut = done.finish_reason == "length"
+                yield start + i, [Completion(text, len(done.token_ids), len(out.prompt_token_ids), cut)]
             self.tick(start + len(batch))
 
     def identity(self) -> dict[str, Any]:

@@ -181,7 +181,8 @@ class EngineConfig(Strict):
     timeout_s: float = Field(1800.0, gt=0)
     """Of one request."""
     extra: dict[str, Any] = {}
-    """More fields of the request, e.g. `{top_k: -1}` for a server that would use the model's own."""
+    """openai: more fields of the request, e.g. `{top_k: -1}` for a server that would use the model's own; vllm: more
+    arguments of its class LLM, e.g. `{enforce_eager: true}`."""
     max_model_len: int | None = Field(None, ge=1)
     """vLLM: tokens of prompt and completion; null is the model's own."""
     tensor_parallel: int = Field(1, ge=1)
