@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any, Literal
 
@@ -255,17 +256,25 @@ def latex(answer: str) -> str:
     return f"\\boxed{{{answer}}}"
 
 
-def _verify(answer: str, gold: str) -> Verdict:
-    """Compare in a child. Both sides go in as one LaTeX box, gold first: math-verify is not symmetric."""
-    from math_verify import parse, verify
+@lru_cache(maxsize=4096)
+def _parse(answer: str) -> tuple[Any, ...]:
+    """The forms that math-verify reads, in a child; kept there, because golds and common answers come again."""
+    from math_verify import parse
     from math_verify.parser import LatexExtractionConfig
 
     boxed = [LatexExtractionConfig(boxed_match_priority=0)]
-    gold_forms = parse(latex(gold), boxed, parsing_timeout=None, raise_on_error=True)
+    return tuple(parse(latex(answer), boxed, parsing_timeout=None, raise_on_error=True))
+
+
+def _verify(answer: str, gold: str) -> Verdict:
+    """Compare in a child. Both sides go in as one LaTeX box, gold first: math-verify is not symmetric."""
+    from math_verify import verify
+
+    gold_forms = _parse(gold)
     try:
-        answer_forms = parse(latex(answer), boxed, parsing_timeout=None, raise_on_error=True)
+        answer_forms = _parse(answer)
     except Exception:
-        answer_forms = []
+        answer_forms = ()
     if not gold_forms:
         return "error"
     if not answer_forms:
@@ -273,25 +282,60 @@ def _verify(answer: str, gold: str) -> Verdict:
     failed = False
     for g, a in product(gold_forms, answer_forms):
         try:
+            values = _values(g, a)
+            if _unequal(*values) if values is not None else _different_functions(g, a):
+                continue
             if verify(g, a, timeout_seconds=None, raise_on_error=True):
-                return "wrong" if _far_apart(g, a) else "right"
+                return "wrong" if values is not None and _far_apart(*values) else "right"
         except Exception:
             failed = True
     return "error" if failed else "wrong"
 
 
-def _far_apart(gold: Any, answer: Any) -> bool:
-    """True for two numbers that math-verify calls equal only because both are near zero: it rounds at six decimals."""
+SCALES = (1, 100, 0.01)
+"""Nine per cent may be written 9, and 9 stands for 0.09 where that is the gold: math-verify's own rule."""
+
+
+def _values(gold: Any, answer: Any) -> tuple[Any, Any] | None:
+    """Both as real numbers of 30 digits; None where one is none, or is not certain to a digit."""
     from sympy import Expr
 
     if not all(isinstance(x, Expr) and x.is_number for x in (gold, answer)):
+        return None
+    g, a = (x.evalf(30) for x in (gold, answer))
+    if not all(v.is_Number and v.is_finite and getattr(v, "_prec", 53) > 1 for v in (g, a)):  # 1: no digit is certain
+        return None
+    return g, a
+
+
+def _unequal(gold: Any, answer: Any) -> bool:
+    """True where math-verify cannot call two numbers equal, so that it need not simplify their difference.
+
+    It does so for equal expressions, equal numbers at six decimals, a difference that vanishes at 15 digits, and 9% and
+    9: all of these lie within 1e-5 at one of the scales.
+    """
+    return all(abs(gold - s * answer) > 1e-5 and abs(s * gold - answer) > 1e-5 for s in SCALES)
+
+
+def _different_functions(gold: Any, answer: Any) -> bool:
+    """The same for two expressions with symbols: apart at a point where both have a value, so that their difference
+    cannot simplify to nothing. A lone symbol is compared by name, an undefined function has no value: False."""
+    from sympy import Expr, Symbol
+
+    if not all(isinstance(x, Expr) and not isinstance(x, Symbol) for x in (gold, answer)):
         return False
-    values = [x.evalf(30) for x in (gold, answer)]
-    if not all(v.is_Number and v.is_finite and getattr(v, "_prec", 53) > 1 for v in values):  # 1: no digit is certain
+    symbols = sorted(gold.free_symbols | answer.free_symbols, key=str)
+    at = {symbol: 0.3 + 0.0618 * i for i, symbol in enumerate(symbols)}  # positive: what holds for all x holds there
+    try:
+        g, a = (complex(x.subs(at).evalf()) for x in (gold, answer))
+    except (TypeError, ValueError, AttributeError):
         return False
-    g, a = values
-    # Nine per cent may be written 9, and 9 stands for 0.09 where that is the gold: math-verify's own rule.
-    return all(abs(g - s * a) > AGREE * max(abs(g), abs(s * a)) for s in (1, 100, 0.01))
+    return abs(g - a) > 1e-3 * max(1.0, abs(g), abs(a))
+
+
+def _far_apart(gold: Any, answer: Any) -> bool:
+    """True for two numbers that math-verify calls equal only because both are near zero: it rounds at six decimals."""
+    return all(abs(gold - s * answer) > AGREE * max(abs(gold), abs(s * answer)) for s in SCALES)
 
 
 def verify_many(pairs: Sequence[Pair], workers: int, timeout_s: float) -> dict[Pair, Verdict]:

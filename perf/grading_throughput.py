@@ -8,7 +8,8 @@ the same suite (a wrong number, where the suite's answers are numbers), 10 % the
 spacing, a decimal point, a unit), 5 % no box at all. Golds below 1e-4 are left out: the harness
 does not take two numbers near zero for equal, math-verify does.
 
-The loop calls parse and verify on the same boxed answers in one process, with math-verify's own alarms.
+The loop calls parse and verify on the same boxed answers in one process, with math-verify's own alarms. At the end, the
+wall time of answers that math-verify would compute on for ever.
 """
 
 from __future__ import annotations
@@ -90,6 +91,13 @@ def main() -> None:
     print(f"math-verify in a loop  {loop:8.1f} s   ratio {loop / ours:.1f}")
     assert not differ, f"{len(differ)} verdicts differ, the first: {differ[:5]}"
     print("same verdicts")
+    slowest = 0.0
+    for tower in ("9^{9^{9^{9}}}", "2^{2^{2^{2^{2^{2}}}}}", "(10^{9})!", "9!!!!!!"):
+        start = time.perf_counter()
+        [grade] = grade_many([(f"\\boxed{{{tower}}}", "7", "math")], args.workers)
+        slowest = max(slowest, time.perf_counter() - start)
+        assert grade.score == 0, grade
+    print(f"slowest answer, alone, both tries and a new child included: {slowest:.1f} s")
 
 
 if __name__ == "__main__":

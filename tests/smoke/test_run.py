@@ -117,7 +117,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(capsys, tmp_path, monkeypa
 
 def test_ctrl_c_stops_with_130_and_resumes(capsys, tmp_path):
     out = tmp_path / "run"
-    command = ["run", "--method", "p2o", "--bench", "tb-id", "--out", out, *SMALL, "--seeds", "0"]
+    longer = ["--set", "train.max_rollouts=2400", "--set", "train.epochs=8"]  # not over before the signal comes
+    command = ["run", "--method", "p2o", "--bench", "tb-id", "--out", out, *SMALL, *longer, "--seeds", "0"]
     code = "from harness.cli import main; main()"
     process = subprocess.Popen([sys.executable, "-c", code, *map(str, command)], stderr=subprocess.PIPE, text=True)
     while process.poll() is None and len(read_jsonl(out / "metrics.jsonl")) < 3:
