@@ -63,13 +63,15 @@ def run(**options: Any) -> None:
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option("--baseline", help="Method or run that the others are compared with.  [default: the grpo arm]")
-@click.option("--out", type=PATH, help="Also write a report: FILE.html and FILE.md.")
+@click.option("--out", type=PATH, help="Also write FILE: .html (a page), .md, .csv, .tex, .json or .txt.")
+@click.option("--format", "form", type=click.Choice(["terminal", "markdown", "csv", "latex", "json", "html"]),
+              help="Of --out, or of standard output without it.  [default: by suffix; terminal]")
 @as_json
-def compare(runs: tuple[Path, ...], baseline: str | None, out: Path | None, as_json: bool) -> None:
-    """Set runs beside each other: means, spread over seeds, paired differences, budgets."""
+def compare(runs: tuple[Path, ...], baseline: str | None, out: Path | None, form: str | None, as_json: bool) -> None:
+    """Set runs beside each other: differences with two intervals and their tests, ties, budgets."""
     from harness.commands import compare_command
 
-    compare_command(runs, baseline, out, as_json)
+    compare_command(runs, baseline, out, form, as_json)
 
 
 @cli.command()

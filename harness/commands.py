@@ -69,23 +69,27 @@ def _show_plan(spec: RunSpec, plan: Any, translation: Sequence[str], as_json: bo
         click.echo(f"  {line}")
 
 
-def compare_command(runs: Sequence[Path], baseline: str | None, out: Path | None, as_json: bool) -> None:
+def compare_command(
+    runs: Sequence[Path], baseline: str | None, out: Path | None, form: str | None, as_json: bool
+) -> None:
     """`harness compare`."""
     from harness.compare import compare, load_result
+    from harness.questions import load_questions
+    from harness.report import render_comparison, write_comparison
 
     results = [load_result(path) for path in runs]
     bimodal = all(r["training_set"] == "testbed" for r in results)  # a seed solves that world or does not
-    table = compare(results, baseline, solved_at=0.5 if bimodal else None)
+    table = compare(results, baseline, 0.5 if bimodal else None, [load_questions(r) for r in results])
     if out is not None:
-        from harness.report import write_comparison
-
-        out = write_comparison(list(runs), table, out)
+        out = write_comparison(list(runs), table, out, form)
     if as_json:
         click.echo(json.dumps(table.to_dict()))
-        return
-    table.print()
-    if out is not None:
-        click.echo(f"report: {out}")
+    elif form is not None and out is None:
+        click.echo(render_comparison(list(runs), table, form), nl=False)
+    else:
+        table.print()
+        if out is not None:
+            click.echo(f"written: {out}")
 
 
 def fetch_command(name: str, data_dir: Path, source: str | None, revision: str | None, as_json: bool) -> None:
