@@ -268,7 +268,7 @@ def compare(
         {m.key: _score(r, m.key, solved_at, own.get(m.key), ties[m.key].get(name, "")) for m in measures}
         for r, own, name in zip(results, cells, names, strict=True)
     ]
-    budgets = [_budget(r) for r in results]
+    budgets = [budget_of(r) for r in results]
     contrasts = _contrasts(measures, scores, cells, base)
     arms = [
         Arm(
@@ -468,7 +468,7 @@ def score_interval(cells: list[Questions]) -> tuple[float | None, float | None, 
     return max(0.0, float(low)), min(1.0, float(high)), kind
 
 
-def _budget(result: Mapping[str, Any]) -> dict[str, float]:
+def budget_of(result: Mapping[str, Any]) -> dict[str, float]:
     ledgers = list(result["ledgers"].values())
     return {key: statistics.fmean(ledger[key] for ledger in ledgers) for key in BUDGET}
 
@@ -479,11 +479,15 @@ def sampled(budget: Mapping[str, float]) -> dict[str, float]:
     return {"rollouts": budget["rollouts"], "sampled tokens": tokens}
 
 
-def unequal(arm: Mapping[str, float], baseline: Mapping[str, float]) -> str:
-    """The sampled budgets that differ, in words; "" where both are equal."""
+def mismatched(arm: Mapping[str, float], baseline: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """The sampled budgets that differ by more than EQUAL allows, ours and theirs."""
     ours, theirs = sampled(arm), sampled(baseline)
-    off = [k for k in ours if not EQUAL[0] * theirs[k] <= ours[k] <= EQUAL[1] * theirs[k]]
-    return ", ".join(f"{k} {compact(ours[k])} against {compact(theirs[k])}" for k in off)
+    return {k: (ours[k], theirs[k]) for k in ours if not EQUAL[0] * theirs[k] <= ours[k] <= EQUAL[1] * theirs[k]}
+
+
+def unequal(arm: Mapping[str, float], baseline: Mapping[str, float]) -> str:
+    """The same in words; "" where both are equal."""
+    return ", ".join(f"{k} {compact(a)} against {compact(b)}" for k, (a, b) in mismatched(arm, baseline).items())
 
 
 def scores_table(c: Comparison) -> Table:

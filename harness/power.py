@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.tables import Table
 
 MOST_SEEDS = 200
 """Beyond these "never" is said."""
@@ -134,3 +139,128 @@ def question_se(suites: Sequence[SuiteModel], correlation: float, spread: float 
         plain += difference / suite.n
         each.append(math.sqrt(difference / suite.n))
     return math.sqrt(plain) / len(suites), math.sqrt(plain + noise) / len(suites), each
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a comparison would be made of, percent points: the spread between seeds (known with `seed_df` degrees of
+    freedom, None for given), and the standard error from questions (0: these questions only)."""
+
+    name: str
+    seed_sd: float
+    seed_df: int | None
+    question_se: float
+
+
+def designs(
+    pilots: Sequence[Path], seed_sds: Sequence[float], given_se: float | None, scores: str | None, correlation: float
+) -> list[Design]:
+    """From runs, a design for every measure; from numbers, one for each seed sd. Raises UsageError for neither or both."""
+    if bool(pilots) == bool(seed_sds):
+        raise UsageError("say how far seeds scatter: --pilot RUN (two seeds at least) or --seed-sd POINTS, one of them")
+    if scores and given_se is not None:
+        raise UsageError("--scores is a model of the question SE, so leave out --question-se")
+    if any(sd <= 0 for sd in seed_sds) or (given_se is not None and given_se < 0):
+        raise UsageError("--seed-sd must be above 0 and --question-se at least 0")
+    se = 100 * question_se(parse_scores(scores), correlation)[0] if scores else given_se
+    if seed_sds:
+        return [Design(f"seed sd {sd:g}", sd, None, se or 0.0) for sd in seed_sds]
+    return [d if se is None else Design(d.name, d.seed_sd, d.seed_df, se) for d in _of_pilots(pilots)]
+
+
+def parse_scores(text: str) -> list[SuiteModel]:
+    """`aime24=50,math500=90`: both arms at these percentages, with the size and k of each suite's card."""
+    from harness.suites import load_suite
+
+    out = []
+    for item in text.split(","):
+        name, _, percent = item.partition("=")
+        suite = load_suite(name.strip())
+        try:
+            share = float(percent) / 100
+        except ValueError:
+            share = -1.0
+        if not 0 < share < 1:
+            raise UsageError(f"--scores takes SUITE=PERCENT with a percentage between 0 and 100, not {item!r}")
+        out.append(SuiteModel(suite.size, suite.k if suite.temperature else 1, share, share))
+    return out
+
+
+def _of_pilots(pilots: Sequence[Path]) -> list[Design]:
+    """Pooled seed sd of every measure; with two runs or more also the question SE, the mean over pairs with the baseline."""
+    from harness import stats
+    from harness.compare import compare, load_result
+    from harness.questions import load_questions
+
+    results = [load_result(path) for path in pilots]
+    questions = [load_questions(r) for r in results]
+    c = compare(results, questions=questions)
+    out = []
+    for m in c.measures:
+        if m.key not in c.seed_sd:
+            raise UsageError("a pilot needs two seeds in at least one run")
+        suites = [m.key] if m.protocol else [o.key for o in c.measures if o.protocol and o.role == m.role]
+        variances = []
+        for i, own in enumerate(questions):
+            if i != c.baseline and all(s in own and s in questions[c.baseline] for s in suites):
+                pair = [[q[s].scores_S_Q for s in suites] for q in (own, questions[c.baseline])]
+                variances.append(stats.question_variance(*pair))
+        se = 100 * math.sqrt(sum(variances) / len(variances)) if variances else 0.0
+        pooled = c.seed_sd[m.key]
+        if pooled.sd > 0:
+            out.append(Design(m.title, 100 * pooled.sd, pooled.df, se))
+    return out
+
+
+def answer(
+    found: Sequence[Design], effects: Sequence[float], seeds: Sequence[int], alpha: float, wanted: float
+) -> list[dict[str, Any]]:
+    """A row for every design and effect: seeds needed, power and detectable effect at `seeds`, questions needed.
+
+    Raises UsageError unless effects are above 0 and seeds at least 2.
+    """
+    if any(e <= 0 for e in effects) or any(s < 2 for s in seeds):
+        raise UsageError("--effect must be above 0 and --seeds at least 2")
+    rows = []
+    for d in found:
+        detect = {s: detectable(d.seed_sd, s, d.question_se, alpha, wanted) for s in seeds}
+        for effect in effects:
+            rows.append({
+                **asdict(d), "effect": effect,
+                "seeds_these_questions": seeds_needed(effect, d.seed_sd, 0.0, alpha, wanted),
+                "seeds_new_questions": seeds_needed(effect, d.seed_sd, d.question_se, alpha, wanted) if d.question_se else None,
+                "ceiling": ceiling(effect, d.question_se, alpha),
+                "power": {s: power(effect, d.seed_sd, s, d.question_se, alpha) for s in seeds},
+                "detectable": detect,
+                "questions": {
+                    s: questions_needed(effect, d.seed_sd, d.question_se, s, alpha, wanted) if d.question_se else None
+                    for s in seeds
+                },
+            })  # fmt: skip
+    return rows
+
+
+def power_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: float, wanted: float) -> Table:
+    """A row per design and effect."""
+    header = ["", "effect", "seed sd", "question SE", "seeds, these questions", "seeds, new questions"]
+    header += [x for s in seeds for x in (f"power at {s}", f"MDE at {s}", f"questions at {s}")]
+    body = []
+    for r in rows:
+        never = f">{MOST_SEEDS}"
+        cells = [r["name"], f"{r['effect']:g}", f"{r['seed_sd']:.2f}", f"{r['question_se']:.2f}" if r["question_se"] else ""]
+        cells.append(str(r["seeds_these_questions"] or never))
+        cells.append(str(r["seeds_new_questions"] or ("never" if r["ceiling"] < wanted else never)) if r["question_se"] else "")
+        for s in seeds:
+            factor = r["questions"][s]
+            times = "" if not r["question_se"] else "never" if factor is None else f"×{factor:.2g}" if factor > 1 else "enough"
+            cells += [f"{r['power'][s]:.2f}", f"{r['detectable'][s]:.1f}", times]
+        body.append(tuple(cells))
+    notes = [
+        f"Seeds per arm for a {100 * wanted:g}% chance that the two-sided test at {alpha:g} sees the effect; percent points. "
+        "Power and MDE are for new questions where a question SE is known, else for these questions.",
+        "questions: how many times as many every suite needs at that number of seeds; never: no number is enough.",
+    ]
+    df = [r["seed_df"] for r in rows if r["seed_df"]]
+    if df:
+        notes.append(f"Seed sd pooled over the pilot's arms, {min(df)} degrees of freedom; where they are few, all of this is rough.")
+    return Table("Seeds and questions needed", tuple(header), "l" + "r" * (len(header) - 1), body, tuple(notes))

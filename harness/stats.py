@@ -75,6 +75,16 @@ def question_difference(a: Sequence[Array], b: Sequence[Array]) -> Estimate:
     return _two_way(_per_seed(a).mean(-1) - _per_seed(b).mean(-1), seeds, questions, shared)
 
 
+def question_variance(a: Sequence[Array], b: Sequence[Array]) -> float:
+    """Of the same difference, from questions alone, noise of seeds and decoding taken out; at least 0."""
+    weight = 1 / len(a) ** 2
+    parts = [
+        _mean_variance(x.mean(-2) - y.mean(-2)) - sum(residual_variance(z) if z.shape[-2] > 1 else 0.0 for z in (x, y))
+        for x, y in zip(a, b, strict=True)
+    ]
+    return max(0.0, float(weight * sum(parts)))
+
+
 def score(y: Sequence[Array]) -> Estimate:
     """Mean of one arm over suites of cells (..., S, Q), with seeds and questions drawn anew; as `question_difference`.
 
