@@ -273,7 +273,7 @@ def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | A
         elif exact:
             reasons.append(f"{len(exact)} runs are its {side}; name one: {', '.join(r['run'] for r in exact)}")
         else:
-            same = [(differ, i) for differ, i in near if results[i]["method"] == arm.method]
+            same = [x for x in near if results[x[1]]["method"] == arm.method and not _elsewhere(claim, arm, results[x[1]])]
             hint = f"; {results[same[0][1]]['run']} differs in {', '.join(same[0][0][:3])}" if same else ""
             reasons.append(f"no run is its {side}, {arm.method}{hint}")
     missing = len(chosen) < 2
@@ -296,7 +296,7 @@ def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | A
     if reasons:
         return _open(claim, chosen, tuple(reasons), missing)
     evidence = _Evidence(claim, (chosen["arm"], chosen["baseline"]), (questions[0], questions[1]))
-    if not float(_measure(evidence)[0].se) > 0:
+    if not _measure(evidence)[0].spread:
         return _open(claim, chosen, ("the seeds do not scatter at all, so there is no interval",), missing)
     return evidence
 
@@ -310,6 +310,11 @@ def _differences(claim: Claim, arm: ClaimArm, result: Mapping[str, Any]) -> list
         if k in own and own[k] != v and not k.startswith(PLACE) and not k.endswith(SERVER)
     ]  # fmt: skip
     return [f"{k} ({own[k]!r}, claimed {wanted[k]!r})" for k in sorted(differ)]
+
+
+def _elsewhere(claim: Claim, arm: ClaimArm, result: Mapping[str, Any]) -> bool:
+    """Whether a run is of another model or training set, and its other settings of no interest."""
+    return (result["model"], result["training_set"]) != (claim.spec(arm).model.id, claim.training_set)
 
 
 def _unfit(claim: Claim, chosen: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -506,7 +511,7 @@ def claims_table(found: Sequence[Assessment]) -> Table:
         seeds = f"{a.seeds['arm']}, {a.seeds['baseline']}" if len(a.seeds) == 2 else ""
         rows.append((a.claim, a.verdict, f"+{a.effect:.1f}", measured, *ends, seeds, ", ".join(a.modifiers)))
         lines = [*a.reasons, *(f"{name}: {why}" for name, why in a.modifiers.items())]
-        if a.expected and a.verdict != a.expected:
+        if a.expected and a.verdict != a.expected and not a.missing:
             lines.append(f"expected is: {a.expected}")
         lines += ["it would take:", *(f"  {line}" for line in a.needs)] if a.needs else []
         notes += [f"\n{a.claim}: {a.text}", *(f"  {line}" for line in lines)] if lines else []

@@ -329,7 +329,7 @@ def _p(a_S: Array, b_S: Array) -> float:
     from harness import stats
 
     found = stats.seed_difference(a_S, b_S)
-    return float(found.p()) if found.se > 0 else 1.0
+    return float(found.p()) if found.spread else 1.0
 
 
 def _contrasts(
@@ -368,14 +368,14 @@ def contrast(
         note = "one seed: no interval"
     else:
         found = stats.seed_difference(a_S, b_S)
-        if found.se > 0:
+        if found.spread:
             fixed, p = _bounds(found), float(found.p())
             mde = None if fixed.excludes_zero else float(found.mde())
         else:
             note = "no spread over seeds: no interval"
         if arm_cells and baseline_cells and min(len(q.ids) for q in arm_cells) > 1:
             found = stats.question_difference([q.scores_S_Q for q in arm_cells], [q.scores_S_Q for q in baseline_cells])
-            new = _bounds(found) if found.se > 0 and fixed else None
+            new = _bounds(found) if found.spread and fixed else None
     solved_p = None
     if arm.solved and baseline.solved:
         solved_p = stats.exact_shares(arm.solved.count, len(a_S), baseline.solved.count, len(b_S))
@@ -461,7 +461,7 @@ def score_interval(cells: list[Questions]) -> tuple[float | None, float | None, 
     n = sum(len(q.ids) for q in cells)
     single = len(cells) == 1 and cells[0].k == 1 and len(cells[0].seeds) == 1
     found = None if single or min(len(q.ids) for q in cells) < 2 else stats.score([q.scores_S_Q for q in cells])
-    if found is None or found.se <= 1e-12:
+    if found is None or not found.spread:
         return (*stats.wilson(mean * n, n), "Wilson") if n else (None, None, "")
     low, high = found.interval()
     kind = "t, seeds and questions" if len(cells[0].seeds) > 1 else "t, questions"

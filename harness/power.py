@@ -26,15 +26,15 @@ def power(
 
     With two normal arms of equal variance the sum of their sample variances is a chi-square and independent of their
     ratio, a beta; the Welch degrees of freedom depend on both. The chance given both is a normal one, so the power is an
-    integral over two quantiles. `question_se` counts as known where `question_df` is infinite. At least 2 seeds.
+    integral over two quantiles, good to .0005. `question_se` counts as known where `question_df` is infinite. At least 2 seeds.
     """
     import numpy as np
     from scipy.stats import beta, chi2, norm, t
 
     nu = seeds - 1
     grid = lambda n: (np.arange(n) + 0.5) / n  # noqa: E731
-    total = chi2.ppf(grid(400), 2 * nu)[:, None] * seed_sd**2 / nu / seeds  # sum of the arms' s^2 / S
-    ratio = beta.ppf(grid(50) / 2, nu / 2, nu / 2)[None, :]  # half of it: symmetric
+    total = chi2.ppf(grid(100), 2 * nu)[:, None] * seed_sd**2 / nu / seeds  # sum of the arms' s^2 / S
+    ratio = beta.ppf(grid(20) / 2, nu / 2, nu / 2)[None, :]  # half of it: symmetric
     questions = question_se**2 / total if question_se else np.zeros((1, 1))  # relative to the seeds' variance
     df = (1 + questions) ** 2 / ((ratio**2 + (1 - ratio) ** 2) / nu + questions**2 / question_df)
     reach = t.ppf(1 - alpha / 2, df) * np.sqrt(total + question_se**2)
@@ -262,5 +262,5 @@ def power_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: flo
     ]
     df = [r["seed_df"] for r in rows if r["seed_df"]]
     if df:
-        notes.append(f"Seed sd pooled over the pilot's arms, {min(df)} degrees of freedom; where they are few, all of this is rough.")
+        notes.append(f"Seed sd pooled over the pilot's arms, {min(df)} degrees of freedom: where few, this is rough.")
     return Table("Seeds and questions needed", tuple(header), "l" + "r" * (len(header) - 1), body, tuple(notes))

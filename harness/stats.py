@@ -28,6 +28,11 @@ class Estimate:
     se: Any
     df: Any
 
+    @property
+    def spread(self) -> Any:
+        """Whether there is any: values that are all the same differ in their last binary digit, and say nothing."""
+        return self.se > 1e-9
+
     def interval(self, alpha: float = 0.05) -> tuple[Any, Any]:
         """Two-sided interval at confidence 1 - alpha."""
         from scipy.stats import t
@@ -51,7 +56,7 @@ class Estimate:
 def seed_difference(a_S: Array, b_S: Array) -> Estimate:
     """Mean of `a` minus mean of `b` over seeds, (..., S_a) and (..., S_b), after Welch (1947).
 
-    What a re-run on the same questions would vary by. Both need two seeds. Without any spread the SE is 0.
+    What a re-run on the same questions would vary by. Both need two seeds.
     """
     va, vb = _mean_variance(a_S), _mean_variance(b_S)
     v, df = _satterthwaite([(va, a_S.shape[-1] - 1), (vb, b_S.shape[-1] - 1)])
