@@ -10,6 +10,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -112,8 +113,16 @@ class Claim(Strict):
     def sets(self, arm: ClaimArm) -> dict[str, Any]:
         return {**self.settings, **arm.settings}
 
-    def spec(self, arm: ClaimArm) -> RunSpec:
-        """The settings of an arm. Raises as `resolve`."""
+    @cached_property
+    def specs(self) -> dict[str, RunSpec]:
+        """The settings of `arm` and `baseline`. Raises as `resolve`."""
+        return {side: self._spec(arm) for side, arm in self.sides.items()}
+
+    @property
+    def sides(self) -> dict[str, ClaimArm]:
+        return {"arm": self.arms.arm, "baseline": self.arms.baseline}
+
+    def _spec(self, arm: ClaimArm) -> RunSpec:
         tree: dict[str, Any] = {"eval": {"bench": ",".join(self.suites)}}
         for key, value in self.sets(arm).items():
             item = parse_set(f"{key}=null")
@@ -157,7 +166,7 @@ def _load(path: Path) -> Claim:
         load_training_set(claim.training_set)
         for suite in claim.suites:
             load_suite(suite)
-        trained = {claim.spec(arm).train.set for arm in (claim.arms.arm, claim.arms.baseline)}
+        trained = {spec.train.set for spec in claim.specs.values()}
     except UsageError as e:
         raise UsageError(f"{path}: {e}") from None
     if trained != {claim.training_set}:
@@ -262,18 +271,18 @@ def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | A
     """The evidence on a claim, or its assessment where there is none to speak of."""
     from harness.questions import load_questions
 
-    sides = {"arm": claim.arms.arm, "baseline": claim.arms.baseline}
     chosen: dict[str, Mapping[str, Any]] = {}
     reasons: list[str] = []
-    for side, arm in sides.items():
-        near = sorted(((_differences(claim, arm, r), i) for i, r in enumerate(results)), key=lambda x: (len(x[0]), x[1]))
+    for side, arm in claim.sides.items():
+        spec = claim.specs[side]
+        near = sorted(((_differences(spec, r), i) for i, r in enumerate(results)), key=lambda x: (len(x[0]), x[1]))
         exact = [results[i] for differ, i in near if not differ]
         if len(exact) == 1:
             chosen[side] = exact[0]
         elif exact:
             reasons.append(f"{len(exact)} runs are its {side}; name one: {', '.join(r['run'] for r in exact)}")
         else:
-            same = [x for x in near if results[x[1]]["method"] == arm.method and not _elsewhere(claim, arm, results[x[1]])]
+            same = [x for x in near if results[x[1]]["method"] == arm.method and not _elsewhere(spec, results[x[1]])]
             hint = f"; {results[same[0][1]]['run']} differs in {', '.join(same[0][0][:3])}" if same else ""
             reasons.append(f"no run is its {side}, {arm.method}{hint}")
     missing = len(chosen) < 2
@@ -301,9 +310,9 @@ def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | A
     return evidence
 
 
-def _differences(claim: Claim, arm: ClaimArm, result: Mapping[str, Any]) -> list[str]:
+def _differences(spec: RunSpec, result: Mapping[str, Any]) -> list[str]:
     """Settings in which a run is not this arm, in words."""
-    wanted = flatten(claim.spec(arm).model_dump(mode="json"))
+    wanted = flatten(spec.model_dump(mode="json"))
     own = flatten(result["spec"])
     differ = [
         k for k, v in wanted.items()
@@ -312,9 +321,9 @@ def _differences(claim: Claim, arm: ClaimArm, result: Mapping[str, Any]) -> list
     return [f"{k} ({own[k]!r}, claimed {wanted[k]!r})" for k in sorted(differ)]
 
 
-def _elsewhere(claim: Claim, arm: ClaimArm, result: Mapping[str, Any]) -> bool:
+def _elsewhere(spec: RunSpec, result: Mapping[str, Any]) -> bool:
     """Whether a run is of another model or training set, and its other settings of no interest."""
-    return (result["model"], result["training_set"]) != (claim.spec(arm).model.id, claim.training_set)
+    return (result["model"], result["training_set"]) != (spec.model.id, spec.train.set)
 
 
 def _unfit(claim: Claim, chosen: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -442,12 +451,12 @@ def needs(claim: Claim, pilots: Sequence[Mapping[str, Any]] = ()) -> list[str]:
     pooled = pooled_sd(per_seed)
     given = pooled is not None and pooled.sd > 0
     lines = [seeds_line(claim.effect, [pooled.sd] if pooled and given else claim.seed_sd, "the runs given" if given else "")]
-    for arm in (claim.arms.arm, claim.arms.baseline):
+    for side, arm in claim.sides.items():
         sets = "".join(f" --set {shlex.quote(f'{k}={_yaml(v)}')}" for k, v in claim.sets(arm).items())
         data = "" if claim.training_set == "testbed" else " --data-dir DATA"
         bench = ",".join(claim.suites)
         lines.append(f"harness run --method {arm.method} --recipe {claim.recipe} --bench {bench}{sets}{data} --seeds 0,1,2")
-        lines.append(f"  {_plan_line(claim, arm)}")
+        lines.append(f"  {_plan_line(claim, claim.specs[side])}")
     return lines
 
 
@@ -465,14 +474,13 @@ def _yaml(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _plan_line(claim: Claim, arm: ClaimArm) -> str:
+def _plan_line(claim: Claim, spec: RunSpec) -> str:
     """What one seed takes, without the data: only the number of training problems matters."""
     from harness.plan import plan
     from harness.registry import load_method
     from harness.suites import load_suite, load_training_set
     from harness.types import Problem
 
-    spec = claim.spec(arm)
     training_set = load_training_set(spec.train.set)
     if training_set.file is None:
         problems = training_set.problems(spec, None)

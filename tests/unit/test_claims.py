@@ -29,9 +29,12 @@ def claim(effect=10.0, name="mine", grader="primary", settings=None, **more):
     return Claim.model_validate(tree)
 
 
+STANDARD = claim()
+
+
 def runs(path, gain=10.0, seeds=3, seed_sd=1.0, parity=None, c=None, seed=0, **more):
     """Two runs of the claim's arms, `gain` points apart by construction; `parity` is the gain under the other grader."""
-    c = c or claim()
+    c = c or STANDARD
     out = []
     for side, method in (("arm", "p2o"), ("baseline", "grpo")):
         offsets = seed_sd / 100 * np.array([-1, 0, 1, 0.5, -0.5, 0.2, -0.2][:seeds]) if seed_sd else np.zeros(seeds)
@@ -43,7 +46,7 @@ def runs(path, gain=10.0, seeds=3, seed_sd=1.0, parity=None, c=None, seed=0, **m
                 row[: round(x * SIZE * K)] = True
             return right.reshape(seeds, SIZE, K)
 
-        spec = c.spec(getattr(c.arms, side)).model_dump(mode="json") | {"seeds": list(range(seeds))}
+        spec = c.specs[side].model_dump(mode="json") | {"seeds": list(range(seeds))}
         extra = more if side == "arm" else {k: v for k, v in more.items() if k not in ("rollouts", "stamp")}
         out.append(make_run(
             path / f"{method}-{gain}-{parity}-{seed}", method, cells(gain),
@@ -73,7 +76,7 @@ def test_rule_covers_every_interval_with_one_verdict():
 ])  # fmt: skip
 def test_verdicts_from_run_directories(tmp_path, gain, sd, expected):
     paths = runs(tmp_path, gain, seed_sd=sd)
-    [a] = check([claim()], paths)
+    [a] = check([STANDARD], paths)
     assert (a.verdict, a.seeds, a.reasons) == (expected, {"arm": 3, "baseline": 3}, ())
     cells = [load_questions(load_result(p))[SUITE].scores_S_Q for p in paths]
     fixed = stats.seed_difference(*(y.mean(1) for y in cells)).interval()
@@ -93,7 +96,7 @@ def test_verdicts_from_run_directories(tmp_path, gain, sd, expected):
     ({"stamp": "only some"}, "is not a result: only some"),
 ])  # fmt: skip
 def test_not_assessable(tmp_path, more, words):
-    [a] = check([claim()], runs(tmp_path, **more))
+    [a] = check([STANDARD], runs(tmp_path, **more))
     assert a.verdict == "not assessable" and words in "; ".join(a.reasons)
     assert any("seeds an arm" in line for line in a.needs) and a.difference is None and not a.missing
 
@@ -108,11 +111,11 @@ def test_budget_that_need_not_be_equal_is_a_modifier(tmp_path):
 
 def test_grader_of_the_claim_and_the_other_one(tmp_path):
     paths = runs(tmp_path, gain=10, parity=0)
-    [a] = check([claim()], paths)
+    [a] = check([STANDARD], paths)
     assert (a.verdict, a.modifiers["grader-sensitive"]) == ("reproduced", "under the parity grader: not reproduced")
     [b] = check([claim(grader="parity")], paths)
     assert (b.verdict, b.modifiers["grader-sensitive"]) == ("not reproduced", "under the primary grader: reproduced")
-    [c] = check([claim()], runs(tmp_path, gain=10, parity=9.5))
+    [c] = check([STANDARD], runs(tmp_path, gain=10, parity=9.5))
     assert "grader-sensitive" not in c.modifiers
     [d] = check([claim(grader="parity")], runs(tmp_path, seed=5))
     assert d.verdict == "not assessable" and "no grades of the claim's grader on tb-long" in d.reasons
@@ -122,7 +125,7 @@ def test_contaminated_problems_are_left_out_to_see(tmp_path):
     """All of the gain is in problems that the training set holds too."""
     first = {f"p{i:03d}" for i in range(round(0.29 * SIZE), round(0.42 * SIZE))}
     paths = runs(tmp_path, flagged=sorted(first))
-    [a] = check([claim()], paths)
+    [a] = check([STANDARD], paths)
     assert a.verdict == "reproduced"
     assert a.modifiers["contaminated"] == f"{len(first)} problems match training problems; without them: not reproduced"
 
@@ -139,19 +142,19 @@ def test_which_run_is_which_arm_is_read_off_the_settings(tmp_path):
     paths = runs(tmp_path)
     [a] = check([claim(settings={"train.temperature": 1.0})], paths)
     assert a.verdict == "not assessable" and a.missing and "differs in train.temperature (0.6, claimed 1.0)" in a.reasons[0]
-    [b] = check([claim()], [*paths, runs(tmp_path, seed=3)[0]])
+    [b] = check([STANDARD], [*paths, runs(tmp_path, seed=3)[0]])
     assert b.reasons[0].startswith("2 runs are its arm; name one")
     spec = json.loads((paths[0] / "spec.json").read_text())
     spec["spec"] |= {"backend": {**spec["spec"]["backend"], "gpus_per_node": 1}, "recipe": "other"}
     (paths[0] / "spec.json").write_text(json.dumps(spec))
-    assert check([claim()], paths)[0].verdict == "reproduced", "where it ran does not matter"
+    assert check([STANDARD], paths)[0].verdict == "reproduced", "where it ran does not matter"
 
 
 def test_a_tampered_sample_fails_the_integrity_check(tmp_path):
     paths = runs(tmp_path)
     path = paths[0] / "samples" / f"{SUITE}.jsonl"
     path.write_text(path.read_text().replace('"score": 0.0', '"score": 1.0', 1))
-    [a] = check([claim()], paths)
+    [a] = check([STANDARD], paths)
     assert a.verdict == "not assessable" and "result.json says" in a.reasons[0]
 
 
@@ -159,9 +162,9 @@ def test_several_claims_share_the_error(tmp_path):
     """Holm: the interval of the larger p is at the level at which it is tested, and nothing is shared with the unassessed."""
     c = claim(name="second", settings={"testbed.world": "open"})
     paths = [*runs(tmp_path, 10), *runs(tmp_path, 3, seed_sd=2, c=c, seed=4)]
-    a, b, none = check([claim(), c, claim(name="third", settings={"testbed.world": "absent"})], paths)
+    a, b, none = check([STANDARD, c, claim(name="third", settings={"testbed.world": "absent"})], paths)
     assert (a.level, b.level, none.level) == (0.025, 0.05, None)
-    assert check([claim()], paths)[0].level == 0.05 and check([claim()], paths, alpha=0.0294)[0].level == 0.0294
+    assert check([STANDARD], paths)[0].level == 0.05 and check([STANDARD], paths, alpha=0.0294)[0].level == 0.0294
 
 
 def test_shipped_claims_are_those_of_the_papers():
