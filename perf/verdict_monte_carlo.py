@@ -25,6 +25,7 @@ WORLDS = {
     "alike": dict(seed_sd=0.05, cell_sd=0.5, correlation=0.85),
     "usual": dict(seed_sd=0.2, cell_sd=0.5, correlation=0.85),
     "wild": dict(seed_sd=0.5, cell_sd=1.0, correlation=0.95),
+    "still": dict(seed_sd=0.0, cell_sd=0.0, correlation=1.0),
 }
 """How far seeds move every question (logits), how far they move each one on its own, and how alike the arms' difficulties
 are. On a suite of mean 55% a seed sd of .2 is about 2 points."""
