@@ -23,6 +23,7 @@ from harness.tables import (
     Table,
     compact,
     interval,
+    latex_cell,
     markdown_cell,
     p_value,
     points,
@@ -210,7 +211,7 @@ class Comparison:
 
     def to_latex(self) -> str:
         """All tables; needs the packages booktabs and xcolor."""
-        stamps = [f"% not a result: {' '.join(visible(stamp).split())}" for stamp in self.stamps]
+        stamps = [f"% not a result: {latex_cell(stamp)}" for stamp in self.stamps]
         head = ["% \\usepackage{booktabs,xcolor}", *stamps]
         return "\n".join([*head, *(table.to_latex() for table in self.tables)])
 

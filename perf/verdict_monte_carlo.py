@@ -53,6 +53,8 @@ TABLE_C = {1.1: (2, 3, 4, 6), 1.4: (2, 4, 7, 11), 1.7: (None,) * 4}
 """Seeds by question SE for seed sd .5, 1, 1.5, 2: effect 4.7 on new questions."""
 TABLE_A = {0.3: (2.26, 2.34), 0.5: (1.99, 2.07), 0.7: (1.64, 1.74), 0.8: (1.41, 1.52), 0.9: (1.12, 1.26), 0.95: (0.92, 1.08)}
 """Macro SE from questions, without and with decoding noise, by correlation of difficulties."""
+TABLE_D = {1.3: (8.5, 18.5, 31, 41, 57), 1.8: (6.8, 12, 21, 29, 44)}
+"""False positives, percent, of a 5% test on questions alone with one seed per arm: by question SE, seed sd .5, 1, 1.5, 2, 3."""
 SUITES = ((30, 16, 0.50), (30, 16, 0.40), (40, 16, 0.78), (500, 1, 0.90), (272, 1, 0.44), (675, 1, 0.61))
 
 
@@ -152,6 +154,8 @@ def _row(name: str, found: Any) -> str:
 
 def tables(reps: int, seed: int) -> str:
     """All simulated tables, Markdown."""
+    from scipy.stats import norm
+
     lines = ["| seeds | questions | k | world | no gain: these questions | new | gain: these | new |", "|---" * 8 + "|"]
     for design in DESIGNS:
         for world in WORLDS:
@@ -177,6 +181,10 @@ def tables(reps: int, seed: int) -> str:
     for rho, designed in TABLE_A.items():
         plain, noisy, _ = question_se([SuiteModel(n, k, b + 0.047, b) for n, k, b in SUITES], rho)
         lines.append(f"| {rho} | {100 * plain:.2f}, {100 * noisy:.2f} | {designed} |")
+    lines += ["", "| question SE | false positives of one seed, seed sd .5, 1, 1.5, 2, 3 | designed |", "|---|---|---|"]
+    for q, designed in TABLE_D.items():
+        false = [200 * norm.sf(norm.isf(0.025) * q / np.hypot(q, np.sqrt(2) * sd)) for sd in (0.5, 1, 1.5, 2, 3)]
+        lines.append(f"| {q} | {', '.join(f'{x:.1f}' for x in false)} | {designed} |")
     shares = ", ".join(f"{power(4.7, np.hypot(1, DECODE_SD), s):.2f}" for s in (2, 3, 4, 5, 8))
     return "\n".join([*lines, "", f"Power for 4.7 at seed sd 1 with 2, 3, 4, 5, 8 seeds: {shares} (designed .33 .92 1 1 1)"])
 

@@ -68,6 +68,20 @@ def test_seeds_are_counted_once():
     assert e.interval() == pytest.approx(tuple(sp.ttest_1samp(questions[0], 0).confidence_interval(0.95)))
 
 
+def test_score_of_one_seed_is_a_t_interval_over_questions():
+    y = RNG.random((1, 25))
+    assert stats.score([y]).interval() == pytest.approx(tuple(sp.ttest_1samp(y[0], 0).confidence_interval(0.95)))
+    two = [RNG.random((1, 25)), RNG.random((1, 9))]
+    assert stats.score(two).se == pytest.approx(np.sqrt(sum(x.var(ddof=1) / x.size for x in two)) / 2)
+
+
+def test_score_covers_with_new_seeds_and_questions():
+    rng = np.random.default_rng(5)
+    y = rng.normal(0, 1, (4000, 1, 40)) + rng.normal(0, 0.2, (4000, 4, 1)) + rng.normal(0, 0.5, (4000, 4, 40))
+    low, high = stats.score([y]).interval()
+    assert 0.93 <= np.mean((low <= 0) & (0 <= high)) <= 0.97
+
+
 def test_sign_flips_against_all_of_them():
     d = RNG.normal(0.3, 1, 10)
     exact = np.mean([abs(np.dot(s, d)) >= abs(d.sum()) - 1e-12 for s in itertools.product((-1, 1), repeat=10)])
