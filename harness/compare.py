@@ -300,11 +300,12 @@ def _cells(
     results: Sequence[Mapping[str, Any]], questions: Sequence[Mapping[str, Questions]], measures: Sequence[Measure]
 ) -> list[Cells]:
     out: list[Cells] = []
+    first: dict[str, tuple[str, tuple[str, ...]]] = {}  # suite: the run that was read first, and its questions
     for result, own in zip(results, questions or [{}] * len(results), strict=True):
-        for suite, first in (questions[0] if questions else {}).items():
-            if suite in own and own[suite].ids != first.ids:
-                a, b = results[0]["run"], result["run"]
-                raise UsageError(f"{a} and {b} cannot be compared, they differ in the questions of {suite}")
+        for suite, found in own.items():
+            run, ids = first.setdefault(suite, (result["run"], found.ids))
+            if found.ids != ids:
+                raise UsageError(f"{run} and {result['run']} cannot be compared, they differ in the questions of {suite}")
         suites = result["suites"]
         named = {m.key: [m.key] if m.protocol else [n for n in suites if suites[n]["role"] == m.role] for m in measures}
         out.append({key: [own[n] for n in names] for key, names in named.items() if all(n in own for n in names)})

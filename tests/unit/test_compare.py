@@ -112,6 +112,16 @@ def test_questions_must_be_the_same_ones():
     questions[1] = cells(questions[1]["tb-long"].scores_S_Q, ids=tuple(f"q{i}" for i in range(50)))
     with pytest.raises(UsageError, match="differ in the questions of tb-long"):
         compare(results, questions=questions)
+    with pytest.raises(UsageError, match="differ in the questions of tb-long"):
+        compare([result("x", n=50), *results], questions=[{}, *questions])
+
+
+def test_an_arm_without_samples_has_what_rests_on_seeds():
+    results, questions = arms()
+    c = compare(results, questions=[{}, questions[1]])
+    x = c.arms[1].contrasts["tb-long"]
+    assert x.fixed and x.p is not None and x.new is None and x.question_p is None
+    assert c.arms[0].scores["tb-long"].low is None and c.arms[1].scores["tb-long"].low is not None
 
 
 def test_scores_without_any_spread():
