@@ -9,7 +9,7 @@ from test_cli import harness
 from test_questions import make_run
 
 from harness import stats
-from harness.claims import VERDICTS, Claim, check, load_claims, verdict
+from harness.claims import VERDICTS, Claim, check, choose, load_claims, verdict
 from harness.compare import load_result
 from harness.errors import MissingError, UsageError
 from harness.power import seeds_needed
@@ -206,23 +206,27 @@ def test_command_exit_codes_and_junit(capsys, tmp_path):
     (folder / "wrong.yaml").write_text(json.dumps({**tree, "expected": "reproduced", "text": "<b>\u202e\x1b[2J & so on"}))
     (folder / "free.yaml").write_text(json.dumps(tree))
     more = ["--claims", folder]
-    code, out, _ = harness(capsys, "claim", "list", "--json", *more)
-    assert code == 0 and [c["name"] for c in json.loads(out)] == ["free", "right", "wrong"]
-    assert harness(capsys, "claim", "check", "free", "right", *more, "--runs", *paths)[0] == 0
     code, out, err = harness(
-        capsys, "claim", "check", *more, "--runs", paths[0], "--runs", paths[1], "--json", "--junit", tmp_path / "j.xml"
+        capsys, "claim", "check", *more, "--runs", paths[0], paths[1], "--json", "--junit", tmp_path / "j.xml"
     )
     assert code == 1 and "wrong is not reproduced, expected reproduced" in err
     rows = json.loads(out)["claims"]
-    assert [(r["verdict"], r["as_expected"]) for r in rows] == [("not reproduced", x) for x in (None, True, False)]
+    assert [(r["claim"], r["verdict"], r["as_expected"]) for r in rows] == [
+        (name, "not reproduced", x) for name, x in (("free", None), ("right", True), ("wrong", False))
+    ]
     suite = ET.parse(tmp_path / "j.xml").getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "0")
     assert suite.find("testcase[@name='wrong']/failure").get("message") == "not reproduced, expected reproduced"
     # no runs: nothing was asked of the others, but a claim that is named must be met
     assert harness(capsys, "claim", "check", *more)[0] == 0
-    assert harness(capsys, "claim", "check", "right", *more)[0] == 1
-    code, out, _ = harness(capsys, "claim", "check", "wrong", *more, "--runs", paths[0])
-    assert code == 1 and "\x1b" not in out and "\u202e" not in out
-    code, _, err = harness(capsys, "claim", "check", "rihgt", *more)
-    assert code == 2 and "did you mean 'right'" in err
-    assert harness(capsys, "claim", "check", "right", *more, "--runs", tmp_path / "gone")[0] == 3
+    code, out, _ = harness(capsys, "claim", "check", "wrong", *more)
+    assert code == 1 and "\x1b" not in out and "\u202e" not in out and "& so on" in out
+
+
+def test_words_are_claims_or_runs(tmp_path):
+    known = {"right": STANDARD}
+    assert choose(known, ["right", str(tmp_path)]) == (["right"], [tmp_path])
+    with pytest.raises(UsageError, match="did you mean 'right'"):
+        choose(known, ["rihgt"])
+    with pytest.raises(MissingError, match="no run"):
+        check([STANDARD], [tmp_path / "gone"])
