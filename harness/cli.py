@@ -86,13 +86,69 @@ def eval_(**options: Any) -> None:
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option("--baseline", help="Method or run that the others are compared with.  [default: the grpo arm]")
-@click.option("--out", type=PATH, help="Also write a report: FILE.html and FILE.md.")
+@click.option("--out", type=PATH, help="Also write FILE: .html (a page), .md, .csv, .tex, .json or .txt.")
+@click.option("--format", "form", type=click.Choice(["terminal", "markdown", "csv", "latex", "json", "html"]),
+              help="Of --out, or of standard output without it.  [default: by suffix; terminal]")
 @as_json
-def compare(runs: tuple[Path, ...], baseline: str | None, out: Path | None, as_json: bool) -> None:
-    """Set runs beside each other: means, spread over seeds, paired differences, budgets."""
+def compare(runs: tuple[Path, ...], baseline: str | None, out: Path | None, form: str | None, as_json: bool) -> None:
+    """Set runs beside each other: differences with two intervals and their tests, ties, budgets."""
     from harness.commands import compare_command
 
-    compare_command(runs, baseline, out, as_json)
+    compare_command(runs, baseline, out, form, as_json)
+
+
+@cli.command()
+@click.option("--effect", "effects", type=float, multiple=True, required=True, help="Points to be seen; repeatable.")
+@click.option("--pilot", "pilots", type=PATH, multiple=True, metavar="RUN", help="Take the spreads of these runs; repeatable.")
+@click.option("--seed-sd", "seed_sds", type=float, multiple=True, help="Points between training seeds; repeatable.")
+@click.option("--question-se", type=float, help="Points, of a difference, from questions.  [default: these questions only]")
+@click.option("--scores", metavar="SUITE=PERCENT,...", help="Instead: expected scores, for a model of the question SE.")
+@click.option("--correlation", type=click.FloatRange(0, 1), default=0.8, show_default=True,
+              help="With --scores: of the arms' difficulties.")
+@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True)
+@click.option("--power", "wanted", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.8, show_default=True)
+@click.option("--seeds", type=_Lists(), default="3,5,8", show_default=True, help="For the power at given numbers of seeds.")
+@as_json
+def power(**options: Any) -> None:
+    """Seeds and questions needed to see an effect."""
+    from harness.commands import power_command
+
+    power_command(**options)
+
+
+@cli.group()
+def claim() -> None:
+    """Published claims, and what runs say about them."""
+
+
+claims_folder = click.option("--claims", "folder", type=PATH, help="Folder of claims.  [default: the package's]")
+
+
+@claim.command(name="list")
+@claims_folder
+@as_json
+def list_claims(folder: Path | None, as_json: bool) -> None:
+    """Show the claims."""
+    from harness.commands import claim_list_command
+
+    claim_list_command(folder, as_json)
+
+
+@claim.command(name="check")
+@click.argument("words", nargs=-1, metavar="[CLAIM]...")
+@click.option("--runs", multiple=True, metavar="RUN...", help="Run directories.")
+@click.option("--junit", type=PATH, help="Also write JUnit XML.")
+@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True,
+              help=".0294 for each of two planned looks.")
+@claims_folder
+@as_json
+def check_claims(
+    words: tuple[str, ...], runs: tuple[str, ...], junit: Path | None, alpha: float, folder: Path | None, as_json: bool
+) -> None:
+    """Give each claim (all by default) its verdict; exit code 1 only where a claim expects another one."""
+    from harness.commands import claim_check_command
+
+    claim_check_command(words, runs, junit, alpha, folder, as_json)
 
 
 @cli.command()

@@ -108,23 +108,79 @@ def _show_plan(spec: RunSpec, plan: Any, translation: Sequence[str], as_json: bo
         click.echo(f"  {line}")
 
 
-def compare_command(runs: Sequence[Path], baseline: str | None, out: Path | None, as_json: bool) -> None:
+def compare_command(
+    runs: Sequence[Path], baseline: str | None, out: Path | None, form: str | None, as_json: bool
+) -> None:
     """`harness compare`."""
     from harness.compare import compare, load_result
+    from harness.questions import load_questions
+    from harness.report import render_comparison, write_comparison
 
     results = [load_result(path) for path in runs]
     bimodal = all(r["training_set"] == "testbed" for r in results)  # a seed solves that world or does not
-    table = compare(results, baseline, solved_at=0.5 if bimodal else None)
+    table = compare(results, baseline, 0.5 if bimodal else None, [load_questions(r) for r in results])
     if out is not None:
-        from harness.report import write_comparison
-
-        out = write_comparison(list(runs), table, out)
+        out = write_comparison(list(runs), table, out, form)
     if as_json:
         click.echo(json.dumps(table.to_dict()))
+    elif form is not None and out is None:
+        click.echo(render_comparison(list(runs), table, form), nl=False)
+    else:
+        table.print()
+        if out is not None:
+            click.echo(f"written: {out}")
+
+
+def power_command(
+    effects: Sequence[float], pilots: Sequence[Path], seed_sds: Sequence[float], question_se: float | None,
+    scores: str | None, correlation: float, alpha: float, wanted: float, seeds: Sequence[int], as_json: bool,
+) -> None:
+    """`harness power`."""
+    from harness.power import answer, designs, power_table
+    from harness.tables import print_to_terminal
+
+    found = designs(pilots, seed_sds, question_se, scores, correlation)
+    rows = answer(found, effects, seeds, alpha, wanted)
+    if as_json:
+        click.echo(json.dumps({"alpha": alpha, "power": wanted, "rows": rows}))
         return
-    table.print()
-    if out is not None:
-        click.echo(f"report: {out}")
+    print_to_terminal(power_table(rows, seeds, alpha, wanted).to_rich(), width=150)
+
+
+def claim_list_command(folder: Path | None, as_json: bool) -> None:
+    """`harness claim list`."""
+    from harness.claims import load_claims
+    from harness.tables import visible
+
+    claims = load_claims(folder)
+    if as_json:
+        click.echo(json.dumps([claim.model_dump(mode="json") for claim in claims.values()]))
+        return
+    for name, claim in claims.items():
+        click.echo(visible(f"{name:<20} +{claim.effect:<5g} {' '.join(claim.text.split())}"))
+
+
+def claim_check_command(
+    words: Sequence[str], runs: Sequence[str], junit_file: Path | None, alpha: float, folder: Path | None, as_json: bool
+) -> None:
+    """`harness claim check`; raises HarnessError where a claim expects another verdict."""
+    from harness import claims as c
+    from harness.tables import print_to_terminal
+
+    known = c.load_claims(folder)
+    names, more = c.choose(known, words)
+    found = c.check([known[n] for n in names or known], [*map(Path, runs), *more], alpha)
+    named = bool(names)
+    if junit_file is not None:
+        junit_file.parent.mkdir(parents=True, exist_ok=True)
+        junit_file.write_text(c.junit(found, named), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(c.to_dict(found, named)))
+    else:
+        print_to_terminal(c.claims_table(found).to_rich(), width=150)
+    wrong = [a for a in found if a.as_expected(named) is False]
+    if wrong:
+        raise HarnessError("; ".join(f"{a.claim} is {a.verdict}, expected {a.expected}" for a in wrong))
 
 
 def fetch_command(name: str, data_dir: Path, source: str | None, revision: str | None, as_json: bool) -> None:

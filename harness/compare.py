@@ -1,25 +1,42 @@
 """Finished runs beside each other: scores with their spread over seeds, paired differences, budgets.
 
-The seed is the unit of every interval here: each answers "would a re-run on these questions agree?" and says nothing
-about new questions. Scores are shares in [0, 1] in the objects and in JSON, percent points with one decimal in text.
+Scores are shares in [0, 1] in the objects and in JSON, percent points with one decimal in text. The statistics are those
+of harness/stats.py, and docs/statistics.md says which number is what.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from harness.arms import PROTOCOL, check_identity, find_baseline, labels
 from harness.errors import HarnessError, MissingError, UsageError
-from harness.tables import Table, compact, interval, markdown_cell, points, print_to_terminal, seconds, visible
+from harness.tables import (
+    Table,
+    compact,
+    interval,
+    latex_cell,
+    markdown_cell,
+    p_value,
+    points,
+    print_to_terminal,
+    seconds,
+    visible,
+)
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+    from harness.questions import Questions
+    from harness.stats import Array, Estimate
 
 BUDGET = {
     "rollouts": "rollouts",
@@ -30,6 +47,8 @@ BUDGET = {
     "wall_seconds": "wall time",
 }
 """Ledger fields of a comparison, and what they are called."""
+WIDTH = 150
+"""Columns of a comparison where the terminal does not say."""
 EQUAL = (0.95, 1.05)
 """A budget whose ratio to the baseline's lies in here counts as equal."""
 
@@ -50,6 +69,8 @@ class Score:
     """One arm on one measure. `sd` is the sample standard deviation over seeds, None for one seed.
 
     `clean`: the mean without the problems that match training problems; None where there are none, or no others.
+    `low` and `high` bound the score on new questions, `kind` says how; None without samples. `ties`: the letters of the
+    arm's tie groups, "" for one seed or one arm.
     """
 
     per_seed: dict[int, float]
@@ -57,21 +78,54 @@ class Score:
     sd: float | None
     solved: Solved | None
     clean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    kind: str = ""
+    ties: str = ""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A 95% interval, its standard error and degrees of freedom."""
+
+    low: float
+    high: float
+    se: float
+    df: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Arm minus baseline on one measure, with a 95% t interval over seeds; None where `note` says why.
+    """Arm minus baseline on one measure; None where `note` says why. docs/statistics.md explains every number.
 
-    `kind` is "paired" (over `seeds`, those both arms ran) or "Welch" (none in common, `seeds` is empty).
+    `fixed` answers "would a re-run agree on these questions?", `new` "and on others like them?". `p` is that of `fixed`,
+    `p_adjusted` after `correction`, "Holm" or "BH". `mde`: the effect that had an 80% chance of being seen, where `fixed`
+    holds 0. `question_p`, by `question_test`, says nothing about other training seeds. `solved_p`: the exact test of
+    equal shares of solved seeds.
     """
 
     difference: float
-    low: float | None
-    high: float | None
-    seeds: tuple[int, ...]
-    kind: str
+    fixed: Bounds | None
+    new: Bounds | None
+    p: float | None
+    p_adjusted: float | None
+    correction: str
+    mde: float | None
+    question_p: float | None
+    question_test: str
+    solved_p: float | None
     note: str
+
+    @property
+    def mark(self) -> str:
+        """`†`: adjusted p below .05; `‡`: and the interval for new questions excludes 0 as well."""
+        if self.p_adjusted is None or self.p_adjusted >= 0.05:
+            return ""
+        return "‡" if self.new and self.new.excludes_zero else "†"
 
 
 @dataclass(frozen=True)
@@ -94,8 +148,8 @@ class Arm:
     """One run. `scores` and `contrasts` (none for the baseline) are keyed by measure.
 
     `budget` is the mean over seeds; `ratio` is to the baseline's, None where that is zero; `unequal` names the budgets
-    that differ, and is empty where they are equal. `disagreement`: by suite, the share of samples on which the two
-    graders differ, where it is not zero.
+    that differ, and is empty where they are equal. By suite: `truncated`, the share of samples that were cut off, and
+    `disagreement`, that on which the two graders differ, for suites with two.
     """
 
     label: str
@@ -108,18 +162,28 @@ class Arm:
     budget: dict[str, float]
     ratio: dict[str, float | None]
     unequal: str
+    truncated: dict[str, float]
     disagreement: dict[str, float]
 
 
 @dataclass(frozen=True)
+class PooledSd:
+    """Standard deviation over seeds, pooled over all arms; `df` degrees of freedom."""
+
+    sd: float
+    df: int
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """Every output is rendered from this one object; `baseline` is a position in `arms`."""
+    """Every output is rendered from this one object; `baseline` is a position in `arms`, `seed_sd` is by measure."""
 
     model: str
     training_set: str
     baseline: int
     measures: list[Measure]
     arms: list[Arm]
+    seed_sd: dict[str, PooledSd]
 
     @property
     def stamps(self) -> list[str]:
@@ -128,7 +192,9 @@ class Comparison:
 
     @property
     def tables(self) -> list[Table]:
-        return [scores_table(self), budget_table(self), protocol_table(self)]
+        """Scores, tests (of several arms), budgets, protocol."""
+        tests = [tests_table(self)] if len(self.arms) > 1 else []
+        return [scores_table(self), *tests, budget_table(self), protocol_table(self)]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; shares, tokens and seconds as they are, "baseline" by label."""
@@ -139,6 +205,16 @@ class Comparison:
         head = f"Model {markdown_cell(self.model)}, trained on {markdown_cell(self.training_set)}.\n"
         return "\n".join(["# Comparison\n", *stamps, head, *(table.to_markdown() for table in self.tables)])
 
+    def to_csv(self) -> str:
+        """Scores and tests as one table, without notes."""
+        return wide_table(self).to_csv()
+
+    def to_latex(self) -> str:
+        """All tables; needs the packages booktabs and xcolor."""
+        stamps = [f"% not a result: {latex_cell(stamp)}" for stamp in self.stamps]
+        head = ["% \\usepackage{booktabs,xcolor}", *stamps]
+        return "\n".join([*head, *(table.to_latex() for table in self.tables)])
+
     def to_rich(self) -> Group:
         from rich.console import Group
         from rich.text import Text
@@ -148,7 +224,7 @@ class Comparison:
 
     def print(self) -> None:
         """To the terminal."""
-        print_to_terminal(self.to_rich())
+        print_to_terminal(self.to_rich(), WIDTH)
 
 
 def load_result(path: Path) -> dict[str, Any]:
@@ -168,13 +244,18 @@ def load_result(path: Path) -> dict[str, Any]:
 
 
 def compare(
-    results: Sequence[Mapping[str, Any]], baseline: int | str | None = None, solved_at: float | None = None
+    results: Sequence[Mapping[str, Any]],
+    baseline: int | str | None = None,
+    solved_at: float | None = None,
+    questions: Sequence[Mapping[str, Questions]] = (),
 ) -> Comparison:
     """Compare results of `load_result` (or of a run just made), in the order given.
 
     `baseline` is an index, a label, a run or a method; by default the first grpo arm, else the first arm. `solved_at`
     also counts the seeds that score at least this share: a mean says little where outcomes are bimodal over seeds.
-    Raises UsageError for no results, an unknown baseline, or arms that differ in model, training set or protocol.
+    `questions` (`load_questions` of each result) gives what rests on questions; without, or where a run has no samples,
+    that is left out. Raises UsageError for no results, an unknown baseline, or arms that differ in model, training set,
+    protocol or questions.
     """
     if not results:
         raise UsageError("nothing to compare: name at least one run")
@@ -182,47 +263,150 @@ def compare(
     names = labels(results)
     base = find_baseline(results, names, baseline)
     measures = _measures(results[0])
-    scores = [{m.key: _score(r, m.key, solved_at) for m in measures} for r in results]
-    budgets = [_budget(r) for r in results]
+    cells = _cells(results, questions, measures)
+    ties = {m.key: _ties(results, names, m.key) for m in measures}
+    scores = [
+        {m.key: _score(r, m.key, solved_at, own.get(m.key), ties[m.key].get(name, "")) for m in measures}
+        for r, own, name in zip(results, cells, names, strict=True)
+    ]
+    budgets = [budget_of(r) for r in results]
+    contrasts = _contrasts(measures, scores, cells, base)
     arms = [
         Arm(
-            label, r["method"], r["run"], tuple(r["seeds"]), r.get("not_a_result"), own,
-            {} if i == base else {key: contrast(score, scores[base][key]) for key, score in own.items()},
-            budget, {k: v / budgets[base][k] if budgets[base][k] else None for k, v in budget.items()},
-            _unequal(budget, budgets[base]),
-            {name: suite["disagreement"] for name, suite in r["suites"].items() if suite.get("disagreement")},
+            names[i], r["method"], r["run"], tuple(r["seeds"]), r.get("not_a_result"), scores[i], contrasts[i],
+            budgets[i], {k: v / budgets[base][k] if budgets[base][k] else None for k, v in budgets[i].items()},
+            unequal(budgets[i], budgets[base]),
+            *({n: s[key] for n, s in r["suites"].items() if s.get(key) is not None} for key in ("truncated", "disagreement")),
         )
-        for i, (label, r, own, budget) in enumerate(zip(names, results, scores, budgets, strict=True))
+        for i, r in enumerate(results)
     ]  # fmt: skip
-    return Comparison(results[0]["model"], results[0]["training_set"], base, measures, arms)
+    pooled = {m.key: sd for m in measures if (sd := pooled_sd([s[m.key].per_seed.values() for s in scores]))}
+    return Comparison(results[0]["model"], results[0]["training_set"], base, measures, arms, pooled)
 
 
-def contrast(arm: Score, baseline: Score) -> Contrast:
-    """Difference of two arms with a 95% t interval: paired by seed, or after Welch (1947) where no seed is shared."""
-    from scipy.stats import t
-
-    shared = tuple(sorted(arm.per_seed.keys() & baseline.per_seed.keys()))
-    if shared:
-        d_S = [arm.per_seed[s] - baseline.per_seed[s] for s in shared]
-        difference, kind, note = statistics.fmean(d_S), "paired", ""
-        spread = (statistics.stdev(d_S) / math.sqrt(len(d_S)), len(d_S) - 1) if len(d_S) > 1 else None
-    else:
-        difference, kind, note = arm.mean - baseline.mean, "Welch", "no seed in common: Welch interval"
-        spread = _welch(list(arm.per_seed.values()), list(baseline.per_seed.values()))
-    if spread is None:
-        return Contrast(difference, None, None, shared, kind, "one seed: no interval")
-    se, df = spread
-    half = float(t.ppf(0.975, df)) * se
-    return Contrast(difference, difference - half, difference + half, shared, kind, note)
+def pooled_sd(arms: Iterable[Iterable[float]]) -> PooledSd | None:
+    """Of scores per seed; None where no arm has two seeds."""
+    several = [list(values) for values in arms]
+    df = sum(len(values) - 1 for values in several)
+    squares = sum(statistics.variance(values) * (len(values) - 1) for values in several if len(values) > 1)
+    return PooledSd(math.sqrt(squares / df), df) if df else None
 
 
-def _welch(a_S: list[float], b_S: list[float]) -> tuple[float, float] | None:
-    """Standard error and Welch-Satterthwaite degrees of freedom of a difference of means; None with a single seed."""
+Cells = dict[str, "list[Questions]"]
+"""The suites of every measure; a measure without samples is not there."""
+
+
+def _cells(
+    results: Sequence[Mapping[str, Any]], questions: Sequence[Mapping[str, Questions]], measures: Sequence[Measure]
+) -> list[Cells]:
+    out: list[Cells] = []
+    first: dict[str, tuple[str, tuple[str, ...]]] = {}  # suite: the run that was read first, and its questions
+    for result, own in zip(results, questions or [{}] * len(results), strict=True):
+        for suite, found in own.items():
+            run, ids = first.setdefault(suite, (result["run"], found.ids))
+            if found.ids != ids:
+                raise UsageError(f"{run} and {result['run']} cannot be compared, they differ in the questions of {suite}")
+        suites = result["suites"]
+        named = {m.key: [m.key] if m.protocol else [n for n in suites if suites[n]["role"] == m.role] for m in measures}
+        out.append({key: [own[n] for n in names] for key, names in named.items() if all(n in own for n in names)})
+    return out
+
+
+def _ties(results: Sequence[Mapping[str, Any]], names: Sequence[str], key: str) -> dict[str, str]:
+    """Tie groups of the arms with two seeds or more; Holm over all of their pairs."""
+    from harness import stats
+
+    arms = {name: _per_seed(r, key) for name, r in zip(names, results, strict=True)}
+    several = {name: np.array(list(v.values())) for name, v in arms.items() if len(v) > 1}
+    if len(several) < 2:
+        return {}
+    pairs = {(a, b): _p(several[a], several[b]) for a, b in itertools.combinations(several, 2)}
+    adjusted = stats.holm(pairs)
+    different = [pair for pair in pairs if adjusted[pair] < 0.05]
+    return stats.tie_letters({name: float(v.mean()) for name, v in several.items()}, different)
+
+
+def _p(a_S: Array, b_S: Array) -> float:
+    """Of `seed_difference`; 1 where neither has any spread, which is too little to tell arms apart by."""
+    from harness import stats
+
+    found = stats.seed_difference(a_S, b_S)
+    return float(found.p()) if found.spread else 1.0
+
+
+def _contrasts(
+    measures: Sequence[Measure], scores: Sequence[dict[str, Score]], cells: Sequence[Cells], base: int
+) -> list[dict[str, Contrast]]:
+    """Of every arm but the baseline; p adjusted by Holm over the arms of a macro average, by BH over all suites' cells."""
+    from harness import stats
+
+    others = [i for i in range(len(scores)) if i != base]
+    out: list[dict[str, Contrast]] = [{} for _ in scores]
+    for m in measures:
+        question_p = _question_p([cells[i].get(m.key) for i in others], cells[base].get(m.key))
+        for i, of_questions in zip(others, question_p, strict=True):
+            own, theirs = ((scores[j][m.key], cells[j].get(m.key)) for j in (i, base))
+            out[i][m.key] = contrast(own[0], theirs[0], own[1], theirs[1], of_questions)
+    families = [(stats.holm, "Holm", [(i, m.key) for i in others]) for m in measures if m.protocol is None]
+    families.append((stats.benjamini_hochberg, "BH", [(i, m.key) for i in others for m in measures if m.protocol]))
+    for adjust, name, family in families:
+        known = {(i, key): p for i, key in family if (p := out[i][key].p) is not None}
+        for (i, key), adjusted in adjust(known).items():
+            out[i][key] = replace(out[i][key], p_adjusted=adjusted, correction=name)
+    return out
+
+
+def contrast(
+    arm: Score, baseline: Score, arm_cells: list[Questions] | None = None, baseline_cells: list[Questions] | None = None,
+    of_questions: tuple[float | None, str] = (None, ""),
+) -> Contrast:  # fmt: skip
+    """Difference of two arms on one measure. Seeds are never paired, also where they share a number (stats.py)."""
+    from harness import stats
+
+    a_S, b_S = (np.array(list(s.per_seed.values())) for s in (arm, baseline))
+    difference, fixed, new, p, note = float(a_S.mean() - b_S.mean()), None, None, None, ""
+    mde = None
     if min(len(a_S), len(b_S)) < 2:
-        return None
-    va, vb = (statistics.variance(x_S) / len(x_S) for x_S in (a_S, b_S))
-    parts = va**2 / (len(a_S) - 1) + vb**2 / (len(b_S) - 1)
-    return math.sqrt(va + vb), (va + vb) ** 2 / parts if parts else 1.0
+        note = "one seed: no interval"
+    else:
+        found = stats.seed_difference(a_S, b_S)
+        if found.spread:
+            fixed, p = _bounds(found), float(found.p())
+            mde = None if fixed.excludes_zero else float(found.mde())
+        else:
+            note = "no spread over seeds: no interval"
+        if arm_cells and baseline_cells and min(len(q.ids) for q in arm_cells) > 1:
+            found = stats.question_difference([q.scores_S_Q for q in arm_cells], [q.scores_S_Q for q in baseline_cells])
+            new = _bounds(found) if found.spread and fixed else None
+    solved_p = None
+    if arm.solved and baseline.solved:
+        solved_p = stats.exact_shares(arm.solved.count, len(a_S), baseline.solved.count, len(b_S))
+    return Contrast(difference, fixed, new, p, None, "", mde, *of_questions, solved_p, note)
+
+
+def _bounds(e: Estimate) -> Bounds:
+    low, high = e.interval()
+    return Bounds(float(low), float(high), float(e.se), float(e.df))
+
+
+def _question_p(
+    arms: Sequence[list[Questions] | None], baseline: list[Questions] | None
+) -> list[tuple[float | None, str]]:
+    """p of every arm and how: McNemar where each question has one outcome an arm, else sign flips of its means."""
+    from harness import stats
+
+    known = [(i, arm) for i, arm in enumerate(arms) if arm and baseline]
+    out: list[tuple[float | None, str]] = [(None, "")] * len(arms)
+    if not known or baseline is None:
+        return out
+    base_Q = [q.scores_S_Q.mean(0) for q in baseline]
+    differences = [np.stack([arm[b].scores_S_Q.mean(0) - base_Q[b] for _, arm in known]) for b in range(len(base_Q))]
+    for (i, _), p in zip(known, stats.sign_flip(differences), strict=True):
+        out[i] = (float(p), "sign-flip")
+    for i, arm in known:
+        if len(arm) == 1 and all(q.k == 1 and len(q.seeds) == 1 for q in (*arm, *baseline)):
+            out[i] = (stats.mcnemar(arm[0].scores_S_Q[0], base_Q[0]), "McNemar")
+    return out
 
 
 def solved(values_S: Sequence[float], at: float) -> Solved:
@@ -248,69 +432,177 @@ def _measures(result: Mapping[str, Any]) -> list[Measure]:
     return out
 
 
-def _score(result: Mapping[str, Any], key: str, solved_at: float | None) -> Score:
+def _per_seed(result: Mapping[str, Any], key: str) -> dict[int, float]:
     if key.startswith("macro:"):
         raw = {seed: row[key.removeprefix("macro:")] for seed, row in result["macro"]["per_seed"].items()}
     else:
         raw = result["suites"][key]["per_seed"]
-    clean = result["suites"].get(key, {}).get("avg_clean")
-    per_seed = {int(seed): value for seed, value in raw.items()}
+    return {int(seed): value for seed, value in raw.items()}
+
+
+def _score(
+    result: Mapping[str, Any], key: str, solved_at: float | None, cells: list[Questions] | None, ties: str
+) -> Score:
+    per_seed = _per_seed(result, key)
     values = list(per_seed.values())
     sd = statistics.stdev(values) if len(values) > 1 else None
     share = None if solved_at is None else solved(values, solved_at)
-    return Score(per_seed, statistics.fmean(values), sd, share, clean)
+    clean = result["suites"].get(key, {}).get("avg_clean")
+    bounds = score_interval(cells) if cells else (None, None, "")
+    return Score(per_seed, statistics.fmean(values), sd, share, clean, *bounds, ties)
 
 
-def _budget(result: Mapping[str, Any]) -> dict[str, float]:
+def score_interval(cells: list[Questions]) -> tuple[float | None, float | None, str]:
+    """95% interval of one arm's score on new questions, and its kind; of the share itself, so within 0 and 1.
+
+    Wilson for one outcome a question, and where a t interval has no width: all questions alike.
+    """
+    from harness import stats
+
+    mean = statistics.fmean(float(q.scores_S_Q.mean()) for q in cells)
+    n = sum(len(q.ids) for q in cells)
+    single = len(cells) == 1 and cells[0].k == 1 and len(cells[0].seeds) == 1
+    found = None if single or min(len(q.ids) for q in cells) < 2 else stats.score([q.scores_S_Q for q in cells])
+    if found is None or not found.spread:
+        return (*stats.wilson(mean * n, n), "Wilson") if n else (None, None, "")
+    low, high = found.interval()
+    kind = "t, seeds and questions" if len(cells[0].seeds) > 1 else "t, questions"
+    return max(0.0, float(low)), min(1.0, float(high)), kind
+
+
+def budget_of(result: Mapping[str, Any]) -> dict[str, float]:
     ledgers = list(result["ledgers"].values())
     return {key: statistics.fmean(ledger[key] for ledger in ledgers) for key in BUDGET}
 
 
-def _unequal(arm: Mapping[str, float], baseline: Mapping[str, float]) -> str:
-    """What is sampled decides, in rollouts and in tokens with those of reflection; seconds depend on the machine."""
+def sampled(budget: Mapping[str, float]) -> dict[str, float]:
+    """What a budget is compared by: rollouts, and tokens with those of reflection; seconds depend on the machine."""
+    tokens = budget["generated_tokens"] + budget["reflection_tokens"]
+    return {"rollouts": budget["rollouts"], "sampled tokens": tokens}
 
-    def sampled(budget: Mapping[str, float]) -> dict[str, float]:
-        tokens = budget["generated_tokens"] + budget["reflection_tokens"]
-        return {"rollouts": budget["rollouts"], "sampled tokens": tokens}
 
+def mismatched(arm: Mapping[str, float], baseline: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """The sampled budgets that differ by more than EQUAL allows, ours and theirs."""
     ours, theirs = sampled(arm), sampled(baseline)
-    off = [k for k in ours if not EQUAL[0] * theirs[k] <= ours[k] <= EQUAL[1] * theirs[k]]
-    return ", ".join(f"{k} {compact(ours[k])} against {compact(theirs[k])}" for k in off)
+    return {k: (ours[k], theirs[k]) for k in ours if not EQUAL[0] * theirs[k] <= ours[k] <= EQUAL[1] * theirs[k]}
+
+
+def unequal(arm: Mapping[str, float], baseline: Mapping[str, float]) -> str:
+    """The same in words; "" where both are equal."""
+    return ", ".join(f"{k} {compact(a)} against {compact(b)}" for k, (a, b) in mismatched(arm, baseline).items())
 
 
 def scores_table(c: Comparison) -> Table:
-    """A row per measure and arm: score, sd, seeds, then the contrast to the baseline."""
-    with_solved = any(s.solved for arm in c.arms for s in arm.scores.values())
+    """A row per measure and arm: score, spread, ties, then the contrast to the baseline with both of its intervals."""
     several = len(c.arms) > 1
-    header = ("measure", "arm", "score", "sd", "seeds")
-    rows = []
+    solving = any(s.solved for arm in c.arms for s in arm.scores.values())
+    header = ["measure", "arm", "score", "sd", "seeds", *(["solved"] if solving else [])]
+    header += ["ties", "difference", "these questions", "new questions", "p adj.", "MDE 80%"] if several else ["95% interval"]
+    two_graders = any(arm.disagreement for arm in c.arms)
+    header += [*(["tokens"] if several else []), "cut", *(["graders differ"] if two_graders else [])]
+    rows, bold, grey = [], set(), set()
     for m in c.measures:
         for i, arm in enumerate(c.arms):
             s = arm.scores[m.key]
-            row = (m.title if i == 0 else "", arm.label, points(s.mean), "" if s.sd is None else points(s.sd),
-                   str(len(s.per_seed)))  # fmt: skip
-            if with_solved and s.solved:
-                row += (f"{s.solved.count}/{len(s.per_seed)}", interval(s.solved.low, s.solved.high))
-            rows.append(row + _contrast_cells(arm, m.key, i == c.baseline) if several else row)
-    notes = ["Scores in percent points: mean and sample standard deviation over seeds."]
-    if with_solved:
+            if len(s.per_seed) == 1:
+                grey.add(len(rows))
+            if several and best(c, m.key) is arm:
+                bold.add((len(rows), 2))
+            sd = "1 seed" if s.sd is None else points(s.sd)
+            row = [m.title if i == 0 else "", arm.label, points(s.mean), sd, str(len(s.per_seed))]
+            row += [f"{s.solved.count}/{len(s.per_seed)}"] if s.solved else []
+            row += [s.ties, *_contrast_cells(arm, m.key), _ratio(c, arm)] if several else [_interval(s.low, s.high)]
+            rows.append((*row, *(_share(x, m.key) for x in [arm.truncated, arm.disagreement][: 1 + two_graders])))
+    notes = ["Percent points. sd: sample standard deviation over seeds. cut: truncated samples."]
+    if solving:
         at = next(s.solved.at for arm in c.arms for s in arm.scores.values() if s.solved)
-        header += ("solved", "95% exact")
-        notes.append(f"Solved: seeds that score at least {points(at)}, with the Clopper-Pearson interval.")
+        notes.append(f"Solved: seeds that score at least {points(at)}; where seeds solve a suite or do not, read it first.")
     if several:
-        header += ("difference", "95% interval", "note")
-        notes.append(
-            f"Difference to {c.arms[c.baseline].label}, paired over the seeds both ran; t interval over seeds on "
-            "these questions, not corrected for looking at several."
-        )
+        notes += _contrast_notes(c)
+    else:
+        notes.append("95% interval: on new questions, and with new seeds where there are several.")
+    if grey:
+        notes.append("Grey, 1 seed: no spread is known, so there is no interval and no tie group.")
     notes += [f"{arm.label}, unequal budget: {arm.unequal} a seed." for arm in c.arms if arm.unequal]
-    for arm in c.arms:
-        if arm.disagreement:
-            shares = ", ".join(f"{name} {points(share)}" for name, share in arm.disagreement.items())
-            notes.append(f"{arm.label}, samples that the parity grader judges differently, percent: {shares}.")
+    notes += [f"{arm.label} is not a result: {arm.not_a_result}." for arm in c.arms if arm.not_a_result]
     notes += overlap_notes(c)
     align = "ll" + "r" * (len(header) - 2)
-    return Table("Scores", header, align[:-1] + "l" if several else align, rows, tuple(notes))
+    return Table("Scores", tuple(header), align, rows, tuple(notes), frozenset(bold), frozenset(grey))
+
+
+def best(c: Comparison, key: str) -> Arm | None:
+    """The arm that is ahead of every other; None where it is tied, has one seed, or is not a result."""
+    ranked = sorted((a for a in c.arms if a.scores[key].ties), key=lambda a: -a.scores[key].mean)
+    if len(ranked) < 2 or ranked[0].not_a_result:
+        return None
+    taken = set("".join(a.scores[key].ties for a in ranked[1:]))
+    single = max((a.scores[key].mean for a in c.arms if not a.scores[key].ties), default=-math.inf)
+    ahead = not taken & set(ranked[0].scores[key].ties) and ranked[0].scores[key].mean > single
+    return ranked[0] if ahead else None
+
+
+def _contrast_notes(c: Comparison) -> list[str]:
+    from harness.stats import RESAMPLES
+
+    name = c.arms[c.baseline].label
+    notes = [
+        f"Difference to {name}, with 95% intervals: on these questions, from the spread over seeds (Welch); on new "
+        "questions, from seeds and questions, which are paired. MDE: the effect that had an 80% chance of being seen.",
+        "† p below .05 after correction: Holm over arms in macro averages, Benjamini-Hochberg over suites, which are "
+        "exploratory. ‡ the interval for new questions excludes 0 as well. Arms that share a letter are tied.",
+        f"tokens: sampled ones, times those of {name}.",
+    ]
+    if any(s.kind for arm in c.arms for s in arm.scores.values()):
+        notes.append(f"Tests on questions (p questions): {RESAMPLES:,} sign flips, seeded; they know nothing of other seeds.")
+    else:
+        notes.append("No samples at hand: what rests on questions is left out.")
+    pooled = [f"{m.title} {points(c.seed_sd[m.key].sd)}" for m in c.measures if m.protocol is None and m.key in c.seed_sd]
+    if pooled:
+        df = next(iter(c.seed_sd.values())).df
+        notes.append(f"Seed standard deviation, pooled over arms ({df} degrees of freedom): {', '.join(pooled)}.")
+    return notes
+
+
+def tests_table(c: Comparison) -> Table:
+    """A row per measure and arm: interval of the score, tests of the difference, seeds that solved the suite."""
+    solving = next((s.solved.at for arm in c.arms for s in arm.scores.values() if s.solved), None)
+    header = ["measure", "arm", "95% interval", "kind", "p seeds", "p adj.", "correction", "p questions", "test"]
+    notes = ["Intervals of scores are for new questions, with new seeds where there are several."]
+    if solving is not None:
+        header += ["solved", "95% exact", "p solved"]
+        notes.append(
+            f"Solved: seeds that score at least {points(solving)}, with the Clopper-Pearson interval; p solved: "
+            "Boschloo's exact test against the baseline. Intervals of means assume that seeds scatter about the mean."
+        )
+    rows, grey = [], set()
+    for m in c.measures:
+        for i, arm in enumerate(c.arms):
+            s, x = arm.scores[m.key], arm.contrasts.get(m.key)
+            if len(s.per_seed) == 1:
+                grey.add(len(rows))
+            row = [m.title if i == 0 else "", arm.label, _interval(s.low, s.high), s.kind]
+            tests = (x.p, x.p_adjusted, x.correction, x.question_p, x.question_test) if x else ("",) * 5
+            row += [v if isinstance(v, str) else p_value(v) for v in tests]
+            if s.solved:
+                solved_p = p_value(x.solved_p) if x else ""
+                row += [f"{s.solved.count}/{len(s.per_seed)}", interval(s.solved.low, s.solved.high), solved_p]
+            rows.append(tuple(row))
+    align = "llrlrrlrl" + "r" * (len(header) - 9)
+    return Table("Tests", tuple(header), align, rows, tuple(notes), grey=frozenset(grey))
+
+
+def wide_table(c: Comparison) -> Table:
+    """Scores and tests side by side, a row per measure and arm: one table for a spreadsheet."""
+    scores = scores_table(c)
+    if len(c.arms) == 1:
+        return scores
+    tests = tests_table(c)
+    new = [i for i, name in enumerate(tests.header) if name not in scores.header]
+    rows = [(*a, *(b[i] for i in new)) for a, b in zip(scores.rows, tests.rows, strict=True)]
+    return replace(
+        scores, header=(*scores.header, *(tests.header[i] for i in new)), rows=rows,
+        align=scores.align + "".join(tests.align[i] for i in new),
+    )  # fmt: skip
 
 
 def overlap_notes(c: Comparison) -> list[str]:
@@ -325,15 +617,29 @@ def overlap_notes(c: Comparison) -> list[str]:
     return out
 
 
-def _contrast_cells(arm: Arm, key: str, is_baseline: bool) -> tuple[str, str, str]:
-    stamp = ["not a result"] if arm.not_a_result else []
-    if is_baseline:
-        return "", "", "; ".join(["baseline", *stamp])
+def _contrast_cells(arm: Arm, key: str) -> list[str]:
+    if key not in arm.contrasts:
+        return ["baseline", "", "", "", ""]
     x = arm.contrasts[key]
-    ci = "" if x.low is None or x.high is None else interval(x.low, x.high, sign=True)
-    short = [f"{len(x.seeds)} shared seeds"] if 1 < len(x.seeds) < len(arm.seeds) else []
-    note = [*([x.note] if x.note else []), *short, *(["unequal budget"] if arm.unequal else []), *stamp]
-    return points(x.difference, sign=True), ci, "; ".join(note)
+    fixed, new = (("", "") if b is None else (b.low, b.high) for b in (x.fixed, x.new))
+    ends = [interval(*pair, sign=True) if pair[0] != "" else "" for pair in (fixed, new)]
+    if not ends[0]:
+        ends[0] = x.note.partition(":")[0]
+    return [points(x.difference, sign=True) + x.mark, *ends, p_value(x.p_adjusted), "" if x.mde is None else points(x.mde)]
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else interval(low, high)
+
+
+def _share(shares: Mapping[str, float], key: str) -> str:
+    return points(shares[key]) if key in shares else ""
+
+
+def _ratio(c: Comparison, arm: Arm) -> str:
+    """Sampled tokens, reflection included, as a multiple of the baseline's."""
+    ours, theirs = (sampled(a.budget)["sampled tokens"] for a in (arm, c.arms[c.baseline]))
+    return f"×{ours / theirs:.2f}" if theirs and arm is not c.arms[c.baseline] else ""
 
 
 def budget_table(c: Comparison) -> Table:

@@ -5,6 +5,7 @@ Everything a model wrote is hostile: the templates escape it, and control and bi
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import plots
-from harness.compare import Comparison, compare, load_result, overlap_notes, protocol_table
+from harness.compare import WIDTH, Comparison, compare, load_result, overlap_notes, protocol_table
+from harness.errors import UsageError
 from harness.rundir import read_jsonl
 from harness.tables import Table, compact, markdown_cell, points, seconds, visible
 
@@ -64,16 +66,12 @@ def write_report(run: Path) -> Path:
     return _write(run / "report.html", page)
 
 
-def write_comparison(runs: Sequence[Path], comparison: Comparison, out: Path) -> Path:
-    """Write `out` (FILE.html, the suffix may be left out) and FILE.md beside it; returns the path of the page.
-
-    `runs` are the directories of `comparison.arms`, in that order; their training curves are drawn.
-    """
-    stem = out.with_suffix("") if out.suffix in (".html", ".md") else out
+def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
+    """The page of a comparison. `runs` are the directories of its arms, in that order; their learning curves are drawn."""
     keys = [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(comparison.arms)]
     specs = [_read_json(run / "spec.json") for run in runs]
     names = zip(comparison.arms, runs, specs, strict=True)
-    page = _render(
+    return _render(
         "comparison.html.j2", title="Comparison", stamps=comparison.stamps, keys=keys, tables=comparison.tables,
         subtitle=f"model {comparison.model}, trained on {comparison.training_set}; "
         f"baseline {comparison.arms[comparison.baseline].label}",
@@ -81,9 +79,36 @@ def write_comparison(runs: Sequence[Path], comparison: Comparison, out: Path) ->
         panels=_panels([read_jsonl(run / "metrics.jsonl") for run in runs], lambda arm, _: arm, ["reward"]),
         runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": s["hash"][:12]} for a, run, s in names],
     )  # fmt: skip
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    _write(stem.with_name(stem.name + ".md"), comparison.to_markdown())
-    return _write(stem.with_name(stem.name + ".html"), page)
+
+
+FORMATS = {"terminal": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex", "json": ".json", "html": ".html"}
+"""What a comparison is written in, and the suffix of a file in each."""
+
+
+def render_comparison(runs: Sequence[Path], comparison: Comparison, name: str) -> str:
+    """The comparison in a format of FORMATS, of one and the same tables. `runs`: as for `comparison_page`."""
+    from rich.console import Console
+
+    if name == "terminal":
+        console = Console(width=WIDTH, file=io.StringIO(), record=True)
+        console.print(comparison.to_rich())
+        return console.export_text()
+    renderers: dict[str, Callable[[], str]] = {
+        "markdown": comparison.to_markdown, "csv": comparison.to_csv, "latex": comparison.to_latex,
+        "json": lambda: json.dumps(comparison.to_dict(), indent=1) + "\n",
+        "html": lambda: comparison_page(runs, comparison),
+    }  # fmt: skip
+    return renderers[name]()
+
+
+def write_comparison(runs: Sequence[Path], comparison: Comparison, out: Path, name: str | None = None) -> Path:
+    """Write `out` in a format of FORMATS, by default that of its suffix. Raises UsageError for a suffix of none."""
+    found = name or next((f for f, suffix in FORMATS.items() if suffix == out.suffix), None)
+    if found is None:
+        known = ", ".join(FORMATS.values())
+        raise UsageError(f"{out}: which format is this? Use a suffix of {known}, or --format")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return _write(out, render_comparison(runs, comparison, found))
 
 
 def _render(name: str, **values: Any) -> str:
@@ -198,7 +223,7 @@ def _overview(c: Comparison) -> list[dict[str, Any]]:
             s, x = arm.scores[m.key], arm.contrasts.get(m.key)
             marks.append(plots.Mark(arm.label, [100 * v for v in s.per_seed.values()], i, 100 * s.mean))
             if x is not None:
-                ends = (None, None) if x.low is None or x.high is None else (100 * x.low, 100 * x.high)
+                ends = (None, None) if x.fixed is None else (100 * x.fixed.low, 100 * x.fixed.high)
                 differences.append(plots.Mark(arm.label, [], i, 100 * x.difference, *ends))
         seeds.append((m.title, marks))
         gaps.append((m.title, differences))
@@ -206,7 +231,7 @@ def _overview(c: Comparison) -> list[dict[str, Any]]:
     if len(c.arms) > 1:
         base = c.arms[c.baseline].label
         svg = Markup(plots.dots(gaps, "difference, percent points", zero=True))
-        out.insert(0, {"title": f"Difference to {base}, 95% interval over seeds (a bar alone: one seed)", "svg": svg})
+        out.insert(0, {"title": f"Difference to {base}, 95% interval on these questions (a bar alone: none)", "svg": svg})
     return out
 
 

@@ -1,11 +1,13 @@
-"""One table of text, rendered for a terminal, for Markdown and (through the HTML templates) for a page.
+"""One table of text, rendered for a terminal, Markdown, CSV, LaTeX and (through the HTML templates) a page.
 
 Cells are formatted once, so the outputs cannot disagree. Whatever a model or a recipe wrote is hostile: `visible`
-spells out characters that would steer a terminal or reorder a line, `markdown_cell` disarms markup.
+spells out characters that would steer a terminal or reorder a line; the cells of each format disarm its markup.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import sys
 import unicodedata
@@ -31,6 +33,35 @@ def visible(text: str) -> str:
 def markdown_cell(text: str) -> str:
     """One line of a GitHub Markdown table in which nothing is markup: no HTML, links, images, code or cell borders."""
     return re.sub(r"([\\`*\[\]|<&])", r"\\\1", " ".join(visible(text).split()))
+
+
+def csv_cell(text: str) -> str:
+    """One line that no spreadsheet takes for a formula: what looks like one and is no number gets an apostrophe."""
+    line = " ".join(visible(text).split())
+    number = re.fullmatch(r"[-+]?[\d.,]+[†‡]?( to [-+]?[\d.,]+)?", line)
+    return f"'{line}" if line[:1] in ("=", "+", "-", "@") and not number else line
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}", "-": "{-}", "†": r"$^\dagger$", "‡": r"$^\ddagger$", "×": r"$\times$",
+    **{c: "\\" + c for c in "&%$#_{}"},
+}  # fmt: skip
+"""What means something to LaTeX or is missing from its fonts; hyphens in braces, so that two are no dash."""
+
+
+def latex_cell(text: str) -> str:
+    """One line without any command: `\\input{x}` is typeset, not run."""
+    line = " ".join(visible(text).split())
+    return "".join(f"${c}$" if c in "+-" and re.match(r"[-+]\d", line[i:]) else LATEX.get(c, c) for i, c in enumerate(line))
+
+
+def p_value(p: float | None) -> str:
+    """Three decimals without the leading zero, at least `<.001`; "" for None."""
+    if p is None:
+        return ""
+    return "<.001" if p < 0.0005 else "1" if p > 0.9995 else f"{p:.3f}".removeprefix("0")
 
 
 def points(share: float, sign: bool = False) -> str:
@@ -68,13 +99,18 @@ def print_to_terminal(renderable: RenderableType, width: int = 120) -> None:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text cells. `align` holds one of "l" and "r" per column; a blank first cell continues the row above."""
+    """Rows of text cells. `align` holds one of "l" and "r" per column; a blank first cell continues the row above.
+
+    `bold` holds (row, column) of cells that stand out, `grey` rows that must not. Both count from 0.
+    """
 
     title: str
     header: tuple[str, ...]
     align: str
     rows: list[tuple[str, ...]]
     notes: tuple[str, ...] = ()
+    bold: frozenset[tuple[int, int]] = frozenset()
+    grey: frozenset[int] = frozenset()
 
     @property
     def grouped(self) -> bool:
@@ -102,15 +138,53 @@ class Table:
                 if i:
                     table.add_row()
                 table.add_row(Text(visible(row[0]), style="bold"))
-            table.add_row(*(Text(visible(cell)) for cell in row[first:]))
+            style = "dim" if i in self.grey else ""
+            cells = enumerate(row[first:], first)
+            table.add_row(*(Text(visible(cell), style="bold" if (i, j) in self.bold else style) for j, cell in cells))
         return table
+
+    @property
+    def full_rows(self) -> list[tuple[str, ...]]:
+        """Rows whose first cell is never blank."""
+        out: list[tuple[str, ...]] = []
+        for row in self.rows:
+            out.append((row[0] or out[-1][0], *row[1:]) if out else row)
+        return out
+
+    def to_csv(self) -> str:
+        """Header and rows, first cells repeated; no notes."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerows([csv_cell(cell) for cell in row] for row in (self.header, *self.full_rows))
+        return out.getvalue()
+
+    def to_latex(self) -> str:
+        """A table environment with booktabs rules; groups of rows are set apart, notes below."""
+        def styled(i: int, j: int, cell: str) -> str:
+            text = latex_cell(cell)
+            text = rf"\textbf{{{text}}}" if (i, j) in self.bold and text else text
+            return rf"\textcolor{{gray}}{{{text}}}" if i in self.grey and text else text
+
+        lines = [r"\begin{table}", r"\centering", rf"\caption{{{latex_cell(self.title)}}}", r"\small"]
+        lines += [rf"\begin{{tabular}}{{{self.align}}}", r"\toprule"]
+        lines += [" & ".join(map(latex_cell, self.header)) + r" \\", r"\midrule"]
+        for i, row in enumerate(self.rows):
+            if i and self.grouped and row[0]:
+                lines.append(r"\addlinespace")
+            lines.append(" & ".join(styled(i, j, cell) for j, cell in enumerate(row)) + r" \\")
+        lines += [r"\bottomrule", r"\end{tabular}"]
+        lines += [rf"\par\footnotesize {latex_cell(note)}" for note in self.notes]
+        return "\n".join([*lines, r"\end{table}"]) + "\n"
 
     def to_markdown(self) -> str:
         def line(cells: tuple[str, ...]) -> str:
             return f"| {' | '.join(cells)} |"
 
         rule = tuple("---:" if side == "r" else "---" for side in self.align)
-        cells = [tuple(map(markdown_cell, row)) for row in self.rows]
+        cells = [
+            tuple(f"**{markdown_cell(c)}**" if (i, j) in self.bold and c else markdown_cell(c) for j, c in enumerate(row))
+            for i, row in enumerate(self.rows)
+        ]
         body = [line(tuple(map(markdown_cell, self.header))), line(rule), *map(line, cells)]
         notes = [f"\n{markdown_cell(note)}" for note in self.notes]
         return "\n".join([f"## {markdown_cell(self.title)}", "", *body, *notes]) + "\n"

@@ -22,7 +22,8 @@ def harness(capsys, *args):
     return e.value.code, out.out, out.err
 
 
-LIGHT = [["--help"], ["run", "--help"], ["regrade", "--help"], ["check", "golds", "--help"], *(["list", w] for w in
+LIGHT = [["--help"], ["run", "--help"], ["regrade", "--help"], ["check", "golds", "--help"], ["compare", "--help"],
+         ["power", "--help"], ["claim", "list"], *(["list", w] for w in
          ("methods", "benches", "models", "backends", "recipes", "runs"))]
 
 

@@ -1,16 +1,22 @@
 """Statistics against scipy and hand arithmetic; what must not be mixed; renderings that cannot disagree."""
 
+import csv
+import io
 import json
 import math
+import random
 import statistics
 
+import numpy as np
 import pytest
-from scipy.stats import beta, ttest_ind, ttest_rel
+from scipy.stats import beta, binomtest, boschloo_exact, t, ttest_ind
 
+from harness import stats
 from harness.compare import compare, load_result, solved
 from harness.errors import HarnessError, MissingError, UsageError
 from harness.ledger import Ledger
-from harness.tables import Table, compact, markdown_cell, points, visible
+from harness.questions import Questions
+from harness.tables import Table, compact, csv_cell, latex_cell, markdown_cell, p_value, points, visible
 
 
 def result(method="grpo", scores=None, rollouts=1000, stamp=None, spec=None, **suite):
@@ -33,43 +39,139 @@ def result(method="grpo", scores=None, rollouts=1000, stamp=None, spec=None, **s
     }  # fmt: skip
 
 
-def test_paired_interval_is_that_of_scipy_and_of_hand_arithmetic():
-    a, b = [0.5, 0.7, 0.65], [0.4, 0.5, 0.6]
-    x = compare([result("grpo", dict(enumerate(b))), result("p2o", dict(enumerate(a)))]).arms[1].contrasts["tb-long"]
-    reference = ttest_rel(a, b).confidence_interval(0.95)
-    assert (x.low, x.high) == pytest.approx((reference.low, reference.high))
-    # differences .10 .20 .05: mean .35/3, sd .076376; t(.975, 2) = 4.302653
-    assert x.difference == pytest.approx(0.35 / 3)
-    assert x.high - x.difference == pytest.approx(4.302653 * 0.0763763 / math.sqrt(3), rel=1e-5)
-    assert (x.kind, x.seeds, x.note) == ("paired", (0, 1, 2), "")
+def test_fixed_suite_interval_is_that_of_welch_whatever_the_seeds_are_called():
+    a, b = [0.5, 0.7, 0.65, 0.6], [0.4, 0.5, 0.6]
+    reference = ttest_ind(a, b, equal_var=False)
+    for start in (0, 7):
+        seeds = {start + i: v for i, v in enumerate(b)}
+        x = compare([result("grpo", seeds), result("p2o", dict(enumerate(a)))]).arms[1].contrasts["macro:ood"]
+        assert (x.fixed.low, x.fixed.high) == pytest.approx(tuple(reference.confidence_interval(0.95)))
+        assert (x.p, x.p_adjusted, x.correction) == pytest.approx((reference.pvalue, reference.pvalue, "Holm"))
+        assert x.difference == pytest.approx(statistics.fmean(a) - statistics.fmean(b))
+        assert x.new is None and x.question_p is None, "no samples"
+        # the interval holds 0: the effect that had an 80% chance of being seen
+        assert x.mde == pytest.approx((t.ppf(0.975, x.fixed.df) + t.ppf(0.8, x.fixed.df)) * x.fixed.se)
 
 
-def test_only_shared_seeds_are_paired():
-    c = compare([result("grpo", {0: 0.4, 1: 0.5, 7: 0.0}), result("p2o", {1: 0.6, 0: 0.5, 2: 0.9, 3: 0.9})])
+def test_corrections_are_holm_over_arms_and_bh_over_suites():
+    rng = random.Random(0)
+    draw = lambda m: {s: m + rng.gauss(0, 0.02) for s in range(3)}  # noqa: E731
+    c = compare([result(name, draw(m)) for name, m in (("grpo", 0.4), ("p2o", 0.44), ("gepa", 0.47), ("x", 0.41))])
+    for key, adjust in (("macro:ood", stats.holm), ("tb-long", stats.benjamini_hochberg)):
+        found = {a.label: a.contrasts[key] for a in c.arms[1:]}
+        expected = adjust({label: x.p for label, x in found.items()})
+        assert {label: x.p_adjusted for label, x in found.items()} == pytest.approx(expected)
+
+
+def cells(values_S_Q, k=4, ids=None):
+    """Questions of the one suite."""
+    y = np.array(values_S_Q, float)
+    return {"tb-long": Questions(ids or tuple(f"p{i}" for i in range(y.shape[1])), tuple(range(len(y))), k, y, None)}
+
+
+def arms(seeds=3, gain=0.1, k=4, n=50, seed=0):
+    """Two results with their questions."""
+    rng = np.random.default_rng(seed)
+    difficulty = rng.random(n)
+    out = []
+    for name, shift in (("grpo", 0.0), ("p2o", gain)):
+        y = rng.binomial(k, np.clip(difficulty + shift + 0.01 * rng.standard_normal((seeds, 1)), 0, 1)) / k
+        y = np.broadcast_to(y, (seeds, n)).astype(float)
+        out.append((result(name, dict(enumerate(y.mean(1))), n=n), cells(y, k)))
+    return [r for r, _ in out], [q for _, q in out]
+
+
+def test_both_intervals_and_the_tests_on_questions():
+    results, questions = arms()
+    c = compare(results, questions=questions)
+    for key in ("macro:ood", "tb-long"):  # one suite: the macro average is that suite
+        x = c.arms[1].contrasts[key]
+        a, b = (q["tb-long"].scores_S_Q for q in (questions[1], questions[0]))
+        e = stats.question_difference([a], [b])
+        assert (x.new.low, x.new.high) == pytest.approx(e.interval())
+        assert x.question_test == "sign-flip"
+        assert x.question_p == stats.sign_flip([(a.mean(0) - b.mean(0))[None]])[0]
+    s = c.arms[1].scores["tb-long"]
+    assert (s.low, s.high) == pytest.approx(stats.score([a]).interval()) and s.kind == "t, seeds and questions"
+    assert compare(results, questions=questions).to_dict() == c.to_dict(), "seeded"
+
+
+def test_one_outcome_a_question_gets_mcnemar_and_wilson():
+    results, questions = arms(seeds=1, k=1, gain=0.3)
+    c = compare(results, questions=questions)
+    x, s = c.arms[1].contrasts["tb-long"], c.arms[1].scores["tb-long"]
+    a, b = (q["tb-long"].scores_S_Q[0] for q in (questions[1], questions[0]))
+    won, lost = int((a > b).sum()), int((a < b).sum())
+    assert x.question_test == "McNemar" and x.question_p == pytest.approx(binomtest(won, won + lost).pvalue)
+    assert (s.low, s.high) == stats.wilson(a.sum(), 50) and s.kind == "Wilson"
+    assert x.fixed is x.new is x.p_adjusted is None and x.mark == "", "one seed proves nothing about training"
+
+
+def test_questions_must_be_the_same_ones():
+    results, questions = arms()
+    questions[1] = cells(questions[1]["tb-long"].scores_S_Q, ids=tuple(f"q{i}" for i in range(50)))
+    with pytest.raises(UsageError, match="differ in the questions of tb-long"):
+        compare(results, questions=questions)
+    with pytest.raises(UsageError, match="differ in the questions of tb-long"):
+        compare([result("x", n=50), *results], questions=[{}, *questions])
+
+
+def test_an_arm_without_samples_has_what_rests_on_seeds():
+    results, questions = arms()
+    c = compare(results, questions=[{}, questions[1]])
     x = c.arms[1].contrasts["tb-long"]
-    assert x.seeds == (0, 1)
-    assert x.difference == pytest.approx(0.1)
-    assert c.arms[1].scores["tb-long"].mean == pytest.approx(2.9 / 4)  # the score keeps all seeds
-    assert "2 shared seeds" in c.to_markdown()
+    assert x.fixed and x.p is not None and x.new is None and x.question_p is None
+    assert c.arms[0].scores["tb-long"].low is None and c.arms[1].scores["tb-long"].low is not None
 
 
-def test_no_shared_seed_gives_the_welch_interval():
-    a, b = [0.5, 0.7, 0.65, 0.6], [0.4, 0.5]
-    arm = compare([result("grpo", {8: b[0], 9: b[1]}), result("p2o", dict(enumerate(a)))]).arms[1]
-    x = arm.contrasts["macro:ood"]
-    reference = ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
-    assert (x.low, x.high) == pytest.approx((reference.low, reference.high))
-    assert x.kind == "Welch" and "no seed in common" in x.note
+def test_scores_without_any_spread():
+    flat = {0: 0.0, 1: 0.0, 2: 0.0}
+    zero = cells([[0.0] * 30] * 3)
+    c = compare([result(scores=flat, n=30), result("p2o", flat, n=30)], questions=[zero, zero])
+    x, s = c.arms[1].contrasts["tb-long"], c.arms[1].scores["tb-long"]
+    assert x.fixed is None and x.p is None and x.note == "no spread over seeds: no interval" and x.question_p == 1.0
+    assert (s.low, s.high) == stats.wilson(0, 30), "not an interval of no width"
+    assert "nan" not in json.dumps(c.to_dict()).lower() and c.arms[0].scores["tb-long"].ties == "a"
+
+
+def test_marks_ties_and_bold():
+    clear = compare([result(scores={0: 0.40, 1: 0.41, 2: 0.42}), result("p2o", {0: 0.60, 1: 0.61, 2: 0.62})])
+    assert [a.scores["tb-long"].ties for a in clear.arms] == ["b", "a"]
+    assert clear.arms[1].contrasts["tb-long"].mark == "†", "no questions, so nothing about new ones"
+    assert "**61.0**" in clear.to_markdown() and "+20.0†" in clear.to_markdown() and r"\textbf{61.0}" in clear.to_latex()
+    tied = compare([result(scores={0: 0.40, 1: 0.5, 2: 0.6}), result("p2o", {0: 0.45, 1: 0.55, 2: 0.65})])
+    assert "**" not in tied.to_markdown() and "†" not in tied.arms[1].contrasts["tb-long"].mark
+    single = compare([result(scores={0: 0.40, 1: 0.41, 2: 0.42}), result("p2o", {0: 0.9}), result("gepa", {0: 0.6, 1: 0.61})])
+    assert "**" not in single.to_markdown(), "a lone seed is ahead, and nobody is bold"
+    assert single.arms[1].scores["tb-long"].ties == "" and "1 seed" in single.to_csv()
+    assert r"\textcolor{gray}{90.0}" in single.to_latex()
+    stamped = compare([result(scores={0: 0.40, 1: 0.41, 2: 0.42}), result("p2o", {0: 0.60, 1: 0.61, 2: 0.62}, stamp="small")])
+    assert "**61.0**" not in stamped.to_markdown()
+    results, questions = arms(gain=0.4)
+    assert compare(results, questions=questions).arms[1].contrasts["tb-long"].mark == "‡"
+
+
+def test_solved_shares_get_an_exact_test():
+    low, high = ({s: at + 0.01 * s for s in range(5)} for at in (0.1, 0.9))
+    c = compare([result(scores=low), result("p2o", high)], solved_at=0.5)
+    assert c.arms[1].contrasts["tb-long"].solved_p == pytest.approx(boschloo_exact([[5, 0], [0, 5]]).pvalue)
+    assert "| 5/5 |" in c.to_markdown() and "| 0/5 |" in c.to_markdown()
+
+
+def test_pooled_sd_adds_degrees_of_freedom_up():
+    a, b = {0: 0.1, 1: 0.2, 2: 0.3}, {0: 0.5, 1: 0.9}
+    found = compare([result(scores=a), result("p2o", b), result("gepa", {0: 1.0})]).seed_sd["tb-long"]
+    assert found.df == 3 and found.sd == pytest.approx(math.sqrt((2 * 0.01 + 0.08) / 3))
 
 
 @pytest.mark.parametrize("other", [{0: 0.7}, {0: 0.7, 5: 0.9}, {3: 0.7}])
 def test_one_seed_has_no_interval_and_says_why(other):
     c = compare([result("grpo", {0: 0.4}), result("p2o", other)])
     x = c.arms[1].contrasts["tb-long"]
-    assert (x.low, x.high, x.note) == (None, None, "one seed: no interval")
-    assert x.difference == pytest.approx(0.3)
+    assert (x.fixed, x.new, x.p, x.note) == (None, None, None, "one seed: no interval")
+    assert x.difference == pytest.approx(statistics.fmean(other.values()) - 0.4)
     assert c.arms[0].scores["tb-long"].sd is None
-    assert "one seed: no interval" in c.to_markdown()
+    assert "| one seed |" in c.to_markdown() and "1 seed" in c.to_markdown()
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 3), (2, 5), (5, 5)])
@@ -83,7 +185,9 @@ def test_solved_share_has_the_clopper_pearson_interval(count, n):
 def test_solved_is_shown_only_where_asked():
     results = [result(scores={0: 0.9, 1: 0.1, 2: 0.9, 3: 0.1, 4: 0.2})]
     assert "solved" not in compare(results).to_markdown()
-    assert "| 2/5 | 5.3 to 85.3 |" in compare(results, solved_at=0.5).to_markdown()
+    assert "| 2/5 |" in compare(results, solved_at=0.5).to_markdown()
+    two = compare([*results, result("p2o", {0: 0.1, 1: 0.2, 2: 0.9})], solved_at=0.5)
+    assert "| 2/5 | 5.3 to 85.3 |" in two.to_markdown()
 
 
 @pytest.mark.parametrize(
@@ -145,13 +249,19 @@ def test_renderings_agree_and_carry_stamps():
     console = Console(width=300, record=True, file=open("/dev/null", "w"))
     console.print(c.to_rich())
     terminal, markdown, tree = console.export_text(), c.to_markdown(), json.loads(json.dumps(c.to_dict()))
+    latex, csv_text = c.to_latex(), c.to_csv()
     for table in c.tables:
         for row in table.rows:
             for cell in " ".join(row).split():
-                assert cell in terminal and markdown_cell(cell) in markdown
+                assert cell in terminal and markdown_cell(cell) in markdown and latex_cell(cell) in latex
+    [header, *rows] = csv.reader(io.StringIO(csv_text))
+    assert rows[0][:3] == ["OOD macro average", "grpo", "50.0"] and rows[1][0] == "OOD macro average"
+    for table in c.tables[:2]:
+        for row, line in zip(table.full_rows, rows, strict=True):
+            assert all(line[header.index(name)] == csv_cell(cell) for name, cell in zip(table.header, row, strict=True))
     x = tree["arms"][1]["contrasts"]["tb-long"]
     assert points(x["difference"], sign=True) in terminal
-    assert f"{points(x['low'], sign=True)} to {points(x['high'], sign=True)}" in markdown
+    assert f"{points(x['fixed']['low'], sign=True)} to {points(x['fixed']['high'], sign=True)}" in markdown
     assert tree["baseline"] == "grpo"
     assert tree["stamps"] == ["p2o: only 20 problems (--limit)"]
     assert "not a result: p2o: only 20" in terminal and "**Not a result.** p2o: only 20" in markdown
@@ -176,4 +286,12 @@ def test_text_of_numbers_and_hostile_cells():
     assert [compact(x) for x in (950, 999.9, 10240, 1_254_000)] == ["950", "1k", "10.2k", "1.25M"]
     assert visible("a\u202eb\x1b[2J\ud800\nc") == "a<U+202E>b<U+001B>[2J<U+D800>\nc"
     hostile = Table("t", ("a",), "l", [("<b>x</b> | ![i](http://x) `c`\n# h",)]).to_markdown()
+    cells = ("=HYPERLINK(\"x\")", "-2+3+cmd|' /C calc'!A0", "+4.7†", "-1.0 to +2.0", "a,\n\u202eb")
+    bad = Table("t", ("a",), "l", [(cell,) for cell in cells])
+    assert list(csv.reader(io.StringIO(bad.to_csv())))[1:] == [
+        ["'=HYPERLINK(\"x\")"], ["'-2+3+cmd|' /C calc'!A0"], ["+4.7†"], ["-1.0 to +2.0"], ["a, <U+202E>b"]
+    ]  # fmt: skip
+    run = Table("t", ("a",), "l", [(r"\input{/etc/passwd} 50% $x_1^2$ #&~ {",)]).to_latex()
+    assert (r"\textbackslash{}input\{/etc/passwd\} 50\% \$x\_1\textasciicircum{}2\$ \#\&\textasciitilde{} \{ \\") in run
+    assert [p_value(p) for p in (None, 0.0001, 0.05, 0.99999)] == ["", "<.001", ".050", "1"]
     assert "| \\<b>x\\</b> \\| !\\[i\\](http://x) \\`c\\` # h |" in hostile

@@ -1,5 +1,7 @@
 """Pages are pure functions of run directories, and nothing a model wrote gets out of its box."""
 
+import csv
+import json
 import re
 import xml.etree.ElementTree as ET
 
@@ -7,9 +9,9 @@ import pytest
 from test_compare import result
 
 from harness.compare import compare, load_result
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.plots import Mark, dots, thin
-from harness.report import write_comparison, write_report
+from harness.report import FORMATS, write_comparison, write_report
 from harness.rundir import append_jsonl, write_json
 
 HOSTILE = '</pre></textarea><script>alert(1)</script><img src=x onerror="a"> \u202eevil\u2066 {{ 7*7 }} \ud800 $x^{$ |`'
@@ -43,8 +45,6 @@ def make_run(path, method="p2o", templates=True, stamp=None, seeds=(0, 1)):
 
 def write_lines(path, rows):
     """JSONL with escapes: a lone surrogate is legal there."""
-    import json
-
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
@@ -88,16 +88,20 @@ def test_stamps_are_on_every_output(tmp_path):
     page = write_report(runs[1])
     for path in (page, page.with_suffix(".md")):
         assert re.search(r"Not a result[.:].*only 20 problems", path.read_text())
-    page = write_comparison(runs, compare([load_result(r) for r in runs]), tmp_path / "out" / "cmp.html")
-    for path in (page, tmp_path / "out" / "cmp.md"):
-        assert re.search(r"Not a result[.:].*p2o: only 20 problems", path.read_text())
+    comparison = compare([load_result(r) for r in runs])
+    for suffix in (".html", ".md", ".tex", ".txt"):
+        path = write_comparison(runs, comparison, tmp_path / "out" / f"cmp{suffix}")
+        assert re.search(r"(?i)not a result[.:].*p2o: only 20 problems", path.read_text())
 
 
 def test_comparison_page_holds_every_cell_of_the_table(tmp_path):
     runs = [make_run(tmp_path / "a", "grpo"), make_run(tmp_path / "b"), make_run(tmp_path / "c", seeds=(7,))]
     comparison = compare([load_result(r) for r in runs])
-    page = write_comparison(runs, comparison, tmp_path / "v1.2")
-    assert page == tmp_path / "v1.2.html" and (tmp_path / "v1.2.md").exists()
+    page = write_comparison(runs, comparison, tmp_path / "v1.2.html")
+    assert write_comparison(runs, comparison, tmp_path / "v1.2", "csv").read_text() == comparison.to_csv()
+    assert json.loads(write_comparison(runs, comparison, tmp_path / "c.json").read_text())["baseline"] == "grpo"
+    with pytest.raises(UsageError, match="--format"):
+        write_comparison(runs, comparison, tmp_path / "v1.2")
     text = page.read_text()
     for table in comparison.tables:
         for row in table.rows:
@@ -105,6 +109,31 @@ def test_comparison_page_holds_every_cell_of_the_table(tmp_path):
                 assert cell in text
     assert text.count("<svg") == 3  # differences, seeds, reward
     assert str(tmp_path) not in text
+    assert text.count('<tr class="soft">') == 2 * 2, "the arm of one seed is grey in both measures of both tables"
+
+
+@pytest.mark.parametrize("suffix", FORMATS.values())
+def test_names_in_a_comparison_are_hostile_too(tmp_path, suffix):
+    runs = [make_run(tmp_path / "a", "grpo"), make_run(tmp_path / "b", seeds=(0, 1, 2))]
+    results = [load_result(r) for r in runs]
+    results[1]["not_a_result"] = HOSTILE
+    results[1]["method"] = f"=cmd|{HOSTILE}\\input{{x}}\n\u2028% \\end{{table}}"
+    for r in results:
+        r["suites"]["tb-long"]["title"] = HOSTILE
+    text = write_comparison(runs, compare(results), tmp_path / f"out{suffix}").read_text()
+    assert not re.search("[\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", text)
+    if suffix == ".html":
+        assert "<script" not in text and "<img" not in text
+    if suffix == ".md":
+        assert not re.search(r"(?<!\\)<(script|img|/)", text) and not re.search(r"(?<!\\)`", text)
+    if suffix == ".tex":
+        assert "\\input{" not in text and text.count("\\end{table}") == 4
+        for line in text.split("\n"):
+            assert line.startswith("%") or not re.search(r"(?<!\\)[%#]", line.replace("\\\\", ""))
+    if suffix == ".csv":
+        assert any(row[1].startswith("'=cmd") for row in csv.reader(text.splitlines()))
+    if suffix == ".json":
+        assert json.loads(text)["arms"][1]["method"] == results[1]["method"], "data, as it is"
 
 
 def test_an_unfinished_run_has_no_report(tmp_path):

@@ -1,0 +1,1 @@
+"""Published claims as data (claims/*.yaml); read by harness/claims.py."""

@@ -1,0 +1,67 @@
+"""Scores question by question come out of the samples, and only where those are the run's own."""
+
+import json
+
+import numpy as np
+import pytest
+from test_compare import result
+
+from harness.compare import load_result
+from harness.errors import HarnessError
+from harness.questions import load_questions
+from harness.rundir import write_json
+
+
+def make_run(path, method, right_S_Q_K, parity_S_Q_K=None, name="tb-long", spec=None, stamp=None, **more):
+    """A finished run of one OOD suite from its samples; returns its path."""
+    S, Q, K = right_S_Q_K.shape
+    rows = [
+        {"suite": name, "problem": f"p{q:03d}", "index": k, "seed": s, "score": float(right_S_Q_K[s, q, k]),
+         "parity": None if parity_S_Q_K is None else float(parity_S_Q_K[s, q, k]), "completion": "x \\ud800", "tokens": 3}
+        for s in range(S) for q in range(Q) for k in range(K)
+    ]  # fmt: skip
+    (path / "samples").mkdir(parents=True)
+    (path / "samples" / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    scores = {s: float(right_S_Q_K[s].mean()) for s in range(S)}
+    r = result(method, scores, stamp=stamp, n=Q, k=K, **more)
+    r["suites"] = {name: r["suites"].pop("tb-long")}
+    write_json(path / "result.json", {**r, "run": str(path)})
+    write_json(path / "spec.json", {"hash": "f" * 64, "spec": spec or {"method": method, "seeds": list(range(S))}})
+    return path
+
+
+def test_means_over_samples(tmp_path):
+    right = np.random.default_rng(0).random((2, 5, 4)) < 0.5
+    parity = right.copy()
+    parity[0, 0, 0] ^= True
+    run = make_run(tmp_path / "r", "grpo", right, parity)
+    q = load_questions(load_result(run))["tb-long"]
+    assert q.ids == tuple(f"p{i:03d}" for i in range(5)) and (q.seeds, q.k) == ((0, 1), 4)
+    assert (q.scores_S_Q == right.mean(-1)).all() and (q.parity_S_Q == parity.mean(-1)).all()
+    fewer = q.without({"p001"})
+    assert fewer.ids == ("p000", "p002", "p003", "p004") and (fewer.scores_S_Q == right.mean(-1)[:, [0, 2, 3, 4]]).all()
+    alone = make_run(tmp_path / "s", "grpo", right)
+    assert load_questions(load_result(alone))["tb-long"].parity_S_Q is None
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda rows: rows[:-1], "does not hold 4 samples"),
+    (lambda rows: [*rows[:-1], rows[0]], "does not hold 4 samples"),
+    (lambda rows: [*rows, {**rows[0], "seed": 9}], "other seeds"),
+    (lambda rows: [{**rows[0], "score": 1 - rows[0]["score"]}, *rows[1:]], "result.json says"),
+    (lambda rows: [{**rows[0], "score": "1"}, *rows[1:]], "cannot be read"),
+    (lambda rows: None, "missing"),
+])  # fmt: skip
+def test_what_is_not_the_runs_own_is_refused(tmp_path, change, words):
+    run = make_run(tmp_path / "r", "grpo", np.random.default_rng(0).random((2, 5, 4)) < 0.5)
+    path = run / "samples" / "tb-long.jsonl"
+    rows = change([json.loads(line) for line in path.read_text().splitlines()])
+    path.unlink()
+    if rows is not None:
+        path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    with pytest.raises(HarnessError, match=words):
+        load_questions(load_result(run))
+
+
+def test_a_run_without_samples_has_none(tmp_path):
+    assert load_questions({"run": str(tmp_path), "suites": {}, "seeds": [0]}) == {}
