@@ -9,9 +9,9 @@ mined and GEPA evolves templates for them on the frozen policy, greedily decoded
 Where the released code and the paper differ, the default is the code and the paper's reading is a switch:
 - success is measured on the rollouts made, templated ones included (paper, Eq. 3: on the original prompt):
   `mining=plain`, which pays for k extra plain rollouts of every templated problem;
-- the 0/1 mask on pi_old(y|x) / pi_old(y|x~) outside [0.01, 10] is not in the paper's Eq. 4: `ratio_band=null`;
+- the 0/1 mask on pi_old(y|x) / pi_old(y|x~) outside [0.01, 10] is not in the paper's Eq. 4: `correction=none`;
 - at least 100 hard problems before templates are evolved (paper: one): `min_hard=1`;
-- the gradient on the templated prompt, the paper's ablation without distillation: `gradient_context=rollout`.
+- the gradient on the templated prompt, the paper's ablation without distillation: `gradient_context=hinted`.
 Differs from the release: every random stream is seeded; metric calls count every rollout that is sampled; an empty
 set of solved dev problems clears the templates instead of ending the run.
 """
@@ -23,19 +23,20 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from harness.evolve import EvolveConfig, Pool, evolve, insert, split
+from harness.hints import HintedConfig
 from harness.ledger import Ledger
-from harness.method import MethodConfig, Policy
+from harness.method import Policy
 from harness.methods.grpo import GRPO
 from harness.reflect import ReflectorConfig, make_proposer
 from harness.seeds import derive, stream
-from harness.settings import LossSpec
+from harness.settings import Correction, LossSpec
 from harness.types import Context, Group, Problem, Sample, Sampling
 
 
-class P2OConfig(MethodConfig):
+class P2OConfig(HintedConfig):
     """Settings of P2O; the defaults are the release's."""
 
     hard_below: int = Field(2, ge=1)
@@ -44,36 +45,20 @@ class P2OConfig(MethodConfig):
     """With fewer hard problems no template is evolved and all are cleared."""
     mining: Literal["templated", "plain"] = "templated"
     """Measure success on the rollouts made, or on k plain ones."""
-    gradient_context: Literal["original", "rollout"] = "original"
+    gradient_context: Literal["hinted", "original"] = "original"
     """The prompt in the loss: original is context distillation."""
+    correction: Correction = "mask"
+    """Of tokens of templated rollouts by pi_old(y|x) / pi_old(y|x~)."""
     same_template_in_group: bool = False
     """One template for all rollouts of a group (the paper's ablation) instead of one each."""
     plain_share: float = Field(0.0, ge=0, lt=1)
     """Share of a hard problem's rollouts that stay untemplated."""
-    ratio_band: tuple[float, float] | None = (0.01, 10.0)
-    """Tokens of templated rows are kept where pi_old(y|x) / pi_old(y|x~) lies inside; null keeps all."""
     carry_pool: bool = False
     """Start each evolution from the previous pool instead of the empty template."""
     evolve: EvolveConfig = EvolveConfig()
     """The GEPA phase."""
     reflector: ReflectorConfig = ReflectorConfig()
     """Who writes templates."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_ratio(cls, data: Any) -> Any:
-        """With the gradient on the rollout prompt there is no ratio to mask."""
-        if isinstance(data, dict) and data.get("gradient_context") == "rollout":
-            return {"ratio_band": None, **data}
-        return data
-
-    @model_validator(mode="after")
-    def _contradictions(self) -> P2OConfig:
-        if self.ratio_band and self.gradient_context == "rollout":
-            raise ValueError("ratio_band has no effect with gradient_context rollout; leave it out")
-        if self.ratio_band and not 0 < self.ratio_band[0] < 1 < self.ratio_band[1]:
-            raise ValueError(f"ratio_band must hold 1 between two positive bounds, got {list(self.ratio_band)}")
-        return self
 
 
 class P2O(GRPO):
@@ -97,16 +82,15 @@ class P2O(GRPO):
 
     @property
     def loss(self) -> LossSpec:
-        return self.train.loss.model_copy(update={"ratio_band": self.config.ratio_band})
+        return self.config.loss(self.train.loss)
 
     async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
         templates_K = self.assigned.get(problem.id, [""] * k)
-        return Group(problem, await sample([self.context(problem.text, z) for z in templates_K]))
+        return Group(problem, await sample([self.context(problem, z) for z in templates_K]))
 
-    def context(self, x: str, z: str) -> Context:
+    def context(self, problem: Problem, z: str) -> Context:
         """T(x, z) for the rollout; for the gradient x itself, which is all there is to context distillation."""
-        rolled = insert(z, x)
-        return Context(rollout=rolled, train=x if self.config.gradient_context == "original" else rolled, template=z)
+        return self.config.context(problem, insert(z, problem.text), z)
 
     def search_budget(self) -> int:
         """Metric calls of one phase at the largest dev set; plain mining adds k per training problem."""

@@ -1,4 +1,4 @@
-"""Optimiser steps of the local backend: rows from groups, log-probabilities, the ratio mask, the clipped loss."""
+"""Optimiser steps of the local backend: rows from groups, log-probabilities, the correction, the clipped loss."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.backends.generation import completion_logps
-from harness.backends.loss import aggregate, group_advantages, ratio_weights, token_losses
+from harness.backends.loss import aggregate, correction_weights, group_advantages, token_losses
 from harness.settings import LossSpec, TrainConfig
 from harness.types import Group, Problem, Rollout
 
@@ -20,7 +20,7 @@ from harness.types import Group, Problem, Rollout
 class Row:
     """One rollout on its way through the loss. The tensors, shape [T], are None where no forward pass was needed.
 
-    `weights_T` come from the context ratio (see harness/backends/loss.py): 0 drops a token.
+    `weights_T` are the correction's (see harness/backends/loss.py): 0 drops a token.
     """
 
     problem: Problem
@@ -113,10 +113,10 @@ class Updater:
         )
 
     def _set_old(self, rows: Sequence[Row], logps_B_T: Tensor) -> None:
-        """Store log pi_old(y|x) and the weights of the context ratio per row."""
+        """Store log pi_old(y|x) and the correction's weights per row."""
         rollout_B_T = pad_rows([r.rollout.logps_T for r in rows], logps_B_T.shape[1], logps_B_T.device)
         templated_B = torch.tensor([r.templated for r in rows], device=logps_B_T.device)
-        weights_B_T = ratio_weights(logps_B_T, rollout_B_T, templated_B, *self.loss.ratio)
+        weights_B_T = correction_weights(logps_B_T, rollout_B_T, templated_B, self.loss)
         for i, row in enumerate(rows):
             n = len(row.rollout.tokens_T)
             row.old_logps_T, row.weights_T = logps_B_T[i, :n], weights_B_T[i, :n]
@@ -142,7 +142,8 @@ class Updater:
             old_B_T = pad_rows([r.old_logps_T for r in micro], width, device)
             weights_B_T = pad_rows([r.weights_T for r in micro], width, device)
             advantages_B = torch.tensor([r.advantage for r in micro], device=device)
-            losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, self.loss)
+            templated_B = torch.tensor([r.templated for r in micro], device=device)
+            losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, self.loss, templated_B)
             loss = aggregate(losses_B_T, real_B_T, weights_B_T, self.loss.aggregation, tokens, len(rows))
             loss.backward()
             total += loss.item()

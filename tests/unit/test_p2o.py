@@ -105,10 +105,10 @@ def test_no_search_that_leaves_no_rollout_to_use_its_templates_in(left, searches
 
 
 def test_gradient_context_switch():
-    context = method("p2o.gradient_context=rollout").context("x", "z")
+    context = method("p2o.gradient_context=hinted").context(Problem("p", "x", "1"), "z")
     assert context.train == context.rollout == "z\n\nx"
-    assert method("p2o.gradient_context=rollout").loss.ratio_band is None
-    assert method().loss.ratio_band == (0.01, 10.0)
+    assert method("p2o.gradient_context=hinted").loss.correction == "none"
+    assert method().loss.correction == "mask" and method().loss.ratio_band == (0.01, 10.0)
 
 
 POOL = Pool(["", "a", "b"], [[0, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0]], [None, 0, 0], ["p00", "p01", "p02", "p03"])

@@ -1,0 +1,90 @@
+"""What every hinted arm shares: the two switches, how a hint is put beside a problem, and the answer-leak guard."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from harness.evolve import insert
+from harness.settings import Correction, LossSpec, MethodConfig
+from harness.types import Context, Problem
+
+FRAMES = {"prefix": "The beginning of a solution:", "hint": "Hint:"}
+"""What introduces a hint after the question, by kind."""
+
+
+class HintedConfig(MethodConfig):
+    """The two switches of every hinted arm."""
+
+    gradient_context: Literal["hinted", "original"] = "hinted"
+    """The prompt in the loss: the one that was sampled under, or the bare problem (context distillation)."""
+    correction: Correction = "none"
+    """For tokens sampled with a hint when the gradient is taken without; bounds in train.loss.ratio_band."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_ratio(cls, data: Any) -> Any:
+        """With the gradient on the sampled prompt there is nothing to correct."""
+        if isinstance(data, dict) and data.get("gradient_context") == "hinted":
+            return {"correction": "none", **data}
+        return data
+
+    @model_validator(mode="after")
+    def _switches(self) -> HintedConfig:
+        if self.gradient_context == "hinted" and self.correction != "none":
+            raise ValueError(f"correction {self.correction} has no effect with gradient_context hinted; leave it out")
+        return self
+
+    def loss(self, base: LossSpec) -> LossSpec:
+        """The training settings' loss with this arm's correction."""
+        return base.model_copy(update={"correction": self.correction})
+
+    def context(self, problem: Problem, rolled: str, hint: str) -> Context:
+        """The context of a rollout under the prompt `rolled`, which holds `hint`."""
+        return Context(rollout=rolled, train=problem.text if self.gradient_context == "original" else rolled, template=hint)
+
+
+def beside(problem: Problem, hint: str, kind: Literal["prefix", "hint"]) -> str:
+    """The user turn of a problem with a hint: question, blank line, a sentence that says what follows, the hint.
+
+    The testbed's policy knows no words but its own and reads what follows the question as its own completion, so there
+    the hint goes before the question, as a template does.
+    """
+    if problem.answer_type == "testbed":
+        return insert(hint, problem.text)
+    return f"{problem.text}\n\n{FRAMES[kind]}\n{hint}"
+
+
+def prefix(solution: str, share: float) -> str:
+    """The leading `share` of a solution's characters, cut back to the end of a sentence, or else of a word.
+
+    It ends before the first place that states the answer in a form which graders look for (\\boxed, ####, ans).
+    """
+    stated = re.search(r"\\boxed|####|\bans\b", solution)
+    whole = solution[: stated.start()] if stated else solution
+    cut = whole[: round(share * len(solution))]
+    if len(cut) < len(whole):
+        ends = [m.end() for m in re.finditer(r"[.!?](?=\s)|\n", cut)]
+        words = [m.start() for m in re.finditer(r"\s", cut)] if not whole[len(cut)].isspace() else [len(cut)]
+        cut = cut[: (ends or words or [0])[-1]]
+    return cut.strip()
+
+
+def leaks(hint: str, answer: str) -> bool:
+    """Whether a hint states the answer: the guard that every hinted arm passes its hints through.
+
+    Both are compared as words, without case, dollar signs and LaTeX spacing. An answer of one or two characters occurs in
+    any text, so it counts only right after "=", "is", "ans", "answer" or an opening \\boxed.
+    """
+    found, wanted = _normal(hint), _normal(answer)
+    if not wanted:
+        return False
+    before = r"(?:=|\bis|\bans|\banswer|boxed\{)[\s:=]*" if len(wanted) < 3 else r"(?<![\w.])"
+    return re.search(before + re.escape(wanted) + r"(?!\w|\.\d)", found) is not None
+
+
+def _normal(text: str) -> str:
+    text = re.sub(r"\\(?:left|right|,|;|!|quad\b)|\$", " ", text.casefold().replace("dfrac", "frac").replace("tfrac", "frac"))
+    return " ".join(text.split())
