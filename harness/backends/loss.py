@@ -1,4 +1,4 @@
-"""Advantages, the correction for another prompt and the clipped policy loss, on tensors. B = rollouts, T = completion tokens (padded)."""
+"""Advantages, the correction for another prompt, the clipped policy loss, on tensors. B = rollouts, T = tokens (padded)."""
 
 from __future__ import annotations
 
