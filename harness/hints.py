@@ -1,4 +1,4 @@
-"""What every hinted arm shares: the two switches, how a hint is put beside a problem, and the answer-leak guard."""
+"""What every hinted arm shares: the two switches, how a hint is put beside a problem, prefixes."""
 
 from __future__ import annotations
 
@@ -70,21 +70,3 @@ def prefix(solution: str, share: float) -> str:
         words = [m.start() for m in re.finditer(r"\s", cut)] if not whole[len(cut)].isspace() else [len(cut)]
         cut = cut[: (ends or words or [0])[-1]]
     return cut.strip()
-
-
-def leaks(hint: str, answer: str) -> bool:
-    """Whether a hint states the answer: the guard that every hinted arm passes its hints through.
-
-    Both are compared as words, without case, dollar signs and LaTeX spacing. An answer of one or two characters occurs in
-    any text, so it counts only right after "=", "is", "ans", "answer" or an opening \\boxed.
-    """
-    found, wanted = _normal(hint), _normal(answer)
-    if not wanted:
-        return False
-    before = r"(?:=|\bis|\bans|\banswer|boxed\{)[\s:=]*" if len(wanted) < 3 else r"(?<![\w.])"
-    return re.search(before + re.escape(wanted) + r"(?!\w|\.\d)", found) is not None
-
-
-def _normal(text: str) -> str:
-    text = re.sub(r"\\(?:left|right|,|;|!|quad\b)|\$", " ", text.casefold().replace("dfrac", "frac").replace("tfrac", "frac"))
-    return " ".join(text.split())

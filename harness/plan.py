@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.budget import rollouts_left
 from harness.config import RunSpec
+from harness.ledger import Ledger
 from harness.method import Method
 from harness.models import MODELS
 from harness.suites import Suite
@@ -13,7 +15,10 @@ from harness.suites import Suite
 
 @dataclass
 class Plan:
-    """Of one seed. Rollouts and tokens are upper bounds: prompt search may be skipped, completions may end early."""
+    """Of one seed. Rollouts and tokens are upper bounds: prompt search may be skipped, completions may end early.
+
+    Where a bound in tokens stops the run, completions are taken to be of full length, so there may be more of them.
+    """
 
     problems: int
     epochs: int
@@ -47,16 +52,17 @@ class Plan:
 def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
     """Walk the training loop without sampling; every epoch hook is assumed to search as much as it may."""
     cfg = spec.train
-    bound = cfg.max_rollouts if cfg.max_rollouts else float("inf")
-    rollouts = search = batches = epoch = 0
+    bound = rollouts_left(cfg, Ledger())
+    batches = epoch = 0
+    rollouts = search = method.opening_budget() if cfg.epochs else 0
     if method.loss is None and cfg.epochs:
-        rollouts = search = int(min(method.search_budget(), bound))
+        rollouts = search = int(min(rollouts + method.search_budget(), bound))
         epoch = 1
     else:
         while epoch < cfg.epochs and rollouts < bound:
             for _ in range(len(method.problems) // cfg.prompts_per_batch):
                 if rollouts < bound:
-                    rollouts += cfg.prompts_per_batch * cfg.rollouts_per_prompt
+                    rollouts += cfg.prompts_per_batch * method.group_budget(cfg.rollouts_per_prompt)
                     batches += 1
             epoch += 1
             if epoch < cfg.epochs and rollouts < bound:

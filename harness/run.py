@@ -207,6 +207,7 @@ def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
         return statistics.fmean(values) if values else None
 
     ledgers = {str(seed): part["ledger"] for seed, part in parts.items()}
+    total, sources = Ledger.total(Ledger(**x) for x in ledgers.values()), _sources(prepared)
     limit = spec.eval.limit
     reasons = [f"only the first {limit} problems of each suite were evaluated (--limit)"] if limit else []
     reasons += [prepared.deviation] if prepared.deviation else []
@@ -215,11 +216,26 @@ def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
         "training_set": spec.train.set, "problems_sha256": content_sha256(prepared.problems),
         "spec_hash": spec.hash(), "seeds": list(spec.seeds),
         "not_a_result": "; ".join(reasons) or None,
+        **sources,
         "suites": suites,
         "macro": {
             "id": macro("id"), "ood": macro("ood"),
             "per_seed": {str(s): {"id": macro("id", s), "ood": macro("ood", s)} for s in spec.seeds},
         },
-        "ledger": Ledger.total(Ledger(**x) for x in ledgers.values()).to_dict(),
+        "ledger": total.to_dict(),
+        "teacher_tokens": total.reflection_tokens if sources["teacher"] else 0,
         "ledgers": ledgers,
     }
+
+
+def _sources(prepared: Prepared) -> dict[str, Any]:
+    """What the method was told about training problems, by whom it was written, and which other model wrote for it."""
+    spec, told = prepared.spec, prepared.method(prepared.spec.seeds[0]).reference
+    reflector = spec.method_config.get("reflector", {})
+    teacher = spec.method_config.get("teacher")
+    if reflector.get("kind") == "openai" and reflector["model"] != spec.model.id:  # a server may hold the policy itself
+        teacher = reflector["model"]
+    if reflector.get("kind") == "replay":
+        teacher = "a recording"
+    source = prepared.training_set.solutions if told == "solution" else None
+    return {"reference": told, "reference_source": source or "none", "teacher": teacher}

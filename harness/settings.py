@@ -98,10 +98,16 @@ class TrainConfig(Strict):
     """Training set, a name of benchmarks/training_sets.yaml; it also says which suites are in and out of distribution."""
     limit: int | None = Field(None, ge=1)
     """Use a seeded subset of this many training problems."""
+    problems: Literal["all", "hard"] = "all"
+    """hard: those that the initial policy solves in fewer than 2 of rollouts_per_prompt tries, which are paid for."""
     epochs: int = Field(10, ge=0)
     """Passes over the training set, at most; 0 evaluates the initial policy."""
     max_rollouts: int | None = Field(None, ge=1)
     """Stop before the first step that begins at or past this many rollouts, prompt search included; null is no bound."""
+    max_generated_tokens: int | None = Field(None, ge=1)
+    """The same bound in tokens written: completions, also discarded ones, and reflections."""
+    max_seconds: float | None = Field(None, gt=0)
+    """The same bound in seconds of training."""
     prompts_per_batch: int = Field(128, ge=1)
     """Problems whose groups are sampled together. A last partial batch of an epoch is dropped."""
     rollouts_per_prompt: int = Field(6, ge=2)

@@ -18,22 +18,27 @@ set of solved dev problems clears the templates instead of ending the run.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
+from harness.beam import feedback
+from harness.budget import rollouts_left
 from harness.evolve import EvolveConfig, Pool, evolve, insert, split
 from harness.hints import HintedConfig
+from harness.leaks import leaks
 from harness.ledger import Ledger
 from harness.method import Policy
 from harness.methods.grpo import GRPO
-from harness.reflect import ReflectorConfig, make_proposer
+from harness.reflect import Job, ReflectorConfig, make_proposer
 from harness.seeds import derive, stream
 from harness.settings import Correction, LossSpec
 from harness.types import Context, Group, Problem, Sample, Sampling
+
+GENERIC = "think step by step"
+"""The one hint of `templates=generic` (Kojima et al. 2022, zero-shot chain of thought)."""
 
 
 class P2OConfig(HintedConfig):
@@ -55,6 +60,9 @@ class P2OConfig(HintedConfig):
     """Share of a hard problem's rollouts that stay untemplated."""
     carry_pool: bool = False
     """Start each evolution from the previous pool instead of the empty template."""
+    templates: Literal["gepa", "reflection", "random", "generic", "none"] = "gepa"
+    """Where they come from: GEPA; one reflection per hard problem on its own failures (the paper's single-turn ablation);
+    and three controls: random words, one hint for all, no template at all."""
     evolve: EvolveConfig = EvolveConfig()
     """The GEPA phase."""
     reflector: ReflectorConfig = ReflectorConfig()
@@ -92,8 +100,16 @@ class P2O(GRPO):
         """T(x, z) for the rollout; for the gradient x itself, which is all there is to context distillation."""
         return self.config.context(problem, insert(z, problem.text), z)
 
+    @property
+    def reference(self) -> str:
+        """A model that reflects is told the answers."""
+        told = self.config.templates in ("gepa", "reflection") and self.config.reflector.kind != "offline"
+        return "answer" if told else "none"
+
     def search_budget(self) -> int:
         """Metric calls of one phase at the largest dev set; plain mining adds k per training problem."""
+        if self.config.templates != "gepa":
+            return 0
         dev = min(self.config.evolve.dev_size, len(self.problems) // 2)
         plain = len(self.problems) * self.train.rollouts_per_prompt if self.config.mining == "plain" else 0
         return self.config.evolve.budget(dev) + plain
@@ -108,8 +124,12 @@ class P2O(GRPO):
             return metrics
         self.assigned = {}
         seed, config = derive(self.seed, "p2o", epoch), self.config.evolve
+        if self.config.templates != "gepa":
+            if len(hard) >= self.config.min_hard:
+                self.assigned = self.without_search(hard, groups, policy, ledger, seed)
+            return {**metrics, "search_calls": 0}
         dev, minibatch = split(hard, config.dev_size, seed)
-        left = self.train.max_rollouts - ledger.rollouts if self.train.max_rollouts else math.inf
+        left = rollouts_left(self.train, ledger)
         if len(hard) < self.config.min_hard or left <= config.budget(len(dev)):  # no rollout left to use templates in
             return {**metrics, "search_calls": 0}
         proposer = make_proposer(self.config.reflector, policy, self.phrases, seed, ledger)
@@ -139,6 +159,38 @@ class P2O(GRPO):
             for i, p in enumerate(again):
                 successes[p.id] = sum(r.reward >= 1.0 for r in rollouts[i * k : (i + 1) * k])
         return [g.problem for g in groups if successes[g.problem.id] < self.config.hard_below]
+
+    def without_search(
+        self, hard: Sequence[Problem], groups: Sequence[Group], policy: Policy, ledger: Ledger, seed: int
+    ) -> dict[str, list[str]]:
+        """K templates per hard problem from the sources that need no metric calls.
+
+        A reflection is made of up to `evolve.minibatch` failed rollouts of the problem, whose answer the reflector is
+        told; one that gives it away is refused. Random templates have one to four pieces: phrases, where the training
+        set has any, else words of its problems.
+        """
+        k, source = self.train.rollouts_per_prompt, self.config.templates
+        rng = stream(seed, "templates")
+        if source == "none":
+            return {}
+        if source == "generic":
+            return {p.id: [GENERIC] * k for p in hard}
+        if source == "random":
+            pieces = self.phrases or sorted({word for p in self.problems for word in p.text.split()})
+            return {p.id: [" ".join(rng.choices(pieces, k=rng.randint(1, 4))) for _ in range(k)] for p in hard}
+        failed = {g.problem.id: [r for r in g.rollouts if r.reward < 1.0] for g in groups}
+        jobs = [
+            Job("", [
+                {"Inputs": p.text, "Generated Outputs": r.text, "Feedback": feedback(p, r)}
+                for r in failed[p.id][: self.config.evolve.minibatch]
+            ])
+            for p in hard
+        ]  # fmt: skip
+        written = make_proposer(self.config.reflector, policy, self.phrases, seed, ledger).propose(jobs)
+        refused = {p.id for p, z in zip(hard, written, strict=True) if leaks(z, p.answer)}
+        ledger.refused_hints += len(refused)
+        self._rows = [{"problem": p.id, "template": z, "refused": p.id in refused} for p, z in zip(hard, written)]
+        return {p.id: [z] * k for p, z in zip(hard, written) if z and p.id not in refused}
 
     def draw(
         self, cover: Sequence[int], dev: Sequence[Problem], minibatch: Sequence[Problem], seed: int

@@ -5,7 +5,8 @@ import itertools
 import pytest
 from pydantic import ValidationError
 
-from harness.hints import HintedConfig, beside, leaks, prefix
+from harness.hints import HintedConfig, beside, prefix
+from harness.leaks import leaks
 from harness.types import Problem
 
 

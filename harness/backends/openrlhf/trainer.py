@@ -165,7 +165,8 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
         self, samples: list[Any], problems: list[Problem], ledger: Ledger
     ) -> tuple[list[Group], list[tuple[Problem, Rollout, int]]]:
         """Groups in the batch's order, and (problem, rollout, prompt tokens) per sample in OpenRLHF's; meters them."""
-        by_id = {p.id: Group(p, []) for p in problems}
+        by_id = {p.id: p for p in self.job.problems}
+        groups = {p.id: Group(p, []) for p in problems}
         rollouts = []
         for sample in samples:
             row = json.loads(sample.labels[0])
@@ -176,13 +177,15 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
                 sample.rollout_log_probs[0][real_T].tolist(), row["prompt_tokens"], row["truncated"], row["reward"],
                 row["status"],
             )  # fmt: skip
-            group = by_id[row["problem"]]
+            group = groups[row["asked"]]  # which may have turned to another problem
+            group.problem = by_id[row["problem"]]
+            group.refused += row["refused"]
             group.rollouts.append(r)
             group.discarded += [Rollout(**{**d, "context": Context(**d["context"])}) for d in row["discarded"]]
             rollouts.append((group.problem, r, row["start"]))
             if row["ledger"]:
                 ledger.add(Ledger(**row["ledger"]))
-        return list(by_id.values()), rollouts
+        return list(groups.values()), rollouts
 
     # ------------------------------------------------------------------ the policy, for the epoch hook
 

@@ -1,0 +1,23 @@
+"""The answer-leak guard: whether a hint states the answer of the problem that it is for."""
+
+from __future__ import annotations
+
+import re
+
+
+def leaks(hint: str, answer: str) -> bool:
+    """Whether `hint` states `answer`.
+
+    Both are compared as words, without case, dollar signs and LaTeX spacing. An answer of one or two characters occurs in
+    any text, so it counts only right after "=", "is", "ans", "answer" or an opening \\boxed.
+    """
+    found, wanted = _normal(hint), _normal(answer)
+    if not wanted:
+        return False
+    before = r"(?:=|\bis\b|\bans\b|\banswer\b|boxed\{)[\s:=]*" if len(wanted) < 3 else r"(?<![\w.])"
+    return re.search(before + re.escape(wanted) + r"(?!\w|\.\d)", found) is not None
+
+
+def _normal(text: str) -> str:
+    text = re.sub(r"\\(?:left|right|,|;|!|quad\b)|\$", " ", text.casefold().replace("dfrac", "frac").replace("tfrac", "frac"))
+    return " ".join(text.split())
