@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import model_validator
 
+from harness.errors import UsageError
 from harness.evolve import insert
-from harness.settings import Correction, LossSpec, MethodConfig
-from harness.types import Context, Problem
+from harness.leaks import leaks
+from harness.method import Method, MethodConfig
+from harness.settings import Correction, LossSpec
+from harness.types import Context, Group, Problem, Sample
 
 FRAMES = {"prefix": "The beginning of a solution:", "hint": "Hint:"}
 """What introduces a hint after the question, by kind."""
@@ -44,6 +48,36 @@ class HintedConfig(MethodConfig):
     def context(self, problem: Problem, rolled: str, hint: str) -> Context:
         """The context of a rollout under the prompt `rolled`, which holds `hint`."""
         return Context(rollout=rolled, train=problem.text if self.gradient_context == "original" else rolled, template=hint)
+
+
+class HintedMethod(Method):
+    """Base of the arms that hint inside a rollout group."""
+
+    config: HintedConfig
+
+    @property
+    def loss(self) -> LossSpec:
+        return self.config.loss(self.train.loss)
+
+    async def plain(self, problem: Problem, k: int, sample: Sample) -> Group:
+        """k rollouts of the bare problem."""
+        return Group(problem, await sample([Context.plain(problem.text)] * k))
+
+    async def hinted(self, group: Group, k: int, sample: Sample, hint: str, kind: Literal["prefix", "hint"]) -> Group:
+        """The group with k rollouts under `hint` in place of its own; as it is where the hint is blank or refused."""
+        if not hint.strip():
+            return group
+        if leaks(hint, group.problem.answer):
+            group.refused += 1
+            return group
+        context = self.config.context(group.problem, beside(group.problem, hint, kind), hint)
+        return group.replaced_by(await sample([context] * k))
+
+
+def require_solutions(method: str, problems: Sequence[Problem]) -> None:
+    """Raises UsageError where no training problem has a reference solution."""
+    if not any(p.solution for p in problems):
+        raise UsageError(f"{method} needs reference solutions, and no problem of this training set has one")
 
 
 def beside(problem: Problem, hint: str, kind: Literal["prefix", "hint"]) -> str:

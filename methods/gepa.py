@@ -64,12 +64,17 @@ class PromptOnly(Method):
         return config
 
     def search_budget(self) -> int:
+        """Metric calls of the one search."""
         dev = min(self.config.evolve.dev_size, len(self.problems) // 2)
         return self._evolve_config().budget(dev)
 
     def end_epoch(
         self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
     ) -> dict[str, Any]:
+        return self.search(policy, ledger)
+
+    def search(self, policy: Policy, ledger: Ledger) -> dict[str, Any]:
+        """Evolve templates on the policy as it is and keep the best one; what to log."""
         dev, minibatch = split(self.problems, self.config.evolve.dev_size, self.seed)
         proposer = make_proposer(self.config.reflector, policy, self.phrases, self.seed, ledger)
         greedy = Sampling(0.0, self.train.max_new_tokens)

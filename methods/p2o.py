@@ -189,7 +189,10 @@ class P2O(GRPO):
         written = make_proposer(self.config.reflector, policy, self.phrases, seed, ledger).propose(jobs)
         refused = {p.id for p, z in zip(hard, written, strict=True) if leaks(z, p.answer)}
         ledger.refused_hints += len(refused)
-        self._rows = [{"problem": p.id, "template": z, "refused": p.id in refused} for p, z in zip(hard, written)]
+        self._rows = [
+            {"candidate": i, "template": z, "parent": None, "mean_score": None, "selected": p.id not in refused}
+            for i, (p, z) in enumerate(zip(hard, written))
+        ]
         return {p.id: [z] * k for p, z in zip(hard, written) if z and p.id not in refused}
 
     def draw(

@@ -223,8 +223,7 @@ def batch_metrics(groups: Sequence[Group], rows: Sequence[Row]) -> dict[str, flo
     gaps += [torch.as_tensor(r.rollout.logps_T) - r.bare_logps_T for r in rows if r.bare_logps_T is not None]
     if gaps:
         out["hint_reliance"] = _mean(torch.cat(gaps).tolist())
-    if templated:
-        out["masked_tokens"] = _mean((torch.cat([r.weights_T for r, _ in templated]) == 0).tolist())
+        out["masked_tokens"] = _mean([x == 0 for r, _ in templated for x in r.weights_T.tolist()])
     if plain:
         out["sampler_gap"] = _mean(torch.cat(plain).tolist())
     return out
@@ -233,10 +232,10 @@ def batch_metrics(groups: Sequence[Group], rows: Sequence[Row]) -> dict[str, flo
 def _rescues(groups: Sequence[Group]) -> dict[str, float]:
     begun = []
     for g in groups:
-        attempts = g.discarded + g.rollouts
-        first = attempts[0].context if attempts else None
-        if first and not first.template:
-            begun.append((g, any(r.reward >= 1.0 for r in attempts if r.context.rollout == first.rollout)))
+        bare = [r for r in g.discarded + g.rollouts if not r.context.template]
+        if bare:
+            first = bare[0].context.rollout  # another problem's, where the group turned to a new one
+            begun.append((g, any(r.reward >= 1.0 for r in bare if r.context.rollout == first)))
     failed = [g for g, solved in begun if not solved]
     out = {"all_zero_before": len(failed) / len(begun)} if begun else {}
     return out | ({"rescued_groups": sum(g.successes > 0 for g in failed) / len(failed)} if failed else {})
