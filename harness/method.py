@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from harness.ledger import Ledger
 from harness.seeds import derive
 from harness.settings import LossSpec, MethodConfig, TrainConfig
 from harness.types import Context, Group, Problem, Rollout, Sample, Sampling
+
+
+class Finetuned(NamedTuple):
+    """What a fine-tuning did: mean loss per token, optimiser steps, completion tokens over all passes."""
+
+    loss: float
+    steps: int
+    tokens: int
 
 
 class Policy(Protocol):
@@ -31,6 +39,16 @@ class Policy(Protocol):
         """One ungraded completion per prompt, from the current weights or the initial ones (for self-reflection)."""
         ...
 
+    def finetune(
+        self, examples: Sequence[tuple[str, str]], lr: float, epochs: int, batch: int, seed: int
+    ) -> Finetuned:
+        """Supervised training on (prompt, completion) texts; only for methods that are `supervised`."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a completion, for texts that no model sampled here."""
+        ...
+
 
 class Method:
     """Base class. Subclasses set `Config`, write `rollout_group`, and override the hooks they need.
@@ -43,6 +61,8 @@ class Method:
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     reference: str = "none"
     """What it is told about a training problem besides its text and reward: "none", "answer" or "solution"."""
+    supervised: ClassVar[bool] = False
+    """Whether it fine-tunes on given texts, which not every backend does."""
 
     def __init__(
         self,

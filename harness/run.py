@@ -85,7 +85,7 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
     last checkpoint.
     """
     spec = prepared.spec
-    if spec.method_config.get("reflector", {}).get("kind") == "openai":
+    if any(spec.method_config.get(writer, {}).get("kind") == "openai" for writer in ("reflector", "teacher")):
         server_key()  # found missing now, not after an epoch
     backend = make_backend(spec, prepared.offline)
     total = prepared.plan.rollouts + prepared.plan.eval_samples
@@ -231,11 +231,11 @@ def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
 def _sources(prepared: Prepared) -> dict[str, Any]:
     """What the method was told about training problems, by whom it was written, and which other model wrote for it."""
     spec, told = prepared.spec, prepared.method(prepared.spec.seeds[0]).reference
-    reflector = spec.method_config.get("reflector", {})
-    teacher = spec.method_config.get("teacher")
+    reflector = spec.method_config.get("teacher") or spec.method_config.get("reflector") or {}
+    source = (prepared.training_set.solutions if told == "solution" else None) or "none"
+    teacher = source if "teacher" in spec.method_config else None
     if reflector.get("kind") == "openai" and reflector["model"] != spec.model.id:  # a server may hold the policy itself
         teacher = reflector["model"]
     if reflector.get("kind") == "replay":
         teacher = "a recording"
-    source = prepared.training_set.solutions if told == "solution" else None
-    return {"reference": told, "reference_source": source or "none", "teacher": teacher}
+    return {"reference": told, "reference_source": source, "teacher": teacher}

@@ -9,5 +9,6 @@ METHODS = {
     "prefix-ladder": "harness.methods.prefix_ladder:PrefixLadder",
     "prefix-curriculum": "harness.methods.prefix_curriculum:PrefixCurriculum",
     "self-hint": "harness.methods.self_hint:SelfHint",
+    "sft-teacher": "harness.methods.sft_teacher:SFTTeacher",
     "critique-refine": "harness.methods.critique_refine:CritiqueRefine",
 }

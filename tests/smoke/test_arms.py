@@ -29,6 +29,11 @@ def run(capsys, arm, out, *more):
 def test_arm_end_to_end(capsys, tmp_path, arm):
     result = run(capsys, arm, tmp_path / "run")
     ledger = result["ledger"]
+    if arm == "sft-teacher":
+        assert (result["teacher"], result["reference_source"]) == ("world", "world")
+        assert result["teacher_tokens"] == ledger["reflection_tokens"] > 48 * 8 and ledger["optimiser_steps"] == 2 * 3
+        assert ledger["trained_tokens"] == 3 * (result["teacher_tokens"] + 48), "three passes, with the end tokens"
+        return
     groups = read_jsonl(tmp_path / "run" / "rollouts" / "s0.jsonl")
     kept, dropped = ([r for g in groups for r in g[key]] for key in ("rollouts", "discarded"))
     assert ledger["rollouts"] == len(kept) + len(dropped) + ledger["search_rollouts"]

@@ -81,6 +81,11 @@ def test_what_openrlhf_cannot_do_is_refused(sets, words):
         flags(sets=sets)
 
 
+def test_supervised_fine_tuning_is_refused():
+    with pytest.raises(UsageError, match="only --backend local"):
+        flags("sft-teacher", sets=["sft-teacher.teacher={kind: openai, model: T}"])
+
+
 def test_a_frozen_policy_may_reflect_with_its_initial_weights():
     assert flags("gepa").command
 

@@ -83,6 +83,8 @@ def translate(
             "the engines hold the trained weights only; to reflect with the initial ones, serve them "
             "(vllm serve MODEL) and set the reflector's kind to openai, its base_url and model"
         )
+    if method.supervised:
+        raise UsageError(f"{spec.method} fine-tunes on given texts, which only --backend local does")
     loss = method.loss or train.loss  # a frozen policy takes no step
     if loss.correction == "shaping":
         raise UsageError(
