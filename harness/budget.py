@@ -14,13 +14,9 @@ MANY_EPOCHS = 1000
 """More than any budget pays for."""
 
 
-def spent(cfg: TrainConfig, ledger: Ledger) -> bool:
-    """Whether any bound of `cfg` is reached."""
-    pairs = (
-        (cfg.max_rollouts, ledger.rollouts), (cfg.max_generated_tokens, ledger.written_tokens),
-        (cfg.max_seconds, ledger.wall_seconds),
-    )  # fmt: skip
-    return any(bound is not None and paid >= bound for bound, paid in pairs)
+def spent(cfg: TrainConfig, ledger: Ledger, reserve: int = 0) -> bool:
+    """Whether any bound of `cfg` is reached, or closer than `reserve` rollouts."""
+    return rollouts_left(cfg, ledger) <= reserve
 
 
 def rollouts_left(cfg: TrainConfig, ledger: Ledger) -> float:

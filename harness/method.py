@@ -131,6 +131,10 @@ class Method:
         """Most rollouts that one call of `end_epoch` may spend; for plans and progress only."""
         return 0
 
+    def closing_budget(self) -> int:
+        """Rollouts to leave for the last call of `end_epoch`: training stops that much earlier."""
+        return 0
+
     def templates(self) -> list[dict[str, Any]]:
         """Rows for templates/*.jsonl after an epoch hook: text, parents and scores of what was evolved."""
         return []

@@ -17,7 +17,8 @@ from harness.suites import Suite
 class Plan:
     """Of one seed. Rollouts and tokens are upper bounds: prompt search may be skipped, completions may end early.
 
-    Where a bound in tokens stops the run, completions are taken to be of full length, so there may be more of them.
+    `by_tokens`: a bound in tokens stops the run, and completions are taken to be of full length; there are more of them
+    where they end early.
     """
 
     problems: int
@@ -31,15 +32,17 @@ class Plan:
     eval_samples: int
     eval_tokens: int
     seeds: int
+    by_tokens: bool
     seconds: float | None  # all seeds; None where the model's speed is unknown
 
     def lines(self) -> list[str]:
         """The plan in words."""
         time = "unknown for this model" if self.seconds is None else f"about {self.seconds / 60:.1f} minutes on 2 cores"
+        most = "at least" if self.by_tokens else "at most"
         return [
             f"training problems       {self.problems:,}",
-            f"epochs                  at most {self.epochs:,} ({self.batches:,} batches)",
-            f"rollouts                at most {self.rollouts:,} a seed, {self.search_rollouts:,} of them prompt search",
+            f"epochs                  {most} {self.epochs:,} ({self.batches:,} batches)",
+            f"rollouts                {most} {self.rollouts:,} a seed, {self.search_rollouts:,} of them prompt search",
             f"generated tokens        at most {self.generated_tokens:,} a seed",
             f"optimiser steps         {self.optimiser_steps:,} a seed",
             f"evaluation              {self.eval_problems:,} problems, {self.eval_samples:,} samples a seed, "
@@ -52,7 +55,8 @@ class Plan:
 def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
     """Walk the training loop without sampling; every epoch hook is assumed to search as much as it may."""
     cfg = spec.train
-    bound = rollouts_left(cfg, Ledger())
+    closing = method.closing_budget() if cfg.epochs else 0
+    bound = rollouts_left(cfg, Ledger()) - closing
     batches = epoch = 0
     rollouts = search = method.opening_budget() if cfg.epochs else 0
     if method.loss is None and cfg.epochs:
@@ -62,13 +66,18 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
         while epoch < cfg.epochs and rollouts < bound:
             for _ in range(len(method.problems) // cfg.prompts_per_batch):
                 if rollouts < bound:
-                    rollouts += cfg.prompts_per_batch * method.group_budget(cfg.rollouts_per_prompt)
+                    rollouts += cfg.prompts_per_batch * cfg.rollouts_per_prompt
                     batches += 1
             epoch += 1
             if epoch < cfg.epochs and rollouts < bound:
                 paid = method.search_budget()
                 if paid < bound - rollouts:  # a search after which no rollout is left is not begun
                     rollouts, search = rollouts + paid, search + paid
+    if batches:  # groups may cost more than k each, which ends the run after fewer batches
+        worst = cfg.prompts_per_batch * method.group_budget(cfg.rollouts_per_prompt)
+        extra = batches * (worst - cfg.prompts_per_batch * cfg.rollouts_per_prompt)
+        rollouts = int(max(rollouts, min(rollouts + extra, bound - 1 + worst)))
+    rollouts, search = rollouts + closing, search + closing
     sizes = [(s.planned(spec.eval.limit), spec.eval.k or s.k, spec.eval.max_new_tokens or s.max_new_tokens) for s in suites]
     samples = sum(n * k for n, k, _ in sizes)
     tokens, eval_tokens = rollouts * cfg.max_new_tokens, sum(n * k * t for n, k, t in sizes)
@@ -76,5 +85,6 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
     seconds = len(spec.seeds) * (tokens + eval_tokens) / named.cpu_tokens_per_second if named else None
     return Plan(
         len(method.problems), epoch, batches, rollouts, search, batches * cfg.updates_per_batch, tokens,
-        sum(n for n, _, _ in sizes), samples, eval_tokens, len(spec.seeds), seconds,
+        sum(n for n, _, _ in sizes), samples, eval_tokens, len(spec.seeds),
+        cfg.max_generated_tokens is not None and cfg.max_rollouts is None, seconds,
     )

@@ -6,6 +6,7 @@ METHODS = {
     "gepa": "harness.methods.gepa:PromptOnly",
     "grpo-dynsample": "harness.methods.grpo_dynsample:DynamicSampling",
     "gepa-grpo": "harness.methods.gepa_grpo:GepaGRPO",
+    "grpo-gepa": "harness.methods.grpo_gepa:GRPOGepa",
     "prefix-ladder": "harness.methods.prefix_ladder:PrefixLadder",
     "prefix-curriculum": "harness.methods.prefix_curriculum:PrefixCurriculum",
     "self-hint": "harness.methods.self_hint:SelfHint",

@@ -80,7 +80,7 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
                 if batch % cfg.checkpoint_steps == 0:
                     checkpoint()
             checkpoint()
-        done = method.loss is None or epoch + 1 >= cfg.epochs or spent(cfg, log.ledger)
+        done = method.loss is None or epoch + 1 >= cfg.epochs or spent(cfg, log.ledger, method.closing_budget())
         trainee.tick = lambda n: log.tick(log.ledger.rollouts + n, f"seed {log.seed} after epoch {epoch + 1}: searching")
         with log.ledger.clock():
             metrics = method.end_epoch(epoch, log.groups, trainee, log.ledger, last=done)
@@ -98,7 +98,7 @@ def _batches(trainee: Trainee, method: Method, log: SeedLog, epoch: int, start: 
     order = sorted(method.problems, key=lambda p: p.id)
     stream(log.seed, "order", epoch).shuffle(order)
     for batch in range(start, len(order) // size):
-        if spent(log.spec.train, log.ledger):
+        if spent(log.spec.train, log.ledger, method.closing_budget()):
             return
         problems = order[batch * size : (batch + 1) * size]
         with log.ledger.clock():

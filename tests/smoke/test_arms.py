@@ -12,6 +12,7 @@ SMALL = [
     "--bench", "tb-id", "--limit", "8", "--seeds", "0", "--set", "testbed.problems=48", "--set", "train.epochs=2",
     "--set", "train.max_rollouts=700", "--set", "train.checkpoint_steps=1", "--set", "p2o.min_hard=6",
     "--set", "gepa-grpo.evolve={metric_calls: 120, dev_size: 8}",
+    "--set", "grpo-gepa.evolve={metric_calls: 120, dev_size: 8}",
 ]
 HINTED = ["prefix-ladder", "prefix-curriculum", "self-hint", "gepa-grpo", "prefix-ladder-original", "self-hint-original",
           "self-hint-light", "reflection", "p2o-random-templates"]
@@ -48,7 +49,7 @@ def test_arm_end_to_end(capsys, tmp_path, arm):
         distilled = [r for r in kept if r["context"]["template"] and r["context"]["train"] != r["context"]["rollout"]]
         assert bool(distilled) == (arm.endswith("-original") or arm in ("reflection", "p2o-random-templates"))
     prompts = [r["prompt"] for r in read_jsonl(tmp_path / "run" / "samples" / "tb-id.jsonl")]
-    assert any("\n\n" in p for p in prompts) == (arm == "gepa-grpo"), "evaluation sees no hint"
+    assert any("\n\n" in p for p in prompts) == (arm in ("gepa-grpo", "grpo-gepa")), "evaluation sees no hint"
 
 
 def test_mining_without_templates_is_grpo(capsys, tmp_path):

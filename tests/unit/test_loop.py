@@ -59,7 +59,7 @@ def start(tmp_path, *sets):
 
 @pytest.mark.parametrize(("bound", "batches"), [
     ("train.max_rollouts=25", 3), ("train.max_rollouts=24", 2), ("train.max_generated_tokens=121", 3),
-    ("train.max_generated_tokens=120", 2), ("train.epochs=2", 20), ("train.max_seconds=1e-12", 0),
+    ("train.max_generated_tokens=120", 2), ("train.epochs=2", 20), ("train.max_seconds=1e-9", 1),
 ])
 def test_the_first_bound_stops(tmp_path, bound, batches):
     """A batch is 2 problems x 6 rollouts of 5 tokens."""
@@ -79,6 +79,21 @@ def test_hard_problems_only_and_paid_for(tmp_path):
     rows = read_jsonl(tmp_path / "metrics.jsonl")
     assert rows[0]["epoch"] == -1 and (rows[0]["seen_problems"], rows[0]["hard_problems"]) == (20, 2)
     assert [r.get("rescued_problems") for r in rows if r["kind"] == "epoch"] == [None, None, 0.0, 0.0]
+
+
+def test_rollouts_are_left_for_a_search_at_the_end(tmp_path):
+    class Searches(GRPO):
+        def closing_budget(self):
+            return 30
+
+        def end_epoch(self, epoch, groups, policy, ledger, last):
+            ledger.rollouts += 30 * last
+            return {}
+
+    _, log = start(tmp_path, "train.max_rollouts=100")
+    trainee = Scripted()
+    train_epochs(trainee, Searches(GRPO.Config(), log.spec.train, PROBLEMS, 0), log)
+    assert len(trainee.seen) == 6 and log.ledger.rollouts == 6 * 12 + 30, "72 is the first step at or past 70"
 
 
 def test_what_was_screened_out_stays_out_after_a_resume(tmp_path):
