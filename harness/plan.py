@@ -44,7 +44,7 @@ class Plan:
             f"epochs                  {most} {self.epochs:,} ({self.batches:,} batches)",
             f"rollouts                {most} {self.rollouts:,} a seed, {self.search_rollouts:,} of them prompt search",
             f"generated tokens        at most {self.generated_tokens:,} a seed",
-            f"optimiser steps         {self.optimiser_steps:,} a seed",
+            f"optimiser steps         {most} {self.optimiser_steps:,} a seed",
             f"evaluation              {self.eval_problems:,} problems, {self.eval_samples:,} samples a seed, "
             f"at most {self.eval_tokens:,} tokens",
             f"seeds                   {self.seeds}",
@@ -73,18 +73,21 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
                 paid = method.search_budget()
                 if paid < bound - rollouts:  # a search after which no rollout is left is not begun
                     rollouts, search = rollouts + paid, search + paid
+    worst = cfg.prompts_per_batch * method.group_budget(cfg.rollouts_per_prompt)
     if batches:  # groups may cost more than k each, which ends the run after fewer batches
-        worst = cfg.prompts_per_batch * method.group_budget(cfg.rollouts_per_prompt)
         extra = batches * (worst - cfg.prompts_per_batch * cfg.rollouts_per_prompt)
         rollouts = int(max(rollouts, min(rollouts + extra, bound - 1 + worst)))
     rollouts, search = rollouts + closing, search + closing
     sizes = [(s.planned(spec.eval.limit), spec.eval.k or s.k, spec.eval.max_new_tokens or s.max_new_tokens) for s in suites]
     samples = sum(n * k for n, k, _ in sizes)
-    tokens, eval_tokens = rollouts * cfg.max_new_tokens, sum(n * k * t for n, k, t in sizes)
+    by_tokens = cfg.max_generated_tokens is not None and cfg.max_rollouts is None
+    tokens = rollouts * cfg.max_new_tokens
+    if by_tokens:  # the last batch may begin just below the bound
+        tokens = cfg.max_generated_tokens + worst * cfg.max_new_tokens
+    eval_tokens = sum(n * k * t for n, k, t in sizes)
     named = MODELS.get(spec.model.id)
     seconds = len(spec.seeds) * (tokens + eval_tokens) / named.cpu_tokens_per_second if named else None
     return Plan(
         len(method.problems), epoch, batches, rollouts, search, batches * cfg.updates_per_batch, tokens,
-        sum(n for n, _, _ in sizes), samples, eval_tokens, len(spec.seeds),
-        cfg.max_generated_tokens is not None and cfg.max_rollouts is None, seconds,
+        sum(n for n, _, _ in sizes), samples, eval_tokens, len(spec.seeds), by_tokens, seconds,
     )
