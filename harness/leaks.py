@@ -9,12 +9,15 @@ def leaks(hint: str, answer: str) -> bool:
     """Whether `hint` states `answer`.
 
     Both are compared as words, without case, dollar signs and LaTeX spacing. An answer of one or two characters occurs in
-    any text, so it counts only right after "=", "is", "ans", "answer" or an opening \\boxed.
+    any text, so it counts only right after "=", "is" (numbers), "ans", "answer", "answer is" or an opening \\boxed.
     """
     found, wanted = _normal(hint), _normal(answer)
     if not wanted:
         return False
-    before = r"(?:=|\bis\b|\bans\b|\banswer\b|boxed\{)[\s:=]*" if len(wanted) < 3 else r"(?<![\w.])"
+    before = r"(?<![\w.])"
+    if len(wanted) < 3:
+        verb = "" if wanted.isalpha() else r"|\bis\b"  # "is a" says nothing about an answer A
+        before = r"(?:=|\bans\b|\banswer\b(?:\s+is\b)?|boxed\{" + verb + r")[\s:=]*"
     return re.search(before + re.escape(wanted) + r"(?!\w|\.\d)", found) is not None
 
 

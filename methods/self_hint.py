@@ -8,7 +8,7 @@ last group is kept. Every rollout of a group has the same hint. Modes: `light` c
 epoch and hints before the first try; `told=answer` shows the writer the answer only (after NuRL, arXiv 2509.25666).
 Differs from the paper: numbered lines in place of JSON, no second call where they cannot be read; a hint that states the
 answer is refused; `writer=offline` composes hints of the training set's phrases at random, for a policy that cannot write
-(level n has n phrases).
+(level n has n phrases; `told` is without effect then).
 """
 
 from __future__ import annotations

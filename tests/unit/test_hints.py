@@ -21,6 +21,8 @@ from harness.types import Problem
     ("we find 1234 apples", "1234", True),
     ("we find 12345 apples", "1234", False),
     ("it equals \\dfrac{1}{2}", "\\frac{1}{2}", True),
+    ("this is a circle", "A", False),
+    ("the answer is A.", "A", True),
     ("A PARABOLA opens", "parabola", True),
     ("let <S> 1 6 6 7", "6 7", True),
     ("let <S> 1 6 7 1", "6 1", False),

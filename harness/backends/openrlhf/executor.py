@@ -104,6 +104,8 @@ class AgentExecutor(AgentExecutorBase):
         job = self.jobs[work]
         if (work, epoch) not in self.methods:
             method = job.method()
-            method.load_state_dict(json.loads(job.state(epoch).read_text()))
+            state = json.loads(job.state(epoch).read_text())
+            method.load_state_dict(state["method"])
+            method.problems = [self.problems[id_] for id_ in state["problems"]]
             self.methods = {(work, epoch): method}
         return job, self.methods[work, epoch], self.problems[problem]

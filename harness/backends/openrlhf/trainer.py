@@ -128,7 +128,7 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
     # ------------------------------------------------------------------ training
 
     def begin_epoch(self, method: Method, epoch: int) -> None:
-        write_json(self.job.state(epoch), method.state_dict())
+        write_json(self.job.state(epoch), {"method": method.state_dict(), "problems": [p.id for p in method.problems]})
 
     def batch(
         self, method: Method, problems: list[Problem], log: SeedLog, epoch: int, batch: int
