@@ -108,11 +108,9 @@ class P2O(GRPO):
 
     def search_budget(self) -> int:
         """Metric calls of one phase at the largest dev set; plain mining adds k per training problem."""
-        if self.config.templates != "gepa":
-            return 0
         dev = min(self.config.evolve.dev_size, len(self.problems) // 2)
         plain = len(self.problems) * self.train.rollouts_per_prompt if self.config.mining == "plain" else 0
-        return self.config.evolve.budget(dev) + plain
+        return plain + (self.config.evolve.budget(dev) if self.config.templates == "gepa" else 0)
 
     def end_epoch(
         self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
@@ -169,15 +167,21 @@ class P2O(GRPO):
         told; one that gives it away is refused. Random templates have one to four pieces: phrases, where the training
         set has any, else words of its problems.
         """
-        k, source = self.train.rollouts_per_prompt, self.config.templates
-        rng = stream(seed, "templates")
+        k, source, rng = self.train.rollouts_per_prompt, self.config.templates, stream(seed, "templates")
+        plain = round(self.config.plain_share * k)
+
+        def group(templates: list[str]) -> list[str]:
+            """K of them; a single one is everybody's."""
+            return [""] * plain + (templates * (k - plain))[: k - plain]
+
         if source == "none":
             return {}
         if source == "generic":
-            return {p.id: [GENERIC] * k for p in hard}
+            return {p.id: group([GENERIC]) for p in hard}
         if source == "random":
             pieces = self.phrases or sorted({word for p in self.problems for word in p.text.split()})
-            return {p.id: [" ".join(rng.choices(pieces, k=rng.randint(1, 4))) for _ in range(k)] for p in hard}
+            count = 1 if self.config.same_template_in_group else k - plain
+            return {p.id: group([" ".join(rng.choices(pieces, k=rng.randint(1, 4))) for _ in range(count)]) for p in hard}
         failed = {g.problem.id: [r for r in g.rollouts if r.reward < 1.0] for g in groups}
         jobs = [
             Job("", [
@@ -193,7 +197,7 @@ class P2O(GRPO):
             {"candidate": i, "template": z, "parent": None, "mean_score": None, "selected": p.id not in refused}
             for i, (p, z) in enumerate(zip(hard, written))
         ]
-        return {p.id: [z] * k for p, z in zip(hard, written) if z and p.id not in refused}
+        return {p.id: group([z]) for p, z in zip(hard, written) if z and p.id not in refused}
 
     def draw(
         self, cover: Sequence[int], dev: Sequence[Problem], minibatch: Sequence[Problem], seed: int

@@ -190,6 +190,11 @@ def test_templates_without_a_search():
     assert all(len(z) == 6 for s in ("reflection", "random", "generic") for z in assigned[s].values())
     assert all(len(set(z)) == 1 for z in assigned["reflection"].values()), "one reflection per problem"
     assert {z for zs in assigned["generic"].values() for z in zs} == {"think step by step"}
+    for source in ("reflection", "random", "generic"):
+        m = method(f"p2o.templates={source}", "p2o.plain_share=0.5", "p2o.same_template_in_group=true")
+        m.end_epoch(0, made, MagicPolicy(), Ledger(), last=False)
+        assert all(z[:3] == [""] * 3 and z[3] and len(set(z[3:])) == 1 and len(z) == 6 for z in m.assigned.values())
+    assert method("p2o.templates=random", "p2o.mining=plain").search_budget() == len(PROBLEMS) * 6
     drawn = [z for zs in assigned["random"].values() for z in zs]
     assert {w for z in drawn for w in z.split()} == {"magic", "words"} and len(set(drawn)) > 10
 
