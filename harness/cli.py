@@ -48,6 +48,7 @@ def cli() -> None:
 @click.option("--limit", type=click.IntRange(min=1), help="Problems per suite; stamps the run \"not a result\".")
 @click.option("--config", "configs", type=PATH, multiple=True, help="YAML on top of the recipe; repeatable.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. train.lr=1e-4; repeatable.")
+@click.option("--match-budget", type=PATH, metavar="RUN", help="Stop at the tokens that RUN's seeds wrote on average.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, or the newest one of this very spec.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and what it would take; write nothing.")
 @click.option("--rehearse", is_flag=True, help="With --backend openrlhf: the same path without a GPU, tiny and slow.")

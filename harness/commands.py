@@ -23,7 +23,7 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 def run_command(
     method: str, bench: str, recipe: str, model: str | None, backend: str | None, seeds: tuple[int, ...] | None,
     out: Path | None, data_dir: Path | None, limit: int | None, configs: Sequence[Path], sets: Sequence[str],
-    resume: bool, dry_run: bool, offline: bool, rehearse: bool, as_json: bool,
+    match_budget: Path | None, resume: bool, dry_run: bool, offline: bool, rehearse: bool, as_json: bool,
 ) -> None:
     """`harness run`."""
     flags: dict[str, Any] = {"eval": {"bench": bench}}
@@ -37,6 +37,10 @@ def run_command(
         flags["backend"] = {**flags.get("backend", {}), **REHEARSAL}
     if seeds is not None:
         flags["seeds"] = list(seeds)
+    if match_budget is not None:
+        from harness.budget import matched
+
+        flags["train"] = matched(match_budget)
     spec = resolve(method, recipe, configs, sets, flags)
     if offline:
         os.environ.update(OFFLINE)

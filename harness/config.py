@@ -1,7 +1,8 @@
 """What a run is: recipes and overrides resolved into one spec, with its hash.
 
-Precedence, weakest first: class defaults, the recipe, each `--config` file, each `--set`, the command line's own flags.
-A recipe may hold a section per method (`p2o: {...}`); the spec keeps the section of the method that runs.
+Precedence, weakest first: class defaults, the recipe, the preset (methods/presets.yaml), each `--config` file, each
+`--set`, the command line's own flags. A recipe may hold a section per method (`p2o: {...}`); the spec keeps the section of
+the method that runs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
 from harness.errors import MissingError, UsageError, nearest
-from harness.registry import load_method, methods, recipes
+from harness.registry import Preset, load_method, method_of, methods, presets, recipes
 from harness.settings import (
     BackendConfig,
     EngineConfig,
@@ -68,7 +69,7 @@ class RunSpec(PolicySpec):
     """A whole run: one arm, several seeds. Written to spec.json before anything starts."""
 
     method: str
-    """A name of `harness list methods`."""
+    """A name of `harness list methods`: a method or a preset of one."""
     method_config: dict[str, Any] = {}
     """Resolved settings of the method (its own class checks them)."""
     recipe: str = "testbed"
@@ -170,6 +171,8 @@ def resolve(
     if recipe not in known:
         raise UsageError(f"unknown recipe {recipe!r}{nearest(recipe, known)}")
     tree = read_yaml(known[recipe])
+    if method in presets():
+        tree = _apply(presets()[method], tree)
     for path in configs:
         tree = merge(tree, read_yaml(path))
     for item in sets:
@@ -178,16 +181,26 @@ def resolve(
     return build(method, recipe, tree)
 
 
+def _apply(preset: Preset, tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The preset on top of a recipe; `times` multiplies the recipe's value, or else the class default."""
+    tree = merge(tree, preset.set)
+    for key, factor in preset.times.items():
+        base = flatten(tree).get(key, flatten(TrainConfig().model_dump(), "train.")[key])
+        tree = merge(tree, parse_set(f"{key}={base * factor}"))
+    return tree
+
+
 def build(method: str, recipe: str, tree: Mapping[str, Any]) -> RunSpec:
     """Check a settings tree and make the spec; method sections other than `method`'s are checked and dropped."""
     own: dict[str, Any] = {}
     rest = dict(tree)
-    for name in [n for n in rest if n in methods() or n == method]:
+    section = method_of(method)
+    for name in [n for n in rest if n in methods() or n == section]:
         checked = _check(load_method(name).Config, rest.pop(name), name)
-        if name == method:
+        if name == section:
             own = checked.model_dump(mode="json")
     if not own:
-        own = _check(load_method(method).Config, {}, method).model_dump(mode="json")
+        own = _check(load_method(method).Config, {}, section).model_dump(mode="json")
     for key in ("method", "method_config", "recipe"):
         if key in rest:
             raise UsageError(f"{key!r} cannot be set in a recipe; use --{key.split('_')[0]} or a section named after it")

@@ -60,6 +60,10 @@ class Engine(Protocol):
         """What tells this engine's samples from another's: its name and version, number format, prompt rendering."""
         ...
 
+    def close(self) -> None:
+        """End what it has started."""
+        ...
+
 
 class Frozen:
     """A backend's policy at its present weights. Blocks are as large as the backend samples side by side anyway."""
@@ -82,6 +86,9 @@ class Frozen:
 
     def identity(self) -> dict[str, Any]:
         return self.known
+
+    def close(self) -> None:
+        """The backend belongs to the caller."""
 
 
 class VLLM:
@@ -133,6 +140,10 @@ class VLLM:
             "engine": "vllm", "version": vllm_version(), "dtype": self.model.dtype,
             "rendering_sha256": rendering(self.tokenizer, self.model),
         }
+
+    def close(self) -> None:
+        """Its processes must go before this one ends: multiprocessing waits for them at exit."""
+        self.engine.llm_engine.engine_core.shutdown()
 
 
 class Server:
@@ -193,6 +204,9 @@ class Server:
 
     def identity(self) -> dict[str, Any]:
         return {"engine": "openai", "version": None, "chat_options": self.model.chat_options, "extra": self.cfg.extra}
+
+    def close(self) -> None:
+        self.client.close()
 
 
 class _Pace:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import EvalSpec
-from harness.engines import make_engine
+from harness.engines import Engine, make_engine
 from harness.errors import HarnessError, MissingError, UsageError
 from harness.evaluation import evaluate
 from harness.ledger import Ledger
@@ -103,22 +103,17 @@ def _flagged(spec: EvalSpec, suites: list[Suite], data_dir: Path | None) -> dict
 def execute_eval(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, Any]:
     """Evaluate every seed that is not done yet; returns result.json. An interruption loses what is being sampled only."""
     spec, total = prepared.spec, prepared.cost.samples
-    engine, held = None, None
+    engines = _Engines(prepared)
     if any(not (run.path / "results" / f"s{seed}.json").exists() for seed in spec.seeds):
-        held = prepared.sources[spec.seeds[0]]
-        engine = make_engine(spec, held, prepared.offline)  # what cannot be loaded is found before anything is written
+        engines.of(spec.seeds[0])  # what cannot be loaded is found before anything is written
     run.write_spec(spec)
-    with run, Progress(total * len(spec.seeds), f"eval {spec.eval.bench}") as progress:
+    with engines, run, Progress(total * len(spec.seeds), f"eval {spec.eval.bench}") as progress:
         env = run.read("env.json")
         write_json(run.path / "env.json", {**env, "commands": [*env.get("commands", []), shlex.join(command)]})
         for i, seed in enumerate(spec.seeds):
             path = run.path / "results" / f"s{seed}.json"
             if not path.exists():
-                if prepared.sources[seed] != held:
-                    held = prepared.sources[seed]
-                    engine = make_engine(spec, held, prepared.offline)
-                assert engine is not None
-                before = i * total
+                engine, before = engines.of(seed), i * total
 
                 def finished(done: int, suite: str) -> None:
                     nonlocal before
@@ -140,6 +135,29 @@ def execute_eval(prepared: Prepared, run: RunDir, command: list[str]) -> dict[st
 
         write_report(run.path)
     return result
+
+
+class _Engines:
+    """One engine at a time, for the policy of a seed; kept while the next seed has the same one."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.held: tuple[str, Engine] | None = None
+
+    def of(self, seed: int) -> Engine:
+        source = self.prepared.sources[seed]
+        if self.held is None or self.held[0] != source:
+            self.__exit__()
+            self.held = source, make_engine(self.prepared.spec, source, self.prepared.offline)
+        return self.held[1]
+
+    def __enter__(self) -> _Engines:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.held is not None:
+            self.held[1].close()
+            self.held = None
 
 
 def _summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:

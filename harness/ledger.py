@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 
+from harness.leaks import leaks
 from harness.types import Group, Rollout
 
 
@@ -28,7 +29,14 @@ class Ledger:
     reflection_prompt_tokens: int = 0
     reflection_tokens: int = 0  # written by whoever reflects
     optimiser_steps: int = 0
+    refused_hints: int = 0  # kept out by the answer-leak guard
+    leaking_rollouts: int = 0  # trained on although their template states the answer
     wall_seconds: float = 0.0
+
+    @property
+    def written_tokens(self) -> int:
+        """All tokens that a model wrote for training: completions and reflections."""
+        return self.generated_tokens + self.reflection_tokens
 
     def add_rollouts(self, rollouts: Iterable[Rollout], search: bool = False) -> None:
         """Meter sampled completions; `search` marks metric calls of prompt search."""
@@ -45,6 +53,8 @@ class Ledger:
             self.trained_tokens += sum(len(r.tokens_T) for r in group.rollouts)
             self.discarded_rollouts += len(group.discarded)
             self.discarded_groups += bool(group.discarded)
+            self.refused_hints += group.refused
+            self.leaking_rollouts += sum(leaks(r.context.template, group.problem.answer) for r in group.rollouts)
 
     def add_reflection(self, prompt_tokens: int, tokens: int) -> None:
         self.reflection_calls += 1

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def list_methods() -> list[dict[str, Any]]:
-    from harness.registry import methods
+    from harness.registry import methods, presets
 
     rows = []
     for name, target in methods().items():
@@ -20,7 +20,7 @@ def list_methods() -> list[dict[str, Any]]:
         except (ImportError, AttributeError, SyntaxError) as e:
             summary, error = None, f"cannot be loaded from {target}: {e}"
         rows.append({"name": name, "summary": summary, "error": error})
-    return rows
+    return rows + [{"name": n, "summary": f"{p.method}: {p.summary}", "error": None} for n, p in presets().items()]
 
 
 def list_benches() -> list[dict[str, Any]]:

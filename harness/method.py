@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from harness.ledger import Ledger
+from harness.seeds import derive
 from harness.settings import LossSpec, MethodConfig, TrainConfig
 from harness.types import Context, Group, Problem, Rollout, Sample, Sampling
+
+
+class Finetuned(NamedTuple):
+    """What a fine-tuning did: mean loss per token, optimiser steps, completion tokens over all passes."""
+
+    loss: float
+    steps: int
+    tokens: int
 
 
 class Policy(Protocol):
@@ -30,6 +39,16 @@ class Policy(Protocol):
         """One ungraded completion per prompt, from the current weights or the initial ones (for self-reflection)."""
         ...
 
+    def finetune(
+        self, examples: Sequence[tuple[str, str]], lr: float, epochs: int, batch: int, seed: int
+    ) -> Finetuned:
+        """Supervised training on (prompt, completion) texts; only for methods that are `supervised`."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a completion, for texts that no model sampled here."""
+        ...
+
 
 class Method:
     """Base class. Subclasses set `Config`, write `rollout_group`, and override the hooks they need.
@@ -40,6 +59,10 @@ class Method:
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
+    reference: str = "none"
+    """What it is told about a training problem besides its text and reward: "none", "answer" or "solution"."""
+    supervised: ClassVar[bool] = False
+    """Whether it fine-tunes on given texts, which not every backend does."""
 
     def __init__(
         self,
@@ -65,6 +88,23 @@ class Method:
         """Decide the contexts of k rollouts of one problem; may look at rewards and sample again."""
         raise NotImplementedError
 
+    def begin(self, policy: Policy, ledger: Ledger) -> dict[str, Any]:
+        """Before the first epoch, on the initial policy: narrow `self.problems`, search a prompt. Returns what to log.
+
+        What it pays goes on the ledger. The problems kept survive a resume, all else goes through `state_dict`.
+        """
+        return self.screen(policy, ledger) if self.train.problems == "hard" else {}
+
+    def screen(self, policy: Policy, ledger: Ledger) -> dict[str, Any]:
+        """Keep the problems with fewer than 2 successes in k plain rollouts (P2O's threshold of a hard problem)."""
+        k, seen = self.train.rollouts_per_prompt, len(self.problems)
+        requests = [(p, Context.plain(p.text)) for p in self.problems for _ in range(k)]
+        rollouts = policy.rollouts(requests, self.train.sampling, derive(self.seed, "screen"))
+        ledger.add_rollouts(rollouts, search=True)
+        solved = [sum(r.reward >= 1.0 for r in rollouts[i : i + k]) for i in range(0, len(rollouts), k)]
+        self.problems = [p for p, n in zip(self.problems, solved, strict=True) if n < 2]
+        return {"seen_problems": seen, "hard_problems": len(self.problems), "search_calls": len(requests)}
+
     def end_epoch(
         self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
     ) -> dict[str, Any]:
@@ -79,8 +119,20 @@ class Method:
         """What the model sees at evaluation: the bare problem for all but prompt-only methods."""
         return problem.text
 
+    def opening_budget(self) -> int:
+        """Most rollouts that `begin` may spend; for plans and progress only."""
+        return len(self.problems) * self.train.rollouts_per_prompt if self.train.problems == "hard" else 0
+
+    def group_budget(self, k: int) -> int:
+        """Most rollouts that one call of `rollout_group` may spend; for plans and progress only."""
+        return k
+
     def search_budget(self) -> int:
         """Most rollouts that one call of `end_epoch` may spend; for plans and progress only."""
+        return 0
+
+    def closing_budget(self) -> int:
+        """Rollouts to leave for the last call of `end_epoch`: training stops that much earlier."""
         return 0
 
     def templates(self) -> list[dict[str, Any]]:

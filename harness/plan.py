@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.budget import rollouts_left
 from harness.config import PolicySpec, RunSpec
+from harness.ledger import Ledger
 from harness.method import Method
 from harness.models import MODELS
 from harness.suites import Suite
@@ -13,7 +15,11 @@ from harness.suites import Suite
 
 @dataclass
 class Plan:
-    """Of one seed. Rollouts and tokens are upper bounds: prompt search may be skipped, completions may end early."""
+    """Of one seed. Rollouts and tokens are upper bounds: prompt search may be skipped, completions may end early.
+
+    `by_tokens`: a bound in tokens stops the run, and completions are taken to be of full length; there are more of them
+    where they end early.
+    """
 
     problems: int
     epochs: int
@@ -26,17 +32,19 @@ class Plan:
     eval_samples: int
     eval_tokens: int
     seeds: int
+    by_tokens: bool
     seconds: float | None  # all seeds; None where the model's speed is unknown
 
     def lines(self) -> list[str]:
         """The plan in words."""
         time = "unknown for this model" if self.seconds is None else f"about {self.seconds / 60:.1f} minutes on 2 cores"
+        most = "at least" if self.by_tokens else "at most"
         return [
             f"training problems       {self.problems:,}",
-            f"epochs                  at most {self.epochs:,} ({self.batches:,} batches)",
-            f"rollouts                at most {self.rollouts:,} a seed, {self.search_rollouts:,} of them prompt search",
+            f"epochs                  {most} {self.epochs:,} ({self.batches:,} batches)",
+            f"rollouts                {most} {self.rollouts:,} a seed, {self.search_rollouts:,} of them prompt search",
             f"generated tokens        at most {self.generated_tokens:,} a seed",
-            f"optimiser steps         {self.optimiser_steps:,} a seed",
+            f"optimiser steps         {most} {self.optimiser_steps:,} a seed",
             f"evaluation              {self.eval_problems:,} problems, {self.eval_samples:,} samples a seed, "
             f"at most {self.eval_tokens:,} tokens",
             f"seeds                   {self.seeds}",
@@ -67,10 +75,12 @@ def eval_cost(spec: PolicySpec, suites: Sequence[Suite]) -> EvalCost:
 def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
     """Walk the training loop without sampling; every epoch hook is assumed to search as much as it may."""
     cfg = spec.train
-    bound = cfg.max_rollouts if cfg.max_rollouts else float("inf")
-    rollouts = search = batches = epoch = 0
+    closing = method.closing_budget() if cfg.epochs else 0
+    bound = rollouts_left(cfg, Ledger()) - closing
+    batches = epoch = 0
+    rollouts = search = method.opening_budget() if cfg.epochs else 0
     if method.loss is None and cfg.epochs:
-        rollouts = search = int(min(method.search_budget(), bound))
+        rollouts = search = int(min(rollouts + method.search_budget(), bound))
         epoch = 1
     else:
         while epoch < cfg.epochs and rollouts < bound:
@@ -83,11 +93,19 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
                 paid = method.search_budget()
                 if paid < bound - rollouts:  # a search after which no rollout is left is not begun
                     rollouts, search = rollouts + paid, search + paid
+    worst = cfg.prompts_per_batch * method.group_budget(cfg.rollouts_per_prompt)
+    if batches:  # groups may cost more than k each, which ends the run after fewer batches
+        extra = batches * (worst - cfg.prompts_per_batch * cfg.rollouts_per_prompt)
+        rollouts = int(max(rollouts, min(rollouts + extra, bound - 1 + worst)))
+    rollouts, search = rollouts + closing, search + closing
     evaluation = eval_cost(spec, suites)
+    by_tokens = cfg.max_generated_tokens is not None and cfg.max_rollouts is None
     tokens = rollouts * cfg.max_new_tokens
+    if by_tokens:  # the last batch may begin just below the bound
+        tokens = cfg.max_generated_tokens + worst * cfg.max_new_tokens
     named = MODELS.get(spec.model.id)
     seconds = len(spec.seeds) * (tokens + evaluation.tokens) / named.cpu_tokens_per_second if named else None
     return Plan(
         len(method.problems), epoch, batches, rollouts, search, batches * cfg.updates_per_batch, tokens,
-        evaluation.problems, evaluation.samples, evaluation.tokens, len(spec.seeds), seconds,
+        evaluation.problems, evaluation.samples, evaluation.tokens, len(spec.seeds), by_tokens, seconds,
     )

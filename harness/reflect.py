@@ -111,13 +111,17 @@ def make_proposer(
     """
     if config.kind == "offline":
         return OfflineProposer(pieces, config.max_pieces, stream(seed, "reflect"))
-    if config.kind == "openai":
-        ask = _server(config)
-    elif config.kind == "replay":
-        ask = _recording(Path(config.path))
-    else:
-        ask = _policy(policy, Sampling(config.temperature, config.max_new_tokens), seed, config.kind == "initial")
+    ask = make_asker(config, policy, seed)
     return ModelProposer(ask, config.max_prompt_chars, ledger, Path(config.record) if config.record else None)
+
+
+def make_asker(config: ReflectorConfig, policy: Policy, seed: int) -> Callable[[list[str]], list[Answer]]:
+    """What answers a list of prompts, each one user turn, for every kind but offline. Raises as `make_proposer`."""
+    if config.kind == "openai":
+        return _server(config)
+    if config.kind == "replay":
+        return _recording(Path(config.path))
+    return _policy(policy, Sampling(config.temperature, config.max_new_tokens), seed, config.kind == "initial")
 
 
 class OfflineProposer:

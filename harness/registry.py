@@ -1,12 +1,19 @@
-"""Finds methods and recipes by name. Methods: the dict of methods/__init__.py and installed packages' entry points."""
+"""Finds methods, presets and recipes by name.
+
+Methods: the dict of methods/__init__.py and installed packages' entry points. Presets: methods/presets.yaml.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from harness.errors import MissingError, UsageError, nearest
 
@@ -23,11 +30,37 @@ def methods() -> dict[str, str]:
     return {**{e.name: e.value for e in entry_points(group=GROUP)}, **METHODS}
 
 
+@dataclass(frozen=True)
+class Preset:
+    """A method with settings, under a name of its own. `set` is a settings tree, `times` dotted names to factors."""
+
+    method: str
+    summary: str
+    set: dict[str, Any] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
+
+
+@cache
+def presets() -> dict[str, Preset]:
+    """The presets by name."""
+    text = (Path(str(files("harness.methods"))) / "presets.yaml").read_text()
+    return {name: Preset(**row) for name, row in yaml.safe_load(text).items()}
+
+
+def method_of(name: str) -> str:
+    """The method that a preset sets; any other name is its own."""
+    return presets()[name].method if name in presets() else name
+
+
 def load_method(name: str) -> type[Method]:
-    """The class of a method. Raises UsageError for an unknown name, MissingError if its module cannot be imported."""
+    """The class of a method or preset.
+
+    Raises UsageError for an unknown name, MissingError if the method's module cannot be imported.
+    """
     known = methods()
+    name, asked = method_of(name), name
     if name not in known:
-        raise UsageError(f"unknown method {name!r}{nearest(name, known)}")
+        raise UsageError(f"unknown method {asked!r}{nearest(asked, [*known, *presets()])}")
     module, _, cls = known[name].partition(":")
     try:
         return getattr(import_module(module), cls)

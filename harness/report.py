@@ -22,10 +22,13 @@ from harness.tables import Table, compact, markdown_cell, points, seconds, visib
 CURVES = {
     "reward": "Reward",
     "degenerate_groups": "Groups without gradient, share",
+    "all_zero_before": "Groups without a success in their first attempt, share",
     "all_zero_groups": "Groups without a success, share",
+    "rescued_groups": "Rescued of those that failed at first, share",
     "templated_rows": "Rollouts with a template, share",
     "masked_tokens": "Masked tokens of those, share",
     "hint_reliance": "Hint reliance, nats per token",
+    "template_diversity": "Two templates of a batch differ, probability",
     "hard_problems": "Hard problems after the epoch",
 }
 """Metrics worth a panel, where a run has them; keys that start with `branch_` get one too."""

@@ -87,7 +87,7 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
     last checkpoint.
     """
     spec = prepared.spec
-    if spec.method_config.get("reflector", {}).get("kind") == "openai":
+    if any(spec.method_config.get(writer, {}).get("kind") == "openai" for writer in ("reflector", "teacher")):
         server_key()  # found missing now, not after an epoch
     backend = make_backend(spec, prepared.offline)
     total = prepared.plan.rollouts + prepared.plan.eval_samples
@@ -166,12 +166,28 @@ def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
     spec = prepared.spec
     parts = {seed: run.read(f"results/s{seed}.json") for seed in spec.seeds}
     ledgers = {str(seed): part["ledger"] for seed, part in parts.items()}
+    total, sources = Ledger.total(Ledger(**x) for x in ledgers.values()), _sources(prepared)
     return {
         "run": str(run.path), "method": spec.method, "model": spec.model.id, "recipe": spec.recipe,
         "training_set": spec.train.set, "problems_sha256": content_sha256(prepared.problems),
         "spec_hash": spec.hash(), "seeds": list(spec.seeds),
         "not_a_result": stamp(spec.eval.limit, prepared.deviation, *(s.deviation(prepared.data_dir) for s in prepared.suites)),
         **combine(parts, prepared.suites, prepared.training_set, prepared.flagged, prepared.data_dir),
-        "ledger": Ledger.total(Ledger(**x) for x in ledgers.values()).to_dict(),
+        **sources,
+        "ledger": total.to_dict(),
+        "teacher_tokens": total.reflection_tokens if sources["teacher"] else 0,
         "ledgers": ledgers,
     }
+
+
+def _sources(prepared: Prepared) -> dict[str, Any]:
+    """What the method was told about training problems, by whom it was written, and which other model wrote for it."""
+    spec, told = prepared.spec, prepared.method(prepared.spec.seeds[0]).reference
+    reflector = spec.method_config.get("teacher") or spec.method_config.get("reflector") or {}
+    source = (prepared.training_set.solutions if told == "solution" else None) or "none"
+    teacher = source if "teacher" in spec.method_config else None
+    if reflector.get("kind") == "openai" and reflector["model"] != spec.model.id:  # a server may hold the policy itself
+        teacher = reflector["model"]
+    if reflector.get("kind") == "replay":
+        teacher = "a recording"
+    return {"reference": told, "reference_source": source, "teacher": teacher}

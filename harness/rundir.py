@@ -202,6 +202,7 @@ class SeedLog:
         self.tick, self.observe, self.probe = tick, observe, probe
         self.folder = run.path / "ckpt" / f"s{seed}"
         self._groups: list[Group] = []
+        self._failed: set[str] = set()  # problems without a success one epoch earlier
 
     @property
     def _files(self) -> dict[str, Path]:
@@ -237,8 +238,12 @@ class SeedLog:
     def epoch(self, epoch: int, metrics: dict[str, Any], templates: list[dict[str, Any]]) -> None:
         """Append what the epoch hook did; the next epoch starts with no groups."""
         at = {"seed": self.seed, "epoch": epoch}
+        again = [g for g in self._groups if g.problem.id in self._failed]
+        if again:  # of the problems without a success one epoch earlier, the share with one now
+            metrics = {**metrics, "rescued_problems": sum(g.successes > 0 for g in again) / len(again)}
         append_jsonl(self._files["templates"], ({**at, **t} for t in templates))
         append_jsonl(self._files["metrics"], [{**at, "kind": "epoch", **metrics, "rollouts": self.ledger.rollouts}])
+        self._failed = {g.problem.id for g in self._groups if not g.successes}
         self._groups = []
         self.tick(self.ledger.rollouts, f"seed {self.seed} epoch {epoch + 1} done")
 
@@ -272,6 +277,8 @@ class SeedLog:
         by_id = {p.id: p for p in self.problems}
         rows = read_jsonl(self._files["rollouts"])
         self._groups = [Group.from_row(r, by_id) for r in rows if r["epoch"] == state["epoch"]]
+        before = [Group.from_row(r, by_id) for r in rows if r["epoch"] == state["epoch"] - 1]
+        self._failed = {g.problem.id for g in before if not g.successes}
         return target, state
 
     def _truncate(self, sizes: dict[str, int]) -> None:

@@ -5,7 +5,6 @@ Class defaults are the released P2O recipe's values (Lu et al. 2026, section 5);
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -23,6 +22,12 @@ class MethodConfig(Strict):
     """Base of a method's own settings."""
 
 
+Correction = Literal["none", "clip", "mask", "shaping"]
+"""What is done about tokens that were sampled under another prompt than the gradient's (harness/backends/loss.py):
+nothing (context distillation); weights of the ratio of the two probabilities, cut above; a 0/1 mask on that ratio; or
+policy shaping."""
+
+
 class LossSpec(Strict):
     """The policy-gradient loss, in terms both backends can say (Schulman et al. 2017; Shao et al. 2024, section 4.1)."""
 
@@ -36,15 +41,16 @@ class LossSpec(Strict):
     """(r - mean) / (std + 1e-6) with the sample std, or r - mean (Dr. GRPO)."""
     aggregation: Literal["token_mean", "sequence_mean"] = "token_mean"
     """Mean over all completion tokens of an update (masked ones stay in the denominator), or mean of per-rollout means."""
-    ratio_band: tuple[float, float] | None = None
-    """Tokens are kept where pi_old(y|train prompt) / pi_old(y|rollout prompt) lies inside; null keeps all."""
-    ratio_mode: Literal["mask", "weight"] = "mask"
-    """mask: kept tokens weigh 1, untemplated rollouts are exempt; weight: every kept token weighs its ratio (OpenRLHF)."""
+    correction: Correction = "none"
+    """For rollouts whose prompt is not the gradient's. It belongs to the method, e.g. `p2o.correction`."""
+    ratio_band: tuple[float, float] = (0.01, 10.0)
+    """Of pi_old(y|train prompt) / pi_old(y|rollout prompt): mask keeps tokens inside, clip cuts weights at the upper end."""
 
-    @property
-    def ratio(self) -> tuple[tuple[float, float], str]:
-        """Band and mode; without a band everything is inside."""
-        return self.ratio_band or (0.0, math.inf), self.ratio_mode
+    @model_validator(mode="after")
+    def _band(self) -> LossSpec:
+        if not 0 < self.ratio_band[0] < 1 < self.ratio_band[1]:
+            raise ValueError(f"ratio_band must hold 1 between two positive bounds, got {list(self.ratio_band)}")
+        return self
 
 
 class TestbedConfig(Strict):
@@ -92,10 +98,16 @@ class TrainConfig(Strict):
     """Training set, a name of benchmarks/training_sets.yaml; it also says which suites are in and out of distribution."""
     limit: int | None = Field(None, ge=1)
     """Use a seeded subset of this many training problems."""
+    problems: Literal["all", "hard"] = "all"
+    """hard: those that the initial policy solves in fewer than 2 of rollouts_per_prompt tries, which are paid for."""
     epochs: int = Field(10, ge=0)
     """Passes over the training set, at most; 0 evaluates the initial policy."""
     max_rollouts: int | None = Field(None, ge=1)
     """Stop before the first step that begins at or past this many rollouts, prompt search included; null is no bound."""
+    max_generated_tokens: int | None = Field(None, ge=1)
+    """The same bound in tokens written: completions, also discarded ones, and reflections."""
+    max_seconds: float | None = Field(None, gt=0)
+    """The same bound in seconds of training."""
     prompts_per_batch: int = Field(128, ge=1)
     """Problems whose groups are sampled together. A last partial batch of an epoch is dropped."""
     rollouts_per_prompt: int = Field(6, ge=2)
@@ -131,8 +143,8 @@ class TrainConfig(Strict):
             raise ValueError(
                 f"updates_per_batch {self.updates_per_batch} does not divide prompts_per_batch {self.prompts_per_batch}"
             )
-        if self.loss.ratio_band is not None:
-            raise ValueError("loss.ratio_band belongs to the method (p2o.ratio_band); leave it null here")
+        if self.loss.correction != "none":
+            raise ValueError("loss.correction belongs to the method (e.g. p2o.correction); leave it out here")
         return self
 
 

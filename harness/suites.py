@@ -150,6 +150,8 @@ class TrainingSet:
     prompt: str
     id: tuple[str, ...]
     ood: tuple[str, ...]
+    solutions: str | None = None
+    """Who wrote the reference solutions: "human", "model:NAME", "world"; None where the file has none."""
     hub: dict[str, Any] | None = None
     """Where `harness fetch` gets it: dataset id, split, columns, and a least `level` where only hard ones belong."""
 
@@ -172,7 +174,7 @@ class TrainingSet:
     def whole(self, testbed: TestbedConfig, data_dir: Path | None) -> list[Problem]:
         """All problems of the file, or of the world with these knobs. Raises as `read_problems`."""
         if self.file is None:
-            return world.train_problems(testbed.problems, testbed.easy_share, seed=0)
+            return world.train_problems(testbed.problems, testbed.easy_share, 0, testbed.branch_tokens)
         return read_problems(_located(self.name, self.file, data_dir), self.answer_type, self.prompt)
 
     def deviation(self, data_dir: Path | None) -> str | None:

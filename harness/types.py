@@ -5,9 +5,9 @@ Array names carry shape suffixes: K = rollouts of one problem, T = tokens of one
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,16 @@ class Rollout:
 
 @dataclass
 class Group:
-    """The rollouts of one problem that share an advantage baseline. `discarded` were paid for but are not trained on."""
+    """The rollouts of one problem that share an advantage baseline.
+
+    `discarded` were paid for but are not trained on, in the order of sampling; `refused` counts the hints that the
+    answer-leak guard kept out (harness/leaks.py).
+    """
 
     problem: Problem
     rollouts: list[Rollout]
     discarded: list[Rollout] = field(default_factory=list)
+    refused: int = 0
 
     @property
     def rewards_K(self) -> list[float]:
@@ -92,7 +97,7 @@ class Group:
 
     def replaced_by(self, rollouts: Sequence[Rollout]) -> Group:
         """The same problem with new rollouts; the old ones stay on the ledger as discarded."""
-        return Group(self.problem, list(rollouts), self.discarded + self.rollouts)
+        return Group(self.problem, list(rollouts), self.discarded + self.rollouts, self.refused)
 
     def to_row(self) -> dict[str, Any]:
         """JSON form for rollouts/*.jsonl: texts and rewards; of the tokens only how many."""
@@ -106,6 +111,7 @@ class Group:
             "problem": self.problem.id,
             "rollouts": [row(r) for r in self.rollouts],
             "discarded": [row(r) for r in self.discarded],
+            "refused": self.refused,
         }
 
     @classmethod
@@ -115,10 +121,11 @@ class Group:
         def restore(r: dict[str, Any]) -> Rollout:
             return Rollout(**{**r, "context": Context(**r["context"]), "tokens_T": [], "logps_T": []})
 
-        return cls(
-            problems[row["problem"]], [restore(r) for r in row["rollouts"]], [restore(r) for r in row["discarded"]]
-        )
+        rollouts, discarded = ([restore(r) for r in row[key]] for key in ("rollouts", "discarded"))
+        return cls(problems[row["problem"]], rollouts, discarded, row.get("refused", 0))
 
 
-Sample = Callable[[Sequence[Context]], Awaitable[list[Rollout]]]
-"""`await sample(contexts)`: one graded rollout per context, of the problem whose group is being made."""
+class Sample(Protocol):
+    """`await sample(contexts)`: one graded rollout per context, of the problem whose group is being made or another."""
+
+    def __call__(self, contexts: Sequence[Context], problem: Problem | None = None) -> Awaitable[list[Rollout]]: ...

@@ -4,15 +4,18 @@
 
 Half of the training problems (at most `dev_size`) score candidates, the others feed reflection; the template with the
 best mean dev score is inserted before every evaluation prompt. Differs from the paper: a beam of parents per
-iteration, and the budget is the run's own (`train.max_rollouts`) unless `evolve.metric_calls` says otherwise.
+iteration, and the budget is the run's own (`train.max_rollouts`; a bound in tokens is counted in completions of full
+length) unless `evolve.metric_calls` says otherwise.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.budget import rollouts_left
 from harness.evolve import EvolveConfig, evolve, insert, split
 from harness.ledger import Ledger
 from harness.method import Method, MethodConfig, Policy
@@ -45,22 +48,33 @@ class PromptOnly(Method):
     def loss(self) -> None:
         return None
 
+    @property
+    def reference(self) -> str:
+        """A model that reflects is told the answers."""
+        return "none" if self.config.reflector.kind == "offline" else "answer"
+
     async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
         raise NotImplementedError("prompt-only GEPA takes no gradient, so it has no groups")
 
     def _evolve_config(self) -> EvolveConfig:
         config = self.config.evolve
-        if config.metric_calls == "released" and self.train.max_rollouts:
-            config = config.model_copy(update={"metric_calls": self.train.max_rollouts})
+        left = rollouts_left(self.train, Ledger())
+        if config.metric_calls == "released" and left < math.inf:
+            config = config.model_copy(update={"metric_calls": int(left) - self.opening_budget()})
         return config
 
     def search_budget(self) -> int:
+        """Metric calls of the one search."""
         dev = min(self.config.evolve.dev_size, len(self.problems) // 2)
         return self._evolve_config().budget(dev)
 
     def end_epoch(
         self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
     ) -> dict[str, Any]:
+        return self.search(policy, ledger)
+
+    def search(self, policy: Policy, ledger: Ledger) -> dict[str, Any]:
+        """Evolve templates on the policy as it is and keep the best one; what to log."""
         dev, minibatch = split(self.problems, self.config.evolve.dev_size, self.seed)
         proposer = make_proposer(self.config.reflector, policy, self.phrases, self.seed, ledger)
         greedy = Sampling(0.0, self.train.max_new_tokens)

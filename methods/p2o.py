@@ -9,33 +9,39 @@ mined and GEPA evolves templates for them on the frozen policy, greedily decoded
 Where the released code and the paper differ, the default is the code and the paper's reading is a switch:
 - success is measured on the rollouts made, templated ones included (paper, Eq. 3: on the original prompt):
   `mining=plain`, which pays for k extra plain rollouts of every templated problem;
-- the 0/1 mask on pi_old(y|x) / pi_old(y|x~) outside [0.01, 10] is not in the paper's Eq. 4: `ratio_band=null`;
+- the 0/1 mask on pi_old(y|x) / pi_old(y|x~) outside [0.01, 10] is not in the paper's Eq. 4: `correction=none`;
 - at least 100 hard problems before templates are evolved (paper: one): `min_hard=1`;
-- the gradient on the templated prompt, the paper's ablation without distillation: `gradient_context=rollout`.
+- the gradient on the templated prompt, the paper's ablation without distillation: `gradient_context=hinted`.
 Differs from the release: every random stream is seeded; metric calls count every rollout that is sampled; an empty
 set of solved dev problems clears the templates instead of ending the run.
 """
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from harness.beam import feedback
+from harness.budget import rollouts_left
 from harness.evolve import EvolveConfig, Pool, evolve, insert, split
+from harness.hints import HintedConfig
+from harness.leaks import leaks
 from harness.ledger import Ledger
-from harness.method import MethodConfig, Policy
+from harness.method import Policy
 from harness.methods.grpo import GRPO
-from harness.reflect import ReflectorConfig, make_proposer
+from harness.reflect import Job, ReflectorConfig, make_proposer
 from harness.seeds import derive, stream
-from harness.settings import LossSpec
+from harness.settings import Correction, LossSpec
 from harness.types import Context, Group, Problem, Sample, Sampling
 
+GENERIC = "think step by step"
+"""The one hint of `templates=generic` (Kojima et al. 2022, zero-shot chain of thought)."""
 
-class P2OConfig(MethodConfig):
+
+class P2OConfig(HintedConfig):
     """Settings of P2O; the defaults are the release's."""
 
     hard_below: int = Field(2, ge=1)
@@ -44,36 +50,23 @@ class P2OConfig(MethodConfig):
     """With fewer hard problems no template is evolved and all are cleared."""
     mining: Literal["templated", "plain"] = "templated"
     """Measure success on the rollouts made, or on k plain ones."""
-    gradient_context: Literal["original", "rollout"] = "original"
+    gradient_context: Literal["hinted", "original"] = "original"
     """The prompt in the loss: original is context distillation."""
+    correction: Correction = "mask"
+    """Of tokens of templated rollouts by pi_old(y|x) / pi_old(y|x~)."""
     same_template_in_group: bool = False
     """One template for all rollouts of a group (the paper's ablation) instead of one each."""
     plain_share: float = Field(0.0, ge=0, lt=1)
     """Share of a hard problem's rollouts that stay untemplated."""
-    ratio_band: tuple[float, float] | None = (0.01, 10.0)
-    """Tokens of templated rows are kept where pi_old(y|x) / pi_old(y|x~) lies inside; null keeps all."""
     carry_pool: bool = False
     """Start each evolution from the previous pool instead of the empty template."""
+    templates: Literal["gepa", "reflection", "random", "generic", "none"] = "gepa"
+    """Where they come from: GEPA; one reflection per hard problem on its own failures (the paper's single-turn ablation);
+    and three controls: random words, one hint for all, no template at all."""
     evolve: EvolveConfig = EvolveConfig()
     """The GEPA phase."""
     reflector: ReflectorConfig = ReflectorConfig()
     """Who writes templates."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_ratio(cls, data: Any) -> Any:
-        """With the gradient on the rollout prompt there is no ratio to mask."""
-        if isinstance(data, dict) and data.get("gradient_context") == "rollout":
-            return {"ratio_band": None, **data}
-        return data
-
-    @model_validator(mode="after")
-    def _contradictions(self) -> P2OConfig:
-        if self.ratio_band and self.gradient_context == "rollout":
-            raise ValueError("ratio_band has no effect with gradient_context rollout; leave it out")
-        if self.ratio_band and not 0 < self.ratio_band[0] < 1 < self.ratio_band[1]:
-            raise ValueError(f"ratio_band must hold 1 between two positive bounds, got {list(self.ratio_band)}")
-        return self
 
 
 class P2O(GRPO):
@@ -97,22 +90,27 @@ class P2O(GRPO):
 
     @property
     def loss(self) -> LossSpec:
-        return self.train.loss.model_copy(update={"ratio_band": self.config.ratio_band})
+        return self.config.loss(self.train.loss)
 
     async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
         templates_K = self.assigned.get(problem.id, [""] * k)
-        return Group(problem, await sample([self.context(problem.text, z) for z in templates_K]))
+        return Group(problem, await sample([self.context(problem, z) for z in templates_K]))
 
-    def context(self, x: str, z: str) -> Context:
+    def context(self, problem: Problem, z: str) -> Context:
         """T(x, z) for the rollout; for the gradient x itself, which is all there is to context distillation."""
-        rolled = insert(z, x)
-        return Context(rollout=rolled, train=x if self.config.gradient_context == "original" else rolled, template=z)
+        return self.config.context(problem, insert(z, problem.text), z)
+
+    @property
+    def reference(self) -> str:
+        """A model that reflects is told the answers."""
+        told = self.config.templates in ("gepa", "reflection") and self.config.reflector.kind != "offline"
+        return "answer" if told else "none"
 
     def search_budget(self) -> int:
         """Metric calls of one phase at the largest dev set; plain mining adds k per training problem."""
         dev = min(self.config.evolve.dev_size, len(self.problems) // 2)
         plain = len(self.problems) * self.train.rollouts_per_prompt if self.config.mining == "plain" else 0
-        return self.config.evolve.budget(dev) + plain
+        return plain + (self.config.evolve.budget(dev) if self.config.templates == "gepa" else 0)
 
     def end_epoch(
         self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
@@ -124,8 +122,12 @@ class P2O(GRPO):
             return metrics
         self.assigned = {}
         seed, config = derive(self.seed, "p2o", epoch), self.config.evolve
+        if self.config.templates != "gepa":
+            if len(hard) >= self.config.min_hard:
+                self.assigned = self.without_search(hard, groups, policy, ledger, seed)
+            return {**metrics, "search_calls": 0}
         dev, minibatch = split(hard, config.dev_size, seed)
-        left = self.train.max_rollouts - ledger.rollouts if self.train.max_rollouts else math.inf
+        left = rollouts_left(self.train, ledger)
         if len(hard) < self.config.min_hard or left <= config.budget(len(dev)):  # no rollout left to use templates in
             return {**metrics, "search_calls": 0}
         proposer = make_proposer(self.config.reflector, policy, self.phrases, seed, ledger)
@@ -155,6 +157,47 @@ class P2O(GRPO):
             for i, p in enumerate(again):
                 successes[p.id] = sum(r.reward >= 1.0 for r in rollouts[i * k : (i + 1) * k])
         return [g.problem for g in groups if successes[g.problem.id] < self.config.hard_below]
+
+    def without_search(
+        self, hard: Sequence[Problem], groups: Sequence[Group], policy: Policy, ledger: Ledger, seed: int
+    ) -> dict[str, list[str]]:
+        """K templates per hard problem from the sources that need no metric calls.
+
+        A reflection is made of up to `evolve.minibatch` failed rollouts of the problem, whose answer the reflector is
+        told; one that gives it away is refused. Random templates have one to four pieces: phrases, where the training
+        set has any, else words of its problems.
+        """
+        k, source, rng = self.train.rollouts_per_prompt, self.config.templates, stream(seed, "templates")
+        plain = round(self.config.plain_share * k)
+
+        def group(templates: list[str]) -> list[str]:
+            """K of them; a single one is everybody's."""
+            return [""] * plain + (templates * (k - plain))[: k - plain]
+
+        if source == "none":
+            return {}
+        if source == "generic":
+            return {p.id: group([GENERIC]) for p in hard}
+        if source == "random":
+            pieces = self.phrases or sorted({word for p in self.problems for word in p.text.split()})
+            count = 1 if self.config.same_template_in_group else k - plain
+            return {p.id: group([" ".join(rng.choices(pieces, k=rng.randint(1, 4))) for _ in range(count)]) for p in hard}
+        failed = {g.problem.id: [r for r in g.rollouts if r.reward < 1.0] for g in groups}
+        jobs = [
+            Job("", [
+                {"Inputs": p.text, "Generated Outputs": r.text, "Feedback": feedback(p, r)}
+                for r in failed[p.id][: self.config.evolve.minibatch]
+            ])
+            for p in hard
+        ]  # fmt: skip
+        written = make_proposer(self.config.reflector, policy, self.phrases, seed, ledger).propose(jobs)
+        refused = {p.id for p, z in zip(hard, written, strict=True) if leaks(z, p.answer)}
+        ledger.refused_hints += len(refused)
+        self._rows = [
+            {"candidate": i, "template": z, "parent": None, "mean_score": None, "selected": p.id not in refused}
+            for i, (p, z) in enumerate(zip(hard, written))
+        ]
+        return {p.id: group([z]) for p, z in zip(hard, written) if z and p.id not in refused}
 
     def draw(
         self, cover: Sequence[int], dev: Sequence[Problem], minibatch: Sequence[Problem], seed: int

@@ -34,10 +34,10 @@ async def _gather(
 ) -> list[Group]:
     waiting: list[tuple[Problem, list[Context], asyncio.Future[list[Rollout]]]] = []
 
-    def sampler(problem: Problem) -> Sample:
-        async def sample(contexts: Sequence[Context]) -> list[Rollout]:
+    def sampler(own: Problem) -> Sample:
+        async def sample(contexts: Sequence[Context], problem: Problem | None = None) -> list[Rollout]:
             answer: asyncio.Future[list[Rollout]] = asyncio.get_running_loop().create_future()
-            waiting.append((problem, list(contexts), answer))
+            waiting.append((problem or own, list(contexts), answer))
             return await answer
 
         return sample

@@ -20,7 +20,7 @@ from harness.backends.update import Updater
 from harness.config import PolicySpec
 from harness.errors import MissingError, UsageError
 from harness.grading import grade_many
-from harness.method import Method
+from harness.method import Finetuned, Method
 from harness.models import locate
 from harness.rundir import SeedLog
 from harness.seeds import derive
@@ -99,6 +99,19 @@ class LocalBackend:
             return self.generate(prompts, sampling, seed)
         finally:
             self.model.load_state_dict(trained)
+
+    def count_tokens(self, text: str) -> int:
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def finetune(
+        self, examples: Sequence[tuple[str, str]], lr: float, epochs: int, batch: int, seed: int
+    ) -> Finetuned:
+        """Each completion is followed by the end token. Raises MissingError without trl."""
+        from harness.backends.sft import finetune
+
+        end = [self.tokenizer.eos_token_id]
+        pairs = [(self.encode(x), self.tokenizer(y, add_special_tokens=False)["input_ids"] + end) for x, y in examples]
+        return finetune(self.model, self.tokenizer, pairs, lr, epochs, batch, seed)
 
     @torch.inference_mode()
     def score(self, prompts: Sequence[str], completions: Sequence[str], temperature: float) -> list[list[float]]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.budget import spent
+from harness.errors import UsageError
 from harness.method import Method, Policy
 from harness.rundir import SeedLog
 from harness.seeds import stream
@@ -39,7 +41,8 @@ class Trainee(Policy, Protocol):
 def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
     """Train one seed to its end, from its last checkpoint if there is one.
 
-    There is a checkpoint every `checkpoint_steps` batches, at the end of the batches and after the epoch hook.
+    There is a checkpoint every `checkpoint_steps` batches, at the end of the batches and after the epoch hook. Raises
+    UsageError where the method keeps fewer problems than a batch takes.
     """
     cfg = log.spec.train
     epoch, batch, done = 0, 0, cfg.epochs == 0
@@ -48,20 +51,36 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
         trainee.read_checkpoint(folder)
         method.load_state_dict(at["method"])
         epoch, batch, done = at["epoch"], at["batch"], at["done"]
+        kept = set(at.get("problems", [p.id for p in method.problems]))
+        method.problems = [p for p in method.problems if p.id in kept]
 
     def checkpoint() -> None:
         position = {"epoch": epoch, "batch": batch, "done": done, "method": method.state_dict()}
+        if len(method.problems) < len(log.problems):
+            position["problems"] = [p.id for p in method.problems]
         log.checkpoint(position, trainee.write_checkpoint)
 
+    if not done and not restored:
+        trainee.tick = lambda n: log.tick(log.ledger.rollouts + n, f"seed {log.seed} before epoch 1: searching")
+        with log.ledger.clock():
+            opened = method.begin(trainee, log.ledger)
+        trainee.tick = lambda n: None
+        if opened:
+            log.epoch(-1, opened, method.templates())
+            checkpoint()
+    if method.loss is not None and not done and len(method.problems) < cfg.prompts_per_batch:
+        raise UsageError(
+            f"{len(method.problems)} of {len(log.problems)} problems are left to train on, fewer than one batch of "
+            f"train.prompts_per_batch={cfg.prompts_per_batch}"
+        )
     while not done:
         if method.loss is not None:
             trainee.begin_epoch(method, epoch)
-            with log.ledger.clock():
-                for batch in _batches(trainee, method, log, epoch, batch):
-                    if batch % cfg.checkpoint_steps == 0:
-                        checkpoint()
+            for batch in _batches(trainee, method, log, epoch, batch):
+                if batch % cfg.checkpoint_steps == 0:
+                    checkpoint()
             checkpoint()
-        done = method.loss is None or epoch + 1 >= cfg.epochs or _spent(log)
+        done = method.loss is None or epoch + 1 >= cfg.epochs or spent(cfg, log.ledger, method.closing_budget())
         trainee.tick = lambda n: log.tick(log.ledger.rollouts + n, f"seed {log.seed} after epoch {epoch + 1}: searching")
         with log.ledger.clock():
             metrics = method.end_epoch(epoch, log.groups, trainee, log.ledger, last=done)
@@ -73,20 +92,16 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
         checkpoint()
 
 
-def _spent(log: SeedLog) -> bool:
-    bound = log.spec.train.max_rollouts
-    return bound is not None and log.ledger.rollouts >= bound
-
-
 def _batches(trainee: Trainee, method: Method, log: SeedLog, epoch: int, start: int) -> Iterator[int]:
     """Train the batches of one epoch from number `start`; yields how many are done after each."""
     size = log.spec.train.prompts_per_batch
-    order = sorted(log.problems, key=lambda p: p.id)
+    order = sorted(method.problems, key=lambda p: p.id)
     stream(log.seed, "order", epoch).shuffle(order)
     for batch in range(start, len(order) // size):
-        if _spent(log):
+        if spent(log.spec.train, log.ledger, method.closing_budget()):
             return
         problems = order[batch * size : (batch + 1) * size]
-        groups, metrics = trainee.batch(method, problems, log, epoch, batch)
-        log.step(epoch, batch, groups, metrics)
+        with log.ledger.clock():
+            groups, metrics = trainee.batch(method, problems, log, epoch, batch)
+            log.step(epoch, batch, groups, metrics)
         yield batch + 1

@@ -1,4 +1,4 @@
-"""Advantages, the ratio mask and the clipped policy loss, on tensors. B = rollouts, T = completion tokens (padded)."""
+"""Advantages, the correction for another prompt, the clipped policy loss, on tensors. B = rollouts, T = tokens (padded)."""
 
 from __future__ import annotations
 
@@ -23,23 +23,38 @@ def group_advantages(rewards_K: Sequence[float], kind: str) -> Tensor:
     return centred_K / (rewards_K.std() + 1e-6)
 
 
-def ratio_weights(
-    train_logps_B_T: Tensor, rollout_logps_B_T: Tensor, templated_B: Tensor, band: tuple[float, float], mode: str
-) -> Tensor:
-    """Weight of every token [B, T], from the context ratio pi_old(y|x) / pi_old(y|x~); 0 outside `band` (inclusive).
+SHAPING = 0.1
+"""gamma of policy shaping (LUFFY, arXiv 2504.14945; Critique-GRPO, arXiv 2506.03106)."""
 
-    `mask`: 1 inside, and on every untemplated row (P2O's released "hard clip": a mask, not an importance weight).
-    `weight`: the ratio itself inside, on every row (OpenRLHF's token-level importance weight).
+
+def correction_weights(
+    train_logps_B_T: Tensor, rollout_logps_B_T: Tensor, templated_B: Tensor, spec: LossSpec
+) -> Tensor:
+    """Weight of every token [B, T], from the context ratio w = pi_old(y|x) / pi_old(y|x~) of `templated_B` rows.
+
+    `templated_B`: the rollout's prompt x~ is not the gradient's x; all other rows weigh 1. `mask`: 1 inside the ratio
+    band (inclusive), 0 outside (P2O's released "hard clip": no importance weight). `clip`: min(w, upper end of the
+    band), the truncated importance weight. `none` and `shaping`: 1.
     """
     ratio_B_T = torch.exp(train_logps_B_T - rollout_logps_B_T)
-    inside_B_T = (ratio_B_T >= band[0]) & (ratio_B_T <= band[1])
-    if mode == "weight":
-        return torch.where(inside_B_T, ratio_B_T, 0.0)
-    return (inside_B_T | ~templated_B[:, None]).to(train_logps_B_T.dtype)
+    low, high = spec.ratio_band
+    if spec.correction == "mask":
+        weights_B_T = ((ratio_B_T >= low) & (ratio_B_T <= high)).to(train_logps_B_T.dtype)
+    elif spec.correction == "clip":
+        weights_B_T = ratio_B_T.clamp(max=high)
+    else:
+        weights_B_T = torch.ones_like(ratio_B_T)
+    return torch.where(templated_B[:, None], weights_B_T, 1.0)
 
 
-def token_losses(logps_B_T: Tensor, old_logps_B_T: Tensor, advantages_B: Tensor, spec: LossSpec) -> Tensor:
-    """Clipped surrogate per token [B, T] (Schulman et al. 2017, eq. 7), with the dual clip of Ye et al. 2020, eq. 5."""
+def token_losses(
+    logps_B_T: Tensor, old_logps_B_T: Tensor, advantages_B: Tensor, spec: LossSpec, templated_B: Tensor | None = None
+) -> Tensor:
+    """Clipped surrogate per token [B, T] (Schulman et al. 2017, eq. 7), with the dual clip of Ye et al. 2020, eq. 5.
+
+    With correction `shaping`, rows of `templated_B` (see `correction_weights`) have the surrogate p / (p + gamma) times
+    the advantage instead, p = pi(y|x), without a ratio or a clip (Critique-GRPO, arXiv 2506.03106).
+    """
     advantages_B_1 = advantages_B[:, None]
     ratio_B_T = torch.exp(logps_B_T - old_logps_B_T)
     clipped_B_T = ratio_B_T.clamp(1 - spec.clip_low, 1 + spec.clip_high)
@@ -47,6 +62,9 @@ def token_losses(logps_B_T: Tensor, old_logps_B_T: Tensor, advantages_B: Tensor,
     if spec.dual_clip is not None:
         bounded_B_T = torch.maximum(surrogate_B_T, spec.dual_clip * advantages_B_1)
         surrogate_B_T = torch.where(advantages_B_1 < 0, bounded_B_T, surrogate_B_T)
+    if spec.correction == "shaping" and templated_B is not None:
+        p_B_T = torch.exp(logps_B_T)
+        surrogate_B_T = torch.where(templated_B[:, None], p_B_T / (p_B_T + SHAPING) * advantages_B_1, surrogate_B_T)
     return -surrogate_B_T
 
 

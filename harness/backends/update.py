@@ -1,7 +1,8 @@
-"""Optimiser steps of the local backend: rows from groups, log-probabilities, the ratio mask, the clipped loss."""
+"""Optimiser steps of the local backend: rows from groups, log-probabilities, the correction, the clipped loss."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.backends.generation import completion_logps
-from harness.backends.loss import aggregate, group_advantages, ratio_weights, token_losses
+from harness.backends.loss import aggregate, correction_weights, group_advantages, token_losses
 from harness.settings import LossSpec, TrainConfig
 from harness.types import Group, Problem, Rollout
 
@@ -20,7 +21,8 @@ from harness.types import Group, Problem, Rollout
 class Row:
     """One rollout on its way through the loss. The tensors, shape [T], are None where no forward pass was needed.
 
-    `weights_T` come from the context ratio (see harness/backends/loss.py): 0 drops a token.
+    `weights_T` are the correction's (see harness/backends/loss.py): 0 drops a token. `bare_logps_T` are
+    under the problem without its hint, where the gradient's prompt holds one.
     """
 
     problem: Problem
@@ -29,6 +31,7 @@ class Row:
     advantage: float
     old_logps_T: Tensor | None = None
     weights_T: Tensor | None = None
+    bare_logps_T: Tensor | None = None
 
     @property
     def templated(self) -> bool:
@@ -69,6 +72,7 @@ class Updater:
     def step(self, groups: Sequence[Group], encode: Callable[[str], list[int]]) -> tuple[list[Row], dict[str, float]]:
         """All updates of one batch of groups; the rows (for observers) and what to log."""
         updates = self._rows(groups, encode)
+        self._score_bare([r for rows in updates for r in rows], encode)
         for rows in updates[1:]:  # the first update's old log-probabilities are those of its own forward pass
             self._score_old(rows)
         stats: dict[str, float] = {"loss": 0.0, "grad_norm": 0.0, "clipped_tokens": 0.0}
@@ -113,13 +117,26 @@ class Updater:
         )
 
     def _set_old(self, rows: Sequence[Row], logps_B_T: Tensor) -> None:
-        """Store log pi_old(y|x) and the weights of the context ratio per row."""
+        """Store log pi_old(y|x) and the correction's weights per row."""
         rollout_B_T = pad_rows([r.rollout.logps_T for r in rows], logps_B_T.shape[1], logps_B_T.device)
         templated_B = torch.tensor([r.templated for r in rows], device=logps_B_T.device)
-        weights_B_T = ratio_weights(logps_B_T, rollout_B_T, templated_B, *self.loss.ratio)
+        weights_B_T = correction_weights(logps_B_T, rollout_B_T, templated_B, self.loss)
         for i, row in enumerate(rows):
             n = len(row.rollout.tokens_T)
             row.old_logps_T, row.weights_T = logps_B_T[i, :n], weights_B_T[i, :n]
+
+    @torch.no_grad()
+    def _score_bare(self, rows: Sequence[Row], encode: Callable[[str], list[int]]) -> None:
+        """For the log: how much a hint that the gradient sees, too, is relied on."""
+        hinted = [r for r in rows if r.rollout.context.template and not r.templated]
+        ids = {text: encode(text) for text in {r.problem.text for r in hinted}}
+        for micro in self._micro_batches(hinted):
+            logps_B_T, _ = completion_logps(
+                self.model, [ids[r.problem.text] for r in micro], [r.rollout.tokens_T for r in micro],
+                self.cfg.temperature, self.pad,
+            )  # fmt: skip
+            for i, row in enumerate(micro):
+                row.bare_logps_T = logps_B_T[i, : len(row.rollout.tokens_T)].cpu()
 
     @torch.no_grad()
     def _score_old(self, rows: Sequence[Row]) -> None:
@@ -142,7 +159,8 @@ class Updater:
             old_B_T = pad_rows([r.old_logps_T for r in micro], width, device)
             weights_B_T = pad_rows([r.weights_T for r in micro], width, device)
             advantages_B = torch.tensor([r.advantage for r in micro], device=device)
-            losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, self.loss)
+            templated_B = torch.tensor([r.templated for r in micro], device=device)
+            losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, self.loss, templated_B)
             loss = aggregate(losses_B_T, real_B_T, weights_B_T, self.loss.aggregation, tokens, len(rows))
             loss.backward()
             total += loss.item()
@@ -174,9 +192,12 @@ def pad_rows(rows: Sequence[Sequence[float] | Tensor], width: int, device: torch
 
 
 def batch_metrics(groups: Sequence[Group], rows: Sequence[Row]) -> dict[str, float]:
-    """Rewards, degenerate groups, templated rows, the ratio mask, and the gap between trainer and sampler.
+    """Rewards, all-zero and degenerate groups, templated rows, the correction, and the gap between trainer and sampler.
 
-    `hint_reliance` is the mean of log p(y|rollout prompt) - log p(y|train prompt) over tokens of templated rows;
+    `all_zero_before`: share of groups without a success in their first attempt, among those that began without a hint;
+    `rescued_groups`: share of these failed ones that ended with a success; `all_zero_groups`: at the end, over all.
+    `hint_reliance` is the mean of log p(y|prompt with hint) - log p(y|prompt without) over tokens of templated rows;
+    `template_diversity` the probability that two such rows have different templates (Simpson's index);
     `sampler_gap` the mean absolute difference of the two on untemplated rows, which should be numerical noise.
     `advantage` is the mean absolute advantage; `entropy` the Monte-Carlo estimate, minus the mean log-probability of
     the sampled tokens.
@@ -187,21 +208,44 @@ def batch_metrics(groups: Sequence[Group], rows: Sequence[Row]) -> dict[str, flo
         "advantage": sum(abs(r.advantage) for r in rows) / count,
         "all_zero_groups": sum(g.successes == 0 for g in groups) / len(groups),
         "degenerate_groups": sum(g.degenerate for g in groups) / len(groups),
-        "templated_rows": sum(r.templated for r in rows) / count,
+        "templated_rows": sum(bool(r.rollout.context.template) for r in rows) / count,
         "truncated": sum(r.rollout.truncated for r in rows) / count,
         "tokens_per_rollout": sum(len(r.rollout.tokens_T) for r in rows) / count,
         "entropy": -_mean([x for r in rows for x in r.rollout.logps_T]),
         "grading_faults": float(sum(r.rollout.status in ("timeout", "error") for r in rows)),
+        **_rescues(groups),
+        **_diversity([r.rollout.context.template for r in rows if r.rollout.context.template]),
     }
     scored = [(r, torch.as_tensor(r.rollout.logps_T) - r.old_logps_T.cpu()) for r in rows if r.old_logps_T is not None]
     templated = [(r, gap_T) for r, gap_T in scored if r.templated]
     plain = [gap_T.abs() for r, gap_T in scored if not r.templated]
-    if templated:
-        out["hint_reliance"] = _mean(torch.cat([gap_T for _, gap_T in templated]).tolist())
-        out["masked_tokens"] = _mean((torch.cat([r.weights_T for r, _ in templated]) == 0).tolist())
+    gaps = [gap_T for _, gap_T in templated]
+    gaps += [torch.as_tensor(r.rollout.logps_T) - r.bare_logps_T for r in rows if r.bare_logps_T is not None]
+    if gaps:
+        out["hint_reliance"] = _mean(torch.cat(gaps).tolist())
+        out["masked_tokens"] = _mean([x == 0 for r, _ in templated for x in r.weights_T.tolist()])
     if plain:
         out["sampler_gap"] = _mean(torch.cat(plain).tolist())
     return out
+
+
+def _rescues(groups: Sequence[Group]) -> dict[str, float]:
+    begun = []
+    for g in groups:
+        bare = [r for r in g.discarded + g.rollouts if not r.context.template]
+        if bare:
+            first = bare[0].context.rollout  # another problem's, where the group turned to a new one
+            begun.append((g, any(r.reward >= 1.0 for r in bare if r.context.rollout == first)))
+    failed = [g for g, solved in begun if not solved]
+    out = {"all_zero_before": len(failed) / len(begun)} if begun else {}
+    return out | ({"rescued_groups": sum(g.successes > 0 for g in failed) / len(failed)} if failed else {})
+
+
+def _diversity(templates: Sequence[str]) -> dict[str, float]:
+    n = len(templates)
+    if n < 2:
+        return {}
+    return {"template_diversity": 1 - sum(c * (c - 1) for c in Counter(templates).values()) / (n * (n - 1))}
 
 
 def _mean(values: list[float]) -> float:

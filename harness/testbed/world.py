@@ -197,8 +197,8 @@ def target(problem: Problem, style: Style, guess: str, useful: bool = True, bran
     return [*head, *trace, "ans", *answer.split()], useful
 
 
-def train_problems(count: int, easy_share: float, seed: int) -> list[Problem]:
-    """`count` training problems, ids `train-00000` on: A and B in turn, format 0, split "train".
+def train_problems(count: int, easy_share: float, seed: int, branch_tokens: int = 2) -> list[Problem]:
+    """`count` training problems, ids `train-00000` on: A and B in turn, format 0, split "train"; `solution` is the trace.
 
     A share `easy_share` (rounded) has one or two operations, the others three to five; the two kinds are spread evenly
     over the list. Texts are distinct while the world has enough of them (about 1,000 with one operation per family).
@@ -218,7 +218,8 @@ def train_problems(count: int, easy_share: float, seed: int) -> list[Problem]:
             if drawn.text not in seen:
                 break
         seen.add(drawn.text)
-        problems.append(replace(drawn, id=f"train-{i:05d}"))
+        words, _ = target(drawn, drawn.meta["right"], drawn.answer, branch_tokens=branch_tokens)
+        problems.append(replace(drawn, id=f"train-{i:05d}", solution=" ".join(words)))
     return problems
 
 

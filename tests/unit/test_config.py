@@ -25,7 +25,7 @@ def test_precedence(tmp_path):
 
 
 @pytest.mark.parametrize(("item", "value"), [
-    ("train.lr=1e-4", 1e-4), ("p2o.ratio_band=null", None), ("p2o.ratio_band=[0.1, 5]", (0.1, 5)),
+    ("train.lr=1e-4", 1e-4), ("train.max_rollouts=null", None), ("train.betas=[0.8, 0.9]", (0.8, 0.9)),
     ("eval.bench=id,ood", "id,ood"),
 ])
 def test_set_values_are_typed_by_the_field(item, value):
@@ -43,11 +43,12 @@ def test_set_values_are_typed_by_the_field(item, value):
     (["train.lr=-1"], ["train.lr", "greater than 0"]),
     (["train.lr=fast"], ["train.lr", "fast"]),
     (["train.updates_per_batch=3"], ["updates_per_batch 3 does not divide"]),
-    (["train.loss.ratio_band=[0.1, 2]"], ["p2o.ratio_band"]),
     (["eval.decoding.kind=greedy", "eval.decoding.k=4"], ["eval.decoding.greedy.k"]),
     (["eval.decoding.kind=sampled", "eval.decoding.temperature=0"], ["eval.decoding.sampled.temperature", "greater than 0"]),
     (["eval.decoding.kind=gredy"], ["eval.decoding", "'greedy', 'sampled'"]),
-    (["p2o.gradient_context=rollout", "p2o.ratio_band=[0.1, 2]"], ["no effect"]),
+    (["train.loss.correction=mask"], ["p2o.correction"]),
+    (["train.loss.ratio_band=[2, 3]"], ["hold 1 between"]),
+    (["p2o.gradient_context=hinted", "p2o.correction=clip"], ["no effect"]),
     (["p2o.reflector.kind=openai"], ["model"]),
     (["train.set=gsm8k"], ["testbed's words"]),
     (["seeds=[1, 1]"], ["distinct"]),
@@ -83,8 +84,8 @@ def test_broken_config_file(tmp_path):
 
 
 def test_gradient_on_the_rollout_prompt_turns_the_mask_off():
-    spec = resolve("p2o", sets=["p2o.gradient_context=rollout"])
-    assert spec.typed_method_config().ratio_band is None
+    spec = resolve("p2o", sets=["p2o.gradient_context=hinted"])
+    assert spec.typed_method_config().correction == "none"
 
 
 def test_changed_fields_are_named():

@@ -73,6 +73,7 @@ def test_an_extra_flag_may_repeat_the_recipe_but_not_contradict_it():
 @pytest.mark.parametrize("sets, words", [
     (["backend.gpus_per_node=7"], "cannot be split over 7 GPUs"),
     (["backend.tensor_parallel=3"], "does not divide the 8 GPUs"),
+    (["p2o.correction=shaping"], "set p2o.correction to none, clip or mask"),
     (["p2o.reflector={kind: initial, model: null, base_url: null}"], "vllm serve"),
 ])  # fmt: skip
 def test_what_openrlhf_cannot_do_is_refused(sets, words):
@@ -80,15 +81,22 @@ def test_what_openrlhf_cannot_do_is_refused(sets, words):
         flags(sets=sets)
 
 
+def test_supervised_fine_tuning_is_refused():
+    with pytest.raises(UsageError, match="only --backend local"):
+        flags("sft-teacher", sets=["sft-teacher.teacher={kind: openai, model: T}"])
+
+
 def test_a_frozen_policy_may_reflect_with_its_initial_weights():
     assert flags("gepa").command
 
 
-def test_modes_of_the_context_ratio():
-    assert value(flags(sets=["p2o.ratio_band=null"]), "algo.advantage.is_correction_threshold") == [0.0, 1e30]
-    [flag] = [f for f in flags(sets=["train.loss.ratio_mode=weight"]).flags if "threshold" in f.name]
-    assert flag.source == "ratio_band, as weight"
-    assert value(flags("grpo"), "algo.advantage.is_correction_threshold") == [0.0, 1e30]
+def test_corrections():
+    """Only the mask drops tokens by OpenRLHF's band; the weights of the others are in the log-probabilities."""
+    name = "algo.advantage.is_correction_threshold"
+    for correction in ("none", "clip"):
+        assert value(flags(sets=[f"p2o.correction={correction}"]), name) == [0.0, 1e30]
+    assert value(flags(sets=["train.loss.ratio_band=[0.1, 3]"]), name) == [0.1, 3.0]
+    assert value(flags("grpo"), name) == [0.0, 1e30]
 
 
 def test_environment():

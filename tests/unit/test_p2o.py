@@ -105,10 +105,10 @@ def test_no_search_that_leaves_no_rollout_to_use_its_templates_in(left, searches
 
 
 def test_gradient_context_switch():
-    context = method("p2o.gradient_context=rollout").context("x", "z")
+    context = method("p2o.gradient_context=hinted").context(Problem("p", "x", "1"), "z")
     assert context.train == context.rollout == "z\n\nx"
-    assert method("p2o.gradient_context=rollout").loss.ratio_band is None
-    assert method().loss.ratio_band == (0.01, 10.0)
+    assert method("p2o.gradient_context=hinted").loss.correction == "none"
+    assert method().loss.correction == "mask" and method().loss.ratio_band == (0.01, 10.0)
 
 
 POOL = Pool(["", "a", "b"], [[0, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0]], [None, 0, 0], ["p00", "p01", "p02", "p03"])
@@ -172,3 +172,44 @@ def test_contradictions_with_the_training_settings():
     spec = resolve("p2o", sets=["p2o.hard_below=7"])
     with pytest.raises(ValueError, match="hard_below 7 exceeds"):
         P2O.check(spec.typed_method_config(), spec.train)
+
+
+def test_templates_without_a_search():
+    """Every source in place of GEPA: who gets how many templates, none of which costs a rollout."""
+    made = groups({p.id: 0 if i < 20 else 6 for i, p in enumerate(PROBLEMS)})
+    hard = {p.id for p in PROBLEMS[:20]}
+    assigned = {}
+    for source in ("reflection", "random", "generic", "none"):
+        m, ledger, policy = method(f"p2o.templates={source}"), Ledger(), MagicPolicy()
+        metrics = m.end_epoch(0, made, policy, ledger, last=False)
+        assert metrics["hard_problems"] == 20 and metrics["search_calls"] == 0 == m.search_budget()
+        assert policy.seen == [] and ledger.rollouts == 0
+        assigned[source] = m.assigned
+        method(f"p2o.templates={source}").load_state_dict(m.state_dict())
+    assert assigned["none"] == {} and all(set(assigned[s]) == hard for s in ("reflection", "random", "generic"))
+    assert all(len(z) == 6 for s in ("reflection", "random", "generic") for z in assigned[s].values())
+    assert all(len(set(z)) == 1 for z in assigned["reflection"].values()), "one reflection per problem"
+    assert {z for zs in assigned["generic"].values() for z in zs} == {"think step by step"}
+    for source in ("reflection", "random", "generic"):
+        m = method(f"p2o.templates={source}", "p2o.plain_share=0.5", "p2o.same_template_in_group=true")
+        m.end_epoch(0, made, MagicPolicy(), Ledger(), last=False)
+        assert all(z[:3] == [""] * 3 and z[3] and len(set(z[3:])) == 1 and len(z) == 6 for z in m.assigned.values())
+    assert method("p2o.templates=random", "p2o.mining=plain").search_budget() == len(PROBLEMS) * 6
+    drawn = [z for zs in assigned["random"].values() for z in zs]
+    assert {w for z in drawn for w in z.split()} == {"magic", "words"} and len(set(drawn)) > 10
+
+
+def test_a_reflection_that_gives_the_answer_away_is_refused(monkeypatch):
+    import harness.methods.p2o as module
+
+    class Parrot:
+        """Writes the feedback of the first record, which holds the gold answer; nothing for problem 3."""
+
+        def propose(self, jobs):
+            assert all(len(j.records) == 3 and j.template == "" for j in jobs)
+            return ["look twice" if "question 3" in j.records[0]["Inputs"] else j.records[0]["Feedback"] for j in jobs]
+
+    monkeypatch.setattr(module, "make_proposer", lambda *args: Parrot())
+    m, ledger = method("p2o.templates=reflection"), Ledger()
+    m.end_epoch(0, groups({p.id: 0 if i in (3, 12, 13, 14, 15) else 6 for i, p in enumerate(PROBLEMS)}), None, ledger, False)
+    assert m.assigned == {"p03": ["look twice"] * 6} and ledger.refused_hints == 4

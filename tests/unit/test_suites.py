@@ -46,7 +46,7 @@ def data_dir():
 def run_spec(limit=None, problems=20):
     """The part of a run's settings that a training set reads."""
     return SimpleNamespace(
-        train=SimpleNamespace(limit=limit), testbed=SimpleNamespace(problems=problems, easy_share=0.5)
+        train=SimpleNamespace(limit=limit), testbed=SimpleNamespace(problems=problems, easy_share=0.5, branch_tokens=2),
     )
 
 

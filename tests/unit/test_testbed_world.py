@@ -246,3 +246,22 @@ def test_ensure_builds_once_and_the_folder_loads(tmp_path: Path, monkeypatch: py
     assert model.lm_head.weight is model.get_input_embeddings().weight
     with pytest.raises(FileExistsError):
         policy.build(config, folder)
+
+
+@pytest.mark.parametrize("branch_tokens", [1, 2])
+def test_training_problems_carry_their_true_trace(branch_tokens):
+    from harness.suites import content_sha256
+
+    problems = world.train_problems(320, 0.4, 0, branch_tokens)
+    for p in problems:
+        words = p.solution.split()
+        assert world.grade(p.solution, p.answer) == 1.0
+        assert words[: len(world.branch_words(p, branch_tokens))] == world.branch_words(p, branch_tokens)
+        state, states = tuple(p.meta["start"]), []
+        for operation in map(tuple, p.meta["ops"]):
+            states.append(state)
+            state = (world.forward if p.meta["right"] == "S" else world.inverse)(state, operation)
+        trace = [str(v) for s in [*states, state] for v in s]
+        assert words[branch_tokens:-3] == trace
+    bare = [type(p)(p.id, p.text, p.answer, p.answer_type) for p in problems]
+    assert content_sha256(problems) == content_sha256(bare)

@@ -21,7 +21,7 @@ from harness.backends.prompts import encode
 from harness.grading import grade_many
 from harness.ledger import Ledger
 from harness.seeds import derive, stream
-from harness.types import Context, Group, Rollout
+from harness.types import Context, Group, Problem, Rollout
 
 
 class AgentExecutor(AgentExecutorBase):
@@ -51,11 +51,11 @@ class AgentExecutor(AgentExecutorBase):
         y = rollout.tokens_T
         first = index == 0
         row = {
-            "problem": group.problem.id, "index": index, "context": vars(rollout.context), "text": rollout.text,
-            "prompt_tokens": rollout.prompt_tokens, "truncated": rollout.truncated, "reward": rollout.reward,
-            "status": rollout.status, "start": len(x),
+            "asked": at["problem"], "problem": group.problem.id, "index": index, "context": vars(rollout.context),
+            "text": rollout.text, "prompt_tokens": rollout.prompt_tokens, "truncated": rollout.truncated,
+            "reward": rollout.reward, "status": rollout.status, "start": len(x),
             "discarded": [{**rollout_row(r), "context": vars(r.context)} for r in group.discarded] if first else [],
-            "ledger": ledger.to_dict() if first else None,
+            "refused": group.refused if first else 0, "ledger": ledger.to_dict() if first else None,
         }  # fmt: skip
         return {
             "prompt": prompt, "label": json.dumps(row), "images": None, "mm_train_inputs": None,
@@ -70,7 +70,8 @@ class AgentExecutor(AgentExecutorBase):
         cfg, ledger, rounds = job.spec.train, Ledger(), count(1)
         name = (job.seed, "group", at["epoch"], at["batch"])
 
-        async def sample(contexts: list[Context]) -> list[Rollout]:
+        async def sample(contexts: list[Context], other: Problem | None = None) -> list[Rollout]:
+            graded = other or problem
             round_ = next(rounds)
             drawn = await asyncio.gather(*(
                 sample_one(
@@ -80,7 +81,7 @@ class AgentExecutor(AgentExecutorBase):
                 for i, c in enumerate(contexts)
             ))  # fmt: skip
             grades = await asyncio.to_thread(
-                grade_many, [(r.text, problem.answer, problem.answer_type) for r in drawn]
+                grade_many, [(r.text, graded.answer, graded.answer_type) for r in drawn]
             )
             for r, g in zip(drawn, grades, strict=True):
                 r.reward, r.status = g.score, g.status
@@ -103,6 +104,8 @@ class AgentExecutor(AgentExecutorBase):
         job = self.jobs[work]
         if (work, epoch) not in self.methods:
             method = job.method()
-            method.load_state_dict(json.loads(job.state(epoch).read_text()))
+            state = json.loads(job.state(epoch).read_text())
+            method.load_state_dict(state["method"])
+            method.problems = [self.problems[id_] for id_ in state["problems"]]
             self.methods = {(work, epoch): method}
         return job, self.methods[work, epoch], self.problems[problem]

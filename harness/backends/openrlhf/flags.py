@@ -13,7 +13,7 @@ from harness.method import Method
 from harness.seeds import derive
 
 NO_BOUND = 1e30
-"""For the context ratio, where the recipe sets none."""
+"""For the context ratio, where the correction drops nothing."""
 
 NOT_REHEARSED = (
     "a rehearsal does not cover: weight sync by CUDA IPC and NCCL, FlashAttention kernels, CUDA graphs, real sleep and "
@@ -83,7 +83,14 @@ def translate(
             "the engines hold the trained weights only; to reflect with the initial ones, serve them "
             "(vllm serve MODEL) and set the reflector's kind to openai, its base_url and model"
         )
+    if method.supervised:
+        raise UsageError(f"{spec.method} fine-tunes on given texts, which only --backend local does")
     loss = method.loss or train.loss  # a frozen policy takes no step
+    if loss.correction == "shaping":
+        raise UsageError(
+            f"OpenRLHF's loss has no policy shaping; set {spec.method}.correction to none, clip or mask, or train with "
+            "--backend local"
+        )
     gpus = backend.nodes * backend.gpus_per_node
     samples = train.prompts_per_batch * train.rollouts_per_prompt
     per_update = samples // train.updates_per_batch
@@ -99,7 +106,7 @@ def translate(
     steps = problems * train.rollouts_per_prompt // per_update * episodes  # OpenRLHF's own count, for its schedule
     # OpenRLHF rounds steps x ratio up; the half keeps that from adding a step.
     warmup = max(train.warmup_steps - 0.5, 0.0) / max(steps, 1)
-    band, mode = loss.ratio
+    band = loss.ratio_band if loss.correction == "mask" else (0.0, NO_BOUND)
     rehearse = backend.rehearse
     flags = [
         Flag("actor.model_name_or_path", source, "model.id"),
@@ -142,9 +149,9 @@ def translate(
         Flag("actor.loss_agg_mode", {"token_mean": "token-mean", "sequence_mean": "seq-mean-token-mean"}[loss.aggregation],
              "train.loss.aggregation"),
         Flag("algo.advantage.is_correction_level", "token", "so that rollout log-probabilities are kept"),
-        Flag("algo.advantage.is_correction_mode", "mask", "the method's ratio_band"),
-        Flag("algo.advantage.is_correction_gating", "ratio", "the method's ratio_band"),
-        Flag("algo.advantage.is_correction_threshold", [band[0], min(band[1], NO_BOUND)], f"ratio_band, as {mode}"),
+        Flag("algo.advantage.is_correction_mode", "mask", "the method's correction"),
+        Flag("algo.advantage.is_correction_gating", "ratio", "the method's correction"),
+        Flag("algo.advantage.is_correction_threshold", list(band), f"train.loss.ratio_band, correction {loss.correction}"),
         Flag("actor.adam.lr", train.lr, "train.lr"),
         Flag("actor.adam.betas", list(train.betas), "train.betas"),
         Flag("actor.adam.weight_decay", train.weight_decay, "train.weight_decay"),

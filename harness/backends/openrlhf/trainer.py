@@ -22,7 +22,7 @@ from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
 from openrlhf.trainer.ray.vllm_engine import batch_vllm_engine_call
 
 from harness.backends.loop import train_epochs
-from harness.backends.loss import ratio_weights
+from harness.backends.loss import correction_weights
 from harness.backends.openrlhf.engine import request, rollout
 from harness.backends.openrlhf.job import Ask, Job, rollout_row
 from harness.backends.prompts import rendering
@@ -39,20 +39,17 @@ from harness.types import Context, Group, Problem, Rollout, Sampling
 SECONDS = {"generation": "sample", "make_experience": "score", "ppo_train": "update", "broadcast": "sync"}
 
 
-def as_mask(old_B_T: torch.Tensor, weights_B_T: torch.Tensor) -> torch.Tensor:
-    """Rollout log-probabilities with which OpenRLHF's token mask multiplies by exactly these 0/1 weights.
+def as_weights(old_B_T: torch.Tensor, weights_B_T: torch.Tensor) -> torch.Tensor:
+    """Rollout log-probabilities with which OpenRLHF's token mask multiplies by exactly these weights.
 
-    It drops tokens whose exp(old - rollout) leaves the band and multiplies the others by it: equal log-probabilities
-    make that factor 1, and 50 less is outside of any band.
+    It drops tokens whose exp(old - rollout) leaves the band and multiplies the others by it: log(weight) less makes that
+    factor the weight, and for weight 0, 50 less is outside of the mask's band.
     """
-    return torch.where(weights_B_T > 0, old_B_T, old_B_T - 50.0)
+    return torch.where(weights_B_T > 0, old_B_T - weights_B_T.log(), old_B_T - 50.0)
 
 
 class ContextRatio(RemoteExperienceMaker):
-    """The context ratio of P2O in terms of OpenRLHF's unchanged loss; also keeps what the run's log needs.
-
-    With ratio mode `weight` nothing is changed: OpenRLHF multiplies every token inside the band by its ratio.
-    """
+    """The method's correction in terms of OpenRLHF's unchanged loss; also keeps what the run's log needs."""
 
     loss: LossSpec
     templated: list[bool] = []
@@ -65,9 +62,8 @@ class ContextRatio(RemoteExperienceMaker):
         for e in experiences:
             templated_B = torch.tensor([self.templated[i] for i in e.index])
             old_B_T = e.action_log_probs.float()
-            weights_B_T = ratio_weights(old_B_T, e.rollout_log_probs, templated_B, *self.loss.ratio)
-            if self.loss.ratio_mode == "mask":
-                e.rollout_log_probs, e.action_log_probs = as_mask(old_B_T, weights_B_T), old_B_T
+            weights_B_T = correction_weights(old_B_T, e.rollout_log_probs, templated_B, self.loss)
+            e.rollout_log_probs, e.action_log_probs = as_weights(old_B_T, weights_B_T), old_B_T
             for b, i in enumerate(e.index):
                 real_T = e.action_mask[b].bool()
                 self.rows[i] = (e.advantages[b][real_T][0].item(), old_B_T[b][real_T], weights_B_T[b][real_T])
@@ -132,7 +128,7 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
     # ------------------------------------------------------------------ training
 
     def begin_epoch(self, method: Method, epoch: int) -> None:
-        write_json(self.job.state(epoch), method.state_dict())
+        write_json(self.job.state(epoch), {"method": method.state_dict(), "problems": [p.id for p in method.problems]})
 
     def batch(
         self, method: Method, problems: list[Problem], log: SeedLog, epoch: int, batch: int
@@ -169,7 +165,8 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
         self, samples: list[Any], problems: list[Problem], ledger: Ledger
     ) -> tuple[list[Group], list[tuple[Problem, Rollout, int]]]:
         """Groups in the batch's order, and (problem, rollout, prompt tokens) per sample in OpenRLHF's; meters them."""
-        by_id = {p.id: Group(p, []) for p in problems}
+        by_id = {p.id: p for p in self.job.problems}
+        groups = {p.id: Group(p, []) for p in problems}
         rollouts = []
         for sample in samples:
             row = json.loads(sample.labels[0])
@@ -180,13 +177,15 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
                 sample.rollout_log_probs[0][real_T].tolist(), row["prompt_tokens"], row["truncated"], row["reward"],
                 row["status"],
             )  # fmt: skip
-            group = by_id[row["problem"]]
+            group = groups[row["asked"]]  # which may have turned to another problem
+            group.problem = by_id[row["problem"]]
+            group.refused += row["refused"]
             group.rollouts.append(r)
             group.discarded += [Rollout(**{**d, "context": Context(**d["context"])}) for d in row["discarded"]]
             rollouts.append((group.problem, r, row["start"]))
             if row["ledger"]:
                 ledger.add(Ledger(**row["ledger"]))
-        return list(by_id.values()), rollouts
+        return list(groups.values()), rollouts
 
     # ------------------------------------------------------------------ the policy, for the epoch hook
 

@@ -23,7 +23,7 @@ class Toy(GRPO):
 
     @property
     def loss(self) -> LossSpec:
-        return self.train.loss.model_copy(update={"ratio_band": BAND})
+        return self.train.loss.model_copy(update={"correction": "mask", "ratio_band": BAND})
 
     @staticmethod
     def context(problem: Problem, template: str) -> Context:

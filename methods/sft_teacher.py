@@ -1,0 +1,97 @@
+"""Supervised fine-tuning on a teacher's right solutions: the reference point with no reinforcement learning in it.
+
+    harness run --method sft-teacher --bench ood
+    harness run --method sft-teacher --set sft-teacher.teacher.kind=openai --set sft-teacher.teacher.model=TEACHER
+
+A teacher answers every training problem `samples` times; the answers that the problem's grader accepts are kept, different
+texts only (rejection sampling: Yuan et al. 2023, arXiv 2308.01825), and the policy is fine-tuned on them by TRL's
+`SFTTrainer`. The teacher is a model on a server, or, with kind `offline`, whoever wrote the training set's reference
+solutions (on the testbed the world itself). All that the teacher wrote is metered, also what was rejected. Local backend
+only.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field
+
+from harness.grading import grade_many
+from harness.hints import require_solutions
+from harness.ledger import Ledger
+from harness.method import Method, MethodConfig, Policy
+from harness.reflect import Answer, ReflectorConfig, make_asker
+from harness.seeds import derive
+from harness.types import Group, Problem, Sample
+
+
+class SFTTeacherConfig(MethodConfig):
+    """Settings of the teacher and of the fine-tuning."""
+
+    teacher: ReflectorConfig = ReflectorConfig(kind="offline")
+    """Who solves: kind openai is a server, offline the training set's own solutions."""
+    samples: int = Field(4, ge=1)
+    """Answers per problem; a reference solution is one."""
+    lr: float = Field(1e-5, gt=0)
+    """Peak learning rate."""
+    epochs: int = Field(3, ge=1)
+    """Passes over the accepted answers."""
+    batch: int = Field(32, ge=1)
+    """Answers per optimiser step."""
+
+
+class SFTTeacher(Method):
+    """Ask a teacher, keep what is right, fine-tune once."""
+
+    Config = SFTTeacherConfig
+    config: SFTTeacherConfig
+    supervised = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.config.teacher.kind == "offline":
+            require_solutions("sft-teacher (teacher.kind=offline)", self.problems)
+
+    @classmethod
+    def check(cls, config: SFTTeacherConfig, train: Any) -> None:
+        if config.teacher.kind in ("policy", "initial"):
+            raise ValueError("the policy is no teacher of itself; teacher.kind is openai, replay or offline")
+
+    @property
+    def loss(self) -> None:
+        return None
+
+    @property
+    def reference(self) -> str:
+        return "solution" if self.config.teacher.kind == "offline" else "none"
+
+    async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
+        raise NotImplementedError("supervised fine-tuning has no groups")
+
+    def end_epoch(
+        self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
+    ) -> dict[str, Any]:
+        asked, answers = self.answers(policy)
+        for answer in answers:
+            ledger.add_reflection(answer.prompt_tokens, answer.tokens)
+        grades = grade_many([(a.text, p.answer, p.answer_type) for p, a in zip(asked, answers, strict=True)])
+        right = {(p.text, a.text): None for p, a, g in zip(asked, answers, grades) if g.score >= 1.0}
+        metrics = {"teacher_answers": len(answers), "accepted": len(right), "solved_problems": len({x for x, _ in right})}
+        if not right:
+            return metrics
+        c = self.config
+        done = policy.finetune(list(right), c.lr, c.epochs, c.batch, derive(self.seed, "sft"))
+        ledger.optimiser_steps += done.steps
+        ledger.trained_tokens += done.tokens
+        return {**metrics, "loss": done.loss}
+
+    def answers(self, policy: Policy) -> tuple[list[Problem], list[Answer]]:
+        """Problems, each as often as it was answered, and the answers."""
+        if self.config.teacher.kind == "offline":
+            asked = [p for p in self.problems if p.solution]
+            return asked, [Answer(p.solution, 0, policy.count_tokens(p.solution)) for p in asked]
+        asked = [p for p in self.problems for _ in range(self.config.samples)]
+        ask = make_asker(self.config.teacher, policy, derive(self.seed, "teacher"))
+        return asked, ask([p.text for p in asked])
