@@ -6,6 +6,7 @@ Exit codes: 0 all planned work done; 1 a run or check failed; 2 usage or setting
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -17,6 +18,8 @@ import click
 from harness.errors import HarnessError
 
 PATH = click.Path(path_type=Path)
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+"""The disk's errors, which are the user's to mend."""
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line of standard output.")
 
 
@@ -231,6 +234,12 @@ def main() -> None:
     except HarnessError as e:
         click.echo(f"error: {e}", err=True)
         code = e.exit_code
+    except OSError as e:
+        if e.errno not in UNWRITABLE:
+            raise
+        click.echo(f"error: {e.strerror}: {e.filename or 'a file being written'}; what was written before is kept, and "
+                   "the same command with --resume goes on from there", err=True)
+        code = 1
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; the same command with --resume goes on from the last checkpoint", err=True)
         code = 130

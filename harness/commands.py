@@ -13,7 +13,7 @@ import click
 
 from harness.config import RunSpec, resolve, resolve_eval
 from harness.errors import HarnessError
-from harness.rundir import RunDir
+from harness.rundir import RunDir, write_text
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel": 1}
@@ -176,8 +176,7 @@ def claim_check_command(
     found = c.check([known[n] for n in names or known], [*map(Path, runs), *more], alpha)
     named = bool(names)
     if junit_file is not None:
-        junit_file.parent.mkdir(parents=True, exist_ok=True)
-        junit_file.write_text(c.junit(found, named), encoding="utf-8")
+        write_text(junit_file, c.junit(found, named))
     if as_json:
         click.echo(json.dumps(c.to_dict(found, named)))
     else:

@@ -106,8 +106,8 @@ def execute_eval(prepared: Prepared, run: RunDir, command: list[str]) -> dict[st
     engines = _Engines(prepared)
     if any(not (run.path / "results" / f"s{seed}.json").exists() for seed in spec.seeds):
         engines.of(spec.seeds[0])  # what cannot be loaded is found before anything is written
-    run.write_spec(spec)
     with engines, run, Progress(total * len(spec.seeds), f"eval {spec.eval.bench}") as progress:
+        run.write_spec(spec, {f"suite {s.name!r}": s.data_sha256(prepared.data_dir) for s in prepared.suites})
         env = run.read("env.json")
         write_json(run.path / "env.json", {**env, "commands": [*env.get("commands", []), shlex.join(command)]})
         for i, seed in enumerate(spec.seeds):
@@ -127,7 +127,7 @@ def execute_eval(prepared: Prepared, run: RunDir, command: list[str]) -> dict[st
                 )
                 run.store_samples(seed, results)
                 write_json(path, part(results, engine.identity(), prepared.flagged))
-                run.drop_checkpoints(seed)
+            run.drop_checkpoints(seed)
             progress.update((i + 1) * total, f"seed {seed} done")
         result = _summarise(prepared, run)
         write_json(run.path / "result.json", result)

@@ -15,7 +15,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from harness.errors import MissingError, UsageError, nearest
-from harness.rundir import write_json
+from harness.rundir import sync, write_json
 from harness.seeds import stream
 from harness.suites import Suite, TrainingSet, list_suites, list_training_sets
 
@@ -81,13 +81,15 @@ def fetch(
         kept.setdefault(key, {"id": key, "problem": problem, "answer": answer, "solution": solution or None})
     text = "".join(json.dumps(kept[key], ensure_ascii=False) + "\n" for key in sorted(kept)).encode()
     data = gzip.compress(text, mtime=0) if path.suffix == ".gz" else text
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
     record = {
         "suite" if isinstance(target, Suite) else "training_set": target.name, "source": id_, "revision": revision,
         "rows": len(kept), "of": len(rows), "file": target.file, "sha256": hashlib.sha256(data).hexdigest(),
     }  # fmt: skip
     write_json(path.with_name(path.name + ".source.json"), record)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(data)
+    sync(temporary)
+    temporary.rename(path)  # last: where the file is, all of it is
     return record
 
 

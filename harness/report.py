@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from harness import plots
 from harness.compare import WIDTH, Comparison, compare, load_result, overlap_notes, protocol_table
 from harness.errors import UsageError
-from harness.rundir import read_jsonl
+from harness.rundir import read_jsonl, write_text
 from harness.tables import Table, compact, markdown_cell, points, seconds, visible
 
 CURVES = {
@@ -127,9 +126,7 @@ def _render(name: str, **values: Any) -> str:
 
 
 def _write(path: Path, text: str) -> Path:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, text)
     return path
 
 

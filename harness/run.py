@@ -44,6 +44,11 @@ class Prepared:
     data_dir: Path | None
     offline: bool
 
+    def data(self) -> dict[str, str]:
+        """SHA-256 by name of what is read, which must not change under a run."""
+        suites = {f"suite {s.name!r}": s.data_sha256(self.data_dir) for s in self.suites}
+        return {f"training set {self.training_set.name!r}": content_sha256(self.problems), **suites}
+
     def method(self, seed: int) -> Method:
         spec = self.spec
         return load_method(spec.method)(
@@ -91,17 +96,19 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
         server_key()  # found missing now, not after an epoch
     backend = make_backend(spec, prepared.offline)
     total = prepared.plan.rollouts + prepared.plan.eval_samples
-    run.write_spec(spec)
     with run, Progress(total * len(spec.seeds), f"{spec.method} {spec.eval.bench}") as progress:
+        run.write_spec(spec, prepared.data())
         env = run.read("env.json")
         write_json(run.path / "env.json", {**env, "commands": [*env.get("commands", []), shlex.join(command)]})
         for i, seed in enumerate(spec.seeds):
-            part = run.path / "results" / f"s{seed}.json"
-            if not part.exists():
+            done = run.path / "results" / f"s{seed}.json"
+            if not done.exists():
                 backend = backend or make_backend(spec, prepared.offline)
                 with backend:
-                    _one_seed(prepared, run, seed, backend, progress, i * total)
+                    row = _one_seed(prepared, run, seed, backend, progress, i * total)
                 backend = None
+                write_json(done, row)  # the seed is done: its samples are stored, its policy is where it stays
+            run.drop_checkpoints(seed)
             progress.update((i + 1) * total, f"seed {seed} done")
         result = summarise(prepared, run)
         write_json(run.path / "ledger.json", {"total": result["ledger"], "seeds": result["ledgers"]})
@@ -114,8 +121,8 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
 
 def _one_seed(
     prepared: Prepared, run: RunDir, seed: int, backend: Backend, progress: Progress, done: int
-) -> None:
-    """Train and evaluate one seed. Once its scores are written its checkpoints go, the trained policy stays."""
+) -> dict[str, Any]:
+    """Train and evaluate one seed; its ledger and scores."""
     spec = prepared.spec
     method = prepared.method(seed)
 
@@ -141,9 +148,7 @@ def _one_seed(
         run.partial(seed), finished,
     )
     run.store_samples(seed, results)
-    scores = part(results, engine.identity(), prepared.flagged)
-    write_json(run.path / "results" / f"s{seed}.json", {"ledger": log.ledger.to_dict(), **scores})  # the seed is done
-    run.drop_checkpoints(seed)
+    return {"ledger": log.ledger.to_dict(), **part(results, engine.identity(), prepared.flagged)}
 
 
 def _block_tokens(spec: RunSpec) -> int | None:

@@ -15,13 +15,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,32 +44,86 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Atomically: a reader sees the old file or the new one."""
+def write_text(path: Path, text: str) -> None:
+    """Atomically and durably: a reader, also after a loss of power, sees the old file or the new one."""
+    write_lines(path, [text])
+
+
+def write_lines(path: Path, parts: Iterable[str]) -> None:
+    """`write_text` of the parts one after the other."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    with temporary.open("w", encoding="utf-8") as f:
+        f.writelines(parts)
+        f.flush()
+        os.fsync(f.fileno())
     os.replace(temporary, path)
+    sync(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """As `write_text`."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Rows at the end of a file; a torn last line, which a killed writer left, goes first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as f:
+    mend(path)
+    with path.open("a", encoding="utf-8") as f:
         f.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """All rows; an absent file has none. A torn last line (a killed writer) is left out."""
+    """All rows; an absent file has none. A torn last line (a killed writer) is left out.
+
+    Raises HarnessError, with file and line, for a line that no crash explains.
+    """
+    return [row for _, row in _rows(path)]
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(line, row) one by one."""
     if not path.exists():
-        return []
-    lines = path.read_text().split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
+        return
+    with path.open(encoding="utf-8", newline="\n") as f:
+        for number, line in enumerate(f, 1):
+            if not line.endswith("\n") or line == "\n":
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as e:
+                raise HarnessError(f"{path}, line {number} is damaged: {e}") from None
+            if not isinstance(row, dict):
+                raise HarnessError(f"{path}, line {number} is damaged: not a JSON object")
+            yield line, row
 
 
 def mend(path: Path) -> None:
-    """Cut off a torn last line, which a killed writer left, so that the file can be appended to."""
-    if path.exists() and not (data := path.read_bytes()).endswith(b"\n"):
-        os.truncate(path, data.rfind(b"\n") + 1)
+    """Cut off a torn last line, so that the file can be appended to."""
+    if not path.exists():
+        return
+    with path.open("rb") as f:
+        at = end = f.seek(0, os.SEEK_END)
+        while at:  # backwards to the last line end, which is at the very end of an unharmed file
+            start = max(0, at - 65536)
+            f.seek(start)
+            found = f.read(at - start).rfind(b"\n")
+            if found >= 0:
+                at = start + found + 1
+                break
+            at = start
+    if at < end:
+        os.truncate(path, at)
 
 
 def environment() -> dict[str, Any]:
@@ -109,36 +165,55 @@ class RunDir:
             raise UsageError(f"{path} already holds files; add --resume to go on with that run, or name another --out")
         return cls(path)
 
-    def write_spec(self, spec: PolicySpec) -> None:
-        """spec.json and env.json of a new run; a resumed one keeps its own."""
-        if (self.path / "spec.json").exists():
-            return
-        try:
+    def write_spec(self, spec: PolicySpec, data: Mapping[str, str] | None = None) -> None:
+        """spec.json and env.json of a new run; a resumed one keeps its own.
+
+        `data`: SHA-256 of what the run reads, by name. Raises UsageError where a resumed run began with other data.
+        """
+        if not (self.path / "spec.json").exists():
             write_json(self.path / "env.json", environment())
-            write_json(self.path / "spec.json", {"hash": spec.hash(), "spec": spec.model_dump(mode="json")})
-        except OSError as e:
-            raise UsageError(f"cannot write the run directory {self.path}: {e.strerror}") from None
+            row = {"hash": spec.hash(), "spec": spec.model_dump(mode="json"), "data": dict(data or {})}
+            write_json(self.path / "spec.json", row)
+            return
+        stored = self.read("spec.json")
+        if stored["hash"] != spec.hash():
+            raise HarnessError(f"{self.path} holds a run of another spec, begun meanwhile; name another --out")
+        before = stored.get("data", {})
+        if changed := [name for name, sha256 in (data or {}).items() if before.get(name, sha256) != sha256]:
+            raise UsageError(
+                f"cannot resume {self.path}: {', '.join(changed)} changed since it began; put the old file back, or start anew"
+            )
 
     @classmethod
     def resume(cls, spec: PolicySpec, out: Path | None, root: Path = Path("runs")) -> RunDir:
-        """The run to go on with: `out`, or the newest one of the same spec. Raises UsageError if the spec changed."""
+        """The run to go on with: `out`, or the newest one of the same spec.
+
+        Raises UsageError if the spec changed, or if the run is finished.
+        """
         if out is None:
             found = sorted(cls.default_parent(spec, root).glob(f"*-{spec.hash()[:8]}/spec.json"))
             if not found:
                 raise UsageError("nothing to resume: no run of this very spec; start it without --resume, or name --out")
-            return cls(found[-1].parent)
+            return cls(found[-1].parent)._unfinished()
         if not (out / "spec.json").exists():
             raise UsageError(f"nothing to resume: {out} holds no spec.json")
         stored = json.loads((out / "spec.json").read_text())["spec"]
         if changed := spec.changed(stored):
             raise UsageError(f"cannot resume {out} under another spec; changed: {', '.join(changed)}")
-        return cls(out)
+        return cls(out)._unfinished()
+
+    def _unfinished(self) -> RunDir:
+        if self.finished and (self.path / "report.html").exists():
+            raise UsageError(f"nothing to resume: the run at {self.path} is finished")
+        return self
 
     def __enter__(self) -> RunDir:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise HarnessError(f"another process is writing to {self.path}") from None
+        except OSError as e:
+            raise UsageError(f"cannot write the run directory {self.path}: {e.strerror}") from None
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -149,14 +224,12 @@ class RunDir:
         return self.path / "partial" / f"s{seed}"
 
     def store_samples(self, seed: int, results: Sequence[SuiteResult]) -> None:
-        """Append the samples of a seed's evaluation, in place of any that an earlier attempt stored."""
+        """Add the samples of a seed's evaluation, in place of any that an earlier attempt stored."""
         for r in results:
             path = self.path / "samples" / f"{r.suite}.jsonl"
-            rows = read_jsonl(path)
-            if any(row["seed"] == seed for row in rows):
-                path.unlink()
-                append_jsonl(path, (row for row in rows if row["seed"] != seed))
-            append_jsonl(path, ({**row, "eval_seed": row["seed"], "seed": seed} for row in r.samples))
+            rows = ({**row, "eval_seed": row["seed"], "seed": seed} for row in r.samples)
+            new = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            write_lines(path, chain((line for line, row in _rows(path) if row["seed"] != seed), new))
 
     def drop_checkpoints(self, seed: int) -> None:
         """Of a seed that is trained and evaluated: only the final policy stays."""
@@ -248,29 +321,50 @@ class SeedLog:
         self.tick(self.ledger.rollouts, f"seed {self.seed} epoch {epoch + 1} done")
 
     def checkpoint(self, position: dict[str, Any], write: Callable[[Path], None]) -> None:
-        """Save atomically: `write` fills a new folder, then one pointer file moves to it."""
+        """Save atomically: `write` fills a new folder, then one pointer file moves to it.
+
+        Nothing is done where the last checkpoint is of this very epoch and batch. Raises HarnessError where the disk
+        is full; the last checkpoint is whole then.
+        """
         name = f"e{position['epoch']:04d}-b{position['batch']:05d}"
         target, partial = self.folder / name, self.folder / (name + ".tmp")
+        if self._pointer() == name:
+            return
         for stale in (target, partial):
             shutil.rmtree(stale, ignore_errors=True)
         partial.mkdir(parents=True)
-        write(partial)
+        try:
+            write(partial)
+        except Exception as e:  # torch and safetensors tell of a full disk in errors of their own
+            if not isinstance(e, OSError) and shutil.disk_usage(partial).free < 1 << 20:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(partial)) from e
+            raise
+        for path in self._files.values():  # what the checkpoint counts on must be there when it is
+            if path.exists():
+                sync(path)
         sizes = {k: p.stat().st_size if p.exists() else 0 for k, p in self._files.items()}
         write_json(partial / "state.json", {**position, "sizes": sizes, "ledger": self.ledger.to_dict()})
+        for path in partial.rglob("*"):
+            sync(path)
         partial.rename(target)
         write_json(self.folder / "latest.json", name)
         for old in self.folder.iterdir():
             if old.is_dir() and old.name not in (name, "final"):
                 shutil.rmtree(old)
 
+    def _pointer(self) -> str | None:
+        """Name of the last checkpoint."""
+        path = self.folder / "latest.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
     def restore(self) -> tuple[Path, dict[str, Any]] | None:
         """The last checkpoint's folder and position, with logs, ledger and groups wound back to it."""
-        pointer = self.folder / "latest.json"
-        if not pointer.exists():
+        pointer = self._pointer()
+        if pointer is None:
             self._truncate({k: 0 for k in ("rollouts", "templates")})
             self._drop_metrics()
             return None
-        target = self.folder / json.loads(pointer.read_text())
+        target = self.folder / pointer
         state = json.loads((target / "state.json").read_text())
         self.ledger = Ledger(**state["ledger"])
         self._truncate(state["sizes"])
@@ -283,12 +377,15 @@ class SeedLog:
 
     def _truncate(self, sizes: dict[str, int]) -> None:
         for key, size in sizes.items():
-            if self._files[key].exists():
-                os.truncate(self._files[key], size)
+            path = self._files[key]
+            found = path.stat().st_size if path.exists() else 0
+            if found < size:  # truncate would fill it up with zeros
+                raise HarnessError(f"{path} has {found} bytes, fewer than the {size} that its checkpoint counts on: it was cut")
+            if path.exists():
+                os.truncate(path, size)
 
     def _drop_metrics(self) -> None:
         """Metrics of a seed that died before its first checkpoint: the rows at the file's end."""
         path = self._files["metrics"]
-        rows = [r for r in read_jsonl(path) if r["seed"] != self.seed]
         if path.exists():
-            path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows))
+            write_lines(path, (line for line, row in _rows(path) if row["seed"] != self.seed))
