@@ -51,6 +51,8 @@ class OpenRLHFBackend:
     def train(self, method: Method, log: SeedLog) -> None:
         """All epochs of one seed, from the log's last checkpoint; the driver then waits for `generate`."""
         self.work = (log.run.path / "openrlhf" / f"s{log.seed}").resolve()
+        self._mark = f"HARNESS_JOB={self.work}"
+        end(self._mark)  # of a harness that was killed a moment ago: they would write to the same files
         for leftover in ("ask", "answer", "stop", "progress.json"):
             path = self.work / leftover
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -113,7 +115,6 @@ class OpenRLHFBackend:
                 [sys.executable, *translation.command], stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 env={**os.environ, **environment(self.spec, self.work)}, start_new_session=True,
             )  # fmt: skip
-        self._mark = f"HARNESS_JOB={self.work}"
 
     def _progress(self) -> Iterator[dict[str, Any]]:
         """What the trainer last said, five times a second; raises when the driver ends."""
@@ -137,19 +138,7 @@ class OpenRLHFBackend:
         """End the driver and whatever it started: Ray's and vLLM's processes carry the job's name in their environment."""
         if self.driver is None:
             return
-        for signal_ in (signal.SIGTERM, signal.SIGKILL):
-            left = marked(self._mark)
-            if not left and self.driver.poll() is not None:
-                break
-            for pid in left:
-                try:
-                    os.kill(pid, signal_)
-                except ProcessLookupError:
-                    pass
-            until = time.monotonic() + 8
-            while time.monotonic() < until and marked(self._mark):
-                self.driver.poll()
-                time.sleep(0.2)
+        end(self._mark, self.driver)
         self.driver.wait()
         self.driver = None
 
@@ -190,6 +179,24 @@ def _gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
+
+
+def end(mark: str, child: subprocess.Popen | None = None) -> None:
+    """End all processes with this mark, by force where need be; `child` is the one among them that must be reaped."""
+    for signal_ in (signal.SIGTERM, signal.SIGKILL):
+        left = marked(mark)
+        if not left and (child is None or child.poll() is not None):
+            break
+        for pid in left:
+            try:
+                os.kill(pid, signal_)
+            except ProcessLookupError:
+                pass
+        until = time.monotonic() + 8
+        while time.monotonic() < until and marked(mark):
+            if child is not None:
+                child.poll()
+            time.sleep(0.2)
 
 
 def marked(mark: str) -> list[int]:
