@@ -148,7 +148,7 @@ def _one_seed(
         run.partial(seed), finished,
     )
     run.store_samples(seed, results)
-    return {"ledger": log.ledger.to_dict(), **part(results, engine.identity(), prepared.flagged)}
+    return {"ledger": log.ledger.to_dict(), "stopped": log.stopped, **part(results, engine.identity(), prepared.flagged)}
 
 
 def _block_tokens(spec: RunSpec) -> int | None:
@@ -170,13 +170,18 @@ def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
     """result.json from the seeds' parts: suite scores, macro averages by role, the ledger."""
     spec = prepared.spec
     parts = {seed: run.read(f"results/s{seed}.json") for seed in spec.seeds}
+    stopped = {str(seed): part["stopped"] for seed, part in parts.items() if part.get("stopped")}
     ledgers = {str(seed): part["ledger"] for seed, part in parts.items()}
     total, sources = Ledger.total(Ledger(**x) for x in ledgers.values()), _sources(prepared)
     return {
         "run": str(run.path), "method": spec.method, "model": spec.model.id, "recipe": spec.recipe,
         "training_set": spec.train.set, "problems_sha256": content_sha256(prepared.problems),
         "spec_hash": spec.hash(), "seeds": list(spec.seeds),
-        "not_a_result": stamp(spec.eval.limit, prepared.deviation, *(s.deviation(prepared.data_dir) for s in prepared.suites)),
+        "not_a_result": stamp(
+            spec.eval.limit, prepared.deviation, *(s.deviation(prepared.data_dir) for s in prepared.suites),
+            *(f"the training of seed {seed} was stopped: {reason}" for seed, reason in stopped.items()),
+        ),
+        "stopped": stopped,
         **combine(parts, prepared.suites, prepared.training_set, prepared.flagged, prepared.data_dir),
         **sources,
         "ledger": total.to_dict(),

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import platform
 import shutil
@@ -275,6 +276,7 @@ class SeedLog:
         self.tick, self.observe, self.probe = tick, observe, probe
         self.folder = run.path / "ckpt" / f"s{seed}"
         self._groups: list[Group] = []
+        self.stopped: str | None = None  # why a guard ended the training
         self._failed: set[str] = set()  # problems without a success one epoch earlier
 
     @property
@@ -303,7 +305,8 @@ class SeedLog:
         """Append one optimisation batch."""
         at = {"seed": self.seed, "epoch": epoch, "batch": batch}
         append_jsonl(self._files["rollouts"], ({**at, **g.to_row()} for g in groups))
-        append_jsonl(self._files["metrics"], [{**at, "kind": "batch", **metrics, "rollouts": self.ledger.rollouts}])
+        known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}  # JSON has no NaN
+        append_jsonl(self._files["metrics"], [{**at, "kind": "batch", **known, "rollouts": self.ledger.rollouts}])
         self._groups.extend(groups)
         reward = metrics.get("reward", 0.0)
         self.tick(self.ledger.rollouts, f"seed {self.seed} epoch {epoch + 1} reward {reward:.2f}")
@@ -367,6 +370,7 @@ class SeedLog:
         target = self.folder / pointer
         state = json.loads((target / "state.json").read_text())
         self.ledger = Ledger(**state["ledger"])
+        self.stopped = state.get("stopped")
         self._truncate(state["sizes"])
         by_id = {p.id: p for p in self.problems}
         rows = read_jsonl(self._files["rollouts"])

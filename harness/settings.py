@@ -91,6 +91,21 @@ class ModelConfig(Strict):
     """Switches of that template, e.g. enable_thinking."""
 
 
+class GuardConfig(Strict):
+    """When a seed is stopped because its numbers are broken (harness/guards.py). Null switches a rule off."""
+
+    finite: bool = True
+    """Stop at a NaN or an infinity in loss, gradient, log-probabilities or any other metric, before the step it is for."""
+    max_ratio: float | None = Field(1e4, gt=1)
+    """Stop when a token becomes this many times as likely within a batch; where the backend logs it (local)."""
+    max_sampler_gap: float | None = Field(0.2, gt=0)
+    """Stop when trainer and sampler disagree by more nats per token (mean, same prompt, same weights)."""
+    min_entropy: float | None = Field(1e-6, gt=0)
+    """Stop when the entropy, in nats per token, stays below this while not every reward is 1."""
+    patience: int = Field(5, ge=1)
+    """Batches in a row with such an entropy."""
+
+
 class TrainConfig(Strict):
     """How the policy is trained, in the field's own terms; both backends read these."""
 
@@ -132,6 +147,8 @@ class TrainConfig(Strict):
     """Optimisation batches between checkpoints; there is one after every epoch too."""
     loss: LossSpec = LossSpec()
     """Policy-gradient loss."""
+    guards: GuardConfig = GuardConfig()
+    """Stop rules."""
 
     @property
     def sampling(self) -> Sampling:

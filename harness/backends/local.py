@@ -18,7 +18,7 @@ from harness.backends.loop import train_epochs
 from harness.backends.prompts import encode, rendering
 from harness.backends.update import Updater
 from harness.config import PolicySpec
-from harness.errors import MissingError, UsageError
+from harness.errors import HarnessError, MissingError, UsageError
 from harness.grading import grade_many
 from harness.method import Finetuned, Method
 from harness.models import locate
@@ -67,10 +67,15 @@ class LocalBackend:
         """(completion, its text, prompt tokens) per prompt."""
         cached = {p: self.encode(p) for p in dict.fromkeys(prompts)}
         generator = torch.Generator(device=self.model.device).manual_seed(seed)
-        rows = sample(
-            self.model, [cached[p] for p in prompts], sampling, self.stop, self.pad, generator,
-            self.spec.local.generation_tokens, self.tick,
-        )
+        try:
+            rows = sample(
+                self.model, [cached[p] for p in prompts], sampling, self.stop, self.pad, generator,
+                self.spec.local.generation_tokens, self.tick,
+            )
+        except RuntimeError as e:
+            if "probability tensor contains" in str(e):
+                raise HarnessError("the policy's probabilities are NaN or infinite: its weights are broken") from None
+            raise
         texts = self.tokenizer.batch_decode([r.tokens_T for r in rows], skip_special_tokens=True)
         return [(r, t, len(cached[p])) for r, t, p in zip(rows, texts, prompts)]
 

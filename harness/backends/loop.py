@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from harness.budget import spent
 from harness.errors import UsageError
+from harness.guards import Guard
 from harness.method import Method, Policy
 from harness.rundir import SeedLog
 from harness.seeds import stream
@@ -41,21 +42,26 @@ class Trainee(Policy, Protocol):
 def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
     """Train one seed to its end, from its last checkpoint if there is one.
 
+    A guard (harness/guards.py) ends it early, with the reason in `log.stopped`; the last epoch hook is left out then.
+
     There is a checkpoint every `checkpoint_steps` batches, at the end of the batches and after the epoch hook. Raises
     UsageError where the method keeps fewer problems than a batch takes.
     """
     cfg = log.spec.train
     epoch, batch, done = 0, 0, cfg.epochs == 0
+    guard = Guard(cfg.guards)
     if restored := log.restore():
         folder, at = restored
         trainee.read_checkpoint(folder)
         method.load_state_dict(at["method"])
         epoch, batch, done = at["epoch"], at["batch"], at["done"]
+        guard.low = at.get("low_entropy", 0)
         kept = set(at.get("problems", [p.id for p in method.problems]))
         method.problems = [p for p in method.problems if p.id in kept]
 
     def checkpoint() -> None:
         position = {"epoch": epoch, "batch": batch, "done": done, "method": method.state_dict()}
+        position |= {"stopped": log.stopped, "low_entropy": guard.low}
         if len(method.problems) < len(log.problems):
             position["problems"] = [p.id for p in method.problems]
         log.checkpoint(position, trainee.write_checkpoint)
@@ -74,12 +80,17 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
             f"train.prompts_per_batch={cfg.prompts_per_batch}"
         )
     while not done:
-        if method.loss is not None:
+        if method.loss is not None and not log.stopped:
             trainee.begin_epoch(method, epoch)
-            for batch in _batches(trainee, method, log, epoch, batch):
+            for batch in _batches(trainee, method, log, epoch, batch, guard):
                 if batch % cfg.checkpoint_steps == 0:
                     checkpoint()
             checkpoint()
+        if log.stopped:
+            log.epoch(epoch, {"stopped": log.stopped}, [])
+            epoch, batch, done = epoch + 1, 0, True
+            checkpoint()
+            break
         done = method.loss is None or epoch + 1 >= cfg.epochs or spent(cfg, log.ledger, method.closing_budget())
         trainee.tick = lambda n: log.tick(log.ledger.rollouts + n, f"seed {log.seed} after epoch {epoch + 1}: searching")
         with log.ledger.clock():
@@ -92,8 +103,10 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
         checkpoint()
 
 
-def _batches(trainee: Trainee, method: Method, log: SeedLog, epoch: int, start: int) -> Iterator[int]:
-    """Train the batches of one epoch from number `start`; yields how many are done after each."""
+def _batches(
+    trainee: Trainee, method: Method, log: SeedLog, epoch: int, start: int, guard: Guard
+) -> Iterator[int]:
+    """Train the batches of one epoch from number `start`, until `guard` stops; yields how many are done after each."""
     size = log.spec.train.prompts_per_batch
     order = sorted(method.problems, key=lambda p: p.id)
     stream(log.seed, "order", epoch).shuffle(order)
@@ -104,4 +117,7 @@ def _batches(trainee: Trainee, method: Method, log: SeedLog, epoch: int, start: 
         with log.ledger.clock():
             groups, metrics = trainee.batch(method, problems, log, epoch, batch)
             log.step(epoch, batch, groups, metrics)
+        log.stopped = guard.check(metrics)
         yield batch + 1
+        if log.stopped:
+            return

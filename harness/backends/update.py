@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,11 +77,16 @@ class Updater:
         for rows in updates[1:]:  # the first update's old log-probabilities are those of its own forward pass
             self._score_old(rows)
         stats: dict[str, float] = {"loss": 0.0, "grad_norm": 0.0, "clipped_tokens": 0.0}
+        ratio = 1.0
         for rows in updates:
-            for key, value in self._update(rows).items():
+            done, largest = self._update(rows)
+            ratio = max(ratio, largest)
+            for key, value in done.items():
                 stats[key] += value / len(updates)
+            if self._broken(stats):
+                break
         rows = [r for update in updates for r in update]
-        return rows, {**stats, **batch_metrics(groups, rows), "lr": self.schedule.get_last_lr()[0]}
+        return rows, {**stats, "ratio_max": ratio, **batch_metrics(groups, rows), "lr": self.schedule.get_last_lr()[0]}
 
     def _rows(self, groups: Sequence[Group], encode: Callable[[str], list[int]]) -> list[list[Row]]:
         """Rows per update; the groups of one update are neighbours in the batch, and no group straddles two."""
@@ -143,9 +149,14 @@ class Updater:
         for micro in self._micro_batches([r for r in rows if self._needs_forward(r)]):
             self._set_old(micro, self._logps(micro)[0])
 
-    def _update(self, rows: Sequence[Row]) -> dict[str, float]:
+    def _broken(self, stats: Mapping[str, float]) -> bool:
+        """Whether no step may be taken on these: the run's guard stops there, with the weights from before."""
+        return self.cfg.guards.finite and not all(map(math.isfinite, stats.values()))
+
+    def _update(self, rows: Sequence[Row]) -> tuple[dict[str, float], float]:
+        """One optimiser step; what to log, and the largest ratio of a token's probabilities after and before."""
         tokens = float(sum(len(r.rollout.tokens_T) for r in rows))
-        total, clipped = 0.0, 0.0
+        total, clipped, largest = 0.0, 0.0, 1.0
         self.model.zero_grad(set_to_none=False)
         scored = [r for r in rows if self._needs_forward(r)]
         moving = [r for r in scored if r.advantage != 0.0]
@@ -167,22 +178,28 @@ class Updater:
             ratio_B_T = torch.exp(logps_B_T.detach() - old_B_T)
             outside = (ratio_B_T < 1 - self.loss.clip_low) | (ratio_B_T > 1 + self.loss.clip_high)
             clipped += (outside * real_B_T).sum().item()
-        norm = self._step()
-        return {"loss": total, "grad_norm": norm, "clipped_tokens": clipped / max(tokens, 1.0)}
+            largest = max(largest, (ratio_B_T * real_B_T).max().item())
+        norm = self._step(total)
+        return {"loss": total, "grad_norm": norm, "clipped_tokens": clipped / max(tokens, 1.0)}, largest
 
-    def _step(self) -> float:
-        """Clip the gradient, step, and give lower-precision weights their masters' values; the gradient's norm."""
+    def _step(self, loss: float = 0.0) -> float:
+        """Clip the gradient, step, and give lower-precision weights their masters' values; the gradient's norm.
+
+        No step is taken where the guard will stop at this loss or norm.
+        """
         for p, master in zip(self.params, self.masters):
             if master is not p:
                 master.grad = None if p.grad is None else p.grad.float()
-        norm = torch.nn.utils.clip_grad_norm_(self.masters, self.cfg.grad_clip)
+        norm = float(torch.nn.utils.clip_grad_norm_(self.masters, self.cfg.grad_clip))
+        if self._broken({"loss": loss, "grad_norm": norm}):
+            return norm
         self.optimizer.step()
         self.schedule.step()
         with torch.no_grad():
             for p, master in zip(self.params, self.masters):
                 if master is not p:
                     p.copy_(master)
-        return float(norm)
+        return norm
 
 
 def pad_rows(rows: Sequence[Sequence[float] | Tensor], width: int, device: torch.device) -> Tensor:
