@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.backends.prompts import encode, rendering
+from harness.chat import Chat, ChatError
 from harness.errors import HarnessError, MissingError, UsageError
 from harness.settings import EngineConfig, ModelConfig
 from harness.types import Rollout, Sampling
@@ -151,15 +153,13 @@ class Server:
 
     def __init__(self, model: ModelConfig, cfg: EngineConfig) -> None:
         """Raises MissingError without the package openai or without a key."""
-        try:
-            from openai import OpenAI
-        except ImportError:
-            raise MissingError("engine.name=openai needs the package openai: pip install 'p2o-harness[local]'") from None
+        if find_spec("openai") is None:
+            raise MissingError("engine.name=openai needs the package openai: pip install 'p2o-harness[local]'")
         key = os.environ.get(KEY)
         if not key:
             raise MissingError(f"set {KEY} to the key of {cfg.base_url} (any text for a server without keys)")
         self.model, self.cfg = model, cfg
-        self.client = OpenAI(base_url=cfg.base_url, api_key=key, max_retries=cfg.retries, timeout=cfg.timeout_s)
+        self.chat = Chat(cfg.base_url, key, model.id, cfg.timeout_s, cfg.retries)
         self.pause = _Pace(cfg.requests_per_minute)
         self.tick: Callable[[int], None] = lambda done: None
 
@@ -181,32 +181,24 @@ class Server:
                     future.cancel()
 
     def _ask(self, block: Block, sampling: Sampling) -> Completion:
-        from openai import OpenAIError
-
         self.pause.wait()
         options = {"chat_template_kwargs": self.model.chat_options} if self.model.chat_options else {}
         try:
-            answer = self.client.chat.completions.create(
-                model=self.model.id, messages=[{"role": "user", "content": block.prompts[0]}], n=1,
-                temperature=sampling.temperature, top_p=1.0, max_tokens=sampling.max_new_tokens,
-                seed=block.seed % 2**31, extra_body={**options, **self.cfg.extra},
+            reply = self.chat.ask(
+                block.prompts[0], sampling.temperature, sampling.max_new_tokens, n=1, top_p=1.0, seed=block.seed % 2**31,
+                extra_body={**options, **self.cfg.extra},
             )
-        except OpenAIError as e:
-            reason = " ".join(str(e).split())[:300]
+        except ChatError as e:
             raise HarnessError(
-                f"{self.cfg.base_url} failed for good: {reason}; what was answered is kept, --resume goes on"
+                f"{self.cfg.base_url} failed for good: it {e}; what was answered is kept, --resume goes on"
             ) from None
-        if not answer.choices or answer.usage is None:
-            raise HarnessError(f"{self.cfg.base_url} answered without a choice or a token count; is it a chat server?")
-        first, usage = answer.choices[0], answer.usage
-        text = first.message.content or ""
-        return Completion(text, usage.completion_tokens, usage.prompt_tokens, first.finish_reason == "length")
+        return Completion(reply.text, reply.tokens, reply.prompt_tokens, reply.truncated)
 
     def identity(self) -> dict[str, Any]:
         return {"engine": "openai", "version": None, "chat_options": self.model.chat_options, "extra": self.cfg.extra}
 
     def close(self) -> None:
-        self.client.close()
+        self.chat.close()
 
 
 class _Pace:

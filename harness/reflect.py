@@ -14,19 +14,19 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from pydantic import Field, model_validator
 
+from harness.answers import current
+from harness.chat import Chat, ChatError
 from harness.errors import MissingError
 from harness.ledger import Ledger
 from harness.method import Policy
+from harness.rundir import append_jsonl
 from harness.seeds import derive, stream
 from harness.settings import Strict
 from harness.types import Sampling
-
-if TYPE_CHECKING:
-    import openai
 
 Record = dict[str, str]
 """One rollout as the reflector sees it: "Inputs", "Generated Outputs" and "Feedback", the headings of GEPA's prompt."""
@@ -183,12 +183,10 @@ class ModelProposer:
             self.ledger.add_reflection(answer.prompt_tokens, answer.tokens)
             self.errors["unfenced"] += answer.text.count("```") < 2
         if self.record:
-            self.record.parent.mkdir(parents=True, exist_ok=True)
-            with self.record.open("a") as file:
-                for prompt, answer in zip(prompts, answers, strict=True):
-                    row = {"prompt_sha256": _sha256(prompt), "answer": answer.text}
-                    row |= {"prompt_tokens": answer.prompt_tokens, "tokens": answer.tokens}
-                    file.write(json.dumps(row) + "\n")
+            append_jsonl(self.record, (
+                {"prompt_sha256": _sha256(prompt), "answer": a.text, "prompt_tokens": a.prompt_tokens, "tokens": a.tokens}
+                for prompt, a in zip(prompts, answers, strict=True)
+            ))  # fmt: skip
         return [InstructionProposalSignature.output_extractor(a.text.strip())["new_instruction"] for a in answers]
 
 
@@ -268,42 +266,33 @@ def server_key() -> str:
 
 
 def _server(config: ReflectorConfig) -> Callable[[list[str]], list[Answer]]:
-    """Asks a server that speaks the OpenAI protocol, `concurrency` prompts at a time."""
-    import openai
+    """Asks a server that speaks the OpenAI protocol, `concurrency` prompts at a time.
 
-    client = openai.OpenAI(
-        api_key=server_key(), base_url=config.base_url, timeout=config.timeout_s, max_retries=config.max_retries
-    )
+    In a run every answer is kept as it comes (harness/answers.py), so that a resume goes on from there.
+    """
+    assert config.model is not None
+    chat = Chat(config.base_url, server_key(), config.model, config.timeout_s, config.max_retries)
+    answers = current()
 
-    def ask_one(prompt: str) -> Answer:
-        reply = client.chat.completions.create(
-            model=config.model,
-            messages=[{"role": "user", "content": prompt}],
-            temperature=config.temperature,
-            max_tokens=config.max_new_tokens,
-        )
-        if not reply.choices or reply.usage is None:
-            raise MissingError(f"the reflection server at {client.base_url} sent no answer or no token usage")
-        return Answer(reply.choices[0].message.content or "", reply.usage.prompt_tokens, reply.usage.completion_tokens)
+    def ask_one(prompt: str, key: tuple[str, int] | None) -> Answer:
+        if answers is not None and key is not None and (row := answers.get(key)) is not None:
+            return Answer(row["text"], row["prompt_tokens"], row["tokens"])
+        reply = chat.ask(prompt, config.temperature, config.max_new_tokens)
+        if answers is not None and key is not None:
+            answers.put(key, reply.text, reply.prompt_tokens, reply.tokens)
+        return Answer(reply.text, reply.prompt_tokens, reply.tokens)
 
     def ask(prompts: list[str]) -> list[Answer]:
-        try:
-            with ThreadPoolExecutor(config.concurrency) as threads:
-                return list(threads.map(ask_one, prompts))
-        except openai.OpenAIError as error:
-            raise MissingError(f"the reflection server at {client.base_url} {_reason(error)}") from error
+        keys = [answers.key(prompt) if answers is not None else None for prompt in prompts]
+        with ThreadPoolExecutor(config.concurrency) as threads:
+            futures = [threads.submit(ask_one, prompt, key) for prompt, key in zip(prompts, keys, strict=True)]
+            try:
+                return [future.result() for future in futures]
+            except ChatError as error:
+                goes_on = "; what it answered is kept, --resume goes on" if answers is not None else ""
+                raise MissingError(f"the reflection server at {chat.url} {error}{goes_on}") from None
+            finally:
+                for future in futures:
+                    future.cancel()
 
     return ask
-
-
-def _reason(error: openai.OpenAIError) -> str:
-    """What went wrong in a few words; never the server's own text, which may quote the key."""
-    import openai
-
-    if isinstance(error, openai.APIStatusError):
-        return f"answered with status {error.status_code}"
-    if isinstance(error, openai.APITimeoutError):
-        return "did not answer in time"
-    if isinstance(error, openai.APIConnectionError):
-        return "cannot be reached"
-    return f"failed ({type(error).__name__})"

@@ -5,6 +5,7 @@
       metrics.jsonl             a row per optimisation batch and per epoch hook
       rollouts/s<seed>.jsonl    every training group
       templates/s<seed>.jsonl   every evolved template, with parents and scores
+      answers/s<seed>.jsonl     what a reflection server answered, as it came
       samples/<suite>.jsonl     every evaluation sample, with its grade
       partial/s<seed>/          completions of an evaluation under way; goes when the seed is done
       openrlhf/s<seed>/         that backend's files: flags, log, progress (see harness/backends/openrlhf/job.py)
@@ -286,6 +287,11 @@ class SeedLog:
             "rollouts": self.run.path / "rollouts" / f"s{self.seed}.jsonl",
             "templates": self.run.path / "templates" / f"s{self.seed}.jsonl",
         }
+
+    @property
+    def answers(self) -> Path:
+        """What a server answered to the method (harness/answers.py); survives being wound back."""
+        return self.run.path / "answers" / f"s{self.seed}.jsonl"
 
     @property
     def final(self) -> Path:

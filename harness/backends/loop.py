@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.answers import keep_answers
 from harness.budget import spent
 from harness.errors import UsageError
 from harness.guards import Guard
@@ -68,7 +69,7 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
 
     if not done and not restored:
         trainee.tick = lambda n: log.tick(log.ledger.rollouts + n, f"seed {log.seed} before epoch 1: searching")
-        with log.ledger.clock():
+        with log.ledger.clock(), keep_answers(log.answers, -1, log.ledger):
             opened = method.begin(trainee, log.ledger)
         trainee.tick = lambda n: None
         if opened:
@@ -93,7 +94,7 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
             break
         done = method.loss is None or epoch + 1 >= cfg.epochs or spent(cfg, log.ledger, method.closing_budget())
         trainee.tick = lambda n: log.tick(log.ledger.rollouts + n, f"seed {log.seed} after epoch {epoch + 1}: searching")
-        with log.ledger.clock():
+        with log.ledger.clock(), keep_answers(log.answers, epoch, log.ledger):
             metrics = method.end_epoch(epoch, log.groups, trainee, log.ledger, last=done)
             if log.probe:
                 metrics = {**metrics, **log.probe(trainee)}
