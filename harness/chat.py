@@ -117,6 +117,7 @@ def _parse(data: bytes) -> Reply:
         raise Nonsense("sent something that is no token count") from None
     if not isinstance(text, str) or not all(type(n) is int and 0 <= n < 1 << 40 for n in counts):
         raise Nonsense("sent something that is no chat completion")
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # half a pair could not be stored
     return Reply(text, *counts, finish == "length")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -238,7 +239,10 @@ def load_result(path: Path) -> dict[str, Any]:
         raise HarnessError(f"the run at {path} is unfinished; finish it with --resume")
     try:
         spec = json.loads((path / "spec.json").read_text())["spec"]
-        return {**json.loads((path / "result.json").read_text()), "spec": spec, "run": str(path)}
+        result = {**json.loads((path / "result.json").read_text()), "spec": spec, "run": str(path)}
+        if strange := [name for name in result["suites"] if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)]:
+            raise ValueError(f"{strange[0]!r} is no name of a suite")  # files are found by it
+        return result
     except (ValueError, KeyError, TypeError) as e:
         raise HarnessError(f"the run at {path} cannot be read: {e!r}") from None
 

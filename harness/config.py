@@ -128,7 +128,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         tree = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise MissingError(f"no file {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as e:
+    except (yaml.YAMLError, ValueError, RecursionError, IsADirectoryError) as e:
         raise UsageError(f"{path} is not valid YAML: {' '.join(str(e).split())}") from None
     if not isinstance(tree, dict):
         raise UsageError(f"{path} must hold a mapping of settings, not {type(tree).__name__}")
@@ -143,7 +143,7 @@ def parse_set(item: str) -> dict[str, Any]:
         raise UsageError(f"--set takes key=value, e.g. --set train.lr=1e-4, not {item!r}")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: 2024-99-99, or thousands of digits
         raise UsageError(f"--set {key}: cannot read the value {text!r}") from None
     for part in reversed(parts):
         value = {part: value}
@@ -232,7 +232,8 @@ def _check(model: type[M], tree: Any, at: str) -> M:
             fields = _fields_at(model, err["loc"][:-1])
             raise UsageError(f"unknown setting {name!r}{nearest(path[-1], fields)}") from None
         message = err["msg"].removeprefix("Value error, ")
-        got = "" if isinstance(err["input"], dict | BaseModel) else f" (got {err['input']!r})"
+        secret = isinstance(err["input"], str) and "@" in err["input"]  # perhaps an address with a key
+        got = "" if secret or isinstance(err["input"], dict | BaseModel) else f" (got {err['input']!r})"
         raise UsageError(f"{name or 'settings'}: {message}{got}") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,8 +107,7 @@ def execute_eval(prepared: Prepared, run: RunDir, command: list[str]) -> dict[st
         engines.of(spec.seeds[0])  # what cannot be loaded is found before anything is written
     with engines, run, Progress(total * len(spec.seeds), f"eval {spec.eval.bench}") as progress:
         run.write_spec(spec, {f"suite {s.name!r}": s.data_sha256(prepared.data_dir) for s in prepared.suites})
-        env = run.read("env.json")
-        write_json(run.path / "env.json", {**env, "commands": [*env.get("commands", []), shlex.join(command)]})
+        run.log_command(command)
         for i, seed in enumerate(spec.seeds):
             path = run.path / "results" / f"s{seed}.json"
             if not path.exists():

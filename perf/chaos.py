@@ -33,6 +33,10 @@ RUN = (
 """A P2O run of two seeds: training, a GEPA phase, evaluation."""
 EVAL = "eval testbed --bench tb-id,tb-long --limit 40 --seeds 0,1 --set local.threads=1 --set local.generation_tokens=400"
 """An evaluation of two seeds, in many blocks."""
+QUICK = {
+    "run": "--bench tb-id --limit 6 --seeds 0 --set train.epochs=2 --set train.max_rollouts=600 --set testbed.problems=48",
+    "eval": "--bench tb-id --limit 10",
+}
 PRELOAD = ["harness.run", "harness.evalrun", "harness.backends.local", "harness.report", "lm_eval", "gepa"]
 TORN = '{"torn": [1, 2'
 
@@ -176,6 +180,7 @@ def main() -> None:
     parser.add_argument("--eval-points", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="A smaller run and evaluation.")
     parser.add_argument("--keep", type=Path, help="Leave all runs in this folder.")
     args = parser.parse_args()
     context = multiprocessing.get_context("forkserver")
@@ -185,6 +190,7 @@ def main() -> None:
         folder = (args.keep or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         for kind, words, points in (("run", RUN.split(), args.points), ("eval", EVAL.split(), args.eval_points)):
+            words = [*words, *(QUICK[kind].split() if args.quick else [])]
             whole = command(context, words, folder / f"{kind}-whole")
             if whole.code:
                 said = (folder / f"{kind}-whole.log").read_text()

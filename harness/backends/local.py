@@ -138,7 +138,8 @@ class LocalBackend:
         cfg = self.spec.train
         self._initial = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self._updater = Updater(self.model, cfg, method.loss, self.pad, self.spec.local.forward_tokens)
-        log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model))
+        commit = getattr(self.model.config, "_commit_hash", None)  # of the hub; None for a folder
+        log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=commit)
         train_epochs(self, method, log)
         self.save(log.final)
 
@@ -175,7 +176,7 @@ class LocalBackend:
         self._updater.save(folder / "optimizer.pt")
 
     def read_checkpoint(self, folder: Path) -> None:
-        self.model.load_state_dict(AutoModelForCausalLM.from_pretrained(folder, dtype=self.model.dtype).state_dict())
+        self.model.load_state_dict(_load(folder, self.model.dtype).state_dict())
         self._updater.load(folder / "optimizer.pt")
 
     def __enter__(self) -> LocalBackend:
@@ -183,6 +184,10 @@ class LocalBackend:
 
     def __exit__(self, *exc: object) -> None:
         """Nothing runs outside this process."""
+
+
+def _load(folder: Path, dtype: torch.dtype) -> Any:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
 
 
 def load_policy(source: str, revision: str | None, dtype: str, offline: bool) -> tuple[Any, Any]:
@@ -193,7 +198,7 @@ def load_policy(source: str, revision: str | None, dtype: str, offline: bool) ->
     except (OSError, ValueError) as e:
         raise _not_a_policy(source, "tokenizer", e) from None
     try:
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), **options)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), use_safetensors=True, **options)
     except (OSError, ValueError) as e:
         raise _not_a_policy(source, "causal language model", e) from None
     return tokenizer, model

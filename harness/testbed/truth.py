@@ -90,7 +90,7 @@ class Meter:
     """A policy folder loaded for measuring. All samples come from one stream, so a sequence of calls is repeatable."""
 
     def __init__(self, folder: Path, seed: int = 0) -> None:
-        self.model = AutoModelForCausalLM.from_pretrained(folder).eval()
+        self.model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True).eval()
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.generator = torch.Generator().manual_seed(derive("testbed", "truth", seed))
 

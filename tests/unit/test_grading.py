@@ -125,6 +125,19 @@ def test_dead_children_are_replaced():
     assert scores(ACCEPTED[:1]) == [1.0]
 
 
+def dies_once(flag: str) -> str:
+    """What the kernel does to a child when memory runs out, the first time."""
+    if not os.path.exists(flag):
+        open(flag, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "graded"
+
+
+def test_an_item_whose_child_the_kernel_killed_is_graded_by_another(tmp_path):
+    flags = [(str(tmp_path / name),) for name in "ab"]
+    assert pool.run_many(dies_once, flags, 2, 20.0) == ["graded"] * 2
+
+
 def test_works_off_the_main_thread_and_from_several():
     found = {}
     pairs = [*ACCEPTED[:3], ("3", "4")]

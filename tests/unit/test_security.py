@@ -1,0 +1,124 @@
+"""What SECURITY.md promises, where it can be seen in the source or from one call."""
+
+import ast
+import gzip
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness import suites
+from harness.compare import load_result
+from harness.config import resolve, resolve_eval
+from harness.errors import HarnessError, UsageError
+from harness.rundir import RunDir
+
+SPEC = resolve("grpo")
+SOURCES = [p for folder in ("methods", "benchmarks") for p in Path(str(files(f"harness.{folder}"))).rglob("*.py")]
+SOURCES += Path(harness.__file__).parent.rglob("*.py")
+ROW = {"id": "a", "problem": "1+1", "answer": "2"}
+
+
+def calls():
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                yield path, ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords}, ast.unparse(node)
+
+
+def test_no_call_runs_code_that_came_as_data():
+    seen = set()
+    for path, name, options, text in calls():
+        seen.add(name)
+        assert name not in ("eval", "exec", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load", "marshal.loads"), text
+        assert not name.startswith("pickle.") and not name.endswith((".extractall", ".extract")), f"{path}: {text}"
+        assert options.get("shell", "False") == "False" and "trust_remote_code" not in options, f"{path}: {text}"
+        assert name != "torch.load" or options["weights_only"] == "True", f"{path}: {text}"
+        assert options.get("safe_serialization", "True") == "True", f"{path}: {text}"
+        if name == "AutoModelForCausalLM.from_pretrained" and "gguf_file" not in options:
+            assert options["use_safetensors"] == "True", f"{path}: {text}"
+    assert {"torch.load", "yaml.safe_load", "subprocess.run", "AutoModelForCausalLM.from_pretrained"} <= seen, "it looks at all"
+
+
+@pytest.mark.parametrize("url", ["http://me:sk-secret@host/v1", "https://sk-secret@host/v1"])
+def test_an_address_holds_no_key(url):
+    with pytest.raises(UsageError, match="holds no user or key"):
+        resolve_eval([], [f"engine.base_url={url}", "engine.name=openai"], {"model": {"id": "m"}}, {})
+    with pytest.raises(UsageError, match="holds no user or key"):
+        resolve("p2o", sets=["p2o.reflector.kind=openai", "p2o.reflector.model=m", f"p2o.reflector.base_url={url}"])
+    with pytest.raises(UsageError) as e:
+        resolve_eval([], [f"engine.base_url={url}", "engine.name=openai"], {"model": {"id": "m"}}, {})
+    assert "sk-secret" not in str(e.value)
+    fine = resolve_eval([], ["engine.base_url=http://host/v1/a@b", "engine.name=openai"], {"model": {"id": "m"}}, {})
+    assert fine.engine.base_url == "http://host/v1/a@b"
+
+
+def test_a_key_on_the_command_line_is_not_stored(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_API_KEY", "sk-on-the-line")
+    run = RunDir(tmp_path)
+    run.write_spec(SPEC)
+    run.log_command(["harness", "run", "--set", "x=sk-on-the-line", "a b"])
+    assert run.read("env.json")["commands"] == ["harness run --set x=$MY_API_KEY 'a b'"]
+
+
+def test_a_result_names_no_file_outside_its_run(tmp_path):
+    (tmp_path / "spec.json").write_text(json.dumps({"spec": {}}))
+    for name in ("../../other", "/etc/passwd", "a/b", "..", "", "a\0b"):
+        (tmp_path / "result.json").write_text(json.dumps({"suites": {name: {}}}))
+        with pytest.raises(HarnessError, match="no name of a suite"):
+            load_result(tmp_path)
+    (tmp_path / "result.json").write_text(json.dumps({"suites": {"math500": {}, "tb-id": {}}}))
+    assert set(load_result(tmp_path)["suites"]) == {"math500", "tb-id"}
+
+
+def test_names_of_a_spec_stay_in_their_folder(tmp_path):
+    for id_ in ("../../x", "/etc/passwd", ".."):
+        spec = resolve("grpo", sets=["train.set=deepscaler"], flags={"model": {"id": id_}})
+        assert RunDir.default_parent(spec, tmp_path).parent == tmp_path
+
+
+def problems(tmp_path, row, name="x.jsonl"):
+    path = tmp_path / name
+    text = (row if isinstance(row, str) else json.dumps(row)) + "\n"
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    return suites.read_problems(path, "math")
+
+
+def test_a_problem_id_is_text_and_never_a_path(tmp_path):
+    (tmp_path / "data").mkdir()
+    [p] = problems(tmp_path / "data", {**ROW, "id": "../../evil"})
+    assert p.id == "../../evil" and sorted(x.name for x in tmp_path.rglob("*")) == ["data", "x.jsonl"]
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+                assert "problem.id" not in ast.unparse(node) and "p.id" not in ast.unparse(node), f"{path}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize(("row", "said"), [
+    ({**ROW, "problem": "x" * 1_000_001}, "more than 1,000,000"), ({**ROW, "answer": "\ud800"}, "surrogate"),
+    ({**ROW, "id": "\udfff"}, "surrogate"), ({**ROW, "meta": [1]}, "'meta' must be an object"),
+    ('{"id": ' + "9" * 5000 + "}", "cannot be read"), ("[" * 200_000, "cannot be read"), 
+    ({**ROW, "solution": "a\ud912"}, "surrogate"),
+])
+def test_hostile_rows_are_refused_with_their_line(tmp_path, row, said):
+    with pytest.raises(UsageError, match="line 1") as e:
+        problems(tmp_path, row)
+    assert said in str(e.value) and len(str(e.value)) < 500
+
+
+def test_a_small_file_does_not_unpack_to_any_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(suites, "MAX_BYTES", 1000)
+    assert problems(tmp_path, ROW, "x.jsonl.gz")
+    with pytest.raises(UsageError, match="unpacks to more than 1,000 bytes"):
+        problems(tmp_path, {**ROW, "problem": "x" * 1000}, "x.jsonl.gz")
+
+
+def test_a_damaged_archive_is_a_sentence(tmp_path):
+    path = tmp_path / "x.jsonl.gz"
+    whole = gzip.compress(json.dumps(ROW).encode() * 50)
+    for data in (b"", b"no gzip", whole[:-9], whole[:12] + b"\xff" * 20 + whole[32:]):
+        path.write_bytes(data)
+        with pytest.raises(UsageError):
+            suites.read_problems(path, "math")
