@@ -20,6 +20,8 @@ run: venv
 	$(HARNESS) compare $(OUT)/p2o $(OUT)/grpo --out $(OUT)/compare.html
 
 test: venv
+	$(VENV)/bin/python -m mypy
+	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/unit
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/smoke
 

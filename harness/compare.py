@@ -240,7 +240,7 @@ def load_result(path: Path) -> dict[str, Any]:
     try:
         spec = json.loads((path / "spec.json").read_text())["spec"]
         result = {**json.loads((path / "result.json").read_text()), "spec": spec, "run": str(path)}
-        if strange := [name for name in result["suites"] if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)]:
+        if strange := [name for name in result.get("suites", {}) if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)]:
             raise ValueError(f"{strange[0]!r} is no name of a suite")  # files are found by it
         return result
     except (ValueError, KeyError, TypeError) as e:

@@ -142,12 +142,13 @@ def parse_set(item: str) -> dict[str, Any]:
     if not eq or not parts or key.startswith(".") or key.endswith(".") or ".." in key:
         raise UsageError(f"--set takes key=value, e.g. --set train.lr=1e-4, not {item!r}")
     try:
-        value = yaml.safe_load(text)
+        value: Any = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: 2024-99-99, or thousands of digits
         raise UsageError(f"--set {key}: cannot read the value {text!r}") from None
     for part in reversed(parts):
         value = {part: value}
-    return value
+    out: dict[str, Any] = value
+    return out
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -206,7 +207,7 @@ def build(method: str, recipe: str, tree: Mapping[str, Any]) -> RunSpec:
             raise UsageError(f"{key!r} cannot be set in a recipe; use --{key.split('_')[0]} or a section named after it")
     unknown = [k for k in rest if k not in RunSpec.model_fields]
     if unknown:
-        raise UsageError(f"unknown setting {unknown[0]!r}{nearest(unknown[0], [*RunSpec.model_fields, *methods()])}")
+        raise UsageError(f"unknown setting {unknown[0]!r}{nearest(str(unknown[0]), [*RunSpec.model_fields, *methods()])}")
     return _check(RunSpec, {**rest, "method": method, "method_config": own, "recipe": recipe}, "")
 
 

@@ -63,7 +63,8 @@ def load_method(name: str) -> type[Method]:
         raise UsageError(f"unknown method {asked!r}{nearest(asked, [*known, *presets()])}")
     module, _, cls = known[name].partition(":")
     try:
-        return getattr(import_module(module), cls)
+        found: type[Method] = getattr(import_module(module), cls)
+        return found
     except (ImportError, AttributeError) as e:
         raise MissingError(f"method {name!r} cannot be loaded from {known[name]}: {e}") from None
 

@@ -103,13 +103,14 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(line, row) one by one."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8", newline="\n") as f:
-        for number, line in enumerate(f, 1):
-            if not line.endswith("\n") or line == "\n":
+    with path.open("rb") as f:  # a torn line may end within a character
+        for number, data in enumerate(f, 1):
+            if not data.endswith(b"\n") or data == b"\n":
                 continue
             try:
+                line = data.decode()
                 row = json.loads(line)
-            except ValueError as e:
+            except (ValueError, RecursionError) as e:
                 raise HarnessError(f"{path}, line {number} is damaged: {e}") from None
             if not isinstance(row, dict):
                 raise HarnessError(f"{path}, line {number} is damaged: not a JSON object")

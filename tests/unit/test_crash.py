@@ -61,6 +61,13 @@ def test_rows_after_a_torn_line_are_rows(tmp_path, torn, whole):
     assert read_jsonl(path) == [*whole, {"b": 2}]
 
 
+def test_a_line_torn_within_a_character_is_left_out(tmp_path):
+    path = tmp_path / "x.jsonl"
+    append_jsonl(path, [{"a": "ü"}, {"a": "ü"}])
+    os.truncate(path, path.read_bytes().rfind("ü".encode()) + 1)
+    assert read_jsonl(path) == [{"a": "ü"}]
+
+
 def test_mending_leaves_an_unharmed_file_alone(tmp_path):
     path = tmp_path / "x.jsonl"
     for text in ("", '{"a": 1}\n', '{"a": 1}\n' * 20_000):

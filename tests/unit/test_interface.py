@@ -87,6 +87,22 @@ def test_no_core_file_names_a_method():
         assert not names & strings, f"{path} names {names & strings}"
 
 
+def test_methods_know_no_backend_and_no_run():
+    """They import the interface and its helpers: what trains, runs or shows them is not among these."""
+    from importlib.resources import files
+    from pathlib import Path
+
+    own = {
+        "types", "method", "settings", "ledger", "seeds", "leaks", "hints", "budget", "errors", "methods", "evolve", "reflect",
+        "beam", "grading",
+    }
+    for path in Path(str(files("harness.methods"))).glob("*.py"):
+        nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Import | ast.ImportFrom)]
+        names = [n.module if isinstance(n, ast.ImportFrom) else a.name for n in nodes for a in n.names]
+        used = {name.split(".")[1] for name in names if name and name.startswith("harness.")}
+        assert used <= own, f"{path} imports {used - own}"
+
+
 def test_entry_points_add_methods(toy, monkeypatch):
     from importlib.metadata import EntryPoint
 
