@@ -140,7 +140,7 @@ def _one_seed(
         prepared.suites, engine, method.eval_prompt, derive("eval", seed), prepared.data_dir, spec.eval,
         run.partial(seed), finished,
     )
-    run.store_samples(seed, results)
+    run.store_samples(seed, {r.suite: r.samples for r in results})
     scores = part(results, engine.identity(), prepared.flagged)
     write_json(run.path / "results" / f"s{seed}.json", {"ledger": log.ledger.to_dict(), **scores})  # the seed is done
     run.drop_checkpoints(seed)

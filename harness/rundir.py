@@ -19,11 +19,11 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -32,9 +32,6 @@ from harness.config import PolicySpec, RunSpec
 from harness.errors import HarnessError, UsageError
 from harness.ledger import Ledger
 from harness.types import Group, Problem
-
-if TYPE_CHECKING:
-    from harness.evaluation import SuiteResult
 
 PACKAGES = (
     "p2o-harness", "torch", "transformers", "tokenizers", "gepa", "lm-eval", "math-verify", "reasoning-gym", "openai",
@@ -148,15 +145,15 @@ class RunDir:
         """Where an evaluation under way keeps its completions."""
         return self.path / "partial" / f"s{seed}"
 
-    def store_samples(self, seed: int, results: Sequence[SuiteResult]) -> None:
-        """Append the samples of a seed's evaluation, in place of any that an earlier attempt stored."""
-        for r in results:
-            path = self.path / "samples" / f"{r.suite}.jsonl"
+    def store_samples(self, seed: int, samples: Mapping[str, Sequence[dict[str, Any]]]) -> None:
+        """Append the samples of a seed's evaluation, by suite, in place of any that an earlier attempt stored."""
+        for suite, new in samples.items():
+            path = self.path / "samples" / f"{suite}.jsonl"
             rows = read_jsonl(path)
             if any(row["seed"] == seed for row in rows):
                 path.unlink()
                 append_jsonl(path, (row for row in rows if row["seed"] != seed))
-            append_jsonl(path, ({**row, "eval_seed": row["seed"], "seed": seed} for row in r.samples))
+            append_jsonl(path, ({**row, "eval_seed": row["seed"], "seed": seed} for row in new))
 
     def drop_checkpoints(self, seed: int) -> None:
         """Of a seed that is trained and evaluated: only the final policy stays."""
