@@ -35,7 +35,7 @@ rehearse: venv-openrlhf
 	$(VENV_OPENRLHF)/bin/harness run --method p2o --bench ood --backend openrlhf --rehearse --config $(REHEARSAL)/short.yaml --limit 20
 
 test-openrlhf: venv-openrlhf
-	$(VENV_OPENRLHF)/bin/python -m pytest -o addopts=-q -o timeout=900 tests/openrlhf
+	$(VENV_OPENRLHF)/bin/python -m pytest -o addopts=-q -o timeout=900 -m "not slow" tests/openrlhf
 
 venv-openrlhf: $(VENV_OPENRLHF)/.installed
 
