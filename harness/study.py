@@ -45,6 +45,12 @@ SHARED = ("model.", "testbed.", "eval.", "backend.name", "train.set", "train.lim
 """Settings in which the arms of a condition must agree: `harness compare` refuses them otherwise."""
 STOP_S = 60.0
 """Seconds that an interrupted cell gets to stop by itself."""
+POLL_S = 0.2
+"""Seconds between two looks at the children."""
+CHILD = """import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would their children
+from harness.cli import main
+main()"""
 
 
 class StudyArm(Strict):
@@ -343,7 +349,7 @@ class StudyDir:
                     text = f"{complete} of {len(chosen)} done, running {', '.join(running)}"
                     progress.update(sum(self._units_done(cell, cell.name in failed) for cell in chosen), text)
                     if running:
-                        time.sleep(0.2)
+                        time.sleep(POLL_S)
             finally:
                 _stop(running)
         return failed
@@ -378,7 +384,7 @@ class StudyDir:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
             return subprocess.Popen(
-                [sys.executable, "-c", "from harness.cli import main; main()", *words],
+                [sys.executable, "-c", CHILD, *words],
                 stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
                 env={**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})},
             )  # fmt: skip
@@ -488,5 +494,8 @@ def summary_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     notes = ["Percent points, mean over seeds; sd: sample standard deviation. Budgets: of training, a seed on average."]
     if solving:
         notes.append("Solved: seeds that score at least 50.0, with the Clopper-Pearson interval.")
+    for reason in dict.fromkeys(row["not_a_result"] for row in rows if row["not_a_result"]):
+        names = [cell_name(row["condition"], row["arm"]) for row in rows if row["not_a_result"] == reason]
+        notes.insert(0, f"Not a result: {'all' if len(names) == len(rows) else ', '.join(names)}; {reason}.")
     align = "lll" + "r" * (len(header) - 3)
     return Table("All cells", tuple(header[start:]), align[start:], [r[start:] for r in out], tuple(notes))
