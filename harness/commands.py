@@ -156,8 +156,8 @@ def study_run_command(
     from harness.tables import print_to_terminal
 
     study = load_study(file)
-    folder = StudyDir(out, study, prepare_study(study, data_dir, seeds, None, out), data_dir)
-    failed = folder.run(only, jobs)
+    folder = StudyDir(out, study, prepare_study(study, data_dir, seeds, only, out), data_dir)
+    failed = folder.run(jobs)
     results = folder.write_results()
     if as_json:
         click.echo(json.dumps({"study": str(out), **results}))

@@ -295,7 +295,7 @@ class StudyDir:
         pending = cell.match is not None and not self.done(cell.match)  # its budget is not known yet
         return [f for f in fields if not (pending and f == "train.max_generated_tokens")]
 
-    def run(self, only: Sequence[str] | None = None, jobs: int | None = None) -> dict[str, str]:
+    def run(self, jobs: int | None = None) -> dict[str, str]:
         """Run what is not done of the chosen arms, `jobs` at once; returns why, for every cell that is not done then.
 
         A KeyboardInterrupt, or SIGTERM, first stops all children at their last checkpoint.

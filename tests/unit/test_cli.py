@@ -24,7 +24,8 @@ def harness(capsys, *args):
 
 LIGHT = [["--help"], ["run", "--help"], ["regrade", "--help"], ["check", "golds", "--help"], ["compare", "--help"],
          ["power", "--help"], ["claim", "list"], *(["list", w] for w in
-         ("methods", "benches", "models", "backends", "recipes", "studies", "runs")), ["study", "plan", "--help"], ["study", "run", "--help"]]
+         ("methods", "benches", "models", "backends", "recipes", "studies", "runs")),
+         ["study", "plan", "--help"], ["study", "run", "--help"]]
 
 
 @pytest.mark.parametrize("args", LIGHT, ids=" ".join)
