@@ -423,6 +423,9 @@ class StudyDir:
         from harness.rundir import write_json
 
         cells = [cell.to_dict() for cell in self.cells]
+        for row in cells:  # a matched cell's own spec holds the tokens that it stopped at, not the most that they might be
+            if (spec := self.path(row["name"]) / "spec.json").exists():
+                row |= json.loads(spec.read_text())
         write_json(self.out / "study.json", {"study": self.study.model_dump(mode="json"), "cells": cells, **more})
 
 

@@ -21,7 +21,7 @@ def write(path, **more):
         "testbed.problems": 48, "eval.limit": 8, "train": {"epochs": 3, "prompts_per_batch": 16, "checkpoint_steps": 1},
         "p2o": {"min_hard": 6, "evolve": {"metric_calls": 120, "dev_size": 8}},
     }
-    tree = {"title": "Tiny", "bench": "tb-id,tb-long", "seeds": [0, 1], "settings": settings, "baseline": "grpo"}
+    tree = {"title": "Tiny", "bench": "tb-id,tb-long", "seeds": [0], "settings": settings, "baseline": "grpo"}
     path.write_text(yaml.safe_dump({**tree, "arms": {**arms, **more}}, sort_keys=False))
     return path
 
@@ -42,31 +42,25 @@ def test_one_job(capsys, whole):
     file, out, done = whole
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["not_done"] == [] and [row["arm"] for row in result["summary"]] == CELLS
-    assert "study of 3 runs" in done.stderr or "s left" not in done.stderr, "one progress display, that of the study"
     budgets = {row["arm"]: row["budget"] for row in result["summary"]}
     tokens = {arm: b["generated_tokens"] + b["reflection_tokens"] for arm, b in budgets.items()}
     assert tokens["p2o"] <= tokens["grpo"] < tokens["p2o"] * 1.5, "stopped at the first batches past its arm's tokens"
+    assert "Traceback" not in done.stderr
     for row in result["summary"]:
         single = json.loads((out / "cells" / row["arm"] / "result.json").read_text())
         assert row["scores"]["OOD macro average"]["mean"] == single["macro"]["ood"]
     comparison = result["comparisons"][""]
     assert comparison["baseline"] == "grpo" and [a["label"] for a in comparison["arms"]] == CELLS
-    assert json.loads((out / "study.json").read_text())["results"] == {k: v for k, v in result.items() if k != "study"}
+    written = json.loads((out / "study.json").read_text())
+    assert written["results"] == {k: v for k, v in result.items() if k != "study"}
+    assert written["cells"][1]["spec"]["train"]["max_generated_tokens"] == tokens["p2o"]
     page, text = (out / "study.html").read_text(), (out / "study.md").read_text()
     assert "Not a result" in page and "Not a result" in text and all(f"| {arm} |" in text for arm in CELLS)
     code, stdout, err = harness(capsys, "study", "run", file, "--out", out)
     assert code == 0 and "All cells" in stdout, err
 
 
-def test_two_jobs_give_the_same(capsys, whole, tmp_path):
-    file, out, _ = whole
-    assert harness(capsys, "study", "run", file, "--out", tmp_path / "out", "--jobs", "2")[0] == 0
-    for cell in CELLS:
-        assert comparable(tmp_path / "out" / "cells" / cell) == comparable(out / "cells" / cell)
-
-
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_and_resumed(capsys, whole, tmp_path, stop):
+def test_two_jobs_interrupted_and_resumed_give_the_same(capsys, whole, tmp_path):
     file, reference, _ = whole
     out = tmp_path / "out"
     code = "from harness.cli import main; main()"
@@ -74,7 +68,7 @@ def test_interrupted_and_resumed(capsys, whole, tmp_path, stop):
     process = subprocess.Popen([sys.executable, "-c", code, *map(str, words)], stderr=subprocess.PIPE, text=True)
     while process.poll() is None and len(read_jsonl(out / "cells" / "p2o" / "metrics.jsonl")) < 4:
         time.sleep(0.05)
-    process.send_signal(stop)
+    process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=100)
     assert process.returncode == 130 and "--resume" not in err and "Traceback" not in err, err
     assert not (out / "cells" / "p2o" / "result.json").exists(), "stopped in its midst"

@@ -1,7 +1,11 @@
 """Studies: the file, its product, what is refused, the plan, who runs when. No cell trains here."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -162,17 +166,16 @@ def test_a_matched_cell_takes_the_tokens_that_were_written(tmp_path, quick):
 
 
 class Fake(s.StudyDir):
-    """Cells are processes that log their start and end; those in `broken` fail."""
+    """Cells are processes that log their start and end and take `time` seconds; those in `broken` fail."""
 
     broken: tuple[str, ...] = ()
+    time = 0.03
 
     def _start(self, cell):
-        import subprocess
-
         events, path = self.out / "events", self.path(cell.name)
         path.mkdir(parents=True, exist_ok=True)
         end = "raise SystemExit(3)" if cell.name in self.broken else f"open({str(path / 'result.json')!r}, 'w').write('{{}}')"
-        code = f"import time; e = open({str(events)!r}, 'a', 1); e.write('+{cell.name}\\n'); time.sleep(.03); "
+        code = f"import time; e = open({str(events)!r}, 'a', 1); e.write('+{cell.name}\\n'); time.sleep({self.time}); "
         return subprocess.Popen([sys.executable, "-S", "-c", f"{code} e.write('-{cell.name}\\n'); {end}"])
 
     def events(self):
@@ -217,6 +220,40 @@ def test_only_needs_the_matched_arm(tmp_path, quick):
         folder.run()
     both = Fake(tmp_path / "out", s.load_study(str(path)), cells(path, only=["late", "p2o"]), None)
     assert both.run() == {} and both.events() == ["+p2o", "-p2o", "+late", "-late"]
+
+
+def test_sigterm_stops_the_children_too(tmp_path, quick):
+    path = write(tmp_path)
+    folder = Fake(tmp_path / "out", s.load_study(str(path)), cells(path), None)
+    folder.time = 60
+    started, real = [], folder._start
+    folder._start = lambda cell: started.append(real(cell)) or started[-1]
+
+    def terminate():
+        while not (tmp_path / "out" / "events").exists() or len(folder.events()) < 2:
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=terminate).start()
+    with pytest.raises(KeyboardInterrupt):
+        folder.run(jobs=2)
+    assert len(started) == 2 and all(p.poll() is not None for p in started)
+    assert signal.getsignal(signal.SIGTERM) != signal.default_int_handler, "the caller's handler is back"
+
+
+def test_progress_is_read_from_the_run_directories(tmp_path, quick):
+    """10 rollouts and 5 samples a seed: one seed done, one at its fourth rollout, the last row torn."""
+    path = write(tmp_path)
+    found = cells(path)
+    folder = s.StudyDir(tmp_path / "out", s.load_study(str(path)), found, None)
+    assert (found[0].units, folder._units_done(found[0], False)) == (30, 0)
+    run = folder.path("p2o")
+    write_json(run / "results" / "s0.json", {})
+    rows = [{"seed": 0, "rollouts": 10}, {"seed": 1, "rollouts": 2}, {"seed": 1, "rollouts": 4}]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows) + '{"seed": 1, "roll')
+    assert folder._units_done(found[0], False) == 15 + 4 and folder._units_done(found[0], True) == 30
+    write_json(run / "result.json", {})
+    assert folder._units_done(found[0], False) == 30
 
 
 def test_one_process_per_study(tmp_path, quick):
