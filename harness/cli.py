@@ -20,6 +20,13 @@ PATH = click.Path(path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line of standard output.")
 
 
+class _Names(click.ParamType):
+    name = "a,b,c"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        return value if isinstance(value, tuple) else tuple(x.strip() for x in str(value).split(","))
+
+
 class _Lists(click.ParamType):
     name = "a,b,c"
 
@@ -118,6 +125,44 @@ def power(**options: Any) -> None:
 
 
 @cli.group()
+def study() -> None:
+    """Many runs as one: arms x conditions x seeds, in a YAML file."""
+
+
+def _study_options(command: Any) -> Any:
+    options = (
+        click.argument("file", metavar="FILE"),
+        click.option("--seeds", type=_Lists(), help="Training seeds, e.g. 0,1,2.  [default: the study's]"),
+        click.option("--only", type=_Names(), metavar="ARM,...", help="Of the study's arms."),
+        click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl and train/*.jsonl."),
+        as_json,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@study.command(name="plan")
+@_study_options
+def study_plan(**options: Any) -> None:
+    """Print what FILE, a name of `harness list studies` or a path, would take."""
+    from harness.commands import study_plan_command
+
+    study_plan_command(**options)
+
+
+@study.command(name="run")
+@_study_options
+@click.option("--out", type=PATH, required=True, help="Directory of the study; one that is begun is gone on with.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at once.  [default: the cores, at most 4; openrlhf 1]")
+def study_run(**options: Any) -> None:
+    """Run what is not done of FILE, a name of `harness list studies` or a path; the same command again goes on."""
+    from harness.commands import study_run_command
+
+    study_run_command(**options)
+
+
+@cli.group()
 def claim() -> None:
     """Published claims, and what runs say about them."""
 
@@ -204,7 +249,7 @@ def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None
 
 
 @cli.command(name="list")
-@click.argument("what", type=click.Choice(["methods", "benches", "models", "backends", "recipes", "runs"]))
+@click.argument("what", type=click.Choice(["methods", "benches", "models", "backends", "recipes", "studies", "runs"]))
 @as_json
 def list_(what: str, as_json: bool) -> None:
     """Show what there is."""
@@ -232,7 +277,8 @@ def main() -> None:
         click.echo(f"error: {e}", err=True)
         code = e.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command with --resume goes on from the last checkpoint", err=True)
+        how = "" if "study" in sys.argv[1:2] else " with --resume"
+        click.echo(f"interrupted; the same command{how} goes on from the last checkpoint", err=True)
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -116,13 +116,10 @@ def compare_command(
     runs: Sequence[Path], baseline: str | None, out: Path | None, form: str | None, as_json: bool
 ) -> None:
     """`harness compare`."""
-    from harness.compare import compare, load_result
-    from harness.questions import load_questions
+    from harness.compare import compare_runs
     from harness.report import render_comparison, write_comparison
 
-    results = [load_result(path) for path in runs]
-    bimodal = all(r["training_set"] == "testbed" for r in results)  # a seed solves that world or does not
-    table = compare(results, baseline, 0.5 if bimodal else None, [load_questions(r) for r in results])
+    table = compare_runs(runs, baseline)
     if out is not None:
         out = write_comparison(list(runs), table, out, form)
     if as_json:
@@ -133,6 +130,42 @@ def compare_command(
         table.print()
         if out is not None:
             click.echo(f"written: {out}")
+
+
+def study_plan_command(
+    file: str, seeds: tuple[int, ...] | None, only: tuple[str, ...] | None, data_dir: Path | None, as_json: bool
+) -> None:
+    """`harness study plan`."""
+    from harness.study import load_study, plan_table, prepare_study
+    from harness.tables import print_to_terminal
+
+    study = load_study(file)
+    cells = prepare_study(study, data_dir, seeds, only)
+    if as_json:
+        click.echo(json.dumps({"title": study.title, "cells": [cell.to_dict() for cell in cells]}))
+        return
+    print_to_terminal(plan_table(study, cells).to_rich(), width=150)
+
+
+def study_run_command(
+    file: str, seeds: tuple[int, ...] | None, only: tuple[str, ...] | None, data_dir: Path | None, as_json: bool,
+    out: Path, jobs: int | None,
+) -> None:
+    """`harness study run`; raises HarnessError where a run failed, once all others are done."""
+    from harness.study import StudyDir, load_study, prepare_study, summary_table
+    from harness.tables import print_to_terminal
+
+    study = load_study(file)
+    folder = StudyDir(out, study, prepare_study(study, data_dir, seeds, only, out), data_dir)
+    failed = folder.run(jobs)
+    results = folder.write_results()
+    if as_json:
+        click.echo(json.dumps({"study": str(out), **results}))
+    elif results["summary"]:
+        print_to_terminal(summary_table(results["summary"]).to_rich(), width=150)
+        click.echo(f"report: {out}/study.html")
+    if failed:
+        raise HarnessError("; ".join(f"{name}: {why}" for name, why in failed.items()))
 
 
 def power_command(

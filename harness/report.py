@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,22 @@ def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
         panels=_panels([read_jsonl(run / "metrics.jsonl") for run in runs], lambda arm, _: arm, ["reward"]),
         runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": s["hash"][:12]} for a, run, s in names],
     )  # fmt: skip
+
+
+def write_study(
+    out: Path, title: str, texts: Sequence[str], table: Table, comparisons: Mapping[str, Comparison]
+) -> None:
+    """Write study.md and study.html: `table`, the one of all cells, then a comparison per condition."""
+    named = {condition or "Comparison": c for condition, c in comparisons.items()}
+    parts = [f"# {markdown_cell(title)}\n", *(f"{markdown_cell(text)}\n" for text in texts if text), table.to_markdown()]
+    _write(out / "study.md", "\n".join([*parts, *(c.to_markdown(name) for name, c in named.items())]))
+    sections = [
+        {"title": name, "stamps": c.stamps, "tables": c.tables, "overview": _overview(c), "baseline": c.arms[c.baseline].label,
+         "arms": [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(c.arms)]}
+        for name, c in named.items()
+    ]  # fmt: skip
+    page = _render("study.html.j2", title=title, texts=[t for t in texts if t], table_=table, sections=sections)
+    _write(out / "study.html", page)
 
 
 FORMATS = {"terminal": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex", "json": ".json", "html": ".html"}
