@@ -109,7 +109,8 @@ def main() -> None:
         [page] = Path(board).rglob("index.html")
         rows = args.runs * args.seeds * args.samples * sum(SIZES.values())
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        print(f"{rows:,} samples, {size / 1e6:,.0f} MB, filed in {packed / 1e6:,.0f} MB; page {page.stat().st_size / 1e6:.2f} MB")
+        on_page = page.stat().st_size / 1e6
+        print(f"{rows:,} samples, {size / 1e6:,.0f} MB, filed in {packed / 1e6:,.0f} MB; page {on_page:.2f} MB")
         print(f"add {filing / args.runs:.1f} s a run, build {building:.1f} s, verify {verifying:.1f} s, {peak:,.0f} MB at most")
 
 
