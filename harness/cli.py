@@ -221,6 +221,74 @@ def regrade(run: Path, as_json: bool) -> None:
 
 
 @cli.group()
+def leaderboard() -> None:
+    """Published results that anyone can recompute."""
+
+
+boards_folder = click.argument("board", type=PATH, default=Path("leaderboards"), metavar="[BOARD]")
+
+
+@leaderboard.command()
+@click.argument("run", type=PATH)
+@click.option("--board", type=PATH, default=Path("leaderboards"), show_default=True, help="Folder of the boards.")
+@click.option("--evidence", type=click.Choice(["reported", "recomputed", "re-evaluated", "retrained"]), default="recomputed",
+              show_default=True, help="Whose work the scores rest on; reported: numbers alone, without samples.")
+@click.option("--allow-not-a-result", "allow_stamped", is_flag=True, help="File a run that is stamped so, with its stamp.")
+@as_json
+def add(run: Path, board: Path, evidence: str, allow_stamped: bool, as_json: bool) -> None:
+    """File a finished run, if its scores come out of its samples again."""
+    from harness.commands import board_add_command
+
+    board_add_command(run, board, evidence, allow_stamped, as_json)
+
+
+@leaderboard.command()
+@boards_folder
+@as_json
+def build(board: Path, as_json: bool) -> None:
+    """Write tables and the page of every board below BOARD (default: leaderboards)."""
+    from harness.commands import board_build_command
+
+    board_build_command(board, as_json)
+
+
+@leaderboard.command()
+@boards_folder
+@click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl: gold answers are held against it.")
+@as_json
+def verify(board: Path, data_dir: Path | None, as_json: bool) -> None:
+    """Compute every published figure again; exit code 1 at the first difference."""
+    from harness.commands import board_verify_command
+
+    board_verify_command(board, data_dir, as_json)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN|STUDY...")
+@click.option("--out", type=PATH, help="The page.  [default: report.html in the run or folder]")
+@as_json
+def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
+    """Write one page about a run, or about several runs or all those below a folder."""
+    from harness.commands import report_command
+
+    report_command(runs, out, as_json)
+
+
+@cli.command()
+@click.argument("form", type=click.Choice(["hf-eval-results", "model-card"]), metavar="hf-eval-results|model-card")
+@click.argument("run", type=PATH)
+@click.option("--out", type=PATH, help="File to write.  [default: standard output]")
+@click.option("--url", help="Of the page that holds the intervals and samples.")
+@click.option("--dataset", "datasets", multiple=True, metavar="SUITE=ID[:TASK]",
+              help="Dataset of a suite on the hub; repeatable.")
+def export(form: str, run: Path, out: Path | None, url: str | None, datasets: tuple[str, ...]) -> None:
+    """Write a run's scores in the hub's formats."""
+    from harness.commands import export_command
+
+    export_command(form, run, out, url, datasets)
+
+
+@cli.group()
 def check() -> None:
     """Checks of the data and graders that scores rest on."""
 

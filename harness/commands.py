@@ -266,6 +266,69 @@ def regrade_command(run: Path, as_json: bool) -> None:
     click.echo(f"written: {run / 'regrade.json'}")
 
 
+def board_add_command(run: Path, board: Path, evidence: str, allow_stamped: bool, as_json: bool) -> None:
+    """`harness leaderboard add`."""
+    from harness.board import add
+
+    folder, new = add(run, board, evidence, allow_stamped)
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), "new": new}))
+        return
+    click.echo(f"filed: {folder}" if new else f"already filed: {folder}")
+    if new:
+        click.echo(f"next: harness leaderboard build {board}")
+
+
+def board_build_command(board: Path, as_json: bool) -> None:
+    """`harness leaderboard build`."""
+    from harness.boardpage import build
+
+    folders = build(board)
+    if as_json:
+        click.echo(json.dumps({"boards": [str(folder) for folder in folders]}))
+        return
+    for folder in folders:
+        click.echo(f"built: {folder}/index.html")
+
+
+def board_verify_command(board: Path, data_dir: Path | None, as_json: bool) -> None:
+    """`harness leaderboard verify`; raises HarnessError at the first difference."""
+    from harness.boardpage import verify
+    from harness.tables import visible
+
+    found = verify(board, data_dir)
+    if as_json:
+        click.echo(json.dumps({"runs": [vars(v) for v in found]}))
+        return
+    for v in found:
+        golds = f"golds of {', '.join(v.golds)} are the suites' own" if v.golds else "golds not held against data"
+        faults = f", {v.faults} with a failure of the grader when filed" if v.faults else ""
+        again = f"{v.figures} figures from {v.samples:,} samples graded again{faults}; {golds}"
+        click.echo(visible(f"{v.run}: {again if v.samples else 'numbers alone, there is nothing to compute them from'}"))
+    click.echo(f"{len(found)} runs verified, and the tables and pages built from them")
+
+
+def report_command(runs: Sequence[Path], out: Path | None, as_json: bool) -> None:
+    """`harness report`."""
+    from harness.boardpage import write_page
+
+    path = write_page(runs, out)
+    click.echo(json.dumps({"page": str(path)}) if as_json else f"written: {path}")
+
+
+def export_command(form: str, run: Path, out: Path | None, url: str | None, datasets: Sequence[str]) -> None:
+    """`harness export`."""
+    from harness.export import export
+
+    text = export(form, run, url, datasets)
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text, encoding="utf-8")
+    click.echo(f"written: {out}")
+
+
 def check_golds_command(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
     """`harness check golds`; raises HarnessError for a rejection that no card explains."""
     from harness.golds import at_hand, check_golds

@@ -41,6 +41,13 @@ def write_report(run: Path) -> Path:
 
     Raises MissingError where no run is, HarnessError where it is unfinished.
     """
+    page, text = render_report(run)
+    write_text(run / "report.md", text)
+    return write_text(run / "report.html", page)
+
+
+def render_report(run: Path) -> tuple[str, str]:
+    """The page of a finished run, and the same in Markdown. Raises as `write_report`."""
     result = load_result(run)
     comparison = compare([result])
     env = _read_json(run / "env.json")
@@ -51,7 +58,7 @@ def write_report(run: Path) -> Path:
     seeds = ", ".join(map(str, result["seeds"]))
     subtitle = f"model {result['model']}, recipe {result['recipe']}, training seeds {seeds}; run {run.resolve().name}"
     commands = env.get("commands", [])
-    page = _render(
+    page = render(
         "report.html.j2", title=title, subtitle=subtitle, stamp=result["not_a_result"], tables=tables,
         keys=[{"label": f"seed {s}", "colour": plots.colour(i)} for i, s in enumerate(result["seeds"])],
         panels=_panels([metrics], lambda _, row: result["seeds"].index(row["seed"]), _keys(metrics)),
@@ -65,8 +72,7 @@ def write_report(run: Path) -> Path:
     if pools:
         lines.append(_templates_table(pools).to_markdown())
     lines += ["## How it was made\n", *(f"- {markdown_cell(c)}" for c in commands), f"- spec {result['spec_hash']}\n"]
-    _write(run / "report.md", "\n".join(lines))
-    return _write(run / "report.html", page)
+    return page, "\n".join(lines)
 
 
 def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
@@ -74,11 +80,11 @@ def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
     keys = [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(comparison.arms)]
     specs = [_read_json(run / "spec.json") for run in runs]
     names = zip(comparison.arms, runs, specs, strict=True)
-    return _render(
+    return render(
         "comparison.html.j2", title="Comparison", stamps=comparison.stamps, keys=keys, tables=comparison.tables,
         subtitle=f"model {comparison.model}, trained on {comparison.training_set}; "
         f"baseline {comparison.arms[comparison.baseline].label}",
-        overview=_overview(comparison),
+        overview=overview(comparison),
         panels=_panels([read_jsonl(run / "metrics.jsonl") for run in runs], lambda arm, _: arm, ["reward"]),
         runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": s["hash"][:12]} for a, run, s in names],
     )  # fmt: skip
@@ -127,10 +133,10 @@ def write_comparison(runs: Sequence[Path], comparison: Comparison, out: Path, na
         known = ", ".join(FORMATS.values())
         raise UsageError(f"{out}: which format is this? Use a suffix of {known}, or --format")
     out.parent.mkdir(parents=True, exist_ok=True)
-    return _write(out, render_comparison(runs, comparison, found))
+    return write_text(out, render_comparison(runs, comparison, found))
 
 
-def _render(name: str, **values: Any) -> str:
+def render(name: str, **values: Any) -> str:
     """Fill a page; what is not markup of ours is escaped, and no character steers the page around it."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -142,7 +148,8 @@ def _render(name: str, **values: Any) -> str:
     return env.get_template(name).render(**values)
 
 
-def _write(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
+    """Atomically; returns `path`."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
@@ -231,7 +238,7 @@ def _panels(
     return out
 
 
-def _overview(c: Comparison) -> list[dict[str, Any]]:
+def overview(c: Comparison) -> list[dict[str, Any]]:
     """Differences with their intervals, and every seed of every arm."""
     from markupsafe import Markup
 
@@ -243,14 +250,16 @@ def _overview(c: Comparison) -> list[dict[str, Any]]:
             marks.append(plots.Mark(arm.label, [100 * v for v in s.per_seed.values()], i, 100 * s.mean))
             if x is not None:
                 ends = (None, None) if x.fixed is None else (100 * x.fixed.low, 100 * x.fixed.high)
-                differences.append(plots.Mark(arm.label, [], i, 100 * x.difference, *ends))
+                outer = None if x.new is None else (100 * x.new.low, 100 * x.new.high)
+                differences.append(plots.Mark(arm.label, [], i, 100 * x.difference, *ends, outer))
         seeds.append((m.title, marks))
         gaps.append((m.title, differences))
     out = [{"title": "Every seed; the bar is the mean", "svg": Markup(plots.dots(seeds, "score, percent points"))}]
     if len(c.arms) > 1:
         base = c.arms[c.baseline].label
         svg = Markup(plots.dots(gaps, "difference, percent points", zero=True))
-        out.insert(0, {"title": f"Difference to {base}, 95% interval on these questions (a bar alone: none)", "svg": svg})
+        title = f"Difference to {base}; 95% interval on these questions (thick), on new ones (thin); an upright bar: none"
+        out.insert(0, {"title": title, "svg": svg})
     return out
 
 
@@ -272,7 +281,7 @@ def _template(row: dict[str, Any]) -> dict[str, str]:
     other = {k.replace("_", " "): v for k, v in row.items() if k not in known and isinstance(v, str | int | float)}
     details = ", ".join(f"{k} {v}" for k, v in other.items())
     score = "unscored" if row["mean_score"] is None else points(row["mean_score"])
-    return {"template": _excerpt(row["template"]), "score": score, "details": _excerpt(details)}
+    return {"template": excerpt(row["template"]), "score": score, "details": excerpt(details)}
 
 
 def _templates_table(pools: list[dict[str, Any]]) -> Table:
@@ -301,16 +310,16 @@ def _samples(run: Path, suite: str, each: int = 2) -> list[dict[str, Any]]:
                 continue
             wanted[right] -= 1
             seen.add(row["problem"])
-            text = {key: _excerpt(str(row[key])) for key in ("prompt", "completion", "answer", "gold")}
+            text = {key: excerpt(str(row[key])) for key in ("prompt", "completion", "answer", "gold")}
             out.append({**row, **text, "verdict": "right" if right else "wrong"})
             if not any(wanted.values()):
                 break
     return sorted(out, key=lambda s: s["verdict"])
 
 
-def _excerpt(text: str) -> str:
+def excerpt(text: str, most: int = EXCERPT) -> str:
     """Head and tail of a long text."""
-    if len(text) <= EXCERPT:
+    if len(text) <= most:
         return text
-    half = EXCERPT // 2
-    return f"{text[:half]}\n[... {len(text) - EXCERPT} characters left out ...]\n{text[-half:]}"
+    half = most // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
