@@ -96,14 +96,14 @@ def write_study(
     """Write study.md and study.html: `table`, the one of all cells, then a comparison per condition."""
     named = {condition or "Comparison": c for condition, c in comparisons.items()}
     parts = [f"# {markdown_cell(title)}\n", *(f"{markdown_cell(text)}\n" for text in texts if text), table.to_markdown()]
-    _write(out / "study.md", "\n".join([*parts, *(c.to_markdown(name) for name, c in named.items())]))
+    write_text(out / "study.md", "\n".join([*parts, *(c.to_markdown(name) for name, c in named.items())]))
     sections = [
-        {"title": name, "stamps": c.stamps, "tables": c.tables, "overview": _overview(c), "baseline": c.arms[c.baseline].label,
+        {"title": name, "stamps": c.stamps, "tables": c.tables, "overview": overview(c), "baseline": c.arms[c.baseline].label,
          "arms": [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(c.arms)]}
         for name, c in named.items()
     ]  # fmt: skip
-    page = _render("study.html.j2", title=title, texts=[t for t in texts if t], table_=table, sections=sections)
-    _write(out / "study.html", page)
+    page = render("study.html.j2", title=title, texts=[t for t in texts if t], table_=table, sections=sections)
+    write_text(out / "study.html", page)
 
 
 FORMATS = {"terminal": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex", "json": ".json", "html": ".html"}
