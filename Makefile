@@ -11,7 +11,7 @@ REHEARSAL := harness/backends/openrlhf/rehearsal
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test venv rehearse test-openrlhf venv-openrlhf
+.PHONY: run test test-browser venv rehearse test-openrlhf venv-openrlhf
 .DELETE_ON_ERROR:
 
 run: venv
@@ -37,9 +37,14 @@ rehearse: venv-openrlhf
 	$(VENV_OPENRLHF)/bin/harness run --method p2o --bench ood --backend openrlhf --rehearse --config $(REHEARSAL)/short.yaml --limit 20
 
 test-openrlhf: venv-openrlhf
-	$(VENV_OPENRLHF)/bin/python -m pytest -o addopts=-q -o timeout=900 tests/openrlhf
+	$(VENV_OPENRLHF)/bin/python -m pytest -o addopts=-q -o timeout=900 -m "not slow" tests/openrlhf
 
 venv-openrlhf: $(VENV_OPENRLHF)/.installed
 
 $(VENV_OPENRLHF)/.installed: pyproject.toml $(REHEARSAL)/install.sh $(REHEARSAL)/constraints.txt
 	$(REHEARSAL)/install.sh $(VENV_OPENRLHF)
+
+# Needs a chromium on the PATH (Debian: apt-get install chromium); the tests are skipped without one.
+test-browser: venv
+	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[test-browser]'
+	$(VENV)/bin/python -m pytest -o addopts=-q tests/browser

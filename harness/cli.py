@@ -23,6 +23,13 @@ UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on the last line of standard output.")
 
 
+class _Names(click.ParamType):
+    name = "a,b,c"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        return value if isinstance(value, tuple) else tuple(x.strip() for x in str(value).split(","))
+
+
 class _Lists(click.ParamType):
     name = "a,b,c"
 
@@ -121,6 +128,44 @@ def power(**options: Any) -> None:
 
 
 @cli.group()
+def study() -> None:
+    """Many runs as one: arms x conditions x seeds, in a YAML file."""
+
+
+def _study_options(command: Any) -> Any:
+    options = (
+        click.argument("file", metavar="FILE"),
+        click.option("--seeds", type=_Lists(), help="Training seeds, e.g. 0,1,2.  [default: the study's]"),
+        click.option("--only", type=_Names(), metavar="ARM,...", help="Of the study's arms."),
+        click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl and train/*.jsonl."),
+        as_json,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@study.command(name="plan")
+@_study_options
+def study_plan(**options: Any) -> None:
+    """Print what FILE, a name of `harness list studies` or a path, would take."""
+    from harness.commands import study_plan_command
+
+    study_plan_command(**options)
+
+
+@study.command(name="run")
+@_study_options
+@click.option("--out", type=PATH, required=True, help="Directory of the study; one that is begun is gone on with.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at once.  [default: the cores, at most 4; openrlhf 1]")
+def study_run(**options: Any) -> None:
+    """Run what is not done of FILE, a name of `harness list studies` or a path; the same command again goes on."""
+    from harness.commands import study_run_command
+
+    study_run_command(**options)
+
+
+@cli.group()
 def claim() -> None:
     """Published claims, and what runs say about them."""
 
@@ -179,6 +224,74 @@ def regrade(run: Path, as_json: bool) -> None:
 
 
 @cli.group()
+def leaderboard() -> None:
+    """Published results that anyone can recompute."""
+
+
+boards_folder = click.argument("board", type=PATH, default=Path("leaderboards"), metavar="[BOARD]")
+
+
+@leaderboard.command()
+@click.argument("run", type=PATH)
+@click.option("--board", type=PATH, default=Path("leaderboards"), show_default=True, help="Folder of the boards.")
+@click.option("--evidence", type=click.Choice(["reported", "recomputed", "re-evaluated", "retrained"]), default="recomputed",
+              show_default=True, help="Whose work the scores rest on; reported: numbers alone, without samples.")
+@click.option("--allow-not-a-result", "allow_stamped", is_flag=True, help="File a run that is stamped so, with its stamp.")
+@as_json
+def add(run: Path, board: Path, evidence: str, allow_stamped: bool, as_json: bool) -> None:
+    """File a finished run, if its scores come out of its samples again."""
+    from harness.commands import board_add_command
+
+    board_add_command(run, board, evidence, allow_stamped, as_json)
+
+
+@leaderboard.command()
+@boards_folder
+@as_json
+def build(board: Path, as_json: bool) -> None:
+    """Write tables and the page of every board below BOARD (default: leaderboards)."""
+    from harness.commands import board_build_command
+
+    board_build_command(board, as_json)
+
+
+@leaderboard.command()
+@boards_folder
+@click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl: gold answers are held against it.")
+@as_json
+def verify(board: Path, data_dir: Path | None, as_json: bool) -> None:
+    """Compute every published figure again; exit code 1 at the first difference."""
+    from harness.commands import board_verify_command
+
+    board_verify_command(board, data_dir, as_json)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN|STUDY...")
+@click.option("--out", type=PATH, help="The page.  [default: report.html in the run or folder]")
+@as_json
+def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
+    """Write one page about a run, or about several runs or all those below a folder."""
+    from harness.commands import report_command
+
+    report_command(runs, out, as_json)
+
+
+@cli.command()
+@click.argument("form", type=click.Choice(["hf-eval-results", "model-card"]), metavar="hf-eval-results|model-card")
+@click.argument("run", type=PATH)
+@click.option("--out", type=PATH, help="File to write.  [default: standard output]")
+@click.option("--url", help="Of the page that holds the intervals and samples.")
+@click.option("--dataset", "datasets", multiple=True, metavar="SUITE=ID[:TASK]",
+              help="Dataset of a suite on the hub; repeatable.")
+def export(form: str, run: Path, out: Path | None, url: str | None, datasets: tuple[str, ...]) -> None:
+    """Write a run's scores in the hub's formats."""
+    from harness.commands import export_command
+
+    export_command(form, run, out, url, datasets)
+
+
+@cli.group()
 def check() -> None:
     """Checks of the data and graders that scores rest on."""
 
@@ -207,7 +320,7 @@ def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None
 
 
 @cli.command(name="list")
-@click.argument("what", type=click.Choice(["methods", "benches", "models", "backends", "recipes", "runs"]))
+@click.argument("what", type=click.Choice(["methods", "benches", "models", "backends", "recipes", "studies", "runs"]))
 @as_json
 def list_(what: str, as_json: bool) -> None:
     """Show what there is."""
@@ -241,7 +354,8 @@ def main() -> None:
                    "the same command with --resume goes on from there", err=True)
         code = 1
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command with --resume goes on from the last checkpoint", err=True)
+        how = "" if "study" in sys.argv[1:2] else " with --resume"
+        click.echo(f"interrupted; the same command{how} goes on from the last checkpoint", err=True)
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
 

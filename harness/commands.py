@@ -116,13 +116,10 @@ def compare_command(
     runs: Sequence[Path], baseline: str | None, out: Path | None, form: str | None, as_json: bool
 ) -> None:
     """`harness compare`."""
-    from harness.compare import compare, load_result
-    from harness.questions import load_questions
+    from harness.compare import compare_runs
     from harness.report import render_comparison, write_comparison
 
-    results = [load_result(path) for path in runs]
-    bimodal = all(r["training_set"] == "testbed" for r in results)  # a seed solves that world or does not
-    table = compare(results, baseline, 0.5 if bimodal else None, [load_questions(r) for r in results])
+    table = compare_runs(runs, baseline)
     if out is not None:
         out = write_comparison(list(runs), table, out, form)
     if as_json:
@@ -133,6 +130,42 @@ def compare_command(
         table.print()
         if out is not None:
             click.echo(f"written: {out}")
+
+
+def study_plan_command(
+    file: str, seeds: tuple[int, ...] | None, only: tuple[str, ...] | None, data_dir: Path | None, as_json: bool
+) -> None:
+    """`harness study plan`."""
+    from harness.study import load_study, plan_table, prepare_study
+    from harness.tables import print_to_terminal
+
+    study = load_study(file)
+    cells = prepare_study(study, data_dir, seeds, only)
+    if as_json:
+        click.echo(json.dumps({"title": study.title, "cells": [cell.to_dict() for cell in cells]}))
+        return
+    print_to_terminal(plan_table(study, cells).to_rich(), width=150)
+
+
+def study_run_command(
+    file: str, seeds: tuple[int, ...] | None, only: tuple[str, ...] | None, data_dir: Path | None, as_json: bool,
+    out: Path, jobs: int | None,
+) -> None:
+    """`harness study run`; raises HarnessError where a run failed, once all others are done."""
+    from harness.study import StudyDir, load_study, prepare_study, summary_table
+    from harness.tables import print_to_terminal
+
+    study = load_study(file)
+    folder = StudyDir(out, study, prepare_study(study, data_dir, seeds, only, out), data_dir)
+    failed = folder.run(jobs)
+    results = folder.write_results()
+    if as_json:
+        click.echo(json.dumps({"study": str(out), **results}))
+    elif results["summary"]:
+        print_to_terminal(summary_table(results["summary"]).to_rich(), width=150)
+        click.echo(f"report: {out}/study.html")
+    if failed:
+        raise HarnessError("; ".join(f"{name}: {why}" for name, why in failed.items()))
 
 
 def power_command(
@@ -230,6 +263,68 @@ def regrade_command(run: Path, as_json: bool) -> None:
         return
     print_to_terminal(regrade_table(found).to_rich(), width=160)
     click.echo(f"written: {run / 'regrade.json'}")
+
+
+def board_add_command(run: Path, board: Path, evidence: str, allow_stamped: bool, as_json: bool) -> None:
+    """`harness leaderboard add`."""
+    from harness.board import add
+
+    folder, new = add(run, board, evidence, allow_stamped)
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), "new": new}))
+        return
+    click.echo(f"filed: {folder}" if new else f"already filed: {folder}")
+    if new:
+        click.echo(f"next: harness leaderboard build {board}")
+
+
+def board_build_command(board: Path, as_json: bool) -> None:
+    """`harness leaderboard build`."""
+    from harness.boardpage import build
+
+    folders = build(board)
+    if as_json:
+        click.echo(json.dumps({"boards": [str(folder) for folder in folders]}))
+        return
+    for folder in folders:
+        click.echo(f"built: {folder}/index.html")
+
+
+def board_verify_command(board: Path, data_dir: Path | None, as_json: bool) -> None:
+    """`harness leaderboard verify`; raises HarnessError at the first difference."""
+    from harness.boardpage import verify
+    from harness.tables import visible
+
+    found = verify(board, data_dir)
+    if as_json:
+        click.echo(json.dumps({"runs": [vars(v) for v in found]}))
+        return
+    for v in found:
+        golds = f"golds of {', '.join(v.golds)} are the suites' own" if v.golds else "golds not held against data"
+        faults = f", {v.faults} with a failure of the grader when filed" if v.faults else ""
+        again = f"{v.figures} figures from {v.samples:,} samples graded again{faults}; {golds}"
+        click.echo(visible(f"{v.run}: {again if v.samples else 'numbers alone, there is nothing to compute them from'}"))
+    click.echo(f"{len(found)} runs verified, and the tables and pages built from them")
+
+
+def report_command(runs: Sequence[Path], out: Path | None, as_json: bool) -> None:
+    """`harness report`."""
+    from harness.boardpage import write_page
+
+    path = write_page(runs, out)
+    click.echo(json.dumps({"page": str(path)}) if as_json else f"written: {path}")
+
+
+def export_command(form: str, run: Path, out: Path | None, url: str | None, datasets: Sequence[str]) -> None:
+    """`harness export`."""
+    from harness.export import export
+
+    text = export(form, run, url, datasets)
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    write_text(out, text)
+    click.echo(f"written: {out}")
 
 
 def check_golds_command(bench: str | None, data_dir: Path | None, as_json: bool) -> None:

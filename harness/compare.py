@@ -201,10 +201,10 @@ class Comparison:
         """JSON-able; shares, tokens and seconds as they are, "baseline" by label."""
         return {"stamps": self.stamps, **asdict(self), "baseline": self.arms[self.baseline].label}
 
-    def to_markdown(self) -> str:
+    def to_markdown(self, title: str = "Comparison") -> str:
         stamps = [f"> **Not a result.** {markdown_cell(stamp)}\n" for stamp in self.stamps]
         head = f"Model {markdown_cell(self.model)}, trained on {markdown_cell(self.training_set)}.\n"
-        return "\n".join(["# Comparison\n", *stamps, head, *(table.to_markdown() for table in self.tables)])
+        return "\n".join([f"# {markdown_cell(title)}\n", *stamps, head, *(table.to_markdown() for table in self.tables)])
 
     def to_csv(self) -> str:
         """Scores and tests as one table, without notes."""
@@ -286,6 +286,15 @@ def compare(
     ]  # fmt: skip
     pooled = {m.key: sd for m in measures if (sd := pooled_sd([s[m.key].per_seed.values() for s in scores]))}
     return Comparison(results[0]["model"], results[0]["training_set"], base, measures, arms, pooled)
+
+
+def compare_runs(runs: Sequence[Path], baseline: int | str | None = None) -> Comparison:
+    """Compare run directories, with all that their samples say. Raises as `load_result`, `load_questions` and `compare`."""
+    from harness.questions import load_questions
+
+    results = [load_result(path) for path in runs]
+    bimodal = all(r["training_set"] == "testbed" for r in results)  # a seed solves that world or does not
+    return compare(results, baseline, 0.5 if bimodal else None, [load_questions(r) for r in results])
 
 
 def pooled_sd(arms: Iterable[Iterable[float]]) -> PooledSd | None:

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
@@ -197,18 +197,18 @@ def build(method: str, recipe: str, tree: Mapping[str, Any]) -> RunSpec:
     rest = dict(tree)
     section = method_of(method)
     for name in [n for n in rest if n in methods() or n == section]:
-        checked = _check(load_method(name).Config, rest.pop(name), name)
+        checked = validated(load_method(name).Config, rest.pop(name), name)
         if name == section:
             own = checked.model_dump(mode="json")
     if not own:
-        own = _check(load_method(method).Config, {}, section).model_dump(mode="json")
+        own = validated(load_method(method).Config, {}, section).model_dump(mode="json")
     for key in ("method", "method_config", "recipe"):
         if key in rest:
             raise UsageError(f"{key!r} cannot be set in a recipe; use --{key.split('_')[0]} or a section named after it")
     unknown = [k for k in rest if k not in RunSpec.model_fields]
     if unknown:
         raise UsageError(f"unknown setting {unknown[0]!r}{nearest(str(unknown[0]), [*RunSpec.model_fields, *methods()])}")
-    return _check(RunSpec, {**rest, "method": method, "method_config": own, "recipe": recipe}, "")
+    return validated(RunSpec, {**rest, "method": method, "method_config": own, "recipe": recipe}, "")
 
 
 def resolve_eval(configs: Sequence[Path], sets: Sequence[str], base: Mapping[str, Any], flags: Mapping[str, Any]) -> EvalSpec:
@@ -218,10 +218,10 @@ def resolve_eval(configs: Sequence[Path], sets: Sequence[str], base: Mapping[str
         tree = merge(tree, read_yaml(path))
     for item in sets:
         tree = merge(tree, parse_set(item))
-    return _check(EvalSpec, merge(tree, flags), "")
+    return validated(EvalSpec, merge(tree, flags), "")
 
 
-def _check(model: type[M], tree: Any, at: str) -> M:
+def validated(model: type[M], tree: Any, at: str) -> M:
     """Validate; turn pydantic's first complaint into one sentence that names the setting."""
     try:
         return model.model_validate(tree if tree is not None else {})
@@ -242,6 +242,8 @@ def _fields_at(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
     """Field names of the (nested) model at `loc`."""
     for part in loc:
         inner = model.model_fields[part].annotation if part in model.model_fields else None
+        if get_origin(inner) is dict:  # the part after this one is a key
+            inner = get_args(inner)[1]
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             break
         model = inner

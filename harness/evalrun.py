@@ -123,7 +123,7 @@ def execute_eval(prepared: Prepared, run: RunDir, command: list[str]) -> dict[st
                     prepared.suites, engine, lambda p: p.text, derive("eval", seed), prepared.data_dir, spec.eval,
                     run.partial(seed), finished,
                 )
-                run.store_samples(seed, results)
+                run.store_samples(seed, {r.suite: r.samples for r in results})
                 write_json(path, part(results, engine.identity(), prepared.flagged))
             run.drop_checkpoints(seed)
             progress.update((i + 1) * total, f"seed {seed} done")

@@ -53,6 +53,15 @@ def list_recipes() -> list[dict[str, Any]]:
     return [{"name": n, "summary": s} for n, s in first.items()]
 
 
+def list_studies() -> list[dict[str, Any]]:
+    import yaml
+
+    from harness.registry import studies
+
+    trees = {name: yaml.safe_load(path.read_text()) for name, path in studies().items()}
+    return [{"name": name, "title": tree["title"], "arms": list(tree["arms"])} for name, tree in trees.items()]
+
+
 def list_runs() -> list[dict[str, Any]]:
     """Every run below runs/, newest first; a folder that holds no run's spec is listed with the reason."""
     rows = []
@@ -70,5 +79,5 @@ def list_runs() -> list[dict[str, Any]]:
 
 LISTS = {
     "methods": list_methods, "benches": list_benches, "models": list_models, "backends": list_backends,
-    "recipes": list_recipes, "runs": list_runs,
+    "recipes": list_recipes, "studies": list_studies, "runs": list_runs,
 }

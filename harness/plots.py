@@ -32,12 +32,28 @@ class Line:
 
 @dataclass(frozen=True)
 class Mark:
-    """One row of a dot plot: points, and a bar from `low` to `high` where both are known; percent points."""
+    """One row of a dot plot: points, and a bar from `low` to `high` where both are known; percent points.
+
+    `outer`: the ends of a thinner bar, of a second interval.
+    """
 
     label: str
     points: list[float]
     series: int
     mean: float
+    low: float | None = None
+    high: float | None = None
+    outer: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One arm of a scatter plot: its mean at a budget, every seed, and the ends of a bar where they are known."""
+
+    x: float
+    y: float
+    points: list[float]
+    series: int
     low: float | None = None
     high: float | None = None
 
@@ -88,8 +104,10 @@ def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool =
                 shade = colour(mark.series)
                 ticks.append(y)
                 names.append(visible(mark.label))
+                if mark.outer is not None:
+                    ax.plot(mark.outer, [y, y], color=shade, linewidth=0.9, solid_capstyle="butt")
                 if mark.low is not None and mark.high is not None:
-                    ax.plot([mark.low, mark.high], [y, y], color=shade, linewidth=2, solid_capstyle="butt")
+                    ax.plot([mark.low, mark.high], [y, y], color=shade, linewidth=2.6, solid_capstyle="butt")
                     ax.plot([mark.mean], [y], "o", color=shade, markersize=6)
                 else:
                     ax.plot(mark.points, [y] * len(mark.points), "o", color=shade, alpha=0.55, markersize=5, mew=0)
@@ -103,6 +121,24 @@ def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool =
 
     rows = sum(len(marks) + 1.2 for _, marks in groups)
     return _svg(draw, 0.6 + 0.22 * rows)
+
+
+def scatter(spots: Sequence[Spot], xlabel: str, ylabel: str) -> str:
+    """Scores over budgets; small dots are seeds. Neither axis starts at zero."""
+
+    def draw(ax: Axes) -> None:
+        for spot in spots:
+            shade = colour(spot.series)
+            if spot.low is not None and spot.high is not None:
+                ax.plot([spot.x, spot.x], [spot.low, spot.high], color=shade, linewidth=1.6, solid_capstyle="butt")
+            ax.plot([spot.x] * len(spot.points), spot.points, "o", color=shade, alpha=0.45, markersize=3, mew=0)
+            ax.plot([spot.x], [spot.y], "o" if spot.series < len(PALETTE) else "s", color=shade, markersize=6)
+        ax.margins(0.1)
+        ax.xaxis.set_major_formatter(lambda x, _: compact(x))
+        ax.set_xlabel(xlabel)
+        ax.set_ylabel(ylabel)
+
+    return _svg(draw, 2.6)
 
 
 def _svg(draw: Any, height: float) -> str:
@@ -128,5 +164,6 @@ def _svg(draw: Any, height: float) -> str:
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # they would repeat from plot to plot, and nothing refers to them
+    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a point is finer than a pixel
     head, rest = svg.split(">", 1)
     return re.sub(r' (width|height)="[^"]*"', "", head) + ">" + rest

@@ -48,6 +48,16 @@ def load_questions(result: Result) -> dict[str, Questions]:
 
 
 def _suite(path: Path, result: Result, name: str) -> Questions:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise HarnessError(f"{path} is missing: the run's samples are not all there") from None
+    return read_questions(data, path, result, name)
+
+
+def read_questions(data: bytes, path: Path, result: Result, name: str) -> Questions:
+    """The suite `name` of `result` from its samples, JSON lines; `path` is what an error names. Raises HarnessError as
+    `load_questions`."""
     import msgspec
     import numpy as np
 
@@ -59,11 +69,10 @@ def _suite(path: Path, result: Result, name: str) -> Questions:
         index: int
         score: float
         parity: float | None = None
+        greedy: bool = False
 
     try:
-        rows = msgspec.json.Decoder(Row).decode_lines(path.read_bytes())
-    except FileNotFoundError:
-        raise HarnessError(f"{path} is missing: the run's samples are not all there") from None
+        rows = [row for row in msgspec.json.Decoder(Row).decode_lines(data) if not row.greedy]
     except (msgspec.DecodeError, ValueError) as e:
         raise HarnessError(f"{path} cannot be read: {e}") from None
     suite, seeds = result["suites"][name], tuple(result["seeds"])

@@ -71,5 +71,13 @@ def load_method(name: str) -> type[Method]:
 
 def recipes() -> dict[str, Path]:
     """Shipped recipes by name."""
-    folder = Path(str(files("harness") / "recipes"))
-    return {p.stem: p for p in sorted(folder.glob("*.yaml"))}
+    return _shipped("recipes")
+
+
+def studies() -> dict[str, Path]:
+    """Shipped studies by name."""
+    return _shipped("studies")
+
+
+def _shipped(folder: str) -> dict[str, Path]:
+    return {p.stem: p for p in sorted(Path(str(files("harness") / folder)).glob("*.yaml"))}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,13 @@ def write_report(run: Path) -> Path:
 
     Raises MissingError where no run is, HarnessError where it is unfinished.
     """
+    page, text = render_report(run)
+    write_text(run / "report.md", text)
+    return write_text(run / "report.html", page)
+
+
+def render_report(run: Path) -> tuple[str, str]:
+    """The page of a finished run, and the same in Markdown. Raises as `write_report`."""
     result = load_result(run)
     comparison = compare([result])
     env = _read_json(run / "env.json")
@@ -50,7 +57,7 @@ def write_report(run: Path) -> Path:
     seeds = ", ".join(map(str, result["seeds"]))
     subtitle = f"model {result['model']}, recipe {result['recipe']}, training seeds {seeds}; run {run.resolve().name}"
     commands = env.get("commands", [])
-    page = _render(
+    page = render(
         "report.html.j2", title=title, subtitle=subtitle, stamp=result["not_a_result"], tables=tables,
         keys=[{"label": f"seed {s}", "colour": plots.colour(i)} for i, s in enumerate(result["seeds"])],
         panels=_panels([metrics], lambda _, row: result["seeds"].index(row["seed"]), _keys(metrics)),
@@ -64,8 +71,7 @@ def write_report(run: Path) -> Path:
     if pools:
         lines.append(_templates_table(pools).to_markdown())
     lines += ["## How it was made\n", *(f"- {markdown_cell(c)}" for c in commands), f"- spec {result['spec_hash']}\n"]
-    _write(run / "report.md", "\n".join(lines))
-    return _write(run / "report.html", page)
+    return page, "\n".join(lines)
 
 
 def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
@@ -73,14 +79,30 @@ def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
     keys = [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(comparison.arms)]
     specs = [_read_json(run / "spec.json") for run in runs]
     names = zip(comparison.arms, runs, specs, strict=True)
-    return _render(
+    return render(
         "comparison.html.j2", title="Comparison", stamps=comparison.stamps, keys=keys, tables=comparison.tables,
         subtitle=f"model {comparison.model}, trained on {comparison.training_set}; "
         f"baseline {comparison.arms[comparison.baseline].label}",
-        overview=_overview(comparison),
+        overview=overview(comparison),
         panels=_panels([read_jsonl(run / "metrics.jsonl") for run in runs], lambda arm, _: arm, ["reward"]),
         runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": s["hash"][:12]} for a, run, s in names],
     )  # fmt: skip
+
+
+def write_study(
+    out: Path, title: str, texts: Sequence[str], table: Table, comparisons: Mapping[str, Comparison]
+) -> None:
+    """Write study.md and study.html: `table`, the one of all cells, then a comparison per condition."""
+    named = {condition or "Comparison": c for condition, c in comparisons.items()}
+    parts = [f"# {markdown_cell(title)}\n", *(f"{markdown_cell(text)}\n" for text in texts if text), table.to_markdown()]
+    write_text(out / "study.md", "\n".join([*parts, *(c.to_markdown(name) for name, c in named.items())]))
+    sections = [
+        {"title": name, "stamps": c.stamps, "tables": c.tables, "overview": overview(c), "baseline": c.arms[c.baseline].label,
+         "arms": [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(c.arms)]}
+        for name, c in named.items()
+    ]  # fmt: skip
+    page = render("study.html.j2", title=title, texts=[t for t in texts if t], table_=table, sections=sections)
+    write_text(out / "study.html", page)
 
 
 FORMATS = {"terminal": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex", "json": ".json", "html": ".html"}
@@ -110,10 +132,10 @@ def write_comparison(runs: Sequence[Path], comparison: Comparison, out: Path, na
         known = ", ".join(FORMATS.values())
         raise UsageError(f"{out}: which format is this? Use a suffix of {known}, or --format")
     out.parent.mkdir(parents=True, exist_ok=True)
-    return _write(out, render_comparison(runs, comparison, found))
+    return write_text(out, render_comparison(runs, comparison, found))
 
 
-def _render(name: str, **values: Any) -> str:
+def render(name: str, **values: Any) -> str:
     """Fill a page; what is not markup of ours is escaped, and no character steers the page around it."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -123,11 +145,6 @@ def _render(name: str, **values: Any) -> str:
         finalize=lambda x: x if isinstance(x, Markup) else visible(str(x)),
     )  # fmt: skip
     return env.get_template(name).render(**values)
-
-
-def _write(path: Path, text: str) -> Path:
-    write_text(path, text)
-    return path
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -212,7 +229,7 @@ def _panels(
     return out
 
 
-def _overview(c: Comparison) -> list[dict[str, Any]]:
+def overview(c: Comparison) -> list[dict[str, Any]]:
     """Differences with their intervals, and every seed of every arm."""
     from markupsafe import Markup
 
@@ -224,14 +241,16 @@ def _overview(c: Comparison) -> list[dict[str, Any]]:
             marks.append(plots.Mark(arm.label, [100 * v for v in s.per_seed.values()], i, 100 * s.mean))
             if x is not None:
                 ends = (None, None) if x.fixed is None else (100 * x.fixed.low, 100 * x.fixed.high)
-                differences.append(plots.Mark(arm.label, [], i, 100 * x.difference, *ends))
+                outer = None if x.new is None else (100 * x.new.low, 100 * x.new.high)
+                differences.append(plots.Mark(arm.label, [], i, 100 * x.difference, *ends, outer))
         seeds.append((m.title, marks))
         gaps.append((m.title, differences))
     out = [{"title": "Every seed; the bar is the mean", "svg": Markup(plots.dots(seeds, "score, percent points"))}]
     if len(c.arms) > 1:
         base = c.arms[c.baseline].label
         svg = Markup(plots.dots(gaps, "difference, percent points", zero=True))
-        out.insert(0, {"title": f"Difference to {base}, 95% interval on these questions (a bar alone: none)", "svg": svg})
+        title = f"Difference to {base}; 95% interval on these questions (thick), on new ones (thin); an upright bar: none"
+        out.insert(0, {"title": title, "svg": svg})
     return out
 
 
@@ -253,7 +272,7 @@ def _template(row: dict[str, Any]) -> dict[str, str]:
     other = {k.replace("_", " "): v for k, v in row.items() if k not in known and isinstance(v, str | int | float)}
     details = ", ".join(f"{k} {v}" for k, v in other.items())
     score = "unscored" if row["mean_score"] is None else points(row["mean_score"])
-    return {"template": _excerpt(row["template"]), "score": score, "details": _excerpt(details)}
+    return {"template": excerpt(row["template"]), "score": score, "details": excerpt(details)}
 
 
 def _templates_table(pools: list[dict[str, Any]]) -> Table:
@@ -282,16 +301,16 @@ def _samples(run: Path, suite: str, each: int = 2) -> list[dict[str, Any]]:
                 continue
             wanted[right] -= 1
             seen.add(row["problem"])
-            text = {key: _excerpt(str(row[key])) for key in ("prompt", "completion", "answer", "gold")}
+            text = {key: excerpt(str(row[key])) for key in ("prompt", "completion", "answer", "gold")}
             out.append({**row, **text, "verdict": "right" if right else "wrong"})
             if not any(wanted.values()):
                 break
     return sorted(out, key=lambda s: s["verdict"])
 
 
-def _excerpt(text: str) -> str:
+def excerpt(text: str, most: int = EXCERPT) -> str:
     """Head and tail of a long text."""
-    if len(text) <= EXCERPT:
+    if len(text) <= most:
         return text
-    half = EXCERPT // 2
-    return f"{text[:half]}\n[... {len(text) - EXCERPT} characters left out ...]\n{text[-half:]}"
+    half = most // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

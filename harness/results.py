@@ -54,30 +54,42 @@ def combine(
             raise HarnessError(f"seeds {seeds[0]} and {seed} were evaluated under different conditions: {', '.join(differ)}")
     out: dict[str, Any] = {}
     for suite in suites:
-        rows = [parts[seed]["suites"][suite.name] for seed in seeds]
-        mean: Callable[[str], float] = lambda key: statistics.fmean(r[key] for r in rows)  # noqa: B023, E731
-        clean = {str(s): r["avg_clean"] for s, r in zip(seeds, rows) if r["avg_clean"] is not None}
+        rows = {seed: parts[seed]["suites"][suite.name] for seed in seeds}
         out[suite.name] = {
             "role": training_set.role_of(suite.name) or "other", "title": suite.title,
             "data_sha256": suite.data_sha256(data_dir),
-            **{key: rows[0][key] for key in ("n", "k", "temperature", "max_new_tokens")},
-            "avg": mean("avg"), "per_seed": {str(s): r["avg"] for s, r in zip(seeds, rows)},
-            "flagged": list(flagged.get(suite.name, ())),
-            "avg_clean": statistics.fmean(clean.values()) if clean else None, "per_seed_clean": clean,
-            "pass_at": {k: statistics.fmean(r["pass_at"][k] for r in rows) for k in rows[0]["pass_at"]},
-            "truncated": mean("truncated"), "unparsed": mean("unparsed"),
-            "grader_faults": sum(r["grader_faults"] for r in rows),
-            **{key: mean_or_none(r[key] for r in rows) for key in ("parity_avg", "disagreement", "greedy", "greedy_parity")},
-            **{key: sum(r[key] for r in rows) for key in ("prompt_tokens", "generated_tokens")},
+            **{key: rows[seeds[0]][key] for key in ("n", "k", "temperature", "max_new_tokens")},
+            "flagged": list(flagged.get(suite.name, ())), **over_seeds(rows),
         }  # fmt: skip
+    return {"identity": first, "suites": out, "macro": macro_averages(out, seeds)}
+
+
+def over_seeds(rows: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures of one suite from those of its seeds: means, but for sums of faults and tokens."""
+    own = list(rows.values())
+    mean: Callable[[str], float] = lambda key: statistics.fmean(r[key] for r in own)
+    clean = {str(s): r["avg_clean"] for s, r in rows.items() if r["avg_clean"] is not None}
+    return {
+        "avg": mean("avg"), "per_seed": {str(s): r["avg"] for s, r in rows.items()},
+        "avg_clean": statistics.fmean(clean.values()) if clean else None, "per_seed_clean": clean,
+        "pass_at": {k: statistics.fmean(r["pass_at"][k] for r in own) for k in own[0]["pass_at"]},
+        "truncated": mean("truncated"), "unparsed": mean("unparsed"),
+        "grader_faults": sum(r["grader_faults"] for r in own),
+        **{key: mean_or_none(r[key] for r in own) for key in ("parity_avg", "disagreement", "greedy", "greedy_parity")},
+        **{key: sum(r[key] for r in own) for key in ("prompt_tokens", "generated_tokens")},
+    }  # fmt: skip
+
+
+def macro_averages(suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) -> dict[str, Any]:
+    """`macro` of result.json: unweighted means over the suites of a role, None where it has none."""
 
     def macro(role: str, seed: int | None = None) -> float | None:
         return mean_or_none(
-            s["avg"] if seed is None else s["per_seed"][str(seed)] for s in out.values() if s["role"] == role
+            s["avg"] if seed is None else s["per_seed"][str(seed)] for s in suites.values() if s["role"] == role
         )
 
     per_seed = {str(s): {role: macro(role, s) for role in ("id", "ood")} for s in seeds}
-    return {"identity": first, "suites": out, "macro": {"id": macro("id"), "ood": macro("ood"), "per_seed": per_seed}}
+    return {"id": macro("id"), "ood": macro("ood"), "per_seed": per_seed}
 
 
 def stamp(limit: int | None, *deviations: str | None) -> str | None:

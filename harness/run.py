@@ -55,8 +55,13 @@ class Prepared:
         )
 
 
-def prepare(spec: RunSpec, data_dir: Path | None, offline: bool) -> Prepared:
-    """Resolve data and suites. Raises UsageError, or one MissingError that names all that is not there."""
+def prepare(
+    spec: RunSpec, data_dir: Path | None, offline: bool, flagged: dict[str, list[str]] | None = None
+) -> Prepared:
+    """Resolve data and suites. Raises UsageError, or one MissingError that names all that is not there.
+
+    `flagged`: where it was found already for the same problems and suites, that of an earlier `Prepared`.
+    """
     training_set = load_training_set(spec.train.set)
     suites = resolve_bench(spec.eval.bench, training_set)
     check = Checklist([])
@@ -74,7 +79,9 @@ def prepare(spec: RunSpec, data_dir: Path | None, offline: bool) -> Prepared:
         cls.check(spec.typed_method_config(), spec.train)
     except ValueError as e:
         raise UsageError(f"{spec.method}: {e}") from None
-    flagged = {name: list(contamination.flagged(found)) for name, found in contamination.find(problems, tests).items()}
+    if flagged is None:
+        overlaps = contamination.find(problems, tests)
+        flagged = {name: list(contamination.flagged(found)) for name, found in overlaps.items()}
     prepared = Prepared(
         spec, training_set, problems, suites, None, [], training_set.deviation(data_dir), flagged, data_dir, offline  # type: ignore[arg-type]
     )
@@ -145,7 +152,7 @@ def _one_seed(
         prepared.suites, engine, method.eval_prompt, derive("eval", seed), prepared.data_dir, spec.eval,
         run.partial(seed), finished,
     )
-    run.store_samples(seed, results)
+    run.store_samples(seed, {r.suite: r.samples for r in results})
     return {"ledger": log.ledger.to_dict(), "stopped": log.stopped, **part(results, engine.identity(), prepared.flagged)}
 
 

@@ -24,12 +24,13 @@ import platform
 import re
 import shlex
 import shutil
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -38,9 +39,6 @@ from harness.config import PolicySpec, RunSpec
 from harness.errors import HarnessError, UsageError
 from harness.ledger import Ledger
 from harness.types import Group, Problem
-
-if TYPE_CHECKING:
-    from harness.evaluation import SuiteResult
 
 PACKAGES = (
     "p2o-harness", "torch", "transformers", "tokenizers", "gepa", "lm-eval", "math-verify", "reasoning-gym", "openai",
@@ -52,9 +50,10 @@ SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 """Names of environment variables that hold what must not be written anywhere."""
 
 
-def write_text(path: Path, text: str) -> None:
-    """Atomically and durably: a reader, also after a loss of power, sees the old file or the new one."""
+def write_text(path: Path, text: str) -> Path:
+    """Atomically and durably: a reader, also after a loss of power, sees the old file or the new one. Returns `path`."""
     write_lines(path, [text])
+    return path
 
 
 def write_lines(path: Path, parts: Iterable[str]) -> None:
@@ -149,8 +148,24 @@ def environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "packages": {name: installed(name) for name in PACKAGES},
+        "code": code_version(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def code_version() -> dict[str, Any] | None:
+    """Commit of the checkout that this package runs from, and whether its tracked files differ; None outside of one."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+
+    def git(*args: str) -> str:
+        return subprocess.run(["git", "-C", str(root), *args], check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.CalledProcessError):  # no git here, or not our checkout to read
+        return None
 
 
 class RunDir:
@@ -241,11 +256,11 @@ class RunDir:
         """Where an evaluation under way keeps its completions."""
         return self.path / "partial" / f"s{seed}"
 
-    def store_samples(self, seed: int, results: Sequence[SuiteResult]) -> None:
-        """Add the samples of a seed's evaluation, in place of any that an earlier attempt stored."""
-        for r in results:
-            path = self.path / "samples" / f"{r.suite}.jsonl"
-            rows = ({**row, "eval_seed": row["seed"], "seed": seed} for row in r.samples)
+    def store_samples(self, seed: int, samples: Mapping[str, Sequence[dict[str, Any]]]) -> None:
+        """Add the samples of a seed's evaluation, by suite, in place of any that an earlier attempt stored."""
+        for suite, fresh in samples.items():
+            path = self.path / "samples" / f"{suite}.jsonl"
+            rows = ({**row, "eval_seed": row["seed"], "seed": seed} for row in fresh)
             new = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             write_lines(path, chain((line for line, row in _rows(path) if row["seed"] != seed), new))
 

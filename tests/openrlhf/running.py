@@ -1,6 +1,7 @@
 """`harness` in processes of its own, with the toy method installed."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ def start(*args):
     return subprocess.Popen(
         [sys.executable, "-c", "from harness.cli import main; main()", *map(str, args)], env=env, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )  # fmt: skip
 
 

@@ -16,7 +16,10 @@ RUN = [
 ]
 
 
-@pytest.mark.parametrize("arm", ["prefix-ladder", "self-hint-original", "grpo-dynsample", "gepa-grpo"])
+SLOW = [pytest.param(arm, marks=pytest.mark.slow) for arm in ("grpo-dynsample", "gepa-grpo")]
+
+
+@pytest.mark.parametrize("arm", ["prefix-ladder", "self-hint-original", *SLOW])
 def test_arm(tmp_path, arm):
     out = tmp_path / "run"
     hard = ["--set", "train.problems=hard", "--set", "testbed.problems=24"] if arm == "grpo-dynsample" else []

@@ -24,7 +24,8 @@ def harness(capsys, *args):
 
 LIGHT = [["--help"], ["run", "--help"], ["regrade", "--help"], ["check", "golds", "--help"], ["compare", "--help"],
          ["power", "--help"], ["claim", "list"], *(["list", w] for w in
-         ("methods", "benches", "models", "backends", "recipes", "runs"))]
+         ("methods", "benches", "models", "backends", "recipes", "studies", "runs")),
+         ["study", "plan", "--help"], ["study", "run", "--help"]]
 
 
 @pytest.mark.parametrize("args", LIGHT, ids=" ".join)
@@ -41,7 +42,7 @@ def test_nothing_heavy_is_imported(args, tmp_path):
     assert not modules & HEAVY
 
 
-@pytest.mark.parametrize("what", ["methods", "benches", "models", "backends", "recipes", "runs"])
+@pytest.mark.parametrize("what", ["methods", "benches", "models", "backends", "recipes", "studies", "runs"])
 def test_list_json(capsys, what, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, _ = harness(capsys, "list", what, "--json")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from harness.registry import studies
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "methods" / "README.md",
@@ -39,6 +40,9 @@ def test_command(command, capsys, monkeypatch, tmp_path):
         options = {w.split("=")[0] for w in words[2:] if w.startswith("--")}
         assert all(f'"{o}"' in (ROOT / words[1]).read_text() for o in options), options
         return
+    if words[1] == "study":
+        assert words[3] in studies() or words[3].endswith(".yaml")
+        words.append("--help")
     if words[1] == "fetch":
         return  # needs the hub; tests/unit/test_fetch.py runs it on a folder
     monkeypatch.chdir(tmp_path)

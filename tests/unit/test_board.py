@@ -1,0 +1,423 @@
+"""Filed runs: what is filed is what the run was, and whatever is changed afterwards is found and named."""
+
+import hashlib
+import json
+import re
+import shutil
+import sys
+
+import pytest
+
+from harness import board, boardpage
+from harness.board import compress, decompress
+from harness.boardpage import ancestry
+from harness.cli import main
+from harness.errors import HarnessError, MissingError, UsageError
+from harness.ledger import Ledger
+from harness.rundir import append_jsonl, write_json
+from harness.suites import load_suite
+
+HOSTILE = '</script><script>window.hit=1</script><img src=x onerror="hit=1"> \u202eevil\u2066 \u0007 --> <!-- & \'"'
+SUITE = load_suite("tb-long")
+PROBLEMS = SUITE.problems(None)[:4]
+
+
+def make_run(path, method="p2o", right=((3, 4), (5, 6)), text="", stamp=None, template="a hint", spec=None):
+    """A finished run of 4 problems with 2 samples each: `right` are the correct ones of 8, by seed (scores by hand: /8)."""
+    seeds = list(range(len(right)))
+    rows = []
+    for seed, (count, _) in enumerate(right):
+        for i, p in enumerate(PROBLEMS):
+            for j in range(2):
+                good = 2 * i + j < count
+                rows.append({
+                    "suite": SUITE.name, "problem": p.id, "index": j, "greedy": False, "prompt": p.text,
+                    "completion": f"{text} ans {p.answer if good else 'no'}", "answer": p.answer if good else "no",
+                    "gold": p.answer, "score": float(good), "parity": None, "status": "ok", "truncated": False,
+                    "prompt_tokens": 7, "tokens": 5, "prompt_sha256": "0" * 64, "seed": seed, "eval_seed": 1,
+                })  # fmt: skip
+    append_jsonl(path / "samples" / "tb-long.jsonl", rows)
+    scores = {str(s): right[s][0] / 8 for s in seeds}
+    both = {str(s): sum(2 * i < right[s][0] for i in range(4)) / 4 for s in seeds}
+    avg = sum(scores.values()) / len(seeds)
+    ledgers = {str(s): Ledger(rollouts=100, generated_tokens=2000).to_dict() for s in seeds}
+    total = Ledger.total(Ledger(**x) for x in ledgers.values()).to_dict()
+    suite = {
+        "role": "ood", "title": SUITE.title, "data_sha256": SUITE.sha256, "n": 4, "k": 2, "temperature": 0.6,
+        "max_new_tokens": 32, "avg": avg, "per_seed": scores, "flagged": [], "avg_clean": None, "per_seed_clean": {},
+        "pass_at": {"1": avg, "2": sum(both.values()) / len(seeds)}, "truncated": 0.0, "unparsed": 0.0, "grader_faults": 0,
+        "parity_avg": None, "disagreement": None, "greedy": None, "greedy_parity": None,
+        "prompt_tokens": 56 * len(seeds), "generated_tokens": 40 * len(seeds),
+    }  # fmt: skip
+    macro = {"id": None, "ood": avg, "per_seed": {s: {"id": None, "ood": v} for s, v in scores.items()}}
+    spec = {"method": method, "seeds": seeds, "model": {"revision": None}, **(spec or {})}
+    write_json(path / "spec.json", {"hash": board.spec_sha256(spec), "spec": spec})
+    env = {"packages": {"torch": "2"}, "cpus": 2, "started": "2026-01-02T03:04:05+00:00",
+           "code": {"commit": "c" * 40, "dirty": False}, "commands": ["harness run --out /home/somebody/x"]}  # fmt: skip
+    write_json(path / "env.json", env)
+    write_json(path / "result.json", {
+        "run": str(path), "method": method, "model": "testbed", "recipe": "testbed", "training_set": "testbed",
+        "problems_sha256": "1" * 64, "spec_hash": board.spec_sha256(spec), "seeds": seeds, "not_a_result": stamp,
+        "identity": {"graders": {}}, "suites": {"tb-long": suite}, "macro": macro, "ledger": total, "ledgers": ledgers,
+        "teacher": None, "teacher_tokens": 0,
+    })  # fmt: skip
+    for seed in seeds:
+        curve = [{"seed": seed, "kind": "batch", "epoch": 0, "batch": b, "reward": b / 9, "rollouts": b + 1} for b in range(9)]
+        append_jsonl(path / "metrics.jsonl", curve)
+        at = {"seed": seed, "epoch": 0}
+        family = [("", None, False), (template, 0, False), (f"{template} more", 1, True), ("lonely", 0, False)]
+        append_jsonl(path / "templates" / f"s{seed}.jsonl", [
+            {**at, "candidate": i, "template": t, "parent": up, "mean_score": 0.1 * i, "selected": chosen}
+            for i, (t, up, chosen) in enumerate(family)
+        ])  # fmt: skip
+    return path
+
+
+def harness(capsys, *args):
+    sys.argv = ["harness", *map(str, args)]
+    with pytest.raises(SystemExit) as e:
+        main()
+    out = capsys.readouterr()
+    return e.value.code, out.out, out.err
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two runs `a` and `b`, and a built board of them; the folder of the first."""
+    root = tmp_path_factory.mktemp("made")
+    folder, new = board.add(make_run(root / "a"), root / "boards")
+    assert new
+    board.add(make_run(root / "b", "grpo", ((1, 2), (2, 3))), root / "boards")
+    boardpage.build(root / "boards")
+    return folder.relative_to(root), root
+
+
+@pytest.fixture
+def filed(made, tmp_path):
+    """A copy of it."""
+    shutil.copytree(made[1], tmp_path, dirs_exist_ok=True)
+    return tmp_path / made[0]
+
+
+def tree(root):
+    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def sample_rows(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    return [json.loads(line) for line in board.read_samples(folder, manifest, "tb-long").splitlines()]
+
+
+def reseal(folder, rows=None, **fields):
+    """What a careful forger does: every hash and the run's id fit again, and the board is indexed anew."""
+    path = folder / "manifest.json"
+    m = {**json.loads(path.read_text()), **fields}
+    if rows is not None:
+        data = "".join(json.dumps(r) + "\n" for r in rows).encode()
+        (folder / "samples" / "tb-long.jsonl.zst").write_bytes(compress(data))
+        facts = {"rows": len(rows), "content_bytes": len(data), "content_sha256": hashlib.sha256(data).hexdigest()}
+        m["files"]["samples/tb-long.jsonl.zst"] |= facts
+    for name, f in m["files"].items():
+        data = (folder / name).read_bytes()
+        f |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    m["run"] = board.run_id(m)
+    path.write_text(json.dumps(m))
+    new = folder.rename(folder.parent / m["run"])
+    index = json.loads((folder.parent / "index.json").read_text())
+    index["manifests"].pop(folder.name)
+    index["manifests"][m["run"]] = hashlib.sha256((new / "manifest.json").read_bytes()).hexdigest()
+    (folder.parent / "index.json").write_text(json.dumps(index))
+    return new
+
+
+def test_a_filed_run_verifies_and_holds_no_paths_and_no_more_than_it_should(filed, capsys):
+    root = filed.parents[2]
+    code, out, err = harness(capsys, "leaderboard", "verify", root)
+    assert code == 0, err
+    assert "16 samples graded again" in out and "golds of tb-long are the suites' own" in out and "2 runs verified" in out
+    m = json.loads((filed / "manifest.json").read_text())
+    assert filed.relative_to(root).parts[:2] == ("testbed", "testbed") and filed.name == m["run"]
+    assert (m["evidence"], m["code"]["commit"], m["hardware"], m["seeds"]) == ("recomputed", "c" * 40, {"cpus": 2}, [0, 1])
+    assert "somebody" not in (filed / "manifest.json").read_text(), "commands hold paths"
+    metrics = json.loads((filed / "metrics.json").read_text())
+    assert metrics["suites"]["tb-long"]["per_seed"] == {"0": 3 / 8, "1": 5 / 8} and metrics["macro"]["ood"] == 0.5
+    assert metrics["suites"]["tb-long"]["pass_at"] == {"1": 0.5, "2": 0.625}  # 2 and 3 of 4 problems have a right one
+    assert set(m["files"]) == {"metrics.json", "training.json", "templates.jsonl", "samples/tb-long.jsonl.zst"}
+
+
+def test_filing_again_changes_nothing_and_other_content_is_refused(filed, tmp_path, capsys):
+    before = tree(filed.parents[2])
+    code, out, _ = harness(capsys, "leaderboard", "add", tmp_path / "a", "--board", filed.parents[2], "--json")
+    assert code == 0 and json.loads(out) == {"folder": str(filed), "new": False}
+    with pytest.raises(UsageError, match="with other content"):
+        board.add(tmp_path / "a", filed.parents[2], "retrained")
+    assert tree(filed.parents[2]) == before
+
+
+def test_same_input_same_bytes_whatever_the_order(filed, tmp_path):
+    for run in ("b", "a"):
+        path = tmp_path / run / "samples" / "tb-long.jsonl"
+        path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+        board.add(tmp_path / run, tmp_path / "again")
+    boardpage.build(tmp_path / "again")
+    assert tree(tmp_path / "again") == tree(filed.parents[2])
+
+
+def test_what_is_no_result_is_refused_or_stamped(tmp_path, capsys):
+    run = make_run(tmp_path / "r", stamp="only 4 problems (--limit)")
+    code, _, err = harness(capsys, "leaderboard", "add", run, "--board", tmp_path / "b")
+    assert code == 2 and "only 4 problems" in err and not (tmp_path / "b").exists()
+    assert harness(capsys, "leaderboard", "add", run, "--board", tmp_path / "b", "--allow-not-a-result")[0] == 0
+    [folder] = boardpage.build(tmp_path / "b")
+    for name in ("README.md", "index.html"):
+        assert re.search(r"Not a result[.:].*only 4 problems", (folder / name).read_text())
+
+
+def test_a_run_whose_scores_do_not_come_out_of_its_samples_is_not_filed(tmp_path):
+    run = make_run(tmp_path / "r")
+    result = json.loads((run / "result.json").read_text())
+    for change, words in (
+        (lambda s: s | {"pass_at": {"1": 0.5, "2": 0.75}}, "pass_at.2 is 0.75, its samples give 0.625"),
+        (lambda s: s | {"per_seed": {"0": 0.5, "1": 0.5}}, "per_seed.0 is 0.5, its samples give 0.375"),
+        (lambda s: s | {"generated_tokens": 1}, "generated_tokens is 1, its samples give 80"),
+    ):
+        write_json(run / "result.json", {**result, "suites": {"tb-long": change(result["suites"]["tb-long"])}})
+        with pytest.raises(HarnessError, match=words):
+            board.add(run, tmp_path / "b")
+    write_json(run / "result.json", result)
+    path = run / "samples" / "tb-long.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[0]["completion"] = "ans no"
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    with pytest.raises(HarnessError, match=r"problem tb-long-00000, seed 0, sample 0: score is 1.0, the graders here .* 0.0"):
+        board.add(run, tmp_path / "b")
+    path.unlink()
+    with pytest.raises(HarnessError, match="only be filed as --evidence reported"):
+        board.add(run, tmp_path / "b")
+    folder, _ = board.add(run, tmp_path / "b", "reported")
+    assert not (folder / "samples").exists()
+    [built] = boardpage.build(tmp_path / "b")
+    assert [v.samples for v in boardpage.verify(tmp_path / "b")] == [0] and "reported" in (built / "README.md").read_text()
+
+
+def change_metrics(folder):
+    path = folder / "metrics.json"
+    path.write_text(path.read_text().replace("0.625", "0.635", 1))
+
+
+def change_score(folder):
+    rows = sample_rows(folder)
+    rows[-1]["score"] = 1.0
+    return rows
+
+
+def change_completion(folder):
+    rows = sample_rows(folder)
+    rows[0]["completion"] = "ans no"
+    return rows
+
+
+def change_gold(folder):
+    rows = sample_rows(folder)
+    rows[-1] |= {"gold": "no", "score": 1.0}
+    return rows
+
+
+FORGERIES = {  # what is changed, whether hashes are made to fit, and what verify says
+    "a digit of a metric": (change_metrics, False, "metrics.json: sha256"),
+    "a digit of a metric, resealed": (change_metrics, True, r"metrics.json: suites.tb-long.per_seed.1 is 0.635, .* give 0.625"),
+    "a score, resealed": (change_score, True, "sample 1: score is 1.0, the graders here"),
+    "a completion, resealed": (change_completion, True, "sample 0: score is 1.0"),
+    "a gold answer and its score, resealed": (change_gold, True, "gold is 'no', the suite says"),
+    "a sample left out, resealed": (lambda f: sample_rows(f)[:-1], True, "manifest.json: suites.tb-long is wrong"),
+    "another in its place, resealed": (
+        lambda f: [*sample_rows(f)[:-1], sample_rows(f)[-2]], True, "does not hold 2 samples of each of 4 problems for seed 1",
+    ),
+    "a sample twice, resealed": (lambda f: [*sample_rows(f), sample_rows(f)[-1]], True, "does not hold 2 samples"),
+    "a template": (lambda f: (f / "templates.jsonl").write_text("{}\n"), False, "templates.jsonl: bytes"),
+    "a curve": (lambda f: (f / "training.json").write_text("{}\n"), False, "training.json: bytes"),
+    "a file less": (lambda f: (f / "templates.jsonl").unlink(), False, "templates.jsonl: is missing"),
+    "a file more": (lambda f: (f / "samples" / "x").touch(), False, "x: is not in the manifest"),
+    "a table": (
+        lambda f: (f.parent / "README.md").write_text((f.parent / "README.md").read_text().replace("50.0", "50.1", 1)),
+        False, "README.md, line .*50.1.* its runs give .*50.0",
+    ),
+    "a page": (
+        lambda f: (f.parent / "index.html").write_text((f.parent / "index.html").read_text() + "<p>x"),
+        False, "index.html, line",
+    ),
+    "a built file less": (lambda f: (f.parent / "scores.csv").unlink(), False, "scores.csv: is missing"),
+    "a built file more": (lambda f: (f.parent / "scores-9.csv").touch(), False, "scores-9.csv: is not of this board"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_forgeries_are_named(filed, name, capsys):
+    change, sealed, words = FORGERIES[name]
+    rows = change(filed)
+    if sealed:
+        reseal(filed, rows if isinstance(rows, list) else None)
+    code, _, err = harness(capsys, "leaderboard", "verify", filed.parents[2])
+    assert code == 1 and re.search(words, err), err
+
+
+@pytest.mark.parametrize(("field", "value", "words"), [
+    ("evidence", "retrained", "manifest.json: SHA-256 is"),
+    ("started", "2020-01-01", "manifest.json: SHA-256 is"),
+])  # fmt: skip
+def test_a_manifest_that_is_not_the_built_one_is_named(filed, field, value, words):
+    path = filed / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    with pytest.raises(HarnessError, match=words):
+        boardpage.verify(filed.parents[2])
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda m: m["files"].update({"../../../x": {"bytes": 1, "sha256": ""}}), "no name for a filed file"),
+    (lambda m: m["files"].update({"/etc/passwd": {"bytes": 1, "sha256": ""}}), "no name for a filed file"),
+    (lambda m: m["files"].update({"samples/..": {"bytes": 1, "sha256": ""}}), "no name for a filed file"),
+    (lambda m: m["suites"].update({"../x": m["suites"]["tb-long"]}), r"files is .*samples/../x"),
+    (lambda m: m["suites"]["tb-long"].update(k=10**12), "suites.tb-long is wrong"),
+    (lambda m: m["files"]["samples/tb-long.jsonl.zst"].update(content_bytes=1 << 40), "more than the"),
+    (lambda m: m["files"].pop("samples/tb-long.jsonl.zst"), "files is"),
+    (lambda m: m["spec"].update(lr=1), "spec_sha256 is"),
+    (lambda m: m["ledgers"]["0"].update(rollouts=1), "ledger.rollouts is wrong"),
+    (lambda m: m.update(schema=99), "schema is 99"),
+    (lambda m: m.update(files=[]), "cannot be read"),
+    (lambda m: m.update(evidence="gospel"), "evidence is wrong"),
+])  # fmt: skip
+def test_a_manifest_that_contradicts_itself_is_refused(filed, change, words):
+    path = filed / "manifest.json"
+    m = json.loads(path.read_text())
+    change(m)
+    if "samples/tb-long.jsonl.zst" in m["files"] and "evidence is" not in words:
+        m["run"] = board.run_id(m)
+    path.write_text(json.dumps(m))
+    with pytest.raises(HarnessError, match=words):
+        board.read_manifest(filed)
+
+
+def test_links_are_not_followed(filed, tmp_path):
+    (filed / "templates.jsonl").rename(tmp_path / "elsewhere")
+    (filed / "templates.jsonl").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(HarnessError, match="templates.jsonl: is not a plain file"):
+        board.verify_run(filed)
+
+
+def test_no_more_is_unpacked_than_the_manifest_says(tmp_path):
+    bomb = compress(b"\0" * 50_000_000)
+    assert len(bomb) < 10_000
+    with pytest.raises(HarnessError, match="does not unpack to the 1,000 bytes"):
+        decompress(bomb, 1000, tmp_path / "x")
+    assert decompress(compress(b"abc"), 3, tmp_path / "x") == b"abc"
+    for bad in (b"abc", compress(b"abc")[:-1], compress(b"abc") + b"x"):
+        with pytest.raises(HarnessError):
+            decompress(bad, 3, tmp_path / "x")
+
+
+def test_unverified_or_unbuilt_boards_say_what_to_do(tmp_path):
+    with pytest.raises(MissingError, match="leaderboard add"):
+        boardpage.verify(tmp_path)
+    board.add(make_run(tmp_path / "a"), tmp_path / "b")
+    with pytest.raises(HarnessError, match="leaderboard build"):
+        boardpage.verify(tmp_path / "b")
+
+
+# ---------------------------------------------------------------------- the page
+
+
+def test_nothing_a_model_wrote_gets_out_of_its_box(tmp_path):
+    board.add(make_run(tmp_path / "a", text=HOSTILE, template=HOSTILE), tmp_path / "b")
+    board.add(make_run(tmp_path / "c", "grpo", ((1, 1), (2, 2)), spec={"note": HOSTILE}), tmp_path / "b")
+    [folder] = boardpage.build(tmp_path / "b")
+    page = (folder / "index.html").read_text()
+    assert len(re.findall("<script", page)) == 2 == len(re.findall("</script", page)), "the data block and ours"
+    assert "<img" not in page and "<!--" not in page and not re.search("[\u0007\u202a-\u202e\u2066-\u2069]", page)
+    block, script = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
+    [samples] = json.loads(block)
+    shown = next(s for s in samples if s["arm"] == "p2o")
+    assert shown["completion"].startswith("</script><script>window.hit=1") and "<U+202E>evil" in shown["completion"]
+    import base64
+
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy and "default-src 'none'" in policy
+    assert not re.search(r'(src|href)="(?!#)', page) and not re.search(r"<[^>]*\son[a-z]+=", page.replace(block, ""))
+    assert boardpage.verify(tmp_path / "b")
+
+
+def test_the_page_holds_what_a_board_needs(filed):
+    page = (filed.parent / "index.html").read_text()
+    for words in ("these questions", "new questions", "ties", "over budget", "Every seed", "Learning curves", "recomputed",
+                  "0: 37.5, 1: 62.5", "a hint more", "Difference to grpo"):  # fmt: skip
+        assert words in page, words
+    assert "lonely" not in page, "neither selected nor an ancestor"
+    assert page.index("a hint</pre>") < page.index("a hint more</pre>")
+    [samples] = json.loads(re.search(r'id="samples">(.*?)</script>', page)[1])
+    asked = {arm: [(s["suite"], s["problem"]) for s in samples if s["arm"] == arm] for arm in ("p2o", "grpo")}
+    assert asked["p2o"] == asked["grpo"] and len(asked["p2o"]) == 4, "the same problems of both arms"
+
+
+def test_pages_stay_small_whatever_models_write(tmp_path):
+    for i, method in enumerate(("p2o", "grpo")):
+        text = ("\u4e2d<\u202e" if i else "x") * 60_000
+        board.add(make_run(tmp_path / method, method, ((1 + i, 1), (2, 2)), text=text, template=text), tmp_path / "b")
+    [folder] = boardpage.build(tmp_path / "b")
+    assert (folder / "index.html").stat().st_size < 3_000_000
+
+
+def test_runs_that_cannot_be_compared_stand_apart(filed, tmp_path):
+    board.add(make_run(tmp_path / "c", "gepa", ((1, 1), (2, 2)), spec={"model": {"revision": "other"}}), filed.parents[2])
+    boardpage.build(filed.parents[2])
+    assert (filed.parent / "scores-2.csv").exists()
+    assert (filed.parent / "index.html").read_text().count("<section") == 2
+    assert boardpage.verify(filed.parents[2])
+
+
+def test_ancestry():
+    row = lambda i, parent, selected=False: {"candidate": i, "parent": parent, "selected": selected}  # noqa: E731
+    found = ancestry([row(0, None), row(1, 0), row(2, 1, True), row(3, 0), row(4, 1, True), row(5, 9, True)])
+    assert [(r["candidate"], at) for r, at in found] == [(0, None), (1, 0), (2, 1), (4, 1), (5, None)]
+    assert len(ancestry([row(0, 1, True), row(1, 0)])) == 2, "a circle ends"
+    deep = [{**row(i, i - 1 if i else None, True), "template": str(i), "mean_score": None} for i in range(500)]
+    [node] = boardpage._trees(ancestry(deep))
+    depth = 0
+    while node["children"]:
+        node, depth = node["children"][0], depth + 1
+    assert depth == boardpage.DEPTH
+
+
+def test_exports(tmp_path, capsys):
+    import yaml
+
+    run = make_run(tmp_path / "a")
+    code, out, _ = harness(capsys, "export", "hf-eval-results", run)
+    assert code == 0 and yaml.safe_load(out) == [] and "Left out, no dataset on the hub is known for them" in out
+    args = ("--dataset", "tb-long=me/chains:main", "--url", "https://example.org/board")
+    code, out, _ = harness(capsys, "export", "hf-eval-results", run, *args)
+    [row] = yaml.safe_load(out)
+    assert row["dataset"] == {"id": "me/chains", "task_id": "main"} and row["value"] == 50.0 and row["date"] == "2026-01-02"
+    assert row["source"]["url"] == "https://example.org/board" and "Left out" not in out
+    assert "avg@2 at temperature 0.6, 4 problems; 2 seeds, sd 17.7; 95% " in row["notes"]  # (5/8 - 3/8) / sqrt(2)
+    code, _, _ = harness(capsys, "export", "model-card", run, "--out", tmp_path / "card" / "README.md")
+    _, head, body = (tmp_path / "card" / "README.md").read_text().split("---\n", 2)
+    [entry] = yaml.safe_load(head)["model-index"]
+    assert entry["results"][0]["metrics"] == [{"type": "accuracy", "name": "avg@2", "value": 50.0}]
+    assert "| OOD macro average | p2o | 50.0 | 17.7 | 2 |" in body and "There is no link to the samples." in body
+    for bad, words in (("tb-long", "is not SUITE=ID"), ("x=a/b", "no suite 'x'")):
+        code, _, err = harness(capsys, "export", "hf-eval-results", run, "--dataset", bad)
+        assert code == 2 and words in err
+    stamped = make_run(tmp_path / "s", stamp="4 problems")
+    assert harness(capsys, "export", "model-card", stamped)[0] == 2
+
+
+def test_report_of_a_run_and_of_a_study(tmp_path, capsys):
+    runs = [make_run(tmp_path / "study" / "a"), make_run(tmp_path / "study" / "b", "grpo", ((1, 1), (2, 2)))]
+    code, _, err = harness(capsys, "report", runs[0])
+    assert code == 0 and "<h2>Ledger</h2>" in (runs[0] / "report.html").read_text(), err
+    assert harness(capsys, "report", tmp_path / "study")[0] == 0
+    page = (tmp_path / "study" / "report.html").read_text()
+    assert "Difference to grpo" in page and "not filed" in page and str(tmp_path) not in page
+    assert harness(capsys, "report", *runs)[0] == 2
+    assert harness(capsys, "report", *runs, "--out", tmp_path / "x" / "o.html")[0] == 0
+    assert harness(capsys, "report", tmp_path / "x")[0] == 3
