@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from harness.errors import MissingError
@@ -142,6 +142,15 @@ def flagged(matches: Sequence[Match]) -> dict[str, Kind]:
             if match.kind == kind:
                 out.setdefault(match.test, kind)
     return out
+
+
+def marked(train: Sequence[Problem], found: Mapping[str, Sequence[Match]]) -> list[Problem]:
+    """The training problems; `asked_by` of each that matches a test problem names the suites that ask it."""
+    suites: dict[str, list[str]] = defaultdict(list)
+    for suite, matches in found.items():
+        for problem in {match.train for match in matches}:
+            suites[problem].append(suite)
+    return [replace(p, asked_by=suites[p.id]) if p.id in suites else p for p in train]
 
 
 def summary(training_set: TrainingSet, suite: Suite, matches: Sequence[Match]) -> dict[str, Any]:

@@ -83,11 +83,15 @@ class Pool:
 
 
 def split(hard: Sequence[Problem], dev_size: int, seed: int) -> tuple[list[Problem], list[Problem]]:
-    """Hard problems in random order as (dev, minibatch problems): half each, but at most `dev_size` in dev."""
+    """Hard problems in random order as (dev, minibatch problems): half each, but at most `dev_size` in dev.
+
+    None in dev is asked by a suite of the run: templates are selected there, so the suite would be trained on.
+    """
     order = list(hard)
     stream(seed, "evolve", "split").shuffle(order)
-    cut = min(dev_size, len(order) // 2)
-    return order[:cut], order[cut:]
+    dev = [p for p in order if not p.asked_by][: min(dev_size, len(order) // 2)]
+    chosen = {p.id for p in dev}
+    return dev, [p for p in order if p.id not in chosen]
 
 
 class _Silent:
@@ -122,11 +126,16 @@ def evolve(
     the number it is given.
 
     `proposer` comes from `harness.reflect.make_proposer` with the same ledger. Raises ValueError without problems,
-    UsageError when the budget does not pay for scoring the empty template, MissingError without the gepa package, and
-    whatever policy and proposer raise.
+    UsageError when a suite of the run asks a dev problem and when the budget does not pay for scoring the empty template,
+    MissingError without the gepa package, and whatever policy and proposer raise.
     """
     if not dev or not minibatch_problems:
         raise ValueError("prompt evolution needs dev problems and minibatch problems")
+    if shared := [p for p in dev if p.asked_by]:
+        raise UsageError(
+            f"{len(shared)} dev problems are questions of {', '.join(sorted({s for p in shared for s in p.asked_by}))}, "
+            f"the first is {shared[0].id!r}; templates may not be selected on test questions"
+        )
     size, total = min(config.minibatch, len(minibatch_problems)), config.budget(len(dev))
     if total < len(dev):
         raise UsageError(f"metric_calls {total} does not pay for one evaluation on {len(dev)} dev problems")

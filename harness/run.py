@@ -29,7 +29,8 @@ from harness.types import Problem
 class Prepared:
     """All inputs of a run, checked: nothing is written before this exists.
 
-    `flagged`: per suite, the ids of the problems to be run that match a training problem (harness/contamination.py).
+    `overlaps`: per suite, its problems to be run that match a training problem. The training problems name
+    those suites (`asked_by`).
     """
 
     spec: RunSpec
@@ -39,9 +40,14 @@ class Prepared:
     plan: Plan
     translation: list[str]
     deviation: str | None
-    flagged: dict[str, list[str]]
+    overlaps: dict[str, list[contamination.Match]]
     data_dir: Path | None
     offline: bool
+
+    @property
+    def flagged(self) -> dict[str, list[str]]:
+        """Per suite, the ids of the problems that match a training problem."""
+        return {name: list(contamination.flagged(found)) for name, found in self.overlaps.items()}
 
     def data(self) -> dict[str, str]:
         """SHA-256 by name of what is read, which must not change under a run."""
@@ -56,11 +62,11 @@ class Prepared:
 
 
 def prepare(
-    spec: RunSpec, data_dir: Path | None, offline: bool, flagged: dict[str, list[str]] | None = None
+    spec: RunSpec, data_dir: Path | None, offline: bool, overlaps: dict[str, list[contamination.Match]] | None = None
 ) -> Prepared:
     """Resolve data and suites. Raises UsageError, or one MissingError that names all that is not there.
 
-    `flagged`: where it was found already for the same problems and suites, that of an earlier `Prepared`.
+    `overlaps`: where they were found already for the same problems and suites, that of an earlier `Prepared`.
     """
     training_set = load_training_set(spec.train.set)
     suites = resolve_bench(spec.eval.bench, training_set)
@@ -79,11 +85,11 @@ def prepare(
         cls.check(spec.typed_method_config(), spec.train)
     except ValueError as e:
         raise UsageError(f"{spec.method}: {e}") from None
-    if flagged is None:
+    if overlaps is None:
         overlaps = contamination.find(problems, tests)
-        flagged = {name: list(contamination.flagged(found)) for name, found in overlaps.items()}
+    problems = contamination.marked(problems, overlaps)
     prepared = Prepared(
-        spec, training_set, problems, suites, None, [], training_set.deviation(data_dir), flagged, data_dir, offline  # type: ignore[arg-type]
+        spec, training_set, problems, suites, None, [], training_set.deviation(data_dir), overlaps, data_dir, offline  # type: ignore[arg-type]
     )
     method = prepared.method(spec.seeds[0])
     prepared.plan = plan(spec, method, suites)

@@ -33,6 +33,7 @@ from harness.tables import Table, compact, interval, points, seconds
 
 if TYPE_CHECKING:
     from harness.compare import Comparison
+    from harness.contamination import Match
     from harness.plan import Plan
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
@@ -181,7 +182,7 @@ def prepare_study(
     for arm in only or ():
         if arm not in study.arms:
             raise UsageError(f"--only: no arm {arm!r}{nearest(arm, study.arms)}")
-    overlaps: dict[str, dict[str, list[str]]] = {}  # by training set and suites: they are the same for most cells
+    overlaps: dict[str, dict[str, list[Match]]] = {}  # by training set and suites: they are the same for most cells
     cells: dict[str, Cell] = {}
     needed = {a for a in study.arms if not only or a in only}
     for arm in reversed(list(study.ordered())):  # the plan of an arm is needed for that of one that matches it
@@ -209,7 +210,7 @@ def prepare_study(
                 if arm in needed:
                     key = json.dumps([v for k, v in flatten(cell.spec.model_dump(mode="json")).items() if _shared(k)])
                     prepared = prepare(cell.spec, data_dir, False, overlaps.get(key))
-                    overlaps[key] = prepared.flagged
+                    overlaps[key] = prepared.overlaps
                     cell = replace(cell, plan=prepared.plan)
             except HarnessError as e:
                 raise type(e)(f"{name}: {e}") from None

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.budget import rollouts_left
+from harness.errors import UsageError
 from harness.evolve import EvolveConfig, evolve, insert, split
 from harness.ledger import Ledger
 from harness.method import Method, MethodConfig, Policy
@@ -76,6 +77,8 @@ class PromptOnly(Method):
     def search(self, policy: Policy, ledger: Ledger) -> dict[str, Any]:
         """Evolve templates on the policy as it is and keep the best one; what to log."""
         dev, minibatch = split(self.problems, self.config.evolve.dev_size, self.seed)
+        if not dev:
+            raise UsageError("suites of this run ask every training problem, so no template can be selected; leave them out")
         proposer = make_proposer(self.config.reflector, policy, self.phrases, self.seed, ledger)
         greedy = Sampling(0.0, self.train.max_new_tokens)
         pool = evolve(dev, minibatch, policy, proposer, self._evolve_config(), greedy, self.seed, ledger)

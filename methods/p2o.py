@@ -128,7 +128,7 @@ class P2O(GRPO):
             return {**metrics, "search_calls": 0}
         dev, minibatch = split(hard, config.dev_size, seed)
         left = rollouts_left(self.train, ledger)
-        if len(hard) < self.config.min_hard or left <= config.budget(len(dev)):  # no rollout left to use templates in
+        if len(hard) < self.config.min_hard or not dev or left <= config.budget(len(dev)):  # too few, or no rollout left
             return {**metrics, "search_calls": 0}
         proposer = make_proposer(self.config.reflector, policy, self.phrases, seed, ledger)
         greedy = Sampling(0.0, self.train.max_new_tokens)

@@ -10,10 +10,14 @@ import pytest
 from test_compare import result
 
 from harness.compare import compare
+from harness.config import resolve
 from harness.contamination import NGRAM, find, flagged, grams, normal_form, words
+from harness.errors import UsageError
 from harness.evaluation import SuiteResult, sample_metrics
+from harness.ledger import Ledger
 from harness.results import _scores
-from harness.suites import PROMPTS, load_suite, load_training_set, read_problems, render, unwrap
+from harness.run import prepare
+from harness.suites import PROMPTS, TrainingSet, load_suite, load_training_set, read_problems, render, unwrap
 from harness.types import Problem
 
 
@@ -160,6 +164,22 @@ def test_command_on_the_testbed(capsys):
     assert not any(r["flagged"] for r in rows)
     code, out, _ = harness(capsys, "--train-set", "testbed")
     assert code == 0 and "tb-family" in out
+
+
+def test_a_run_marks_its_training_problems_that_a_suite_asks(monkeypatch):
+    """P2O and GEPA then select on none of them; see test_evolve.py."""
+    spec = resolve("p2o", "testbed", flags={"eval": {"bench": "id,ood"}})
+    before = load_training_set("testbed").problems(spec, None)
+    asked = load_suite("tb-long").problems(None)[:3]
+    monkeypatch.setattr(TrainingSet, "problems", lambda *_: [*before, *asked])
+    prepared = prepare(spec, None, False)
+    assert {p.id: p.asked_by for p in prepared.problems if p.asked_by} == {p.id: ["tb-long"] for p in asked}
+    assert prepared.flagged["tb-long"] == [p.id for p in asked]
+    assert [p for p in prepared.method(0).problems if p.asked_by] == asked
+    monkeypatch.setattr(TrainingSet, "problems", lambda *_: load_suite("tb-long").problems(None))
+    gepa = prepare(resolve("gepa", "testbed", flags={"eval": {"bench": "id,ood"}}), None, False).method(0)
+    with pytest.raises(UsageError, match="ask every training problem"):
+        gepa.search(None, Ledger())
 
 
 # ------------------------------------------------------------------ real data

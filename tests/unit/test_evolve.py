@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -282,3 +283,16 @@ def test_insert_and_split():
     dev, rest = split(hard, 300, seed=0)
     assert (len(dev), len(rest)) == (10, 11) and sorted(p.id for p in dev + rest) == sorted(p.id for p in hard)
     assert len(split(hard, 4, seed=0)[0]) == 4 and split(hard, 4, seed=0) == split(hard, 4, seed=0) != split(hard, 4, 1)
+
+
+def test_nothing_is_selected_on_a_question_of_a_suite():
+    asked = [replace(p, asked_by=["aime24"]) if i % 3 else p for i, p in enumerate(problems("ms" * 10))]
+    dev, rest = split(asked, 300, seed=0)
+    assert len(dev) == 7 and not any(p.asked_by for p in dev), "all that no suite asks, for they are fewer than half"
+    assert sorted(p.id for p in dev + rest) == sorted(p.id for p in asked)
+    policy, ledger = ScriptedPolicy(), Ledger()
+    proposer = make_proposer(ReflectorConfig(kind="offline"), policy, PIECES, 0, ledger)
+    with pytest.raises(UsageError, match="1 dev problems are questions of aime24, the first is 's0'"):
+        dev = [*DEV[:1], replace(problems("s")[0], asked_by=["aime24"])]
+        evolve(dev, TRAIN, policy, proposer, EvolveConfig(), GREEDY, 0, ledger)
+    assert not policy.calls, "refused before anything is sampled"

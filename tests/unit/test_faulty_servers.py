@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 from werkzeug import Response
@@ -97,7 +98,7 @@ def test_a_server_that_hangs_and_one_that_drips(httpserver):
 def test_pauses_grow_and_are_jittered(httpserver, monkeypatch):
     monkeypatch.setattr(chat, "PAUSE_S", (1.0, 4.0))
     slept = []
-    monkeypatch.setattr(chat.time, "sleep", slept.append)
+    monkeypatch.setattr(chat, "time", SimpleNamespace(sleep=slept.append, monotonic=time.monotonic))
     httpserver.expect_request(URL).respond_with_data("no")
     for _ in range(2):
         with pytest.raises(ChatError):
