@@ -363,8 +363,8 @@ class SeedLog:
     def checkpoint(self, position: dict[str, Any], write: Callable[[Path], None]) -> None:
         """Save atomically: `write` fills a new folder, then one pointer file moves to it.
 
-        Nothing is done where the last checkpoint is of this very epoch and batch. Raises HarnessError where the disk
-        is full; the last checkpoint is whole then.
+        Nothing is done where the last checkpoint is of this very epoch and batch. Raises OSError where the disk is
+        full, whatever `write` raised; the last checkpoint is whole then.
         """
         name = f"e{position['epoch']:04d}-b{position['batch']:05d}"
         target, partial = self.folder / name, self.folder / (name + ".tmp")

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -249,11 +250,10 @@ def test_a_lock_that_a_killed_process_held_is_free(tmp_path):
         "import os, signal, sys; from pathlib import Path; from harness.rundir import RunDir; "
         "RunDir(Path(sys.argv[1])).__enter__(); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    subprocess.run([sys.executable, "-c", hold, str(tmp_path / "run")], check=False)
-    with RunDir(tmp_path / "run"):
-        pass
-
-
+    killed = subprocess.run([sys.executable, "-c", hold, str(tmp_path / "run")], check=False)
+    assert killed.returncode == -signal.SIGKILL and (tmp_path / "run" / ".lock").exists(), "it held the lock when it died"
+    with RunDir(tmp_path / "run") as run:
+        assert run.path == tmp_path / "run"
 
 
 def test_what_a_killed_harness_left_running_is_ended(tmp_path):
