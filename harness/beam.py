@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.hints import insert
 from harness.ledger import Ledger
 from harness.method import Policy
 from harness.reflect import Job, Proposer, Record
@@ -33,11 +34,6 @@ Progress = Callable[[int, int], None]
 """`progress(done, total)` in metric calls."""
 COMPONENT = "template"
 """Name of the one text component that gepa evolves."""
-
-
-def insert(template: str, prompt: str) -> str:
-    """T(x, z) of the P2O release: the template, a blank line, the whole prompt; a blank template inserts nothing."""
-    return f"{template.strip()}\n\n{prompt}" if template.strip() else prompt
 
 
 class Meter:

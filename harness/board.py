@@ -25,13 +25,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.compare import load_result
 from harness.errors import HarnessError, MissingError, UsageError
 from harness.estimators import mean_or_none
 from harness.evaluation import sample_metrics
 from harness.questions import Questions, read_questions
 from harness.results import macro_averages, over_seeds
-from harness.rundir import read_jsonl
+from harness.rundir import load_result, read_jsonl
 from harness.suites import load_suite
 from harness.tables import visible
 

@@ -19,19 +19,10 @@ from typing import Any
 from harness import board, plots
 from harness.arms import check_identity
 from harness.board import Entry
-from harness.compare import (
-    Comparison,
-    budget_table,
-    compare,
-    load_result,
-    protocol_table,
-    sampled,
-    scores_table,
-    tests_table,
-)
+from harness.compare import Comparison, budget_table, compare, protocol_table, sampled, scores_table, tests_table
 from harness.errors import HarnessError, MissingError, UsageError
 from harness.report import CURVES, excerpt, overview, render, render_report
-from harness.rundir import write_text
+from harness.rundir import load_result, write_text
 from harness.tables import Table, compact, markdown_cell, points, visible
 
 SAMPLES = 400

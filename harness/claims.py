@@ -251,7 +251,7 @@ def check(claims: Sequence[Claim], runs: Sequence[Path], alpha: float = 0.05) ->
     evidence for anything.
     """
     from harness import stats
-    from harness.compare import load_result
+    from harness.rundir import load_result
 
     results = [load_result(path) for path in runs]
     found = {claim.name: _gather(claim, results) for claim in claims}

@@ -7,9 +7,7 @@ of harness/stats.py, and docs/statistics.md says which number is what.
 from __future__ import annotations
 
 import itertools
-import json
 import math
-import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.arms import PROTOCOL, check_identity, find_baseline, labels
-from harness.errors import HarnessError, MissingError, UsageError
+from harness.errors import UsageError
+from harness.rundir import load_result
 from harness.tables import (
     Table,
     compact,
@@ -226,25 +225,6 @@ class Comparison:
     def print(self) -> None:
         """To the terminal."""
         print_to_terminal(self.to_rich(), WIDTH)
-
-
-def load_result(path: Path) -> dict[str, Any]:
-    """result.json of a run directory, with its spec added as "spec" and "run" set to `path`.
-
-    Raises MissingError where no run is, HarnessError where it is unfinished or its files cannot be read.
-    """
-    if not (path / "spec.json").exists():
-        raise MissingError(f"no run at {path}: it holds no spec.json")
-    if not (path / "result.json").exists():
-        raise HarnessError(f"the run at {path} is unfinished; finish it with --resume")
-    try:
-        spec = json.loads((path / "spec.json").read_text())["spec"]
-        result = {**json.loads((path / "result.json").read_text()), "spec": spec, "run": str(path)}
-        if strange := [name for name in result.get("suites", {}) if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)]:
-            raise ValueError(f"{strange[0]!r} is no name of a suite")  # files are found by it
-        return result
-    except (ValueError, KeyError, TypeError) as e:
-        raise HarnessError(f"the run at {path} cannot be read: {e!r}") from None
 
 
 def compare(

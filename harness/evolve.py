@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from harness.beam import COMPONENT, Adapter, Beam, Carried, Meter, Minibatches, Progress, Reflection, insert, tie_counts
+from harness.beam import COMPONENT, Adapter, Beam, Carried, Meter, Minibatches, Progress, Reflection, tie_counts
 from harness.errors import MissingError, UsageError
 from harness.ledger import Ledger
 from harness.method import Policy
@@ -25,8 +25,6 @@ from harness.types import Problem, Sampling
 if TYPE_CHECKING:
     from gepa.core.result import GEPAResult
     from gepa.core.state import GEPAState
-
-__all__ = ["EvolveConfig", "Pool", "evolve", "insert", "split"]
 
 
 class EvolveConfig(Strict):

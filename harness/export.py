@@ -14,9 +14,10 @@ from typing import Any
 
 import yaml
 
-from harness.compare import Comparison, budget_table, compare, load_result, protocol_table, scores_table
+from harness.compare import Comparison, budget_table, compare, protocol_table, scores_table
 from harness.errors import UsageError, nearest
 from harness.questions import load_questions
+from harness.rundir import load_result
 from harness.suites import load_suite
 from harness.tables import interval, markdown_cell, points
 

@@ -189,8 +189,9 @@ def parse_scores(text: str) -> list[SuiteModel]:
 def _of_pilots(pilots: Sequence[Path]) -> list[Design]:
     """Pooled seed sd of every measure; with two runs or more also the question SE, the mean over pairs with the baseline."""
     from harness import stats
-    from harness.compare import compare, load_result
+    from harness.compare import compare
     from harness.questions import load_questions
+    from harness.rundir import load_result
 
     results = [load_result(path) for path in pilots]
     questions = [load_questions(r) for r in results]

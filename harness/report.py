@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import plots
-from harness.compare import WIDTH, Comparison, compare, load_result, overlap_notes, protocol_table
+from harness.compare import WIDTH, Comparison, compare, overlap_notes, protocol_table
 from harness.errors import UsageError
-from harness.rundir import read_jsonl, write_text
+from harness.rundir import load_result, read_jsonl, write_text
 from harness.tables import Table, compact, markdown_cell, points, seconds, visible
 
 CURVES = {

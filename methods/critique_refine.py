@@ -16,8 +16,7 @@ from __future__ import annotations
 import random
 from typing import Literal
 
-from harness.evolve import insert
-from harness.hints import HintedConfig, HintedMethod
+from harness.hints import HintedConfig, HintedMethod, insert
 from harness.reflect import cut_middle
 from harness.settings import Correction, LossSpec
 from harness.types import Context, Group, Problem, Rollout, Sample

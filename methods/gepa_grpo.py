@@ -14,8 +14,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from harness.evolve import EvolveConfig, insert
-from harness.hints import HintedConfig
+from harness.evolve import EvolveConfig
+from harness.hints import HintedConfig, insert
 from harness.ledger import Ledger
 from harness.method import Policy
 from harness.methods.gepa import PromptOnly

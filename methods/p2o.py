@@ -26,8 +26,8 @@ from pydantic import Field
 
 from harness.beam import feedback
 from harness.budget import rollouts_left
-from harness.evolve import EvolveConfig, Pool, evolve, insert, split
-from harness.hints import HintedConfig
+from harness.evolve import EvolveConfig, Pool, evolve, split
+from harness.hints import HintedConfig, insert
 from harness.leaks import leaks
 from harness.ledger import Ledger
 from harness.method import Policy

@@ -123,8 +123,8 @@ def characteristics(reps: int, seed: int, effect: float, seed_sd: float, seeds: 
 def split_halves(runs: list[Path]) -> str:
     """The A/A experiment, Markdown: every run's seeds in two halves, all ways, every suite. Shares of false differences,
     each of which would be a false verdict on any claim: `reproduced` or `contradicted`."""
-    from harness.compare import load_result
     from harness.questions import load_questions
+    from harness.rundir import load_result
 
     lines = ["| run | splits x suites | these questions | new questions |", "|---|---|---|---|"]
     total = np.zeros(3)

@@ -10,10 +10,10 @@ from test_questions import make_run
 
 from harness import stats
 from harness.claims import VERDICTS, Claim, check, choose, load_claims, verdict
-from harness.compare import load_result
 from harness.errors import MissingError, UsageError
 from harness.power import seeds_needed
 from harness.questions import load_questions
+from harness.rundir import load_result
 from harness.suites import load_suite
 
 SUITE = "tb-long"

@@ -12,10 +12,11 @@ import pytest
 from scipy.stats import beta, binomtest, boschloo_exact, t, ttest_ind
 
 from harness import stats
-from harness.compare import compare, load_result, solved
+from harness.compare import compare, solved
 from harness.errors import HarnessError, MissingError, UsageError
 from harness.ledger import Ledger
 from harness.questions import Questions
+from harness.rundir import load_result
 from harness.tables import Table, compact, csv_cell, latex_cell, markdown_cell, p_value, points, visible
 
 

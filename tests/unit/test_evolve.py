@@ -12,7 +12,8 @@ import pytest
 
 from harness.beam import draw_parents, feedback, tie_counts
 from harness.errors import MissingError, UsageError
-from harness.evolve import EvolveConfig, Pool, evolve, insert, split
+from harness.evolve import EvolveConfig, Pool, evolve, split
+from harness.hints import insert
 from harness.ledger import Ledger
 from harness.reflect import Job, ReflectorConfig, make_proposer
 from harness.types import Context, Problem, Rollout, Sampling
