@@ -321,7 +321,7 @@ class SeedLog:
 
     @property
     def answers(self) -> Path:
-        """What a server answered to the method (harness/answers.py); survives being wound back."""
+        """What a server answered to the method (harness/evolve/answers.py); survives being wound back."""
         return self.run.path / "answers" / f"s{self.seed}.jsonl"
 
     @property

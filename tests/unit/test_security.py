@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness import suites
 from harness.config import resolve, resolve_eval
+from harness.data import suites
 from harness.errors import HarnessError, UsageError
 from harness.rundir import RunDir, load_result
 
