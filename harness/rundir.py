@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
@@ -267,6 +268,8 @@ class RunDir:
     def drop_checkpoints(self, seed: int) -> None:
         """Of a seed that is trained and evaluated: only the final policy stays."""
         shutil.rmtree(self.partial(seed), ignore_errors=True)
+        with contextlib.suppress(OSError):  # another seed's are there still, or none ever were
+            self.partial(seed).parent.rmdir()
         folder = self.path / "ckpt" / f"s{seed}"
         for path in folder.glob("e*-b*"):
             shutil.rmtree(path)

@@ -19,7 +19,6 @@ import math
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +29,7 @@ from harness.errors import HarnessError, MissingError, UsageError
 from harness.evaluation.estimators import mean_or_none
 from harness.evaluation.evaluate import sample_metrics
 from harness.evaluation.results import macro_averages, over_seeds
-from harness.rundir import load_result, read_jsonl
+from harness.rundir import load_result, read_jsonl, sync
 from harness.tables import visible
 from harness.verdict.questions import Questions, read_questions
 
@@ -223,15 +222,19 @@ def _place(folder: Path, files: Mapping[str, bytes]) -> bool:
         if _same(folder, files):
             return False
         raise UsageError(f"{folder} holds this run with other content; remove it first if this is to take its place")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".adding-", dir=folder.parent))
+    temporary = folder.with_name(f".adding-{folder.name}")
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if temporary.exists():  # of an `add` that was killed
+            shutil.rmtree(temporary)
+        temporary.mkdir()
         for name, data in files.items():
             path = temporary / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
-        temporary.chmod(0o755)
+            sync(path)
         os.rename(temporary, folder)
+        sync(folder.parent)
     except OSError as e:
         shutil.rmtree(temporary, ignore_errors=True)
         raise HarnessError(f"cannot write {folder}: {e.strerror}") from None
