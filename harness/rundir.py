@@ -37,7 +37,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from harness.config import PolicySpec, RunSpec
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, MissingError, UsageError
 from harness.ledger import Ledger
 from harness.types import Group, Problem
 
@@ -324,7 +324,7 @@ class SeedLog:
 
     @property
     def answers(self) -> Path:
-        """What a server answered to the method (harness/answers.py); survives being wound back."""
+        """What a server answered to the method (harness/evolve/answers.py); survives being wound back."""
         return self.run.path / "answers" / f"s{self.seed}.jsonl"
 
     @property
@@ -433,3 +433,22 @@ class SeedLog:
         path = self._files["metrics"]
         if path.exists():
             write_lines(path, (line for line, row in _rows(path) if row["seed"] != self.seed))
+
+
+def load_result(path: Path) -> dict[str, Any]:
+    """result.json of a run directory, with its spec added as "spec" and "run" set to `path`.
+
+    Raises MissingError where no run is, HarnessError where it is unfinished or its files cannot be read.
+    """
+    if not (path / "spec.json").exists():
+        raise MissingError(f"no run at {path}: it holds no spec.json")
+    if not (path / "result.json").exists():
+        raise HarnessError(f"the run at {path} is unfinished; finish it with --resume")
+    try:
+        spec = json.loads((path / "spec.json").read_text())["spec"]
+        result = {**json.loads((path / "result.json").read_text()), "spec": spec, "run": str(path)}
+        if strange := [name for name in result.get("suites", {}) if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)]:
+            raise ValueError(f"{strange[0]!r} is no name of a suite")  # files are found by it
+        return result
+    except (ValueError, KeyError, TypeError) as e:
+        raise HarnessError(f"the run at {path} cannot be read: {e!r}") from None

@@ -32,9 +32,9 @@ from harness.settings import Strict
 from harness.tables import Table, compact, interval, points, seconds
 
 if TYPE_CHECKING:
-    from harness.compare import Comparison
-    from harness.contamination import Match
+    from harness.data.contamination import Match
     from harness.plan import Plan
+    from harness.verdict.compare import Comparison
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
 """Of an arm or a condition: part of a folder's name."""
@@ -414,7 +414,7 @@ class StudyDir:
 
     def comparisons(self) -> dict[str, Comparison]:
         """By condition, of its finished cells under the names of their arms; a condition without any is left out."""
-        from harness.compare import compare_runs
+        from harness.verdict.compare import compare_runs
 
         found = {}
         for condition in self.study.conditions or [""]:
@@ -428,7 +428,7 @@ class StudyDir:
 
     def write_results(self) -> dict[str, Any]:
         """study.md, study.html, and the results in study.json, of all that is finished; returns these results."""
-        from harness.report import write_study
+        from harness.pages.report import write_study
 
         found = self.comparisons()
         results = {

@@ -58,8 +58,8 @@ QUICK = {
     "run": "--bench tb-id --limit 6 --seeds 0 --set train.epochs=2 --set train.max_rollouts=600 --set testbed.problems=48",
     "eval": "--bench tb-id --limit 10",
 }
-PRELOAD = ["harness.run", "harness.evalrun", "harness.study", "harness.board", "harness.backends.local", "harness.report",
-           "lm_eval", "gepa"]
+PRELOAD = ["harness.run", "harness.evalrun", "harness.study", "harness.boards.filing", "harness.backends.local",
+           "harness.pages.report", "lm_eval", "gepa"]
 TORN = '{"torn": [1, 2'
 
 

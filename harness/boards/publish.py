@@ -16,23 +16,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from harness import board, plots
-from harness.arms import check_identity
-from harness.board import Entry
-from harness.compare import (
-    Comparison,
-    budget_table,
-    compare,
-    load_result,
-    protocol_table,
-    sampled,
-    scores_table,
-    tests_table,
-)
+from harness.boards import filing
+from harness.boards.filing import Entry
 from harness.errors import HarnessError, MissingError, UsageError
-from harness.report import CURVES, excerpt, overview, render, render_report
-from harness.rundir import write_text
+from harness.pages import plots
+from harness.pages.report import CURVES, excerpt, overview, render, render_report
+from harness.rundir import load_result, write_text
 from harness.tables import Table, compact, markdown_cell, points, visible
+from harness.verdict.arms import check_identity
+from harness.verdict.compare import Comparison, budget_table, compare, protocol_table, sampled, scores_table, tests_table
 
 SAMPLES = 400
 """Shown on a page, at most, in SAMPLE_BYTES."""
@@ -86,7 +78,7 @@ def per_suite(entries: int, suites: int) -> int:
 
 def build(root: Path) -> list[Path]:
     """Write the tables and the page of every board below `root`; returns their folders. Raises as `render_board`."""
-    found = board.boards(root)
+    found = filing.boards(root)
     for folder, runs in found.items():
         built = render_board(folder, runs)
         for stale in set(_built(folder)) - set(built):
@@ -104,11 +96,11 @@ def _built(folder: Path) -> list[str]:
 def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
     """The files of a board, by name: README.md, scores*.csv and .tex (one per set that can be compared), index.html,
     index.json. Raises HarnessError where a filed run cannot be read."""
-    manifests = {run: board.read_manifest(run) for run in runs}
+    manifests = {run: filing.read_manifest(run) for run in runs}
     for run, manifest in manifests.items():
-        board.check_files(run, manifest)
+        filing.check_files(run, manifest)
     suites = max(len(m["suites"]) for m in manifests.values())
-    entries = [board.load_filed(run, per_suite(len(runs), suites)) for run in runs]
+    entries = [filing.load_filed(run, per_suite(len(runs), suites)) for run in runs]
     try:
         groups = group(entries)
         first = entries[0].result
@@ -121,19 +113,19 @@ def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
     except (KeyError, TypeError, ValueError, AttributeError) as e:
         raise HarnessError(f"{folder} cannot be built, `harness leaderboard verify` says which run is wrong: {e!r}") from None
     hashes = {run.name: hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest() for run in runs}
-    index = {"schema": board.SCHEMA, "matplotlib": version("matplotlib"), "manifests": hashes}
+    index = {"schema": filing.SCHEMA, "matplotlib": version("matplotlib"), "manifests": hashes}
     return {**out, "index.json": json.dumps(index, indent=1) + "\n"}
 
 
-def verify(root: Path, data_dir: Path | None = None) -> list[board.Verified]:
+def verify(root: Path, data_dir: Path | None = None) -> list[filing.Verified]:
     """Compute every published figure below `root` again, then check that what is built is what these runs give.
 
     Raises HarnessError at the first difference, naming the file, and what it says and should say.
     """
     out = []
-    for folder, runs in board.boards(root).items():
+    for folder, runs in filing.boards(root).items():
         _check_index(folder, runs)
-        out += [board.verify_run(run, data_dir) for run in runs]
+        out += [filing.verify_run(run, data_dir) for run in runs]
         _check_built(folder, render_board(folder, runs))
     return out
 
@@ -143,7 +135,7 @@ def _check_index(folder: Path, runs: Sequence[Path]) -> None:
     path = folder / "index.json"
     if not path.exists():
         raise HarnessError(f"{path} is missing: `harness leaderboard build` writes it")
-    said = board._read(path).get("manifests")
+    said = filing._read(path).get("manifests")
     for run in runs:
         found = hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest()
         published = said.get(run.name) if isinstance(said, dict) else None
@@ -156,7 +148,7 @@ def _check_index(folder: Path, runs: Sequence[Path]) -> None:
 
 
 def _check_built(folder: Path, built: Mapping[str, str]) -> None:
-    found = {name: board._bytes(folder / name).decode(errors="replace") for name in _built(folder)}
+    found = {name: filing._bytes(folder / name).decode(errors="replace") for name in _built(folder)}
     drawn_alike = json.loads(found["index.json"]).get("matplotlib") == version("matplotlib")
     for name in sorted(set(built) | set(found)):
         said, should = found.get(name), built.get(name)
@@ -208,7 +200,7 @@ def write_page(paths: Sequence[Path], out: Path | None) -> Path:
 
     Raises MissingError where no finished run is, UsageError where several folders leave no default for `out`.
     """
-    runs = list(dict.fromkeys(run for path in paths for run in board.plain_folders(path)))
+    runs = list(dict.fromkeys(run for path in paths for run in filing.plain_folders(path)))
     if not runs:
         raise MissingError(f"no finished run at or below {', '.join(map(str, paths))}")
     if out is None:
@@ -219,7 +211,7 @@ def write_page(paths: Sequence[Path], out: Path | None) -> Path:
     if len(runs) == 1:
         return write_text(out, render_report(runs[0])[0])
     suites = max(len(load_result(run)["suites"]) for run in runs)
-    entries = [board.load_run(run, per_suite(len(runs), suites)) for run in runs]
+    entries = [filing.load_run(run, per_suite(len(runs), suites)) for run in runs]
     return write_text(out, page(paths[0].resolve().name if len(paths) == 1 else "Runs", "Study", group(entries)))
 
 
@@ -272,7 +264,7 @@ def page(title: str, kind: str, groups: Sequence[Group]) -> str:
     """One self-contained page; its script is named by hash in the content security policy, so no other one runs."""
     from markupsafe import Markup
 
-    script = (files("harness") / "templates" / "board.js").read_text(encoding="utf-8")
+    script = (files("harness.pages") / "templates" / "board.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     total = sum(len(rows) for _, entries in groups for e in entries for rows in e.picks.values())
     sections, data = [], []

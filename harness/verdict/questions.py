@@ -11,7 +11,7 @@ from harness.errors import HarnessError
 from harness.tables import visible
 
 if TYPE_CHECKING:
-    from harness.stats import Array
+    from harness.verdict.stats import Array
 
 Result = Mapping[str, Any]
 

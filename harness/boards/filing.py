@@ -6,7 +6,7 @@
             metrics.json             figures derived from the samples, and nothing else
             training.json            the curves that a page draws, thinned
             templates.jsonl          every evolved template with its parents
-      README.md scores*.csv scores*.tex index.html index.json    built (harness/boardpage.py)
+      README.md scores*.csv scores*.tex index.html index.json    built (harness/boards/publish.py)
 
 What a filed run holds may come from anybody: names, paths, sizes and types are checked before anything rests on them.
 """
@@ -24,15 +24,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.compare import load_result
+from harness.data.suites import load_suite
 from harness.errors import HarnessError, MissingError, UsageError
-from harness.estimators import mean_or_none
-from harness.evaluation import sample_metrics
-from harness.questions import Questions, read_questions
-from harness.results import macro_averages, over_seeds
-from harness.rundir import read_jsonl, sync
-from harness.suites import load_suite
+from harness.evaluation.estimators import mean_or_none
+from harness.evaluation.evaluate import sample_metrics
+from harness.evaluation.results import macro_averages, over_seeds
+from harness.rundir import load_result, read_jsonl, sync
 from harness.tables import visible
+from harness.verdict.questions import Questions, read_questions
 
 SCHEMA = 1
 """Of manifest.json; a change that older code cannot read raises it."""
@@ -263,8 +262,8 @@ def _same(folder: Path, files: Mapping[str, bytes]) -> bool:
 
 def _curves(run: Path) -> dict[str, list[Curve]]:
     """The metrics that a page draws, of every seed: means of consecutive rows, at most POINTS of them, six digits."""
-    from harness.plots import thin
-    from harness.report import CURVES
+    from harness.pages.plots import thin
+    from harness.pages.report import CURVES
 
     by: dict[str, dict[tuple[int, str], list[Row]]] = {}
     for row in read_jsonl(run / "metrics.jsonl"):
@@ -350,8 +349,8 @@ def confirm_grades(samples: Mapping[str, Sequence[Row]], where: str) -> int:
     Raises HarnessError, naming the first sample whose score, status or parity grade is another. Where the stored
     status is a grader's failure the present one may be any, but such a sample must count as wrong.
     """
-    from harness.grading import grade_many
-    from harness.parity import parity_many
+    from harness.grading.graders import grade_many
+    from harness.grading.parity import parity_many
 
     kinds = {name: load_suite(name).answer_type for name in samples}
     rows = [(name, row) for name, own in samples.items() for row in own]
