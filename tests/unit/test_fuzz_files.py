@@ -5,26 +5,28 @@ import math
 import shutil
 from functools import cache
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from test_board import make_run, reseal
-from test_fuzz import JSON, SAFE, TEXT, fuzz
+from test_fuzz import JSON, TEXT, fuzz
 
-from harness import board, boardpage, chat
-from harness.answers import Answers, keep_answers
+from harness import board, boardpage, chat, registry
+from harness.answers import Answers
 from harness.claims import load_claims, needs
 from harness.errors import HarnessError
 from harness.ledger import Ledger
 from harness.reflect import Answer, Job, ModelProposer, ReflectorConfig, make_asker
-from harness.rundir import append_jsonl
+
 from harness.study import load_study, prepare_study
 from harness.testbed import world
 
 WEIRD = [10**400, 2**63, -1, 0, 1e308, 5e-324, math.inf, math.nan, True, "", "../x", "\x1b[2J\n", "\ud800", [], {}, [[]]]
-VALUES = st.sampled_from(WEIRD) | JSON
+VALUES = st.sampled_from(WEIRD) | JSON | TEXT
+SEALED = st.sampled_from([True, True, False])
 
 
 def places(tree, at=()):
@@ -111,9 +113,9 @@ def resealed(folder, rows=None):
         return folder
 
 
-@fuzz(120)
+@fuzz(50)
 @given(st.sampled_from(["manifest.json"] * 3 + ["metrics.json", "samples/tb-long.jsonl.zst", "templates.jsonl", "training.json"]),
-       st.booleans(), st.data())  # fmt: skip
+       SEALED, st.data())  # fmt: skip
 def test_a_filed_run_with_a_value_replaced_has_the_same_figures_or_is_refused(boards, tmp_path, name, seal, data):
     folder = copied(boards, "recomputed", tmp_path)
     true = figures(folder)
@@ -127,8 +129,8 @@ def test_a_filed_run_with_a_value_replaced_has_the_same_figures_or_is_refused(bo
     assert board.difference(true[0], found[0]) is None is board.difference(found[0], true[0]) and true[1] == found[1]
 
 
-@fuzz(40)
-@given(st.booleans(), st.data())
+@fuzz(20)
+@given(SEALED, st.data())
 def test_a_run_of_reported_numbers_is_verified_or_refused(boards, tmp_path, seal, data):
     folder = copied(boards, "reported", tmp_path)
     changed(folder, data.draw(st.sampled_from(["manifest.json", "metrics.json"])), data.draw)
@@ -140,7 +142,7 @@ def test_a_run_of_reported_numbers_is_verified_or_refused(boards, tmp_path, seal
         one_sentence(e, folder)
 
 
-@fuzz(12)
+@fuzz(8)
 @given(st.data())
 def test_a_flipped_bit_anywhere_is_found(boards, tmp_path, data):
     """In a filed run, and in what is built of it; but for another version of matplotlib, whose plots are not compared."""
@@ -157,7 +159,7 @@ def test_a_flipped_bit_anywhere_is_found(boards, tmp_path, data):
         assert path.name == "index.json" and json.loads(content)["matplotlib"] != version("matplotlib")
 
 
-@fuzz(6)
+@fuzz(4)
 @given(st.sampled_from(["manifest.json", "templates.jsonl", "training.json", "samples/tb-long.jsonl.zst"]), st.data())
 def test_a_board_that_can_be_built_is_verified(boards, tmp_path, name, data):
     """Whatever stands in a filed run, sealed: its page is made and found again, or refused."""
@@ -171,3 +173,113 @@ def test_a_board_that_can_be_built_is_verified(boards, tmp_path, name, data):
         one_sentence(e, tmp_path / "b")
     else:
         assert page.count(b"<script") == 2
+
+
+# ------------------------------------------------------------------ claims and studies
+
+CLAIM = {
+    "text": "P2O beats GRPO.", "source": "here", "metric": "avg@k", "suites": ["tb-long"], "effect": 10.0, "scores":
+    {"arm": 60.0, "baseline": 50.0}, "tolerance": 2.0, "training_set": "testbed", "recipe": "testbed", "grader": "parity",
+    "settings": {"train.epochs": 2}, "seed_sd": [1.0, 2.0], "budget": "rollouts", "expected": "reproduced",
+    "arms": {"arm": {"method": "p2o", "settings": {"train.lr": 1e-4}}, "baseline": {"method": "grpo"}},
+}  # fmt: skip
+STUDY = {
+    "title": "t", "text": "x", "recipe": "testbed", "bench": "tb-id", "seeds": [0, 1], "baseline": "b",
+    "settings": {"train": {"epochs": 2, "prompts_per_batch": 16}, "testbed.problems": 32},
+    "conditions": {"cold": {"train.temperature": 0.6}, "hot": {"train": {"temperature": 1.0}}},
+    "arms": {"a": {"method": "p2o", "match": "b", "settings": {"backend.flags": {"a.b": 1}}}, "b": {"method": "grpo"}},
+}  # fmt: skip
+NAMES = st.sampled_from(["train.lr", "train", "p2o", "a=b", "", ".", "a..b", '"', '"a.b"', "seeds", "eval.bench", "x\ny", 3, None])
+SETTINGS = VALUES | st.floats(0.1, 99) | st.dictionaries(NAMES | TEXT, VALUES | st.dates(), max_size=2)
+
+
+@pytest.fixture
+def short(tmp_path, monkeypatch):
+    """A short recipe, one look at the installed packages, few problems: these take most of the time."""
+    (tmp_path / "recipe.yaml").write_text("train: {epochs: 3, prompts_per_batch: 16}\np2o: {}\n")
+    monkeypatch.setattr("harness.config.recipes", lambda: {"testbed": tmp_path / "recipe.yaml"})
+    monkeypatch.setattr("harness.registry.methods", cache(registry.methods))
+    monkeypatch.setattr("harness.config.methods", registry.methods)
+    few = world.train_problems(4, 0.4, 0)
+    monkeypatch.setattr(world, "train_problems", lambda *a: few)
+
+
+def rewritten(tree, draw):
+    """The YAML of a tree with another value in one place."""
+    tree = put(tree, draw(st.sampled_from(list(places(tree)))), draw(SETTINGS))
+    try:
+        return yaml.safe_dump(tree, sort_keys=False)
+    except yaml.YAMLError:
+        return json.dumps(tree, default=str)
+
+
+@fuzz(40)
+@given(st.data())
+def test_a_claim_is_read_and_priced_or_refused(tmp_path, short, data):
+    (tmp_path / "c").mkdir(exist_ok=True)
+    path = tmp_path / "c" / "mine.yaml"
+    path.write_text(rewritten(CLAIM, data.draw))
+    try:
+        [claim] = load_claims(tmp_path / "c").values()
+        assert all(isinstance(line, str) for line in needs(claim))
+    except HarnessError as e:
+        one_sentence(e, path)
+
+
+@fuzz(25)
+@given(st.data())
+def test_a_study_is_read_and_resolved_or_refused(tmp_path, short, monkeypatch, data):
+    monkeypatch.setattr("harness.run.prepare", lambda *a: SimpleNamespace(plan=SimpleNamespace(generated_tokens=9), overlaps={}))
+    path = tmp_path / "study.yaml"
+    path.write_text(rewritten(STUDY, data.draw))
+    try:
+        cells = prepare_study(load_study(str(path)), None)
+        assert len({cell.name for cell in cells}) == len(cells) and json.dumps([cell.spec.hash() for cell in cells])
+    except HarnessError as e:
+        one_sentence(e)
+
+
+# ------------------------------------------------------------------ answers of servers
+
+REPLY = {
+    "id": "1", "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "so\n```\nbe\n```"}}],
+    "usage": {"prompt_tokens": 100, "completion_tokens": 20},
+}  # fmt: skip
+JOB = Job("old", [{"Inputs": "q", "Generated Outputs": "a", "Feedback": "wrong"}])
+
+
+@fuzz(150)
+@given(st.binary(max_size=60) | st.builds(lambda at, v: json.dumps(put(REPLY, at, v)).encode(),
+                                          st.sampled_from(list(places(REPLY))), VALUES))  # fmt: skip
+def test_an_answer_is_taken_with_its_bill_or_refused(data):
+    try:
+        reply = chat._parse(data)
+    except (chat.Nonsense, chat.ChatError) as e:
+        assert str(e).startswith("sent ") and len(str(e)) < 200
+        return
+    reply.text.encode()
+    assert type(reply.prompt_tokens) is type(reply.tokens) is int and reply.prompt_tokens >= 0 <= reply.tokens
+
+
+@fuzz(60)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.lists(st.sampled_from(["```", "\n", "a", "\u2028"])).map("".join))
+def test_an_answer_becomes_the_same_template_when_it_is_recorded_and_replayed(tmp_path, text):
+    ledgers, path = (Ledger(), Ledger()), tmp_path / "recording.jsonl"
+    path.unlink(missing_ok=True)
+    first = ModelProposer(lambda prompts: [Answer(text, 7, 5) for _ in prompts], 5000, ledgers[0], path).propose([JOB])
+    ask = make_asker(ReflectorConfig(kind="replay", path=str(path)), None, 0)
+    assert ModelProposer(ask, 5000, ledgers[1], None).propose([JOB]) == first and ledgers[0] == ledgers[1]
+
+
+@fuzz(60)
+@given(st.binary(max_size=40) | st.lists(st.dictionaries(st.sampled_from(
+    ["prompt_sha256", "nth", "epoch", "answer", "text", "prompt_tokens", "tokens"]), VALUES | st.just(0)), max_size=2).map(
+        lambda rows: "".join(json.dumps(row) + "\n" for row in rows).encode()))  # fmt: skip
+def test_a_recording_or_kept_answers_are_read_or_refused(tmp_path, data):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(data)
+    for read in (lambda: make_asker(ReflectorConfig(kind="replay", path=str(path)), None, 0), lambda: Answers(path, 0)):
+        try:
+            read()
+        except HarnessError as e:
+            assert str(path) in str(e)
