@@ -17,7 +17,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
-from harness.errors import MissingError, UsageError, nearest
+from harness.errors import UNREADABLE, MissingError, UsageError, dotted, nearest
 from harness.registry import Preset, load_method, method_of, methods, presets, recipes
 from harness.settings import (
     BackendConfig,
@@ -32,6 +32,8 @@ from harness.settings import (
 )
 
 M = TypeVar("M", bound=BaseModel)
+MOST_VALUES = 100_000
+"""Of a YAML text, each alias counted as what it stands for: a few lines of aliases of aliases unfold to any number."""
 
 
 class PolicySpec(Strict):
@@ -125,13 +127,33 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A mapping from a YAML file. Raises MissingError if it is not there, UsageError if it is not a mapping."""
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = _yaml(path.read_text())
     except FileNotFoundError:
         raise MissingError(f"no file {path}") from None
-    except (yaml.YAMLError, ValueError, RecursionError, IsADirectoryError) as e:
+    except (yaml.YAMLError, *UNREADABLE, IsADirectoryError) as e:
         raise UsageError(f"{path} is not valid YAML: {' '.join(str(e).split())}") from None
     if not isinstance(tree, dict):
         raise UsageError(f"{path} must hold a mapping of settings, not {type(tree).__name__}")
+    return tree
+
+
+def _yaml(text: str) -> Any:
+    """The value of a YAML text, which JSON can say too. Raises YAMLError or, for a scalar that is none of its tag's, anything
+    of UNREADABLE; ValueError for what could not be stored or would unfold to more than MOST_VALUES."""
+    tree = yaml.safe_load(text)
+    inside, count = [tree], 0
+    while inside:
+        value = inside.pop()
+        if isinstance(value, bytes | set):
+            raise ValueError("a setting is neither binary data nor a set")
+        if isinstance(value, int) and abs(value) >= 1 << 63:
+            raise ValueError("a whole number has at most 63 bits")
+        if isinstance(value, str):
+            value.encode()  # not half of a surrogate pair
+        parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+        if (count := count + len(parts)) > MOST_VALUES:
+            raise ValueError(f"it holds more than {MOST_VALUES:,} values")
+        inside += parts
     return tree
 
 
@@ -139,11 +161,11 @@ def parse_set(item: str) -> dict[str, Any]:
     """`a.b=c` to `{"a": {"b": c}}`, the value read as YAML (`null`, `1e-4`, `[0.01, 10]`); `a."b.c"=d` quotes a dot."""
     key, eq, text = item.partition("=")
     parts = [quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|([^."]*)(?:\.|$)', key) if quoted or plain]
-    if not eq or not parts or key.startswith(".") or key.endswith(".") or ".." in key:
+    if not eq or not parts or not key.isprintable() or key.startswith(".") or key.endswith(".") or ".." in key:
         raise UsageError(f"--set takes key=value, e.g. --set train.lr=1e-4, not {item!r}")
     try:
-        value: Any = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: 2024-99-99, or thousands of digits
+        value = _yaml(text)
+    except (yaml.YAMLError, *UNREADABLE):  # ValueError: 2024-99-99, or thousands of digits
         raise UsageError(f"--set {key}: cannot read the value {text!r}") from None
     for part in reversed(parts):
         value = {part: value}
@@ -228,13 +250,15 @@ def validated(model: type[M], tree: Any, at: str) -> M:
     except ValidationError as e:
         err = e.errors()[0]
         path = [str(p) for p in ((at,) if at else ()) + err["loc"]]
-        name = ".".join(path)
+        name = dotted(path)
         if err["type"] == "extra_forbidden":
             fields = _fields_at(model, err["loc"][:-1])
             raise UsageError(f"unknown setting {name!r}{nearest(path[-1], fields)}") from None
         message = err["msg"].removeprefix("Value error, ")
         secret = isinstance(err["input"], str) and "@" in err["input"]  # perhaps an address with a key
-        got = "" if secret or isinstance(err["input"], dict | BaseModel) else f" (got {err['input']!r})"
+        text = repr(err["input"])
+        text = text if len(text) <= 200 else f"{text[:200]}..."
+        got = "" if secret or isinstance(err["input"], dict | BaseModel) else f" (got {text})"
         raise UsageError(f"{name or 'settings'}: {message}{got}") from None
 
 

@@ -24,6 +24,16 @@ class MissingError(HarnessError):
     exit_code = 3
 
 
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What code that expects a certain form may raise on a file of any content: wrong types, absent keys, numbers that fit
+nowhere, thousands of brackets."""
+
+
+def dotted(parts: Iterable[object]) -> str:
+    """A dotted name for an error; parts that would not stay on its line are escaped."""
+    return ".".join(part if part.isprintable() else repr(part) for part in map(str, parts))
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """'; did you mean X?' for the closest known name, or the list of known names when none is close."""
     known = sorted(known)

@@ -25,7 +25,7 @@ Url = Annotated[str | None, AfterValidator(_without_userinfo)]
 class Strict(BaseModel):
     """Base of every configuration class: unknown keys are errors, values are fixed once resolved."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class MethodConfig(Strict):
@@ -76,7 +76,7 @@ class TestbedConfig(Strict):
     """Tokens on which the way of working is chosen."""
     easy_share: float = Field(0.4, ge=0, le=1)
     """Share of training problems with at most two operations."""
-    problems: int = Field(320, ge=1)
+    problems: int = Field(320, ge=1, le=100_000)
     """Training problems."""
 
     @model_validator(mode="after")
@@ -121,11 +121,11 @@ class TrainConfig(Strict):
 
     set: str = "testbed"
     """Training set, a name of benchmarks/training_sets.yaml; it also says which suites are in and out of distribution."""
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(None, ge=1, le=1_000_000)
     """Use a seeded subset of this many training problems."""
     problems: Literal["all", "hard"] = "all"
     """hard: those that the initial policy solves in fewer than 2 of rollouts_per_prompt tries, which are paid for."""
-    epochs: int = Field(10, ge=0)
+    epochs: int = Field(10, ge=0, le=100_000)  # a plan walks through them
     """Passes over the training set, at most; 0 evaluates the initial policy."""
     max_rollouts: int | None = Field(None, ge=1)
     """Stop before the first step that begins at or past this many rollouts, prompt search included; null is no bound."""

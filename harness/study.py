@@ -165,7 +165,7 @@ def as_sets(settings: Mapping[str, Any]) -> list[str]:
             if isinstance(value, Mapping):
                 yield from walk(f"{name}.", value)
             else:
-                yield f"{name}={json.dumps(value)}"
+                yield f"{name}={json.dumps(value, default=str)}"  # str: of a date
 
     sets = list(walk("", settings))
     for own in OWN:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.suites import load_suite
-from harness.errors import HarnessError, MissingError, UsageError
+from harness.errors import UNREADABLE, HarnessError, MissingError, UsageError
 from harness.evaluation.estimators import mean_or_none
 from harness.evaluation.evaluate import sample_metrics
 from harness.evaluation.results import macro_averages, over_seeds
@@ -433,7 +433,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             if said != found:
                 raise refuse(f"{key} is wrong" if found is True else f"{key} is {said!r}, its content gives {found!r}")
         return m
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
+    except UNREADABLE as e:
         raise refuse(f"cannot be read: {e!r}") from None
 
 
@@ -446,7 +446,7 @@ def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
         data = _bytes(folder / name)
         for key, value in (("bytes", len(data)), ("sha256", _sha256(data))):
             if said[key] != value:
-                raise HarnessError(f"{folder / name}: {key} is {value}, the manifest says {said[key]}")
+                raise HarnessError(f"{folder / name}: {key} is {value!r}, the manifest says {said[key]!r}")
 
 
 def read_samples(folder: Path, manifest: Mapping[str, Any], suite: str) -> bytes:
@@ -455,7 +455,7 @@ def read_samples(folder: Path, manifest: Mapping[str, Any], suite: str) -> bytes
     said = manifest["files"][f"samples/{suite}.jsonl.zst"]
     data = decompress(_bytes(path), said["content_bytes"], path)
     if _sha256(data) != said["content_sha256"]:
-        raise HarnessError(f"{path}: content_sha256 is {_sha256(data)}, the manifest says {said['content_sha256']}")
+        raise HarnessError(f"{path}: content_sha256 is {_sha256(data)!r}, the manifest says {said['content_sha256']!r}")
     return data
 
 
@@ -487,9 +487,9 @@ def load_filed(folder: Path, picks: int = 0) -> Entry:
         templates = msgspec.convert(_rows(_bytes(folder / "templates.jsonl")), list[dict[str, Any]])
         for row in templates:
             msgspec.convert(row, _Template)
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        env = {"code": m["code"], "started": m["started"], "packages": m["packages"], **m["hardware"]}
+    except UNREADABLE as e:
         raise HarnessError(visible(f"{folder} cannot be read: {e!r}")) from None
-    env = {"code": m["code"], "started": m["started"], "packages": m["packages"], **m["hardware"]}
     return Entry(folder, result, questions, curves, templates, env, m["evidence"], shown)
 
 
@@ -523,26 +523,31 @@ def verify_run(folder: Path, data_dir: Path | None = None) -> Verified:
     Raises HarnessError at the first difference, naming file, field, published and found value.
     """
     m = read_manifest(folder)
+    try:
+        return _verified(folder, m, data_dir)
+    except UNREADABLE as e:
+        raise HarnessError(visible(f"{folder} cannot be read: {e!r}")) from None
+
+
+def _verified(folder: Path, m: Mapping[str, Any], data_dir: Path | None) -> Verified:
+    """Raises HarnessError, or anything where the content is not of the form that a filed run has."""
     check_files(folder, m)
     published = _read(folder / "metrics.json")
     if m["evidence"] == "reported":
         found = macro_averages({n: {**published["suites"][n], "role": s["role"]} for n, s in m["suites"].items()}, m["seeds"])
         _agree(folder / "metrics.json", {"macro": published["macro"]}, {"macro": found})
         return Verified(m["run"], "reported", 0, 0, 0, ())
-    try:
-        samples: dict[str, list[Row]] = {}
-        for name in m["suites"]:
-            data = read_samples(folder, m, name)
-            samples[name] = _rows(data)
-            path = folder / "samples" / f"{name}.jsonl.zst"
-            if canonical(samples[name], m["seeds"], True) != samples[name]:
-                raise HarnessError(f"{path}: holds other rows or fields than a filed suite, or in another order")
-            check_complete(samples[name], m["suites"][name], m["seeds"], path)
-        golds = tuple(name for name in m["suites"] if _golds(folder, name, m, samples[name], data_dir))
-        faults = confirm_grades(samples, str(folder / "samples"))
-        found = derive(samples, m["suites"], m["seeds"])
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
-        raise HarnessError(visible(f"{folder} cannot be read: {e!r}")) from None
+    samples: dict[str, list[Row]] = {}
+    for name in m["suites"]:
+        data = read_samples(folder, m, name)
+        samples[name] = _rows(data)
+        path = folder / "samples" / f"{name}.jsonl.zst"
+        if canonical(samples[name], m["seeds"], True) != samples[name]:
+            raise HarnessError(f"{path}: holds other rows or fields than a filed suite, or in another order")
+        check_complete(samples[name], m["suites"][name], m["seeds"], path)
+    golds = tuple(name for name in m["suites"] if _golds(folder, name, m, samples[name], data_dir))
+    faults = confirm_grades(samples, str(folder / "samples"))
+    found = derive(samples, m["suites"], m["seeds"])
     _agree(folder / "metrics.json", published, found)
     if missing := difference(found, published):
         raise HarnessError(f"{folder / 'metrics.json'}: {missing[0]} is {missing[2]!r}, the samples give {missing[1]!r}")
@@ -616,7 +621,7 @@ def _bytes(path: Path) -> bytes:
 def _read(path: Path) -> Any:
     try:
         return json.loads(_bytes(path))
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise HarnessError(f"{path} cannot be read: {e}") from None
 
 

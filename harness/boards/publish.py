@@ -18,7 +18,7 @@ from typing import Any
 
 from harness.boards import filing
 from harness.boards.filing import Entry
-from harness.errors import HarnessError, MissingError, UsageError
+from harness.errors import UNREADABLE, HarnessError, MissingError, UsageError
 from harness.pages import plots
 from harness.pages.report import CURVES, excerpt, overview, render, render_report
 from harness.rundir import load_result, write_text
@@ -110,7 +110,7 @@ def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
             suffix = f"-{i + 1}" if i else ""
             out[f"scores{suffix}.csv"] = comparison.to_csv()
             out[f"scores{suffix}.tex"] = comparison.to_latex()
-    except (KeyError, TypeError, ValueError, AttributeError) as e:
+    except UNREADABLE as e:
         raise HarnessError(f"{folder} cannot be built, `harness leaderboard verify` says which run is wrong: {e!r}") from None
     hashes = {run.name: hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest() for run in runs}
     index = {"schema": filing.SCHEMA, "matplotlib": version("matplotlib"), "manifests": hashes}
@@ -135,13 +135,14 @@ def _check_index(folder: Path, runs: Sequence[Path]) -> None:
     path = folder / "index.json"
     if not path.exists():
         raise HarnessError(f"{path} is missing: `harness leaderboard build` writes it")
-    said = filing._read(path).get("manifests")
+    index = filing._read(path)
+    said = index.get("manifests") if isinstance(index, dict) else None
     for run in runs:
         found = hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest()
         published = said.get(run.name) if isinstance(said, dict) else None
         if published != found:
             raise HarnessError(
-                f"{run / 'manifest.json'}: SHA-256 is {found}, index.json says {published}; after adding a run, build"
+                f"{run / 'manifest.json'}: SHA-256 is {found}, index.json says {published!r}; after adding a run, build"
             )
     if gone := sorted(set(said) - {run.name for run in runs}):
         raise HarnessError(visible(f"{path}: names the run {gone[0]!r}, which is not there"))
@@ -149,14 +150,15 @@ def _check_index(folder: Path, runs: Sequence[Path]) -> None:
 
 def _check_built(folder: Path, built: Mapping[str, str]) -> None:
     found = {name: filing._bytes(folder / name).decode(errors="replace") for name in _built(folder)}
-    drawn_alike = json.loads(found["index.json"]).get("matplotlib") == version("matplotlib")
+    drawn_by = filing._read(folder / "index.json").get("matplotlib")
+    drawn_alike = drawn_by == version("matplotlib")
     for name in sorted(set(built) | set(found)):
         said, should = found.get(name), built.get(name)
         if said is None or should is None:
             raise HarnessError(f"{folder / name}: " + ("is missing" if said is None else "is not of this board"))
-        if name == "index.json" and not drawn_alike:
-            continue
-        if not drawn_alike:  # another version draws the same numbers with other strokes
+        if not drawn_alike and name == "index.json":
+            should = json.dumps({**json.loads(should), "matplotlib": drawn_by}, indent=1) + "\n"
+        elif not drawn_alike:  # another version draws the same numbers with other strokes
             said, should = _undrawn(said), _undrawn(should)
         if said != should:
             _name_difference(folder / name, said, should)

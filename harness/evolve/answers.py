@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from harness.errors import HarnessError
 from harness.ledger import Ledger
 from harness.rundir import append_jsonl, read_jsonl
 
@@ -24,7 +25,10 @@ class Answers:
 
     def __init__(self, path: Path, epoch: int) -> None:
         self.path, self.epoch = path, epoch
-        self._rows = {(r["prompt_sha256"], r["nth"]): r for r in read_jsonl(path) if r["epoch"] == epoch}
+        try:
+            self._rows = {(r["prompt_sha256"], r["nth"]): r for r in read_jsonl(path) if r["epoch"] == epoch}
+        except (KeyError, TypeError) as e:
+            raise HarnessError(f"{path} cannot be read: {e!r}") from None
         self._asked: Counter[str] = Counter()
         self._used: set[tuple[str, int]] = set()
         self._lock = threading.Lock()

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple, Protocol
 from pydantic import Field, model_validator
 
 from harness.chat import Chat, ChatError
-from harness.errors import MissingError
+from harness.errors import UNREADABLE, MissingError
 from harness.evolve.answers import current
 from harness.ledger import Ledger
 from harness.method import Policy
@@ -238,13 +238,17 @@ def _policy(policy: Policy, sampling: Sampling, seed: int, initial: bool) -> Cal
 
 def _recording(path: Path) -> Callable[[list[str]], list[Answer]]:
     """Answers by prompt; the answers to a prompt that occurs more than once come in the order of the recording."""
-    try:
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-    except (OSError, ValueError) as error:
-        raise MissingError(f"the reflection recording {path} cannot be read: {error}") from error
     answers: dict[str, deque[Answer]] = defaultdict(deque)
-    for row in rows:
-        answers[row["prompt_sha256"]].append(Answer(row["answer"], row["prompt_tokens"], row["tokens"]))
+    try:
+        for line in path.read_bytes().split(b"\n"):  # not splitlines: an answer may hold what that takes for a line's end
+            if line:
+                row = json.loads(line)
+                text, *counts = answer = Answer(row["answer"], row["prompt_tokens"], row["tokens"])
+                if not isinstance(text, str) or not all(type(n) is int and n >= 0 for n in counts):
+                    raise ValueError("a row is no answer with its tokens")
+                answers[row["prompt_sha256"]].append(answer)
+    except (OSError, *UNREADABLE) as error:
+        raise MissingError(f"the reflection recording {path} cannot be read: {error!r}") from error
 
     def ask_one(prompt: str) -> Answer:
         key = _sha256(prompt)

@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
 from harness.config import RunSpec, flatten, merge, parse_set, read_yaml, resolve
-from harness.errors import HarnessError, MissingError, UsageError, nearest
+from harness.errors import HarnessError, MissingError, UsageError, dotted, nearest
 from harness.settings import Strict
 from harness.tables import Table, interval, points, visible
 from harness.verdict.arms import check_identity
@@ -97,7 +97,7 @@ class Claim(Strict):
     """What must be equal, to 5%: sampled tokens and rollouts, rollouts alone, or nothing. What need not be is a modifier."""
     checkpoint: Literal["last", "selected"] = "last"
     """Which checkpoint the published scores are of."""
-    seed_sd: tuple[float, ...] = (1.0, 2.0)
+    seed_sd: tuple[Annotated[float, Field(gt=0)], ...] = (1.0, 2.0)
     """Spreads over seeds, in points, that a plan without a pilot reckons with."""
     expected: Verdict | None = None
     """`harness claim check` fails on any other verdict."""
@@ -125,6 +125,8 @@ class Claim(Strict):
     def _spec(self, arm: ClaimArm) -> RunSpec:
         tree: dict[str, Any] = {"eval": {"bench": ",".join(self.suites)}}
         for key, value in self.sets(arm).items():
+            if "=" in key:
+                raise UsageError(f"settings: {key!r} is no name of a setting")
             item = parse_set(f"{key}=null")
             _fill(item, value)
             tree = merge(tree, item)
@@ -160,7 +162,7 @@ def _load(path: Path) -> Claim:
         claim = Claim.model_validate({**read_yaml(path), "name": path.stem})
     except ValidationError as e:
         err = e.errors()[0]
-        where = ".".join(map(str, err["loc"])) or "claim"
+        where = dotted(err["loc"]) or "claim"
         raise UsageError(f"{path}: {where}: {err['msg'].removeprefix('Value error, ')}") from None
     try:
         load_training_set(claim.training_set)

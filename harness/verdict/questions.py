@@ -83,8 +83,10 @@ def read_questions(data: bytes, path: Path, result: Result, name: str) -> Questi
     scores, parity = np.zeros(found.shape), np.zeros(found.shape)
     try:
         at = tuple(np.array([(row_of[r.seed], column_of[r.problem], r.index) for r in rows], int).reshape(-1, 3).T)
+        if (at[2] < 0).any():
+            raise IndexError
         np.add.at(found, at, 1)
-    except (KeyError, IndexError):
+    except (KeyError, IndexError, OverflowError):
         raise HarnessError(f"{path} holds samples of other seeds, or more than {k} a problem") from None
     if len(ids) != n or not (found == 1).all():
         raise HarnessError(f"{path} does not hold {k} samples of each of {n} problems for every seed")
@@ -94,7 +96,7 @@ def read_questions(data: bytes, path: Path, result: Result, name: str) -> Questi
         parity[at] = [r.parity for r in rows]
     out = Questions(ids, seeds, k, scores.mean(-1), parity.mean(-1) if both else None)
     for seed, mean in zip(seeds, out.scores_S_Q.mean(-1), strict=True):
-        if abs(mean - suite["per_seed"][str(seed)]) > 1e-9:
+        if not abs(mean - suite["per_seed"][str(seed)]) <= 1e-9:  # also where it says NaN
             said = suite["per_seed"][str(seed)]
             raise HarnessError(f"{visible(str(path))} gives {mean:.6f} for seed {seed}, result.json says {said:.6f}")
     return out
