@@ -36,6 +36,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
+from harness import filed
 from harness.config import PolicySpec, RunSpec
 from harness.errors import HarnessError, MissingError, UsageError
 from harness.ledger import Ledger
@@ -436,10 +437,12 @@ class SeedLog:
 
 
 def load_result(path: Path) -> dict[str, Any]:
-    """result.json of a run directory, with its spec added as "spec" and "run" set to `path`.
+    """result.json of a run directory, with its spec added as "spec" and "run" set to `path`; the same of a filed run.
 
     Raises MissingError where no run is, HarnessError where it is unfinished or its files cannot be read.
     """
+    if is_filed(path):
+        return {**filed.result_of(path, filed.read_manifest(path)), "run": str(path)}
     if not (path / "spec.json").exists():
         raise MissingError(f"no run at {path}: it holds no spec.json")
     if not (path / "result.json").exists():
@@ -452,3 +455,16 @@ def load_result(path: Path) -> dict[str, Any]:
         return result
     except (ValueError, KeyError, TypeError) as e:
         raise HarnessError(f"the run at {path} cannot be read: {e!r}") from None
+
+
+def is_filed(path: Path) -> bool:
+    """Whether a folder is a run as a leaderboard files it, not a run directory."""
+    return (path / "manifest.json").exists() and not (path / "spec.json").exists()
+
+
+def runs_below(root: Path) -> list[Path]:
+    """Finished runs at or below a folder, in order: run directories, and filed ones."""
+    if is_filed(root) or (root / "spec.json").exists():
+        return [root]
+    found = {p.parent for name in ("result.json", "manifest.json") for p in root.glob(f"**/{name}")}
+    return sorted(p for p in found if not p.name.startswith(".") and (is_filed(p) or (p / "spec.json").exists()))

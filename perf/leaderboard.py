@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.boards.filing import spec_sha256
 from harness.evaluation.evaluate import sample_metrics
 from harness.evaluation.results import macro_averages, over_seeds
+from harness.filed import spec_sha256
 from harness.ledger import Ledger
 
 SIZES = {"aime24": 30, "aime25": 30, "amc23": 40, "math500": 500, "minerva": 272, "olympiad": 675}

@@ -247,15 +247,15 @@ class _Evidence:
 
 
 def check(claims: Sequence[Claim], runs: Sequence[Path], alpha: float = 0.05) -> list[Assessment]:
-    """Assess claims on run directories, Holm-adjusted over those that can be assessed.
+    """Assess claims on runs, or all runs below folders, Holm-adjusted over those that can be assessed.
 
     `alpha` is for a planned second look (docs/statistics.md). Raises as `load_result`: a run that cannot be read is no
     evidence for anything.
     """
-    from harness.rundir import load_result
+    from harness.rundir import load_result, runs_below
     from harness.verdict import stats
 
-    results = [load_result(path) for path in runs]
+    results = [load_result(run) for path in runs for run in runs_below(path) or [path]]
     found = {claim.name: _gather(claim, results) for claim in claims}
     measured = {name: _measure(x) for name, x in found.items() if isinstance(x, _Evidence)}
     levels = stats.holm_levels({name: float(fixed.p()) for name, (fixed, _) in measured.items()}, alpha)

@@ -9,11 +9,11 @@ import sys
 import pytest
 
 from harness.boards import filing, publish
-from harness.boards.filing import compress, decompress
 from harness.boards.publish import ancestry
 from harness.cli import main
 from harness.data.suites import load_suite
 from harness.errors import HarnessError, MissingError, UsageError
+from harness.filed import compress, decompress, read_manifest, read_samples, run_id, spec_sha256
 from harness.ledger import Ledger
 from harness.rundir import append_jsonl, write_json
 
@@ -51,13 +51,13 @@ def make_run(path, method="p2o", right=((3, 4), (5, 6)), text="", stamp=None, te
     }  # fmt: skip
     macro = {"id": None, "ood": avg, "per_seed": {s: {"id": None, "ood": v} for s, v in scores.items()}}
     spec = {"method": method, "seeds": seeds, "model": {"revision": None}, **(spec or {})}
-    write_json(path / "spec.json", {"hash": filing.spec_sha256(spec), "spec": spec})
+    write_json(path / "spec.json", {"hash": spec_sha256(spec), "spec": spec})
     env = {"packages": {"torch": "2"}, "cpus": 2, "started": "2026-01-02T03:04:05+00:00",
            "code": {"commit": "c" * 40, "dirty": False}, "commands": ["harness run --out /home/somebody/x"]}  # fmt: skip
     write_json(path / "env.json", env)
     write_json(path / "result.json", {
         "run": str(path), "method": method, "model": "testbed", "recipe": "testbed", "training_set": "testbed",
-        "problems_sha256": "1" * 64, "spec_hash": filing.spec_sha256(spec), "seeds": seeds, "not_a_result": stamp,
+        "problems_sha256": "1" * 64, "spec_hash": spec_sha256(spec), "seeds": seeds, "not_a_result": stamp,
         "identity": {"graders": {}}, "suites": {"tb-long": suite}, "macro": macro, "ledger": total, "ledgers": ledgers,
         "teacher": None, "teacher_tokens": 0,
     })  # fmt: skip
@@ -105,7 +105,7 @@ def tree(root):
 
 def sample_rows(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
-    return [json.loads(line) for line in filing.read_samples(folder, manifest, "tb-long").splitlines()]
+    return [json.loads(line) for line in read_samples(folder, manifest, "tb-long").splitlines()]
 
 
 def reseal(folder, rows=None, **fields):
@@ -120,7 +120,7 @@ def reseal(folder, rows=None, **fields):
     for name, f in m["files"].items():
         data = (folder / name).read_bytes()
         f |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    m["run"] = filing.run_id(m)
+    m["run"] = run_id(m)
     path.write_text(json.dumps(m))
     new = folder.rename(folder.parent / m["run"])
     index = json.loads((folder.parent / "index.json").read_text())
@@ -291,10 +291,10 @@ def test_a_manifest_that_contradicts_itself_is_refused(filed, change, words):
     m = json.loads(path.read_text())
     change(m)
     if "samples/tb-long.jsonl.zst" in m["files"] and "evidence is" not in words:
-        m["run"] = filing.run_id(m)
+        m["run"] = run_id(m)
     path.write_text(json.dumps(m))
     with pytest.raises(HarnessError, match=words):
-        filing.read_manifest(filed)
+        read_manifest(filed)
 
 
 def test_links_are_not_followed(filed, tmp_path):

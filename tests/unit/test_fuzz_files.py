@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_board import make_run, reseal
 from test_fuzz import JSON, TEXT, fuzz
 
-from harness import chat, registry
+from harness import chat, filed, registry
 from harness.boards import filing, publish
 from harness.errors import HarnessError
 from harness.evolve.answers import Answers
@@ -91,7 +91,7 @@ def changed(folder, name, draw):
     """One value of one file replaced; returns the rows where these are samples."""
     path = folder / name
     if name.startswith("samples"):
-        rows = filing._rows(filing.read_samples(folder, json.loads((folder / "manifest.json").read_text()), "tb-long"))
+        rows = filing._rows(filed.read_samples(folder, json.loads((folder / "manifest.json").read_text()), "tb-long"))
         at = draw(st.sampled_from([p for p in places(rows) if p]))
         return put(rows, at, draw(VALUES))
     tree = [json.loads(x) for x in path.read_text().splitlines()] if path.suffix == ".jsonl" else json.loads(path.read_text())
@@ -107,7 +107,7 @@ def resealed(folder, rows=None):
     before = path.read_bytes()
     try:
         m = json.loads(before)
-        return reseal(folder, rows, **({"spec_sha256": filing.spec_sha256(m["spec"])} if "spec" in m else {}))
+        return reseal(folder, rows, **({"spec_sha256": filed.spec_sha256(m["spec"])} if "spec" in m else {}))
     except (TypeError, KeyError, AttributeError, ValueError, OSError):
         path.write_bytes(before)
         return folder
