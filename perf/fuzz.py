@@ -202,8 +202,8 @@ def manifest(folder: Path) -> tuple[Target, list[bytes]]:
     from test_board import make_run
     from test_fuzz_files import figures, places, put, resealed
 
-    from harness import filed
     from harness.boards import filing, publish
+    from harness.filed import read_samples
     from harness.testbed import world
 
     world.suite_problems = cache(world.suite_problems)
@@ -213,7 +213,7 @@ def manifest(folder: Path) -> tuple[Target, list[bytes]]:
     kept = {p.relative_to(filed): p.read_bytes() for p in filed.rglob("*") if p.is_file()}
     index, true = (filed.parent / "index.json").read_bytes(), figures(filed)
     suite = Path("samples/tb-long.jsonl.zst")
-    rows = filing._rows(filed.read_samples(filed, json.loads(kept[Path("manifest.json")]), "tb-long"))
+    rows = filing._rows(read_samples(filed, json.loads(kept[Path("manifest.json")]), "tb-long"))
     trees: list[tuple[Path, Any]] = [(suite, rows)] + [
         (p, [json.loads(x) for x in d.splitlines()] if p.suffix == ".jsonl" else json.loads(d)) for p, d in kept.items() if p != suite
     ]
