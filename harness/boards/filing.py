@@ -511,4 +511,10 @@ def _lines(rows: Sequence[Row]) -> bytes:
 
 
 def _rows(data: bytes) -> list[Row]:
-    return [json.loads(line) for line in data.split(b"\n") if line]
+    """JSON lines. Raises ValueError."""
+    import msgspec
+
+    try:
+        return msgspec.json.Decoder(dict[str, Any]).decode_lines(data)
+    except msgspec.MsgspecError as e:
+        raise ValueError(str(e)) from None
