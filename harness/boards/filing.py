@@ -6,7 +6,7 @@
             metrics.json             figures derived from the samples, and nothing else
             training.json            the curves that a page draws, thinned
             templates.jsonl          every evolved template with its parents
-      README.md scores*.csv scores*.tex index.html index.json    built (harness/boards/publish.py)
+      README.md scores*.csv scores*.tex scores*.svg index.html index.json   built (harness/boards/publish.py)
 
 What a filed run holds may come from anybody: it is read through harness/filed.py.
 """
