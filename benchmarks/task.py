@@ -11,9 +11,9 @@ from typing import Any
 
 import datasets
 
-from harness.grading import grade_many
-from harness.parity import parity_many
-from harness.suites import load_suite
+from harness.data.suites import load_suite
+from harness.grading.graders import grade_many
+from harness.grading.parity import parity_many
 
 
 def load(suite: str, data_dir: str | None = None, **_: Any) -> dict[str, datasets.Dataset]:

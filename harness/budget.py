@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.ledger import Ledger
+from harness.rundir import load_result
 from harness.settings import TrainConfig
 
 MANY_EPOCHS = 1000
@@ -42,8 +43,6 @@ def matched(run: Path) -> dict[str, Any]:
     Tokens are the only bound then: neither rollouts nor epochs end the run earlier. Raises as `load_result`, and
     UsageError for a run that wrote none.
     """
-    from harness.compare import load_result
-
     ledgers = [Ledger(**row) for row in load_result(run)["ledgers"].values()]
     tokens = round(sum(ledger.written_tokens for ledger in ledgers) / len(ledgers))
     if not tokens:

@@ -61,7 +61,7 @@ def _show_result(result: dict[str, Any], as_json: bool) -> None:
         keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
         click.echo(json.dumps({k: result[k] for k in keys}))
         return
-    from harness.compare import compare
+    from harness.verdict.compare import compare
 
     compare([result], None).print()
     click.echo(f"report: {result['run']}/report.html")
@@ -116,8 +116,8 @@ def compare_command(
     runs: Sequence[Path], baseline: str | None, out: Path | None, form: str | None, as_json: bool
 ) -> None:
     """`harness compare`."""
-    from harness.compare import compare_runs
-    from harness.report import render_comparison, write_comparison
+    from harness.pages.report import render_comparison, write_comparison
+    from harness.verdict.compare import compare_runs
 
     table = compare_runs(runs, baseline)
     if out is not None:
@@ -173,8 +173,8 @@ def power_command(
     scores: str | None, correlation: float, alpha: float, wanted: float, seeds: Sequence[int], as_json: bool,
 ) -> None:
     """`harness power`."""
-    from harness.power import answer, designs, power_table
     from harness.tables import print_to_terminal
+    from harness.verdict.power import answer, designs, power_table
 
     found = designs(pilots, seed_sds, question_se, scores, correlation)
     rows = answer(found, effects, seeds, alpha, wanted)
@@ -186,8 +186,8 @@ def power_command(
 
 def claim_list_command(folder: Path | None, as_json: bool) -> None:
     """`harness claim list`."""
-    from harness.claims import load_claims
     from harness.tables import visible
+    from harness.verdict.claims import load_claims
 
     claims = load_claims(folder)
     if as_json:
@@ -201,8 +201,8 @@ def claim_check_command(
     words: Sequence[str], runs: Sequence[str], junit_file: Path | None, alpha: float, folder: Path | None, as_json: bool
 ) -> None:
     """`harness claim check`; raises HarnessError where a claim expects another verdict."""
-    from harness import claims as c
     from harness.tables import print_to_terminal
+    from harness.verdict import claims as c
 
     known = c.load_claims(folder)
     names, more = c.choose(known, words)
@@ -221,7 +221,7 @@ def claim_check_command(
 
 def fetch_command(name: str, data_dir: Path, source: str | None, revision: str | None, as_json: bool) -> None:
     """`harness fetch`."""
-    from harness.fetch import fetch, find
+    from harness.data.fetch import fetch, find
 
     record = fetch(find(name), data_dir, source, revision)
     if as_json:
@@ -233,9 +233,9 @@ def fetch_command(name: str, data_dir: Path, source: str | None, revision: str |
 
 def contamination_command(train_sets: Sequence[str], bench: str, data_dir: Path | None, as_json: bool) -> None:
     """`harness check contamination`."""
-    from harness import contamination
+    from harness.data import contamination
+    from harness.data.suites import list_training_sets, load_training_set, resolve_bench
     from harness.settings import TestbedConfig
-    from harness.suites import list_training_sets, load_training_set, resolve_bench
     from harness.tables import print_to_terminal
 
     chosen = [load_training_set(name) for name in dict.fromkeys(train_sets)] or list_training_sets()
@@ -254,7 +254,7 @@ def contamination_command(train_sets: Sequence[str], bench: str, data_dir: Path 
 
 def regrade_command(run: Path, as_json: bool) -> None:
     """`harness regrade`."""
-    from harness.regrade import regrade, regrade_table
+    from harness.evaluation.regrade import regrade, regrade_table
     from harness.tables import print_to_terminal
 
     found = regrade(run)
@@ -267,7 +267,7 @@ def regrade_command(run: Path, as_json: bool) -> None:
 
 def board_add_command(run: Path, board: Path, evidence: str, allow_stamped: bool, as_json: bool) -> None:
     """`harness leaderboard add`."""
-    from harness.board import add
+    from harness.boards.filing import add
 
     folder, new = add(run, board, evidence, allow_stamped)
     if as_json:
@@ -280,7 +280,7 @@ def board_add_command(run: Path, board: Path, evidence: str, allow_stamped: bool
 
 def board_build_command(board: Path, as_json: bool) -> None:
     """`harness leaderboard build`."""
-    from harness.boardpage import build
+    from harness.boards.publish import build
 
     folders = build(board)
     if as_json:
@@ -292,7 +292,7 @@ def board_build_command(board: Path, as_json: bool) -> None:
 
 def board_verify_command(board: Path, data_dir: Path | None, as_json: bool) -> None:
     """`harness leaderboard verify`; raises HarnessError at the first difference."""
-    from harness.boardpage import verify
+    from harness.boards.publish import verify
     from harness.tables import visible
 
     found = verify(board, data_dir)
@@ -309,7 +309,7 @@ def board_verify_command(board: Path, data_dir: Path | None, as_json: bool) -> N
 
 def report_command(runs: Sequence[Path], out: Path | None, as_json: bool) -> None:
     """`harness report`."""
-    from harness.boardpage import write_page
+    from harness.boards.publish import write_page
 
     path = write_page(runs, out)
     click.echo(json.dumps({"page": str(path)}) if as_json else f"written: {path}")
@@ -317,7 +317,7 @@ def report_command(runs: Sequence[Path], out: Path | None, as_json: bool) -> Non
 
 def export_command(form: str, run: Path, out: Path | None, url: str | None, datasets: Sequence[str]) -> None:
     """`harness export`."""
-    from harness.export import export
+    from harness.pages.export import export
 
     text = export(form, run, url, datasets)
     if out is None:
@@ -329,8 +329,8 @@ def export_command(form: str, run: Path, out: Path | None, url: str | None, data
 
 def check_golds_command(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
     """`harness check golds`; raises HarnessError for a rejection that no card explains."""
-    from harness.golds import at_hand, check_golds
-    from harness.suites import list_suites, resolve_bench
+    from harness.data.suites import list_suites, resolve_bench
+    from harness.grading.golds import at_hand, check_golds
     from harness.tables import visible
 
     suites = list_suites()

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import EvalSpec
-from harness.engines import Engine, make_engine
+from harness.data.suites import Suite, TrainingSet, load_training_set, resolve_bench
 from harness.errors import HarnessError, MissingError, UsageError
-from harness.evaluation import evaluate
+from harness.evaluation.engines import Engine, make_engine
+from harness.evaluation.evaluate import evaluate
+from harness.evaluation.results import Checklist, combine, part, stamp
 from harness.ledger import Ledger
 from harness.models import locate
 from harness.plan import EvalCost, eval_cost
 from harness.progress import Progress
-from harness.results import Checklist, combine, part, stamp
 from harness.rundir import RunDir, write_json
 from harness.seeds import derive
-from harness.suites import Suite, TrainingSet, load_training_set, resolve_bench
 
 
 @dataclass
@@ -91,7 +91,7 @@ def _flagged(spec: EvalSpec, suites: list[Suite], data_dir: Path | None) -> dict
     """As the run itself had them; another policy's training problems are not known."""
     if spec.run is None:
         return {}
-    from harness import contamination
+    from harness.data import contamination
 
     trained = RunDir(Path(spec.run)).spec
     problems = load_training_set(trained.train.set).problems(trained, data_dir)
@@ -129,7 +129,7 @@ def execute_eval(prepared: Prepared, run: RunDir, command: list[str]) -> dict[st
             progress.update((i + 1) * total, f"seed {seed} done")
         result = _summarise(prepared, run)
         write_json(run.path / "result.json", result)
-        from harness.report import write_report
+        from harness.pages.report import write_report
 
         write_report(run.path)
     return result

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from harness.errors import UsageError
-from harness.evolve import insert
 from harness.leaks import leaks
 from harness.method import Method, MethodConfig
 from harness.settings import Correction, LossSpec
@@ -78,6 +77,11 @@ def require_solutions(method: str, problems: Sequence[Problem]) -> None:
     """Raises UsageError where no training problem has a reference solution."""
     if not any(p.solution for p in problems):
         raise UsageError(f"{method} needs reference solutions, and no problem of this training set has one")
+
+
+def insert(template: str, prompt: str) -> str:
+    """T(x, z) of the P2O release: the template, a blank line, the whole prompt; a blank template inserts nothing."""
+    return f"{template.strip()}\n\n{prompt}" if template.strip() else prompt
 
 
 def beside(problem: Problem, hint: str, kind: Literal["prefix", "hint"]) -> str:

@@ -24,7 +24,7 @@ def list_methods() -> list[dict[str, Any]]:
 
 
 def list_benches() -> list[dict[str, Any]]:
-    from harness.suites import list_suites
+    from harness.data.suites import list_suites
 
     return [
         {"name": s.name, "title": s.title, "problems": s.size, "k": s.k, "temperature": s.temperature,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from harness.budget import rollouts_left
 from harness.config import PolicySpec, RunSpec
+from harness.data.suites import Suite
 from harness.ledger import Ledger
 from harness.method import Method
 from harness.models import MODELS
-from harness.suites import Suite
 
 
 @dataclass

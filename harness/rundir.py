@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
@@ -35,8 +36,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
+from harness import filed
 from harness.config import PolicySpec, RunSpec
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, MissingError, UsageError
 from harness.ledger import Ledger
 from harness.types import Group, Problem
 
@@ -267,6 +269,8 @@ class RunDir:
     def drop_checkpoints(self, seed: int) -> None:
         """Of a seed that is trained and evaluated: only the final policy stays."""
         shutil.rmtree(self.partial(seed), ignore_errors=True)
+        with contextlib.suppress(OSError):  # another seed's are there still, or none ever were
+            self.partial(seed).parent.rmdir()
         folder = self.path / "ckpt" / f"s{seed}"
         for path in folder.glob("e*-b*"):
             shutil.rmtree(path)
@@ -321,7 +325,7 @@ class SeedLog:
 
     @property
     def answers(self) -> Path:
-        """What a server answered to the method (harness/answers.py); survives being wound back."""
+        """What a server answered to the method (harness/evolve/answers.py); survives being wound back."""
         return self.run.path / "answers" / f"s{self.seed}.jsonl"
 
     @property
@@ -430,3 +434,37 @@ class SeedLog:
         path = self._files["metrics"]
         if path.exists():
             write_lines(path, (line for line, row in _rows(path) if row["seed"] != self.seed))
+
+
+def load_result(path: Path) -> dict[str, Any]:
+    """result.json of a run directory, with its spec added as "spec" and "run" set to `path`; the same of a filed run.
+
+    Raises MissingError where no run is, HarnessError where it is unfinished or its files cannot be read.
+    """
+    if is_filed(path):
+        return {**filed.result_of(path, filed.read_manifest(path)), "run": str(path)}
+    if not (path / "spec.json").exists():
+        raise MissingError(f"no run at {path}: it holds no spec.json")
+    if not (path / "result.json").exists():
+        raise HarnessError(f"the run at {path} is unfinished; finish it with --resume")
+    try:
+        spec = json.loads((path / "spec.json").read_text())["spec"]
+        result = {**json.loads((path / "result.json").read_text()), "spec": spec, "run": str(path)}
+        if strange := [name for name in result.get("suites", {}) if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)]:
+            raise ValueError(f"{strange[0]!r} is no name of a suite")  # files are found by it
+        return result
+    except (ValueError, KeyError, TypeError) as e:
+        raise HarnessError(f"the run at {path} cannot be read: {e!r}") from None
+
+
+def is_filed(path: Path) -> bool:
+    """Whether a folder is a run as a leaderboard files it, not a run directory."""
+    return (path / "manifest.json").exists() and not (path / "spec.json").exists()
+
+
+def runs_below(root: Path) -> list[Path]:
+    """Finished runs at or below a folder, in order: run directories, and filed ones."""
+    if is_filed(root) or (root / "spec.json").exists():
+        return [root]
+    found = {p.parent for name in ("result.json", "manifest.json") for p in root.glob(f"**/{name}")}
+    return sorted(p for p in found if not p.name.startswith(".") and (is_filed(p) or (p / "spec.json").exists()))

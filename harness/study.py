@@ -32,9 +32,9 @@ from harness.settings import Strict
 from harness.tables import Table, compact, interval, points, seconds
 
 if TYPE_CHECKING:
-    from harness.compare import Comparison
-    from harness.contamination import Match
+    from harness.data.contamination import Match
     from harness.plan import Plan
+    from harness.verdict.compare import Comparison
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
 """Of an arm or a condition: part of a folder's name."""
@@ -48,10 +48,17 @@ STOP_S = 60.0
 """Seconds that an interrupted cell gets to stop by itself."""
 POLL_S = 0.2
 """Seconds between two looks at the children."""
-CHILD = """import signal
+BEGUN = (".lock", "study.json.tmp")
+"""What a study that was killed at once leaves in its folder."""
+CHILD = """import os, signal, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would their children
+def watch():
+    os.read(0, 1)  # returns when the study's end of the pipe is closed: it was killed
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=watch, daemon=True).start()
 from harness.cli import main
 main()"""
+"""What a cell runs; it outlives a killed study by one batch at most, and stops at a checkpoint."""
 
 
 class StudyArm(Strict):
@@ -274,7 +281,8 @@ class StudyDir:
     def __init__(self, out: Path, study: Study, cells: Sequence[Cell], data_dir: Path | None) -> None:
         """Writes nothing yet. Raises UsageError, naming the fields, where cells were begun under other settings."""
         self.out, self.study, self.cells, self.data_dir = out, study, list(cells), data_dir
-        if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / "study.json").exists()):
+        foreign = out.is_file() or (out.is_dir() and any(p.name not in BEGUN for p in out.iterdir()))
+        if foreign and not (out / "study.json").exists():
             raise UsageError(f"{out} already holds files that are no study's; name another --out")
         changed = {cell.name: fields for cell in cells if (fields := self._changed(cell))}
         if changed:
@@ -288,7 +296,8 @@ class StudyDir:
         return self.out / "logs" / f"{name}.log"
 
     def done(self, name: str) -> bool:
-        return (self.path(name) / "result.json").exists()
+        """Whether the cell's run is finished, its report written."""
+        return all((self.path(name) / file).exists() for file in ("result.json", "report.html"))
 
     def _changed(self, cell: Cell) -> list[str]:
         spec = self.path(cell.name) / "spec.json"
@@ -340,7 +349,10 @@ class StudyDir:
                     ready = [c for c in waiting if c.match is None or self.done(c.match)]
                     for cell in ready[: jobs - len(running)]:
                         waiting.remove(cell)
-                        running[cell.name] = self._start(cell)
+                        if not self._free(cell.name):
+                            failed[cell.name] = f"another process is writing to {self.path(cell.name)}"
+                        elif not self.done(cell.name):
+                            running[cell.name] = self._start(cell)
                     for name, process in list(running.items()):
                         if process.poll() is not None:
                             del running[name]
@@ -368,6 +380,16 @@ class StudyDir:
         assert cell.plan is not None
         return len(seeds) * each + min(rollouts, cell.plan.rollouts)
 
+    def _free(self, name: str) -> bool:
+        """Wait until a process that a killed study left behind has stopped; whether nothing writes to the cell then."""
+        if not self.path(name).exists():
+            return True
+        try:
+            with FileLock(self.path(name) / ".lock", timeout=STOP_S):
+                return True
+        except Timeout:
+            return False
+
     def _start(self, cell: Cell) -> subprocess.Popen[bytes]:
         """The cell's `harness run`, its output in its log; terminal signals reach it only through `_stop`."""
         path, log = self.path(cell.name), self.log(cell.name)
@@ -386,13 +408,13 @@ class StudyDir:
         with log.open("ab") as file:
             return subprocess.Popen(
                 [sys.executable, "-c", CHILD, *words],
-                stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True,
                 env={**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})},
             )  # fmt: skip
 
     def comparisons(self) -> dict[str, Comparison]:
         """By condition, of its finished cells under the names of their arms; a condition without any is left out."""
-        from harness.compare import compare_runs
+        from harness.verdict.compare import compare_runs
 
         found = {}
         for condition in self.study.conditions or [""]:
@@ -406,7 +428,7 @@ class StudyDir:
 
     def write_results(self) -> dict[str, Any]:
         """study.md, study.html, and the results in study.json, of all that is finished; returns these results."""
-        from harness.report import write_study
+        from harness.pages.report import write_study
 
         found = self.comparisons()
         results = {

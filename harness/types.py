@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Problem:
-    """One verifiable question. `answer_type` names the grader (see harness/grading.py).
+    """One verifiable question. `answer_type` names the grader (see harness/grading/graders.py).
 
     `asked_by`: of a training problem, the run's suites that ask it too; nothing may be selected by its rewards.
     """

@@ -1,1 +1,1 @@
-"""Published claims as data (claims/*.yaml); read by harness/claims.py."""
+"""Published claims as data (claims/*.yaml); read by harness/verdict/claims.py."""

@@ -16,9 +16,8 @@ from __future__ import annotations
 import random
 from typing import Literal
 
-from harness.evolve import insert
-from harness.hints import HintedConfig, HintedMethod
-from harness.reflect import cut_middle
+from harness.evolve.reflect import cut_middle
+from harness.hints import HintedConfig, HintedMethod, insert
 from harness.settings import Correction, LossSpec
 from harness.types import Context, Group, Problem, Rollout, Sample
 

@@ -17,11 +17,12 @@ from typing import Any
 
 from harness.budget import rollouts_left
 from harness.errors import UsageError
-from harness.evolve import EvolveConfig, evolve, insert, split
+from harness.evolve.reflect import ReflectorConfig, make_proposer
+from harness.evolve.search import EvolveConfig, evolve, split
+from harness.hints import insert
 from harness.ledger import Ledger
 from harness.method import Method, MethodConfig, Policy
 from harness.methods.p2o import pool_rows
-from harness.reflect import ReflectorConfig, make_proposer
 from harness.types import Group, Problem, Sample, Sampling
 
 

@@ -14,12 +14,12 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from harness.evolve import EvolveConfig, insert
-from harness.hints import HintedConfig
+from harness.evolve.reflect import ReflectorConfig
+from harness.evolve.search import EvolveConfig
+from harness.hints import HintedConfig, insert
 from harness.ledger import Ledger
 from harness.method import Policy
 from harness.methods.gepa import PromptOnly
-from harness.reflect import ReflectorConfig
 from harness.settings import LossSpec
 from harness.types import Group, Problem, Sample
 

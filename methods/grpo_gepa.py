@@ -13,7 +13,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from harness.evolve import EvolveConfig
+from harness.evolve.search import EvolveConfig
 from harness.ledger import Ledger
 from harness.method import Policy
 from harness.methods.gepa import PromptOnly

@@ -24,15 +24,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.beam import feedback
 from harness.budget import rollouts_left
-from harness.evolve import EvolveConfig, Pool, evolve, insert, split
-from harness.hints import HintedConfig
+from harness.evolve.beam import feedback
+from harness.evolve.reflect import Job, ReflectorConfig, make_proposer
+from harness.evolve.search import EvolveConfig, Pool, evolve, split
+from harness.hints import HintedConfig, insert
 from harness.leaks import leaks
 from harness.ledger import Ledger
 from harness.method import Policy
 from harness.methods.grpo import GRPO
-from harness.reflect import Job, ReflectorConfig, make_proposer
 from harness.seeds import derive, stream
 from harness.settings import Correction, LossSpec
 from harness.types import Context, Group, Problem, Sample, Sampling

@@ -18,11 +18,11 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.grading import grade_many
+from harness.evolve.reflect import Answer, ReflectorConfig, make_asker
+from harness.grading.graders import grade_many
 from harness.hints import require_solutions
 from harness.ledger import Ledger
 from harness.method import Method, MethodConfig, Policy
-from harness.reflect import Answer, ReflectorConfig, make_asker
 from harness.seeds import derive
 from harness.types import Group, Problem, Sample
 

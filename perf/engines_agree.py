@@ -12,8 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.compare import load_result
-from harness.rundir import read_jsonl
+from harness.rundir import load_result, read_jsonl
 
 
 def main() -> None:

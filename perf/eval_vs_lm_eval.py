@@ -30,10 +30,10 @@ def main() -> None:
     from lm_eval.tasks import TaskManager
 
     from harness.config import resolve_eval
-    from harness.engines import make_engine
-    from harness.evaluation import evaluate
+    from harness.data.suites import benchmarks_dir, load_suite
+    from harness.evaluation.engines import make_engine
+    from harness.evaluation.evaluate import evaluate
     from harness.models import locate
-    from harness.suites import benchmarks_dir, load_suite
 
     decoding = {"decoding": {"kind": "greedy"}, "max_new_tokens": args.new, "limit": args.problems}
     spec = resolve_eval([], [], {"model": {"id": args.model}}, {"eval": {"bench": SUITE, **decoding}})

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import gepa
 
-from harness.beam import COMPONENT, Adapter, Reflection
-from harness.evolve import EvolveConfig, Meter, evolve
+from harness.evolve.beam import COMPONENT, Adapter, Meter, Reflection
+from harness.evolve.reflect import Proposer, ReflectorConfig, make_proposer
+from harness.evolve.search import EvolveConfig, evolve
 from harness.ledger import Ledger
 from harness.method import Policy
-from harness.reflect import Proposer, ReflectorConfig, make_proposer
 from harness.testbed.world import HARD, MAX_NEW_TOKENS, PHRASES, pieces, train_problems
 from harness.types import Context, Problem, Rollout, Sampling
 
@@ -64,7 +64,7 @@ def _proposer(policy: Policy, seed: int) -> Proposer:
 
 
 def beam(policy: Policy, dev: list[Problem], train: list[Problem], metric_calls: int, seed: int) -> Timing:
-    """The beam of harness/evolve.py."""
+    """The beam of harness/evolve/search.py."""
     counted, start = CountingPolicy(policy), time.perf_counter()
     config = EvolveConfig(metric_calls=metric_calls)
     pool = evolve(dev, train, counted, _proposer(policy, seed), config, SAMPLING, seed, Ledger())

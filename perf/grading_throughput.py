@@ -21,7 +21,7 @@ import re
 import time
 from pathlib import Path
 
-from harness.grading import grade_many, last_boxed, latex
+from harness.grading.graders import grade_many, last_boxed, latex
 
 SUITES = {"aime24": 16, "aime25": 16, "amc23": 16, "math500": 4, "minerva_math": 4, "olympiadbench": 4, "gsm8k_test": 4}
 """File and samples per problem."""

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from harness import stats
-from harness.claims import VERDICTS, verdict
-from harness.power import SuiteModel, power, question_se, seeds_needed
+from harness.verdict import stats
+from harness.verdict.claims import VERDICTS, verdict
+from harness.verdict.power import SuiteModel, power, question_se, seeds_needed
 
 WORLDS = {
     "alike": dict(seed_sd=0.05, cell_sd=0.5, correlation=0.85),
@@ -123,8 +123,8 @@ def characteristics(reps: int, seed: int, effect: float, seed_sd: float, seeds: 
 def split_halves(runs: list[Path]) -> str:
     """The A/A experiment, Markdown: every run's seeds in two halves, all ways, every suite. Shares of false differences,
     each of which would be a false verdict on any claim: `reproduced` or `contradicted`."""
-    from harness.compare import load_result
-    from harness.questions import load_questions
+    from harness.rundir import load_result
+    from harness.verdict.questions import load_questions
 
     lines = ["| run | splits x suites | these questions | new questions |", "|---|---|---|---|"]
     total = np.zeros(3)

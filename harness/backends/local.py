@@ -19,7 +19,7 @@ from harness.backends.prompts import encode, rendering
 from harness.backends.update import Updater
 from harness.config import PolicySpec
 from harness.errors import HarnessError, MissingError, UsageError
-from harness.grading import grade_many
+from harness.grading.graders import grade_many
 from harness.method import Finetuned, Method
 from harness.models import locate
 from harness.rundir import SeedLog

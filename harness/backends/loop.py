@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.answers import keep_answers
 from harness.budget import spent
 from harness.errors import UsageError
+from harness.evolve.answers import keep_answers
 from harness.guards import Guard
 from harness.method import Method, Policy
 from harness.rundir import SeedLog

@@ -10,10 +10,12 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.backends.update import Row
 from harness.testbed.world import branch_words, suite_problems
+
+if TYPE_CHECKING:
+    from harness.backends.update import Row
 
 
 def observe(rows: Sequence[Row], branch_tokens: int) -> dict[str, float]:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from test_board import HOSTILE, make_run  # noqa: E402
 
-from harness import board, boardpage  # noqa: E402
+from harness.boards import filing, publish  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
@@ -32,10 +32,10 @@ def chromium():
 def built(tmp_path_factory):
     """A board of three arms, one of one seed, whose models wrote hostile text, one of them a line of 1 MB."""
     root = tmp_path_factory.mktemp("board")
-    board.add(make_run(root / "a", "p2o", ((3, 4), (5, 6)), text=HOSTILE + "</textarea>", template=HOSTILE), root / "b")
-    board.add(make_run(root / "c", "grpo", ((1, 1), (2, 2)), text="x" * 1_000_000), root / "b")
-    board.add(make_run(root / "d", "gepa", ((7, 8),)), root / "b")
-    [folder] = boardpage.build(root / "b")
+    filing.add(make_run(root / "a", "p2o", ((3, 4), (5, 6)), text=HOSTILE + "</textarea>", template=HOSTILE), root / "b")
+    filing.add(make_run(root / "c", "grpo", ((1, 1), (2, 2)), text="x" * 1_000_000), root / "b")
+    filing.add(make_run(root / "d", "gepa", ((7, 8),)), root / "b")
+    [folder] = publish.build(root / "b")
     return (folder / "index.html").as_uri()
 
 

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from harness import pool
-from harness.grading import grade_many
-from harness.parity import parity_many
+from harness.grading import pool
+from harness.grading.graders import grade_many
+from harness.grading.parity import parity_many
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from adversarial import TOWERS, rows  # noqa: E402

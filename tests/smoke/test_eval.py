@@ -38,7 +38,7 @@ def test_a_run_evaluated_again_scores_the_same(capsys, tmp_path, trained):
         files = [folder / "samples" / f"{name}.jsonl" for folder in (trained, tmp_path / "e")]
         texts = [[row["completion"] for row in read_jsonl(path)] for path in files]
         assert texts[0] == texts[1]
-    assert not (tmp_path / "e" / "partial" / "s0").exists() and (tmp_path / "e" / "report.html").exists()
+    assert not (tmp_path / "e" / "partial").exists() and (tmp_path / "e" / "report.html").exists()
     code, out, err = harness(capsys, "compare", trained, tmp_path / "e")
     assert code == 0, err
     code, out, err = harness(capsys, "regrade", tmp_path / "e", "--json")

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import yaml
+from filelock import FileLock
 from test_run import comparable, harness
 
 from harness.rundir import read_jsonl
@@ -60,7 +61,8 @@ def test_one_job(capsys, whole):
     assert code == 0 and "All cells" in stdout, err
 
 
-def test_two_jobs_interrupted_and_resumed_give_the_same(capsys, whole, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_two_jobs_stopped_and_gone_on_with_give_the_same(capsys, whole, tmp_path, how):
     file, reference, _ = whole
     out = tmp_path / "out"
     code = "from harness.cli import main; main()"
@@ -68,9 +70,13 @@ def test_two_jobs_interrupted_and_resumed_give_the_same(capsys, whole, tmp_path)
     process = subprocess.Popen([sys.executable, "-c", code, *map(str, words)], stderr=subprocess.PIPE, text=True)
     while process.poll() is None and len(read_jsonl(out / "cells" / "p2o" / "metrics.jsonl")) < 4:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     _, err = process.communicate(timeout=100)
-    assert process.returncode == 130 and "--resume" not in err and "Traceback" not in err, err
+    if how == signal.SIGINT:
+        assert process.returncode == 130 and "--resume" not in err and "Traceback" not in err, err
+    else:
+        with FileLock(out / "cells" / "p2o" / ".lock", timeout=60):  # its runs stop by themselves
+            pass
     assert not (out / "cells" / "p2o" / "result.json").exists(), "stopped in its midst"
     before = (out / "cells" / "p2o" / "metrics.jsonl").read_bytes()
     time.sleep(1.0)

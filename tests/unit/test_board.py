@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from harness import board, boardpage
-from harness.board import compress, decompress
-from harness.boardpage import ancestry
+from harness.boards import filing, publish
+from harness.boards.publish import ancestry
 from harness.cli import main
+from harness.data.suites import load_suite
 from harness.errors import HarnessError, MissingError, UsageError
+from harness.filed import compress, decompress, read_manifest, read_samples, run_id, spec_sha256
 from harness.ledger import Ledger
 from harness.rundir import append_jsonl, write_json
-from harness.suites import load_suite
 
 HOSTILE = '</script><script>window.hit=1</script><img src=x onerror="hit=1"> \u202eevil\u2066 \u0007 --> <!-- & \'"'
 SUITE = load_suite("tb-long")
@@ -51,13 +51,13 @@ def make_run(path, method="p2o", right=((3, 4), (5, 6)), text="", stamp=None, te
     }  # fmt: skip
     macro = {"id": None, "ood": avg, "per_seed": {s: {"id": None, "ood": v} for s, v in scores.items()}}
     spec = {"method": method, "seeds": seeds, "model": {"revision": None}, **(spec or {})}
-    write_json(path / "spec.json", {"hash": board.spec_sha256(spec), "spec": spec})
+    write_json(path / "spec.json", {"hash": spec_sha256(spec), "spec": spec})
     env = {"packages": {"torch": "2"}, "cpus": 2, "started": "2026-01-02T03:04:05+00:00",
            "code": {"commit": "c" * 40, "dirty": False}, "commands": ["harness run --out /home/somebody/x"]}  # fmt: skip
     write_json(path / "env.json", env)
     write_json(path / "result.json", {
         "run": str(path), "method": method, "model": "testbed", "recipe": "testbed", "training_set": "testbed",
-        "problems_sha256": "1" * 64, "spec_hash": board.spec_sha256(spec), "seeds": seeds, "not_a_result": stamp,
+        "problems_sha256": "1" * 64, "spec_hash": spec_sha256(spec), "seeds": seeds, "not_a_result": stamp,
         "identity": {"graders": {}}, "suites": {"tb-long": suite}, "macro": macro, "ledger": total, "ledgers": ledgers,
         "teacher": None, "teacher_tokens": 0,
     })  # fmt: skip
@@ -85,10 +85,10 @@ def harness(capsys, *args):
 def made(tmp_path_factory):
     """Two runs `a` and `b`, and a built board of them; the folder of the first."""
     root = tmp_path_factory.mktemp("made")
-    folder, new = board.add(make_run(root / "a"), root / "boards")
+    folder, new = filing.add(make_run(root / "a"), root / "boards")
     assert new
-    board.add(make_run(root / "b", "grpo", ((1, 2), (2, 3))), root / "boards")
-    boardpage.build(root / "boards")
+    filing.add(make_run(root / "b", "grpo", ((1, 2), (2, 3))), root / "boards")
+    publish.build(root / "boards")
     return folder.relative_to(root), root
 
 
@@ -105,7 +105,7 @@ def tree(root):
 
 def sample_rows(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
-    return [json.loads(line) for line in board.read_samples(folder, manifest, "tb-long").splitlines()]
+    return [json.loads(line) for line in read_samples(folder, manifest, "tb-long").splitlines()]
 
 
 def reseal(folder, rows=None, **fields):
@@ -120,7 +120,7 @@ def reseal(folder, rows=None, **fields):
     for name, f in m["files"].items():
         data = (folder / name).read_bytes()
         f |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    m["run"] = board.run_id(m)
+    m["run"] = run_id(m)
     path.write_text(json.dumps(m))
     new = folder.rename(folder.parent / m["run"])
     index = json.loads((folder.parent / "index.json").read_text())
@@ -150,7 +150,7 @@ def test_filing_again_changes_nothing_and_other_content_is_refused(filed, tmp_pa
     code, out, _ = harness(capsys, "leaderboard", "add", tmp_path / "a", "--board", filed.parents[2], "--json")
     assert code == 0 and json.loads(out) == {"folder": str(filed), "new": False}
     with pytest.raises(UsageError, match="with other content"):
-        board.add(tmp_path / "a", filed.parents[2], "retrained")
+        filing.add(tmp_path / "a", filed.parents[2], "retrained")
     assert tree(filed.parents[2]) == before
 
 
@@ -158,8 +158,8 @@ def test_same_input_same_bytes_whatever_the_order(filed, tmp_path):
     for run in ("b", "a"):
         path = tmp_path / run / "samples" / "tb-long.jsonl"
         path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
-        board.add(tmp_path / run, tmp_path / "again")
-    boardpage.build(tmp_path / "again")
+        filing.add(tmp_path / run, tmp_path / "again")
+    publish.build(tmp_path / "again")
     assert tree(tmp_path / "again") == tree(filed.parents[2])
 
 
@@ -168,7 +168,7 @@ def test_what_is_no_result_is_refused_or_stamped(tmp_path, capsys):
     code, _, err = harness(capsys, "leaderboard", "add", run, "--board", tmp_path / "b")
     assert code == 2 and "only 4 problems" in err and not (tmp_path / "b").exists()
     assert harness(capsys, "leaderboard", "add", run, "--board", tmp_path / "b", "--allow-not-a-result")[0] == 0
-    [folder] = boardpage.build(tmp_path / "b")
+    [folder] = publish.build(tmp_path / "b")
     for name in ("README.md", "index.html"):
         assert re.search(r"Not a result[.:].*only 4 problems", (folder / name).read_text())
 
@@ -183,21 +183,21 @@ def test_a_run_whose_scores_do_not_come_out_of_its_samples_is_not_filed(tmp_path
     ):
         write_json(run / "result.json", {**result, "suites": {"tb-long": change(result["suites"]["tb-long"])}})
         with pytest.raises(HarnessError, match=words):
-            board.add(run, tmp_path / "b")
+            filing.add(run, tmp_path / "b")
     write_json(run / "result.json", result)
     path = run / "samples" / "tb-long.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[0]["completion"] = "ans no"
     path.write_text("".join(json.dumps(r) + "\n" for r in rows))
     with pytest.raises(HarnessError, match=r"problem tb-long-00000, seed 0, sample 0: score is 1.0, the graders here .* 0.0"):
-        board.add(run, tmp_path / "b")
+        filing.add(run, tmp_path / "b")
     path.unlink()
     with pytest.raises(HarnessError, match="only be filed as --evidence reported"):
-        board.add(run, tmp_path / "b")
-    folder, _ = board.add(run, tmp_path / "b", "reported")
+        filing.add(run, tmp_path / "b")
+    folder, _ = filing.add(run, tmp_path / "b", "reported")
     assert not (folder / "samples").exists()
-    [built] = boardpage.build(tmp_path / "b")
-    assert [v.samples for v in boardpage.verify(tmp_path / "b")] == [0] and "reported" in (built / "README.md").read_text()
+    [built] = publish.build(tmp_path / "b")
+    assert [v.samples for v in publish.verify(tmp_path / "b")] == [0] and "reported" in (built / "README.md").read_text()
 
 
 def change_metrics(folder):
@@ -269,7 +269,7 @@ def test_a_manifest_that_is_not_the_built_one_is_named(filed, field, value, word
     path = filed / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
     with pytest.raises(HarnessError, match=words):
-        boardpage.verify(filed.parents[2])
+        publish.verify(filed.parents[2])
 
 
 @pytest.mark.parametrize(("change", "words"), [
@@ -291,10 +291,10 @@ def test_a_manifest_that_contradicts_itself_is_refused(filed, change, words):
     m = json.loads(path.read_text())
     change(m)
     if "samples/tb-long.jsonl.zst" in m["files"] and "evidence is" not in words:
-        m["run"] = board.run_id(m)
+        m["run"] = run_id(m)
     path.write_text(json.dumps(m))
     with pytest.raises(HarnessError, match=words):
-        board.read_manifest(filed)
+        read_manifest(filed)
 
 
 DEEP = "[" * 100_000
@@ -333,21 +333,21 @@ def test_what_is_no_filed_run_is_refused_in_a_sentence(filed, name):
     (filed / file).write_text(text)
     folder = reseal(filed) if sealed else filed
     with pytest.raises(HarnessError, match=words) as e:
-        board.verify_run(folder)
-        board.load_filed(folder)
+        filing.verify_run(folder)
+        filing.load_filed(folder)
     assert str(folder) in str(e.value) and str(e.value).isprintable()
 
 
 @pytest.mark.parametrize("change", [lambda m: m.clear(), lambda m: m["suites"].clear(), lambda m: m.update(suites=[1])])
 def test_reported_metrics_of_another_form_are_refused(tmp_path, change):
-    folder, _ = board.add(make_run(tmp_path / "a"), tmp_path / "b", "reported")
-    boardpage.build(tmp_path / "b")
+    folder, _ = filing.add(make_run(tmp_path / "a"), tmp_path / "b", "reported")
+    publish.build(tmp_path / "b")
     metrics = json.loads((folder / "metrics.json").read_text())
     change(metrics)
     (folder / "metrics.json").write_text(json.dumps(metrics))
     folder = reseal(folder)
     with pytest.raises(HarnessError, match=f"{folder} cannot be read"):
-        board.verify_run(folder)
+        filing.verify_run(folder)
 
 
 @pytest.mark.parametrize(("change", "words"), [
@@ -360,27 +360,27 @@ def test_an_index_of_another_form_is_refused(filed, change, words):
     path = filed.parent / "index.json"
     path.write_text(change(path.read_text()))
     with pytest.raises(HarnessError, match=words):
-        boardpage.verify(filed.parents[2])
+        publish.verify(filed.parents[2])
 
 
 def test_plots_of_another_version_are_not_compared(filed):
     path = filed.parent / "index.json"
     path.write_text(path.read_text().replace('"matplotlib": "', '"matplotlib": "0.'))
-    assert boardpage.verify(filed.parents[2])
+    assert publish.verify(filed.parents[2])
 
 
 def test_an_index_in_another_encoding_is_read_or_refused(filed):
     path = filed.parent / "index.json"
     path.write_text(path.read_text(), encoding="utf-16")
     with pytest.raises(HarnessError, match="index.json"):
-        boardpage.verify(filed.parents[2])
+        publish.verify(filed.parents[2])
 
 
 def test_links_are_not_followed(filed, tmp_path):
     (filed / "templates.jsonl").rename(tmp_path / "elsewhere")
     (filed / "templates.jsonl").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(HarnessError, match="templates.jsonl: is not a plain file"):
-        board.verify_run(filed)
+        filing.verify_run(filed)
 
 
 def test_no_more_is_unpacked_than_the_manifest_says(tmp_path):
@@ -396,19 +396,19 @@ def test_no_more_is_unpacked_than_the_manifest_says(tmp_path):
 
 def test_unverified_or_unbuilt_boards_say_what_to_do(tmp_path):
     with pytest.raises(MissingError, match="leaderboard add"):
-        boardpage.verify(tmp_path)
-    board.add(make_run(tmp_path / "a"), tmp_path / "b")
+        publish.verify(tmp_path)
+    filing.add(make_run(tmp_path / "a"), tmp_path / "b")
     with pytest.raises(HarnessError, match="leaderboard build"):
-        boardpage.verify(tmp_path / "b")
+        publish.verify(tmp_path / "b")
 
 
 # ---------------------------------------------------------------------- the page
 
 
 def test_nothing_a_model_wrote_gets_out_of_its_box(tmp_path):
-    board.add(make_run(tmp_path / "a", text=HOSTILE, template=HOSTILE), tmp_path / "b")
-    board.add(make_run(tmp_path / "c", "grpo", ((1, 1), (2, 2)), spec={"note": HOSTILE}), tmp_path / "b")
-    [folder] = boardpage.build(tmp_path / "b")
+    filing.add(make_run(tmp_path / "a", text=HOSTILE, template=HOSTILE), tmp_path / "b")
+    filing.add(make_run(tmp_path / "c", "grpo", ((1, 1), (2, 2)), spec={"note": HOSTILE}), tmp_path / "b")
+    [folder] = publish.build(tmp_path / "b")
     page = (folder / "index.html").read_text()
     assert len(re.findall("<script", page)) == 2 == len(re.findall("</script", page)), "the data block and ours"
     assert "<img" not in page and "<!--" not in page and not re.search("[\u0007\u202a-\u202e\u2066-\u2069]", page)
@@ -422,7 +422,7 @@ def test_nothing_a_model_wrote_gets_out_of_its_box(tmp_path):
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in policy and "default-src 'none'" in policy
     assert not re.search(r'(src|href)="(?!#)', page) and not re.search(r"<[^>]*\son[a-z]+=", page.replace(block, ""))
-    assert boardpage.verify(tmp_path / "b")
+    assert publish.verify(tmp_path / "b")
 
 
 def test_the_page_holds_what_a_board_needs(filed):
@@ -440,17 +440,17 @@ def test_the_page_holds_what_a_board_needs(filed):
 def test_pages_stay_small_whatever_models_write(tmp_path):
     for i, method in enumerate(("p2o", "grpo")):
         text = ("\u4e2d<\u202e" if i else "x") * 60_000
-        board.add(make_run(tmp_path / method, method, ((1 + i, 1), (2, 2)), text=text, template=text), tmp_path / "b")
-    [folder] = boardpage.build(tmp_path / "b")
+        filing.add(make_run(tmp_path / method, method, ((1 + i, 1), (2, 2)), text=text, template=text), tmp_path / "b")
+    [folder] = publish.build(tmp_path / "b")
     assert (folder / "index.html").stat().st_size < 3_000_000
 
 
 def test_runs_that_cannot_be_compared_stand_apart(filed, tmp_path):
-    board.add(make_run(tmp_path / "c", "gepa", ((1, 1), (2, 2)), spec={"model": {"revision": "other"}}), filed.parents[2])
-    boardpage.build(filed.parents[2])
+    filing.add(make_run(tmp_path / "c", "gepa", ((1, 1), (2, 2)), spec={"model": {"revision": "other"}}), filed.parents[2])
+    publish.build(filed.parents[2])
     assert (filed.parent / "scores-2.csv").exists()
     assert (filed.parent / "index.html").read_text().count("<section") == 2
-    assert boardpage.verify(filed.parents[2])
+    assert publish.verify(filed.parents[2])
 
 
 def test_ancestry():
@@ -459,11 +459,11 @@ def test_ancestry():
     assert [(r["candidate"], at) for r, at in found] == [(0, None), (1, 0), (2, 1), (4, 1), (5, None)]
     assert len(ancestry([row(0, 1, True), row(1, 0)])) == 2, "a circle ends"
     deep = [{**row(i, i - 1 if i else None, True), "template": str(i), "mean_score": None} for i in range(500)]
-    [node] = boardpage._trees(ancestry(deep))
+    [node] = publish._trees(ancestry(deep))
     depth = 0
     while node["children"]:
         node, depth = node["children"][0], depth + 1
-    assert depth == boardpage.DEPTH
+    assert depth == publish.DEPTH
 
 
 def test_exports(tmp_path, capsys):

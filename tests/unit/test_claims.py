@@ -8,13 +8,13 @@ import pytest
 from test_cli import harness
 from test_questions import make_run
 
-from harness import stats
-from harness.claims import VERDICTS, Claim, check, choose, load_claims, verdict
-from harness.compare import load_result
+from harness.data.suites import load_suite
 from harness.errors import MissingError, UsageError
-from harness.power import seeds_needed
-from harness.questions import load_questions
-from harness.suites import load_suite
+from harness.rundir import load_result
+from harness.verdict import stats
+from harness.verdict.claims import VERDICTS, Claim, check, choose, load_claims, verdict
+from harness.verdict.power import seeds_needed
+from harness.verdict.questions import load_questions
 
 SUITE = "tb-long"
 SIZE, K = load_suite(SUITE).size, load_suite(SUITE).k

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binomtest, boschloo_exact, t, ttest_ind
 
-from harness import stats
-from harness.compare import compare, load_result, solved
 from harness.errors import HarnessError, MissingError, UsageError
 from harness.ledger import Ledger
-from harness.questions import Questions
+from harness.rundir import load_result
 from harness.tables import Table, compact, csv_cell, latex_cell, markdown_cell, p_value, points, visible
+from harness.verdict import stats
+from harness.verdict.compare import compare, solved
+from harness.verdict.questions import Questions
 
 
 def result(method="grpo", scores=None, rollouts=1000, stamp=None, spec=None, **suite):

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from test_compare import result
 
-from harness.compare import compare
 from harness.config import resolve
-from harness.contamination import NGRAM, find, flagged, grams, normal_form, words
+from harness.data.contamination import NGRAM, find, flagged, grams, normal_form, words
+from harness.data.suites import PROMPTS, TrainingSet, load_suite, load_training_set, read_problems, render, unwrap
 from harness.errors import UsageError
-from harness.evaluation import SuiteResult, sample_metrics
+from harness.evaluation.evaluate import SuiteResult, sample_metrics
+from harness.evaluation.results import _scores
 from harness.ledger import Ledger
-from harness.results import _scores
 from harness.run import prepare
-from harness.suites import PROMPTS, TrainingSet, load_suite, load_training_set, read_problems, render, unwrap
 from harness.types import Problem
+from harness.verdict.compare import compare
 
 
 def problems(*texts, name="p", kind="math"):

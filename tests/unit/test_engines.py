@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from harness.arms import check_identity
-from harness.engines import Block, Completion, Frozen, Server
+from harness.data.suites import load_suite, load_training_set
 from harness.errors import HarnessError, MissingError, UsageError
-from harness.evaluation import complete, evaluate
-from harness.results import Checklist, combine, part
+from harness.evaluation.engines import Block, Completion, Frozen, Server
+from harness.evaluation.evaluate import complete, evaluate
+from harness.evaluation.results import Checklist, combine, part
 from harness.settings import EngineConfig, EvalConfig, ModelConfig
-from harness.suites import load_suite, load_training_set
 from harness.types import Context, Rollout, Sampling
+from harness.verdict.arms import check_identity
 
 pytest.importorskip("lm_eval")
 HOT = Sampling(0.6, 16)

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from harness.estimators import avg_at_k, pass_at_k
+from harness.evaluation.estimators import avg_at_k, pass_at_k
 
 
 @pytest.mark.parametrize("n", range(1, 8))

@@ -8,12 +8,12 @@ from hashlib import sha256
 
 import pytest
 
-from harness import suites
-from harness.engines import Frozen
+from harness.data import suites
+from harness.data.suites import benchmarks_dir, list_suites, load_suite
 from harness.errors import MissingError
-from harness.evaluation import evaluate as evaluate_engine
+from harness.evaluation.engines import Frozen
+from harness.evaluation.evaluate import evaluate as evaluate_engine
 from harness.settings import EvalConfig
-from harness.suites import benchmarks_dir, list_suites, load_suite
 from harness.types import Context, Rollout
 
 pytest.importorskip("lm_eval")
@@ -182,8 +182,8 @@ def test_a_suite_without_a_pinned_file_stamps_the_run(tmp_path):
     from types import SimpleNamespace
 
     from harness.config import resolve
+    from harness.evaluation.results import part
     from harness.ledger import Ledger
-    from harness.results import part
     from harness.run import prepare, summarise
 
     (tmp_path / "eval").mkdir()
@@ -205,7 +205,7 @@ def test_a_suite_without_a_pinned_file_stamps_the_run(tmp_path):
 
 @pytest.mark.parametrize("name", ["rg-family", "rg-knights-knaves"])
 def test_procedural_suites_through_lm_eval(name):
-    from harness.procedural import gold_answer
+    from harness.data.procedural import gold_answer
 
     pytest.importorskip("reasoning_gym")
     suite = load_suite(name)

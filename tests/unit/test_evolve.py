@@ -10,11 +10,12 @@ from dataclasses import replace
 
 import pytest
 
-from harness.beam import draw_parents, feedback, tie_counts
 from harness.errors import MissingError, UsageError
-from harness.evolve import EvolveConfig, Pool, evolve, insert, split
+from harness.evolve.beam import draw_parents, feedback, tie_counts
+from harness.evolve.reflect import Job, ReflectorConfig, make_proposer
+from harness.evolve.search import EvolveConfig, Pool, evolve, split
+from harness.hints import insert
 from harness.ledger import Ledger
-from harness.reflect import Job, ReflectorConfig, make_proposer
 from harness.types import Context, Problem, Rollout, Sampling
 
 GREEDY = Sampling(0.0, 8)

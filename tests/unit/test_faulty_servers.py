@@ -8,16 +8,16 @@ import pytest
 from werkzeug import Response
 
 from harness import chat
-from harness.answers import Answers, current, keep_answers
 from harness.backends.loop import train_epochs
 from harness.chat import Chat, ChatError
 from harness.config import resolve
-from harness.engines import Server
 from harness.errors import HarnessError, MissingError
-from harness.evaluation import complete
+from harness.evaluation.engines import Server
+from harness.evaluation.evaluate import complete
+from harness.evolve.answers import Answers, current, keep_answers
+from harness.evolve.reflect import Job, ReflectorConfig, make_proposer
 from harness.ledger import Ledger
 from harness.methods.grpo import GRPO
-from harness.reflect import Job, ReflectorConfig, make_proposer
 from harness.rundir import RunDir, SeedLog, append_jsonl, read_jsonl
 from harness.settings import EngineConfig, ModelConfig
 from harness.types import Context, Group, Problem, Rollout, Sampling

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from harness.cli import main
+from harness.data.fetch import fetch, find
+from harness.data.suites import load_suite, load_training_set, read_problems, render
 from harness.errors import MissingError, UsageError
-from harness.fetch import fetch, find
-from harness.suites import load_suite, load_training_set, read_problems, render
 
 ROWS = [
     {"question": "Find x.", "final_answer": "2", "difficulty": 8.0, "r1_solution_1": "..."},

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness import grading, suites
 from harness.backends.gather import gather_groups
 from harness.config import merge, parse_set, read_yaml, resolve
+from harness.data import suites
 from harness.errors import HarnessError, MissingError, UsageError
-from harness.estimators import avg_at_k, pass_at_k
+from harness.evaluation.estimators import avg_at_k, pass_at_k
+from harness.grading import graders
 from harness.ledger import Ledger
 from harness.registry import load_method, methods
 from harness.rundir import append_jsonl, mend, read_jsonl
@@ -231,10 +232,10 @@ LATEX = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 @fuzz(200)
 @given(LATEX | TEXT)
 def test_the_last_box_is_found_whatever_surrounds_it(text):
-    assert grading.last_boxed(text) == boxed_by_hand(text)
-    answer = grading.last_boxed(text)
+    assert graders.last_boxed(text) == boxed_by_hand(text)
+    answer = graders.last_boxed(text)
     if answer is not None and not answer.endswith("\\") and boxed_by_hand(f"\\boxed{{{answer}}}") is not None:
-        assert grading.last_boxed(f"{text} so \\boxed{{{answer}}}.") == answer
+        assert graders.last_boxed(f"{text} so \\boxed{{{answer}}}.") == answer
 
 
 @fuzz(150)
@@ -242,7 +243,7 @@ def test_the_last_box_is_found_whatever_surrounds_it(text):
 def test_graders_of_text_judge_anything(text, gold):
     for kind in ("choice", "exact", "testbed"):
         for completion in (text, f"\\boxed{{{text}}}"):
-            [grade] = grading.GRADERS[kind]([(completion, gold if kind != "choice" else "B")], 1, 4.0)
+            [grade] = graders.GRADERS[kind]([(completion, gold if kind != "choice" else "B")], 1, 4.0)
             assert grade.score in (0.0, 1.0) and grade.status in ("ok", "unparsed")
             assert not (grade.score and grade.status != "ok")
 
@@ -252,7 +253,7 @@ def test_graders_of_text_judge_anything(text, gold):
 def test_a_choice_is_right_in_every_usual_spelling(noise):
     noise = noise.replace("\\", "").replace("{", "").replace("}", "")
     spellings = ["B", "b.", "(B)", "\\text{(B)}", " B "]
-    grades = grading.grade_choice([(f"{noise} \\boxed{{{s}}} {noise}", "B") for s in spellings], 1, 4.0)
+    grades = graders.grade_choice([(f"{noise} \\boxed{{{s}}} {noise}", "B") for s in spellings], 1, 4.0)
     assert [g.score for g in grades] == [1.0] * len(spellings)
 
 

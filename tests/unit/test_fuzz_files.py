@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from test_board import make_run, reseal
 from test_fuzz import JSON, TEXT, fuzz
 
-from harness import board, boardpage, chat, registry
-from harness.answers import Answers
-from harness.claims import load_claims, needs
+from harness import chat, filed, registry
+from harness.boards import filing, publish
 from harness.errors import HarnessError
+from harness.evolve.answers import Answers
+from harness.evolve.reflect import Answer, Job, ModelProposer, ReflectorConfig, make_asker
 from harness.ledger import Ledger
-from harness.reflect import Answer, Job, ModelProposer, ReflectorConfig, make_asker
 from harness.study import load_study, prepare_study
 from harness.testbed import world
+from harness.verdict.claims import load_claims, needs
 
 WEIRD = [10**400, 2**63, -1, 0, 1e308, 5e-324, math.inf, math.nan, True, "", "../x", "\x1b[2J\n", "\ud800", [], {}, [[]]]
 VALUES = st.sampled_from(WEIRD) | JSON | TEXT
@@ -60,8 +61,8 @@ def boards(tmp_path_factory):
     """By evidence level a board of one run: (its root, the run's folder in it)."""
     root, out = tmp_path_factory.mktemp("boards"), {}
     for evidence in ("recomputed", "reported"):
-        folder, _ = board.add(make_run(root / f"run-{evidence}"), root / evidence, evidence)
-        boardpage.build(root / evidence)
+        folder, _ = filing.add(make_run(root / f"run-{evidence}"), root / evidence, evidence)
+        publish.build(root / evidence)
         out[evidence] = root / evidence, folder.relative_to(root / evidence)
     return out
 
@@ -74,9 +75,9 @@ def quick(monkeypatch):
 
 def figures(folder):
     """What a page and a table show of a filed run; raises HarnessError where it is not verified."""
-    board.verify_run(folder)
-    entry = board.load_filed(folder, 1)
-    derived = {name: board._derived(suite) for name, suite in entry.result["suites"].items()}
+    filing.verify_run(folder)
+    entry = filing.load_filed(folder, 1)
+    derived = {name: filing._derived(suite) for name, suite in entry.result["suites"].items()}
     return {"suites": derived, "macro": entry.result["macro"]}, entry.questions["tb-long"].scores_S_Q.tolist()
 
 
@@ -98,7 +99,7 @@ def changed(folder, name, draw):
     """One value of one file replaced; returns the rows where these are samples."""
     path = folder / name
     if name.startswith("samples"):
-        rows = board._rows(board.read_samples(folder, json.loads((folder / "manifest.json").read_text()), "tb-long"))
+        rows = filing._rows(filed.read_samples(folder, json.loads((folder / "manifest.json").read_text()), "tb-long"))
         at = draw(st.sampled_from([p for p in places(rows) if p]))
         return put(rows, at, draw(VALUES))
     tree = [json.loads(x) for x in path.read_text().splitlines()] if path.suffix == ".jsonl" else json.loads(path.read_text())
@@ -114,7 +115,7 @@ def resealed(folder, rows=None):
     before = path.read_bytes()
     try:
         m = json.loads(before)
-        return reseal(folder, rows, **({"spec_sha256": board.spec_sha256(m["spec"])} if "spec" in m else {}))
+        return reseal(folder, rows, **({"spec_sha256": filed.spec_sha256(m["spec"])} if "spec" in m else {}))
     except (TypeError, KeyError, AttributeError, ValueError, OSError):
         path.write_bytes(before)
         return folder
@@ -132,7 +133,7 @@ def test_a_filed_run_with_a_value_replaced_has_the_same_figures_or_is_refused(bo
     except HarnessError as e:
         one_sentence(e, folder)
         return
-    assert board.difference(true[0], found[0]) is None is board.difference(found[0], true[0]) and true[1] == found[1]
+    assert filing.difference(true[0], found[0]) is None is filing.difference(found[0], true[0]) and true[1] == found[1]
 
 
 @fuzz(20)
@@ -142,8 +143,8 @@ def test_a_run_of_reported_numbers_is_verified_or_refused(boards, tmp_path, seal
     changed(folder, data.draw(st.sampled_from(["manifest.json", "metrics.json"])), data.draw)
     folder = resealed(folder) if seal else folder
     try:
-        board.verify_run(folder)
-        board.load_filed(folder)
+        filing.verify_run(folder)
+        filing.load_filed(folder)
     except HarnessError as e:
         one_sentence(e, folder)
 
@@ -158,7 +159,7 @@ def test_a_flipped_bit_anywhere_is_found(boards, tmp_path, data):
     content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(content)
     try:
-        boardpage.verify(tmp_path / "b")
+        publish.verify(tmp_path / "b")
     except HarnessError as e:
         one_sentence(e, folder.parent)
     else:
@@ -172,9 +173,9 @@ def test_a_board_that_can_be_built_is_verified(boards, tmp_path, name, data):
     folder = copied(boards, "recomputed", tmp_path)
     resealed(folder, changed(folder, name, data.draw))
     try:
-        boardpage.build(tmp_path / "b")
+        publish.build(tmp_path / "b")
         page = (tmp_path / "b" / "testbed" / "testbed" / "index.html").read_bytes()
-        boardpage.verify(tmp_path / "b")
+        publish.verify(tmp_path / "b")
     except HarnessError as e:
         one_sentence(e, tmp_path / "b")
     else:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from adversarial import TOWERS, near_zero, rows
 
-from harness import grading, pool
-from harness.grading import Grade, grade_many, last_boxed, verify_many
+from harness.grading import graders, pool
+from harness.grading.graders import Grade, grade_many, last_boxed, verify_many
 
 HANGING = "9^{9^{9^{9}}}"
 FILES = [
@@ -58,7 +58,7 @@ def test_no_box_is_unparsed(text):
 
 
 def test_equal_text_needs_no_child(monkeypatch):
-    monkeypatch.setattr(grading, "run_many", lambda _, pairs, *__: pytest.fail("a child was asked") if pairs else [])
+    monkeypatch.setattr(graders, "run_many", lambda _, pairs, *__: pytest.fail("a child was asked") if pairs else [])
     assert grades([("x_{0", " x_{0")]) == [Grade(0.0, "unparsed", None)]  # its brace never closes
     assert grades([("7", " 7 ")]) == [Grade(1.0, "ok", "7")]
 
@@ -183,7 +183,7 @@ def test_the_fast_path_never_changes_a_verdict():
     pairs = {(a, b) for a in numbers for b in rng.sample(numbers, 3)}
     texts = {a for a, _, _ in rows()[::23] if a.strip() and len(a) < 200 and a not in TOWERS} | {"\\text{ }", "x_{0"}
     pairs |= {(text.strip(), text.strip()) for text in texts}
-    decided = {pair: grading._at_sight(*pair) for pair in pairs}
+    decided = {pair: graders._at_sight(*pair) for pair in pairs}
     assert set(decided.values()) == {"right", "wrong"} and len(decided) > 200
     verdicts = verify_many(sorted(pairs), 2, 4.0)
     assert {p: (v, verdicts[p]) for p, v in decided.items() if verdicts[p] not in (v, "error", "timeout")} == {}
@@ -191,7 +191,7 @@ def test_the_fast_path_never_changes_a_verdict():
 
 @pytest.mark.parametrize(("a", "b"), [("07", "7"), ("-0", "0"), ("+7", "7"), ("7.0", "7"), ("1,2", "12"), ("٣", "3")])
 def test_the_fast_path_leaves_other_spellings_to_math_verify(a, b):
-    assert grading._at_sight(a, b) is None
+    assert graders._at_sight(a, b) is None
 
 
 def test_near_zero_numbers_and_upright_e():

@@ -9,7 +9,8 @@ from collections import Counter
 import pytest
 
 from harness.config import resolve
-from harness.evolve import Pool, insert
+from harness.evolve.search import Pool
+from harness.hints import insert
 from harness.ledger import Ledger
 from harness.methods.p2o import P2O, greedy_cover
 from harness.types import Context, Group, Problem, Rollout

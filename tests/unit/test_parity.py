@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.parity import extract, parity_many
+from harness.grading.parity import extract, parity_many
 
 
 @pytest.mark.parametrize(

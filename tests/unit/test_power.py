@@ -8,7 +8,16 @@ import pytest
 from scipy.stats import norm, ttest_ind
 
 from harness.errors import UsageError
-from harness.power import SuiteModel, ceiling, detectable, parse_scores, power, question_se, questions_needed, seeds_needed
+from harness.verdict.power import (
+    SuiteModel,
+    ceiling,
+    detectable,
+    parse_scores,
+    power,
+    question_se,
+    questions_needed,
+    seeds_needed,
+)
 
 
 @pytest.mark.parametrize(("seeds", "effect", "q"), [(2, 4.0, 0.0), (3, 2.5, 0.0), (5, 1.5, 0.0), (3, 3.0, 1.2)])

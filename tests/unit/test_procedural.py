@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from harness import grading, procedural
+from harness.data import procedural
+from harness.data.suites import content_sha256, list_groups, list_suites, load_suite
 from harness.errors import MissingError, UsageError
-from harness.golds import at_hand
-from harness.grading import grade_many
-from harness.suites import content_sha256, list_groups, list_suites, load_suite
+from harness.grading import graders
+from harness.grading.golds import at_hand
+from harness.grading.graders import grade_many
 
 pytest.importorskip("reasoning_gym")
 
@@ -159,7 +160,7 @@ def test_natural_variants(problems):
 @pytest.mark.parametrize("text", ["blue", "the answer is \\boxed{}", "\\boxed{" + "1" * 10_001 + "}"])
 def test_no_box_is_unparsed(problems, text):
     [found] = grade_many([(text, problems["rg-color-cube"][0].answer, "reasoning_gym")])
-    assert found == grading.Grade(0.0, "unparsed", None)
+    assert found == graders.Grade(0.0, "unparsed", None)
 
 
 def test_an_exception_of_the_scorer_is_an_error(problems, monkeypatch):

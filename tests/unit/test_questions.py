@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from test_compare import result
 
-from harness.compare import load_result
 from harness.errors import HarnessError
-from harness.questions import load_questions
-from harness.rundir import write_json
+from harness.rundir import load_result, write_json
+from harness.verdict.questions import load_questions
 
 
 def make_run(path, method, right_S_Q_K, parity_S_Q_K=None, name="tb-long", spec=None, stamp=None, **more):

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from werkzeug import Response
 
 from harness.errors import MissingError
+from harness.evolve.reflect import Job, OfflineProposer, ReflectorConfig, cut_middle, make_proposer, reflection_prompt
 from harness.ledger import Ledger
-from harness.reflect import Job, OfflineProposer, ReflectorConfig, cut_middle, make_proposer, reflection_prompt
 from harness.types import Context, Rollout, Sampling
 
 PIECES = ["one", "two words", "three", "four"]

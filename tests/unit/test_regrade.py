@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from harness import suites
 from harness.cli import main
-from harness.evaluation import sample_metrics
+from harness.data import suites
+from harness.evaluation.evaluate import sample_metrics
 
 
 def harness(capsys, *args):

@@ -8,11 +8,11 @@ import xml.etree.ElementTree as ET
 import pytest
 from test_compare import result
 
-from harness.compare import compare, load_result
 from harness.errors import HarnessError, UsageError
-from harness.plots import Mark, dots, thin
-from harness.report import FORMATS, write_comparison, write_report
-from harness.rundir import append_jsonl, write_json
+from harness.pages.plots import Mark, dots, thin
+from harness.pages.report import FORMATS, write_comparison, write_report
+from harness.rundir import append_jsonl, load_result, write_json
+from harness.verdict.compare import compare
 
 HOSTILE = '</pre></textarea><script>alert(1)</script><img src=x onerror="a"> \u202eevil\u2066 {{ 7*7 }} \ud800 $x^{$ |`'
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness import suites
-from harness.compare import load_result
 from harness.config import resolve, resolve_eval
+from harness.data import suites
 from harness.errors import HarnessError, UsageError
-from harness.rundir import RunDir
+from harness.rundir import RunDir, load_result
 
 SPEC = resolve("grpo")
 SOURCES = [p for folder in ("methods", "benchmarks") for p in Path(str(files(f"harness.{folder}"))).rglob("*.py")]

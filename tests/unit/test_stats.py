@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as sp
 
-from harness import stats
+from harness.verdict import stats
 
 RNG = np.random.default_rng(7)
 

@@ -142,6 +142,7 @@ def finished(path, cell, tokens=()):
     """What of a finished run a study looks at."""
     write_json(path / "spec.json", {"spec": cell.spec.model_dump(mode="json")})
     write_json(path / "result.json", {"ledgers": {str(i): {"generated_tokens": t} for i, t in enumerate(tokens)}})
+    (path / "report.html").touch()
 
 
 def test_a_changed_study_names_cells_and_fields(tmp_path, quick):
@@ -158,6 +159,10 @@ def test_a_changed_study_names_cells_and_fields(tmp_path, quick):
     (tmp_path / "other" / "x").touch()
     with pytest.raises(UsageError, match="no study's"):
         s.StudyDir(tmp_path / "other", study, before, None)
+    for left in (tmp_path / "other").iterdir():
+        left.rename(left.with_name("study.json.tmp"))
+    (tmp_path / "other" / ".lock").touch()
+    s.StudyDir(tmp_path / "other", study, before, None)  # what one that was killed at its start leaves
 
 
 def test_a_matched_cell_takes_the_tokens_that_were_written(tmp_path, quick):
@@ -177,7 +182,8 @@ class Fake(s.StudyDir):
     def _start(self, cell):
         events, path = self.out / "events", self.path(cell.name)
         path.mkdir(parents=True, exist_ok=True)
-        end = "raise SystemExit(3)" if cell.name in self.broken else f"open({str(path / 'result.json')!r}, 'w').write('{{}}')"
+        files = [str(path / name) for name in ("result.json", "report.html")]
+        end = "raise SystemExit(3)" if cell.name in self.broken else f"[open(f, 'w').write('{{}}') for f in {files}]"
         code = f"import time; e = open({str(events)!r}, 'a', 1); e.write('+{cell.name}\\n'); time.sleep({self.time}); "
         return subprocess.Popen([sys.executable, "-S", "-c", f"{code} e.write('-{cell.name}\\n'); {end}"])
 
@@ -255,7 +261,7 @@ def test_progress_is_read_from_the_run_directories(tmp_path, quick):
     rows = [{"seed": 0, "rollouts": 10}, {"seed": 1, "rollouts": 2}, {"seed": 1, "rollouts": 4}]
     (run / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows) + '{"seed": 1, "roll')
     assert folder._units_done(found[0], False) == 15 + 4 and folder._units_done(found[0], True) == 30
-    write_json(run / "result.json", {})
+    finished(run, found[0])
     assert folder._units_done(found[0], False) == 30
 
 

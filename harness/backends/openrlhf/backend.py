@@ -15,11 +15,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from harness.backends import vllm_version
 from harness.backends.openrlhf.flags import Translation, translate
 from harness.backends.openrlhf.job import Ask, Job
 from harness.backends.prompts import rendering
 from harness.config import RunSpec
-from harness.engines import vllm_version
 from harness.errors import HarnessError, MissingError
 from harness.method import Method
 from harness.models import locate

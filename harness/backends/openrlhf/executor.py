@@ -18,7 +18,7 @@ from openrlhf.utils.agent import AgentExecutorBase
 from harness.backends.openrlhf.engine import sample_one
 from harness.backends.openrlhf.job import Job, rollout_row
 from harness.backends.prompts import encode
-from harness.grading import grade_many
+from harness.grading.graders import grade_many
 from harness.ledger import Ledger
 from harness.seeds import derive, stream
 from harness.types import Context, Group, Problem, Rollout

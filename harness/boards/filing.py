@@ -6,39 +6,46 @@
             metrics.json             figures derived from the samples, and nothing else
             training.json            the curves that a page draws, thinned
             templates.jsonl          every evolved template with its parents
-      README.md scores*.csv scores*.tex index.html index.json    built (harness/boardpage.py)
+      README.md scores*.csv scores*.tex index.html index.json    built (harness/boards/publish.py)
 
-What a filed run holds may come from anybody: names, paths, sizes and types are checked before anything rests on them.
+What a filed run holds may come from anybody: it is read through harness/filed.py.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
-import re
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.compare import load_result
+from harness.data.suites import load_suite
 from harness.errors import UNREADABLE, HarnessError, MissingError, UsageError
-from harness.estimators import mean_or_none
-from harness.evaluation import sample_metrics
-from harness.questions import Questions, read_questions
-from harness.results import macro_averages, over_seeds
-from harness.rundir import read_jsonl
-from harness.suites import load_suite
+from harness.evaluation.estimators import mean_or_none
+from harness.evaluation.evaluate import sample_metrics
+from harness.evaluation.results import macro_averages, over_seeds
+from harness.filed import (
+    EVIDENCE,
+    SCHEMA,
+    check_files,
+    compress,
+    read_bytes,
+    read_json,
+    read_manifest,
+    read_samples,
+    result_of,
+    run_id,
+    sha256,
+    slug,
+    spec_sha256,
+)  # fmt: skip
+from harness.rundir import load_result, read_jsonl, sync
 from harness.tables import visible
+from harness.verdict.questions import Questions, read_questions
 
-SCHEMA = 1
-"""Of manifest.json; a change that older code cannot read raises it."""
-EVIDENCE = ("reported", "recomputed", "re-evaluated", "retrained")
-"""Whose work a score rests on: numbers alone; samples graded again; weights run again by others; trained again by others."""
 PROTOCOL = ("role", "title", "data_sha256", "n", "k", "temperature", "max_new_tokens", "flagged")
 """What a manifest says of a suite; all other figures are derived from samples."""
 ROW = ("problem", "seed", "index", "greedy", "completion", "answer", "gold", "score", "parity", "status", "truncated",
@@ -46,12 +53,8 @@ ROW = ("problem", "seed", "index", "greedy", "completion", "answer", "gold", "sc
 """What is filed of a sample. Prompts hold the problems, whose licences are not ours: only their hash is."""
 GRADES = ("score", "status", "parity")
 FAULTS = ("timeout", "error")
-LEVEL = 12  # of zstd: a third smaller than its default, still 20 MB/s
-MAX_BYTES = 4 << 30
-"""Of one file when unpacked: more is refused."""
 POINTS = 60
 """Of a filed curve, at most."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 
 Row = dict[str, Any]
 
@@ -137,7 +140,7 @@ def add(run: Path, board: Path, evidence: str = "recomputed", allow_stamped: boo
     templates = [r for s in result["seeds"] for r in read_jsonl(run / "templates" / f"s{s}.jsonl")]
     files["templates.jsonl"] = _lines(templates)
     manifest = _manifest(run, result, evidence, files, unpacked)
-    folder = board / _slug(result["training_set"]) / _slug(Path(result["model"]).name) / manifest["run"]
+    folder = board / slug(result["training_set"]) / slug(Path(result["model"]).name) / manifest["run"]
     files["manifest.json"] = _json(manifest)
     return folder, _place(folder, files)
 
@@ -168,7 +171,7 @@ def _file_samples(
     for name, data in content.items():
         path = f"samples/{name}.jsonl.zst"
         files[path] = compress(data)
-        unpacked[path] = {"rows": len(samples[name]), "content_bytes": len(data), "content_sha256": _sha256(data)}
+        unpacked[path] = {"rows": len(samples[name]), "content_bytes": len(data), "content_sha256": sha256(data)}
     return metrics
 
 
@@ -198,24 +201,11 @@ def _manifest(
         "suites": {n: {key: s[key] for key in PROTOCOL if key in s} for n, s in result["suites"].items()},
         "ledger": result["ledger"], "ledgers": result["ledgers"],
         "files": {
-            path: {"bytes": len(data), "sha256": _sha256(data), **unpacked.get(path, {})}
+            path: {"bytes": len(data), "sha256": sha256(data), **unpacked.get(path, {})}
             for path, data in sorted(files.items())
         },
     }  # fmt: skip
     return {"run": run_id(own), **own}
-
-
-def run_id(manifest: Mapping[str, Any]) -> str:
-    """`<method>-<spec>-<content>`: its name, eight digits of the spec's hash, eight of seeds and samples (or metrics)."""
-    of = {path: f.get("content_sha256", f["sha256"]) for path, f in manifest["files"].items()}
-    kept = {p: h for p, h in of.items() if p.startswith("samples/")} or of["metrics.json"]
-    content = _sha256(json.dumps([manifest["seeds"], kept], sort_keys=True).encode())
-    return f"{_slug(manifest['method'])}-{manifest['spec_sha256'][:8]}-{content[:8]}"
-
-
-def spec_sha256(spec: Mapping[str, Any]) -> str:
-    """As harness.config has it: the SHA-256 of a spec's canonical JSON."""
-    return _sha256(json.dumps(spec, sort_keys=True).encode())
 
 
 def _place(folder: Path, files: Mapping[str, bytes]) -> bool:
@@ -224,15 +214,19 @@ def _place(folder: Path, files: Mapping[str, bytes]) -> bool:
         if _same(folder, files):
             return False
         raise UsageError(f"{folder} holds this run with other content; remove it first if this is to take its place")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".adding-", dir=folder.parent))
+    temporary = folder.with_name(f".adding-{folder.name}")
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if temporary.exists():  # of an `add` that was killed
+            shutil.rmtree(temporary)
+        temporary.mkdir()
         for name, data in files.items():
             path = temporary / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
-        temporary.chmod(0o755)
+            sync(path)
         os.rename(temporary, folder)
+        sync(folder.parent)
     except OSError as e:
         shutil.rmtree(temporary, ignore_errors=True)
         raise HarnessError(f"cannot write {folder}: {e.strerror}") from None
@@ -260,8 +254,8 @@ def _same(folder: Path, files: Mapping[str, bytes]) -> bool:
 
 def _curves(run: Path) -> dict[str, list[Curve]]:
     """The metrics that a page draws, of every seed: means of consecutive rows, at most POINTS of them, six digits."""
-    from harness.plots import thin
-    from harness.report import CURVES
+    from harness.pages.plots import thin
+    from harness.pages.report import CURVES
 
     by: dict[str, dict[tuple[int, str], list[Row]]] = {}
     for row in read_jsonl(run / "metrics.jsonl"):
@@ -347,8 +341,8 @@ def confirm_grades(samples: Mapping[str, Sequence[Row]], where: str) -> int:
     Raises HarnessError, naming the first sample whose score, status or parity grade is another. Where the stored
     status is a grader's failure the present one may be any, but such a sample must count as wrong.
     """
-    from harness.grading import grade_many
-    from harness.parity import parity_many
+    from harness.grading.graders import grade_many
+    from harness.grading.parity import parity_many
 
     kinds = {name: load_suite(name).answer_type for name in samples}
     rows = [(name, row) for name, own in samples.items() for row in own]
@@ -394,95 +388,20 @@ def boards(root: Path) -> dict[Path, list[Path]]:
     return found
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """manifest.json of a filed run, with every name, path and number in it checked. Raises HarnessError."""
-    path = folder / "manifest.json"
-
-    def refuse(what: str) -> HarnessError:
-        return HarnessError(visible(f"{path}: {what}"))
-
-    try:
-        m = json.loads(_bytes(path))
-        if m["schema"] != SCHEMA:
-            raise refuse(f"schema is {m['schema']!r}, this version of the harness reads {SCHEMA}")
-        for name, f in m["files"].items():
-            parts = name.split("/")
-            if len(parts) > 2 or not all(_NAME.fullmatch(p) for p in parts) or (len(parts) == 2 and parts[0] != "samples"):
-                raise refuse(f"{name!r} is no name for a filed file")
-            if not 0 <= f.get("content_bytes", 0) <= MAX_BYTES:
-                raise refuse(f"{name} has {f['content_bytes']:,} bytes unpacked, more than the {MAX_BYTES:,} that are read")
-        filed = sorted(p for p in m["files"] if p.startswith("samples/"))
-        suites = sorted(f"samples/{name}.jsonl.zst" for name in m["suites"]) if m["evidence"] != "reported" else []
-        checks = {
-            "files": (filed, suites), "run": (m["run"], run_id(m)), "spec_sha256": (m["spec_sha256"], spec_sha256(m["spec"])),
-            "evidence": (m["evidence"] in EVIDENCE, True), "folder": (folder.name, m["run"]),
-            "seeds": (m["seeds"], list(m["spec"].get("seeds", m["seeds"]))),
-            "ledgers": (list(m["ledgers"]), [str(s) for s in m["seeds"]]),
-            "method": (m["spec"].get("method", m["method"]), m["method"]),
-        }
-        for key, total in m["ledger"].items():
-            checks[f"ledger.{key}"] = (math.isclose(total, sum(x[key] for x in m["ledgers"].values()), rel_tol=1e-9), True)
-        for name, s in m["suites"].items():
-            fine = _NAME.fullmatch(name) and 0 < s["n"] * s["k"] <= MAX_BYTES and s["role"] in ("id", "ood", "other")
-            if f := m["files"].get(f"samples/{name}.jsonl.zst"):  # no array is larger than the file it is read from
-                fine = fine and 0 < s["n"] and s["n"] * s["k"] * len(m["seeds"]) <= f["rows"] <= f["content_bytes"]
-            checks[f"suites.{name}"] = (bool(fine), True)
-        for key, (said, found) in checks.items():
-            if said != found:
-                raise refuse(f"{key} is wrong" if found is True else f"{key} is {said!r}, its content gives {found!r}")
-        return m
-    except UNREADABLE as e:
-        raise refuse(f"cannot be read: {e!r}") from None
-
-
-def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Every file is there, is a plain one, has its size and hash, and there are no others. Raises HarnessError."""
-    found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
-    for name in sorted(found - set(manifest["files"]) - {"manifest.json"}):
-        raise HarnessError(visible(f"{folder / name}: is not in the manifest"))
-    for name, said in manifest["files"].items():
-        data = _bytes(folder / name)
-        for key, value in (("bytes", len(data)), ("sha256", _sha256(data))):
-            if said[key] != value:
-                raise HarnessError(f"{folder / name}: {key} is {value!r}, the manifest says {said[key]!r}")
-
-
-def read_samples(folder: Path, manifest: Mapping[str, Any], suite: str) -> bytes:
-    """The JSON lines of a suite's samples, unpacked to no more than the manifest says. Raises HarnessError."""
-    path = folder / "samples" / f"{suite}.jsonl.zst"
-    said = manifest["files"][f"samples/{suite}.jsonl.zst"]
-    data = decompress(_bytes(path), said["content_bytes"], path)
-    if _sha256(data) != said["content_sha256"]:
-        raise HarnessError(f"{path}: content_sha256 is {_sha256(data)!r}, the manifest says {said['content_sha256']!r}")
-    return data
-
-
-def filed_result(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """A result of a filed run, in the form of `load_result`."""
-    metrics = _read(folder / "metrics.json")
-    suites = {name: {**s, **metrics["suites"][name]} for name, s in manifest["suites"].items()}
-    facts = ("method", "model", "recipe", "training_set", "not_a_result", "teacher", "teacher_tokens", "seeds", "spec",
-             "identity", "ledger", "ledgers")  # fmt: skip
-    return {
-        **{key: manifest.get(key) for key in facts}, "run": manifest["run"], "spec_hash": manifest["spec_sha256"],
-        "suites": suites, "macro": metrics["macro"],
-    }  # fmt: skip
-
-
 def load_filed(folder: Path, picks: int = 0) -> Entry:
     """A filed run, with the samples of `picks` problems a suite to show. Raises HarnessError."""
     import msgspec
 
     m = read_manifest(folder)
     try:
-        result = filed_result(folder, m)
+        result = result_of(folder, m)
         questions, shown = {}, {}
         for name in m["suites"] if m["evidence"] != "reported" else ():
             data = read_samples(folder, m, name)
             questions[name] = read_questions(data, folder / "samples" / f"{name}.jsonl.zst", result, name)
             shown[name] = _pick(data, questions[name], picks)
-        curves = msgspec.convert(_read(folder / "training.json"), dict[str, list[Curve]])
-        templates = msgspec.convert(_rows(_bytes(folder / "templates.jsonl")), list[dict[str, Any]])
+        curves = msgspec.convert(read_json(folder / "training.json"), dict[str, list[Curve]])
+        templates = msgspec.convert(_rows(read_bytes(folder / "templates.jsonl")), list[dict[str, Any]])
         for row in templates:
             msgspec.convert(row, _Template)
         env = {"code": m["code"], "started": m["started"], "packages": m["packages"], **m["hardware"]}
@@ -507,7 +426,7 @@ def load_run(run: Path, picks: int = 0) -> Entry:
 
 def _pick(data: bytes, q: Questions, most: int) -> list[Row]:
     """Sample 0 of the first seed on `most` problems: the same ones of every run, chosen by the hash of their id."""
-    chosen = sorted(sorted(range(len(q.ids)), key=lambda i: _sha256(q.ids[i].encode()))[:most])
+    chosen = sorted(sorted(range(len(q.ids)), key=lambda i: sha256(q.ids[i].encode()))[:most])
     lines = data.split(b"\n", len(q.ids) * q.k) if chosen else []
     return [json.loads(lines[i * q.k]) for i in chosen]
 
@@ -530,7 +449,7 @@ def verify_run(folder: Path, data_dir: Path | None = None) -> Verified:
 def _verified(folder: Path, m: Mapping[str, Any], data_dir: Path | None) -> Verified:
     """Raises HarnessError, or anything where the content is not of the form that a filed run has."""
     check_files(folder, m)
-    published = _read(folder / "metrics.json")
+    published = read_json(folder / "metrics.json")
     if m["evidence"] == "reported":
         found = macro_averages({n: {**published["suites"][n], "role": s["role"]} for n, s in m["suites"].items()}, m["seeds"])
         _agree(folder / "metrics.json", {"macro": published["macro"]}, {"macro": found})
@@ -582,47 +501,6 @@ def _leaves(tree: Any) -> int:
 # ---------------------------------------------------------------------- bytes
 
 
-def compress(data: bytes) -> bytes:
-    """As one zstd frame; the same bytes for the same data and version of the library."""
-    return _zstd().compress(data, LEVEL)
-
-
-def decompress(data: bytes, size: int, path: Path) -> bytes:
-    """One zstd frame of exactly `size` bytes; no more are unpacked. Raises HarnessError."""
-    zstd = _zstd()
-    unpack = zstd.ZstdDecompressor()
-    try:
-        out = unpack.decompress(data, size + 1)
-    except zstd.ZstdError as e:
-        raise HarnessError(f"{path} cannot be unpacked: {e}") from None
-    if len(out) != size or not unpack.eof or unpack.unused_data:
-        raise HarnessError(f"{path}: does not unpack to the {size:,} bytes that the manifest says")
-    return out
-
-
-def _zstd() -> Any:
-    try:
-        from compression import zstd  # Python 3.14
-    except ImportError:
-        from backports import zstd
-    return zstd
-
-
-def _bytes(path: Path) -> bytes:
-    if path.is_symlink() or not path.is_file():
-        raise HarnessError(f"{path}: " + ("is missing" if not path.exists() else "is not a plain file"))
-    if path.stat().st_size > MAX_BYTES:
-        raise HarnessError(f"{path}: has more than {MAX_BYTES:,} bytes")
-    return path.read_bytes()
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(_bytes(path))
-    except (ValueError, RecursionError) as e:
-        raise HarnessError(f"{path} cannot be read: {e}") from None
-
-
 def _json(value: Any) -> bytes:
     """In ASCII: nothing in it steers a terminal or a diff."""
     return (json.dumps(value, indent=1) + "\n").encode()
@@ -634,20 +512,3 @@ def _lines(rows: Sequence[Row]) -> bytes:
 
 def _rows(data: bytes) -> list[Row]:
     return [json.loads(line) for line in data.split(b"\n") if line]
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _slug(name: str) -> str:
-    """A name as part of a path."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.") or "unnamed"
-
-
-def plain_folders(root: Path) -> Iterator[Path]:
-    """Run directories below `root`, in order: those with a result.json; `root` itself where it is one."""
-    if (root / "spec.json").exists():
-        yield root
-        return
-    yield from (p.parent for p in sorted(root.glob("**/result.json")) if (p.parent / "spec.json").exists())

@@ -51,7 +51,7 @@ class Suite:
     problems; None where the file cannot be pinned, see `deviation`. `k` samples a problem at `temperature`, of at most
     `max_new_tokens` tokens. `verified`: hash, size, and that the suite's grader accepts every gold answer have been
     checked, but for `rejected_golds`: problem id to reason. `hub`: where `harness fetch` gets the file. `generator`: the
-    `task` and `config` of reasoning_gym, whose version is the `revision` (harness/procedural.py).
+    `task` and `config` of reasoning_gym, whose version is the `revision` (harness/data/procedural.py).
     `greedy`: a greedy completion per problem is drawn beside the samples, because published numbers are greedy there.
     """
 
@@ -115,7 +115,7 @@ class Suite:
         return problems
 
     def _procedural(self, task: str, config: dict[str, Any]) -> list[Problem]:
-        from harness import procedural
+        from harness.data import procedural
 
         pairs = procedural.questions(self.name, task, config, self.size)
         problems = [

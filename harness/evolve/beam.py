@@ -1,7 +1,7 @@
 """gepa's extension points as P2O uses them: the adapter, and the strategies that make one iteration a batched beam.
 
 The reading of the release (Lu et al. 2026) differs from gepa's defaults in the parents, all drawn at once, and in
-minibatches that are not reused. Used by harness/evolve.py; gepa is imported where it is needed.
+minibatches that are not reused. Used by harness/evolve/search.py; gepa is imported where it is needed.
 
 Array names carry shape suffixes: C = candidate templates, V = dev problems.
 """
@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.evolve.reflect import Job, Proposer, Record
+from harness.hints import insert
 from harness.ledger import Ledger
 from harness.method import Policy
-from harness.reflect import Job, Proposer, Record
 from harness.seeds import derive, stream
 from harness.types import Context, Problem, Rollout, Sampling
 
@@ -33,11 +34,6 @@ Progress = Callable[[int, int], None]
 """`progress(done, total)` in metric calls."""
 COMPONENT = "template"
 """Name of the one text component that gepa evolves."""
-
-
-def insert(template: str, prompt: str) -> str:
-    """T(x, z) of the P2O release: the template, a blank line, the whole prompt; a blank template inserts nothing."""
-    return f"{template.strip()}\n\n{prompt}" if template.strip() else prompt
 
 
 class Meter:

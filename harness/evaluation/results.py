@@ -9,10 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.data.suites import Suite, TrainingSet
 from harness.errors import HarnessError, MissingError
-from harness.estimators import mean_or_none
-from harness.evaluation import SuiteResult
-from harness.suites import Suite, TrainingSet
+from harness.evaluation.estimators import mean_or_none
+from harness.evaluation.evaluate import SuiteResult
 
 T = TypeVar("T")
 

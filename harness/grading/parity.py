@@ -2,7 +2,7 @@
 
 Written from a description of those rules, leniencies included: a factor of 100 either way, numbers within 1e-4, commas
 inside numbers dropped ("1,2" is 12), the first of several values for all of them, a time-out counts as wrong. It exists
-to be compared with the primary grader (harness/grading.py), never to replace it.
+to be compared with the primary grader (harness/grading/graders.py), never to replace it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from harness.grading import MAX_CHARS, Pair, last_boxed
-from harness.pool import default_workers, run_many
+from harness.grading.graders import MAX_CHARS, Pair, last_boxed
+from harness.grading.pool import default_workers, run_many
 
 TOLERANCE = 1e-4
 """Relative difference up to which numbers count as equal."""

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
+from harness.filed import read_manifest, read_samples
+from harness.rundir import is_filed
 from harness.tables import visible
 
 if TYPE_CHECKING:
-    from harness.stats import Array
+    from harness.verdict.stats import Array
 
 Result = Mapping[str, Any]
 
@@ -41,10 +43,14 @@ def load_questions(result: Result) -> dict[str, Questions]:
 
     Raises HarnessError where samples are missing or unreadable, or do not give the score that result.json says.
     """
-    folder = Path(result["run"]) / "samples"
-    if not folder.is_dir():
+    run = Path(result["run"])
+    if not (run / "samples").is_dir():
         return {}
-    return {name: _suite(folder / f"{name}.jsonl", result, name) for name in result["suites"]}
+    if is_filed(run):
+        manifest = read_manifest(run)
+        packed = {name: (read_samples(run, manifest, name), run / "samples" / f"{name}.jsonl.zst") for name in result["suites"]}
+        return {name: read_questions(data, path, result, name) for name, (data, path) in packed.items()}
+    return {name: _suite(run / "samples" / f"{name}.jsonl", result, name) for name in result["suites"]}
 
 
 def _suite(path: Path, result: Result, name: str) -> Questions:

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from harness.arms import check_identity
 from harness.config import RunSpec, flatten, merge, parse_set, read_yaml, resolve
 from harness.errors import HarnessError, MissingError, UsageError, dotted, nearest
 from harness.settings import Strict
 from harness.tables import Table, interval, points, visible
+from harness.verdict.arms import check_identity
 
 if TYPE_CHECKING:
-    from harness.compare import Bounds
-    from harness.questions import Questions
-    from harness.stats import Array
+    from harness.verdict.compare import Bounds
+    from harness.verdict.questions import Questions
+    from harness.verdict.stats import Array
 
 Verdict = Literal[
     "reproduced", "reproduced, smaller", "reproduced, larger", "not reproduced", "contradicted", "underpowered",
@@ -156,7 +156,7 @@ def load_claims(folder: Path | None = None) -> dict[str, Claim]:
 
 
 def _load(path: Path) -> Claim:
-    from harness.suites import load_suite, load_training_set
+    from harness.data.suites import load_suite, load_training_set
 
     try:
         claim = Claim.model_validate({**read_yaml(path), "name": path.stem})
@@ -247,15 +247,15 @@ class _Evidence:
 
 
 def check(claims: Sequence[Claim], runs: Sequence[Path], alpha: float = 0.05) -> list[Assessment]:
-    """Assess claims on run directories, Holm-adjusted over those that can be assessed.
+    """Assess claims on runs, or all runs below folders, Holm-adjusted over those that can be assessed.
 
     `alpha` is for a planned second look (docs/statistics.md). Raises as `load_result`: a run that cannot be read is no
     evidence for anything.
     """
-    from harness import stats
-    from harness.compare import load_result
+    from harness.rundir import load_result, runs_below
+    from harness.verdict import stats
 
-    results = [load_result(path) for path in runs]
+    results = [load_result(run) for path in runs for run in runs_below(path) or [path]]
     found = {claim.name: _gather(claim, results) for claim in claims}
     measured = {name: _measure(x) for name, x in found.items() if isinstance(x, _Evidence)}
     levels = stats.holm_levels({name: float(fixed.p()) for name, (fixed, _) in measured.items()}, alpha)
@@ -271,7 +271,7 @@ def check(claims: Sequence[Claim], runs: Sequence[Path], alpha: float = 0.05) ->
 
 def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | Assessment:
     """The evidence on a claim, or its assessment where there is none to speak of."""
-    from harness.questions import load_questions
+    from harness.verdict.questions import load_questions
 
     chosen: dict[str, Mapping[str, Any]] = {}
     reasons: list[str] = []
@@ -330,8 +330,8 @@ def _elsewhere(spec: RunSpec, result: Mapping[str, Any]) -> bool:
 
 def _unfit(claim: Claim, chosen: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Why these two runs cannot be held against the claim."""
-    from harness.compare import budget_of, mismatched
-    from harness.suites import load_suite
+    from harness.data.suites import load_suite
+    from harness.verdict.compare import budget_of, mismatched
 
     reasons = []
     for result in chosen.values():
@@ -372,7 +372,7 @@ def _unlike(claim: Claim, questions: Sequence[list[Questions]]) -> list[str]:
 
 def _measure(x: _Evidence, grader: str | None = None, without: Mapping[str, set[str]] | None = None) -> Any:
     """Both estimates of the gain, shares; None where that grader or those questions are not there."""
-    from harness import stats
+    from harness.verdict import stats
 
     cells = x.cells(grader or x.claim.grader, without)
     if cells is None:
@@ -382,14 +382,14 @@ def _measure(x: _Evidence, grader: str | None = None, without: Mapping[str, set[
 
 
 def _points(estimate: Any, level: float) -> Bounds:
-    from harness.compare import Bounds
+    from harness.verdict.compare import Bounds
 
     low, high = estimate.interval(level)
     return Bounds(100 * float(low), 100 * float(high), 100 * float(estimate.se), float(estimate.df))
 
 
 def _assess(x: _Evidence, fixed: Any, new: Any, level: float) -> Assessment:
-    from harness.compare import budget_of, mismatched
+    from harness.verdict.compare import budget_of, mismatched
 
     claim = x.claim
     bounds, wide = _points(fixed, level), _points(new, level)
@@ -443,7 +443,7 @@ def _open(claim: Claim, chosen: Mapping[str, Mapping[str, Any]], reasons: tuple[
 
 def needs(claim: Claim, pilots: Sequence[Mapping[str, Any]] = ()) -> list[str]:
     """What an answer would take: seeds per arm, from the spread of `pilots` where they have one, and every arm's plan."""
-    from harness.compare import pooled_sd
+    from harness.verdict.compare import pooled_sd
 
     per_seed = []
     for r in pilots:
@@ -464,7 +464,7 @@ def needs(claim: Claim, pilots: Sequence[Mapping[str, Any]] = ()) -> list[str]:
 
 def seeds_line(effect: float, sds: Sequence[float], source: str) -> str:
     """Seeds needed at each spread, in words; at least LEAST_SEEDS."""
-    from harness.power import MOST_SEEDS, seeds_needed
+    from harness.verdict.power import MOST_SEEDS, seeds_needed
 
     counts = [(sd, seeds_needed(effect, sd)) for sd in sds]
     parts = [f"{f'more than {MOST_SEEDS}' if n is None else max(LEAST_SEEDS, n)} at a seed sd of {sd:.1f}" for sd, n in counts]
@@ -478,9 +478,9 @@ def _yaml(value: Any) -> str:
 
 def _plan_line(claim: Claim, spec: RunSpec) -> str:
     """What one seed takes, without the data: only the number of training problems matters."""
+    from harness.data.suites import load_suite, load_training_set
     from harness.plan import plan
     from harness.registry import load_method
-    from harness.suites import load_suite, load_training_set
     from harness.types import Problem
 
     training_set = load_training_set(spec.train.set)

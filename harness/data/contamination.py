@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from harness.data.suites import Suite, TrainingSet, unwrap
 from harness.errors import MissingError
-from harness.suites import Suite, TrainingSet, unwrap
 from harness.tables import Table, points
 from harness.types import Problem
 

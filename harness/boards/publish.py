@@ -16,23 +16,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from harness import board, plots
-from harness.arms import check_identity
-from harness.board import Entry
-from harness.compare import (
-    Comparison,
-    budget_table,
-    compare,
-    load_result,
-    protocol_table,
-    sampled,
-    scores_table,
-    tests_table,
-)
+from harness import filed
+from harness.boards import filing
+from harness.boards.filing import Entry
 from harness.errors import UNREADABLE, HarnessError, MissingError, UsageError
-from harness.report import CURVES, excerpt, overview, render, render_report
-from harness.rundir import write_text
+from harness.pages import plots
+from harness.pages.report import CURVES, excerpt, overview, render, render_report
+from harness.rundir import is_filed, load_result, runs_below, write_text
 from harness.tables import Table, compact, markdown_cell, points, visible
+from harness.verdict.arms import check_identity
+from harness.verdict.compare import Comparison, budget_table, compare, protocol_table, sampled, scores_table, tests_table
 
 SAMPLES = 400
 """Shown on a page, at most, in SAMPLE_BYTES."""
@@ -86,7 +79,7 @@ def per_suite(entries: int, suites: int) -> int:
 
 def build(root: Path) -> list[Path]:
     """Write the tables and the page of every board below `root`; returns their folders. Raises as `render_board`."""
-    found = board.boards(root)
+    found = filing.boards(root)
     for folder, runs in found.items():
         built = render_board(folder, runs)
         for stale in set(_built(folder)) - set(built):
@@ -104,11 +97,11 @@ def _built(folder: Path) -> list[str]:
 def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
     """The files of a board, by name: README.md, scores*.csv and .tex (one per set that can be compared), index.html,
     index.json. Raises HarnessError where a filed run cannot be read."""
-    manifests = {run: board.read_manifest(run) for run in runs}
+    manifests = {run: filed.read_manifest(run) for run in runs}
     for run, manifest in manifests.items():
-        board.check_files(run, manifest)
+        filed.check_files(run, manifest)
     suites = max(len(m["suites"]) for m in manifests.values())
-    entries = [board.load_filed(run, per_suite(len(runs), suites)) for run in runs]
+    entries = [filing.load_filed(run, per_suite(len(runs), suites)) for run in runs]
     try:
         groups = group(entries)
         first = entries[0].result
@@ -121,19 +114,19 @@ def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
     except UNREADABLE as e:
         raise HarnessError(f"{folder} cannot be built, `harness leaderboard verify` says which run is wrong: {e!r}") from None
     hashes = {run.name: hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest() for run in runs}
-    index = {"schema": board.SCHEMA, "matplotlib": version("matplotlib"), "manifests": hashes}
+    index = {"schema": filed.SCHEMA, "matplotlib": version("matplotlib"), "manifests": hashes}
     return {**out, "index.json": json.dumps(index, indent=1) + "\n"}
 
 
-def verify(root: Path, data_dir: Path | None = None) -> list[board.Verified]:
+def verify(root: Path, data_dir: Path | None = None) -> list[filing.Verified]:
     """Compute every published figure below `root` again, then check that what is built is what these runs give.
 
     Raises HarnessError at the first difference, naming the file, and what it says and should say.
     """
     out = []
-    for folder, runs in board.boards(root).items():
+    for folder, runs in filing.boards(root).items():
         _check_index(folder, runs)
-        out += [board.verify_run(run, data_dir) for run in runs]
+        out += [filing.verify_run(run, data_dir) for run in runs]
         _check_built(folder, render_board(folder, runs))
     return out
 
@@ -143,7 +136,7 @@ def _check_index(folder: Path, runs: Sequence[Path]) -> None:
     path = folder / "index.json"
     if not path.exists():
         raise HarnessError(f"{path} is missing: `harness leaderboard build` writes it")
-    index = board._read(path)
+    index = filed.read_json(path)
     said = index.get("manifests") if isinstance(index, dict) else None
     for run in runs:
         found = hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest()
@@ -157,8 +150,8 @@ def _check_index(folder: Path, runs: Sequence[Path]) -> None:
 
 
 def _check_built(folder: Path, built: Mapping[str, str]) -> None:
-    found = {name: board._bytes(folder / name).decode(errors="replace") for name in _built(folder)}
-    drawn_by = board._read(folder / "index.json").get("matplotlib")
+    found = {name: filed.read_bytes(folder / name).decode(errors="replace") for name in _built(folder)}
+    drawn_by = filed.read_json(folder / "index.json").get("matplotlib")
     drawn_alike = drawn_by == version("matplotlib")
     for name in sorted(set(built) | set(found)):
         said, should = found.get(name), built.get(name)
@@ -210,7 +203,7 @@ def write_page(paths: Sequence[Path], out: Path | None) -> Path:
 
     Raises MissingError where no finished run is, UsageError where several folders leave no default for `out`.
     """
-    runs = list(dict.fromkeys(run for path in paths for run in board.plain_folders(path)))
+    runs = list(dict.fromkeys(run for path in paths for run in runs_below(path)))
     if not runs:
         raise MissingError(f"no finished run at or below {', '.join(map(str, paths))}")
     if out is None:
@@ -218,10 +211,11 @@ def write_page(paths: Sequence[Path], out: Path | None) -> Path:
             raise UsageError("several runs: name the page with --out")
         out = paths[0] / "report.html"
     out.parent.mkdir(parents=True, exist_ok=True)
-    if len(runs) == 1:
+    if len(runs) == 1 and not is_filed(runs[0]):
         return write_text(out, render_report(runs[0])[0])
     suites = max(len(load_result(run)["suites"]) for run in runs)
-    entries = [board.load_run(run, per_suite(len(runs), suites)) for run in runs]
+    load = {run: filing.load_filed if is_filed(run) else filing.load_run for run in runs}
+    entries = [load[run](run, per_suite(len(runs), suites)) for run in runs]
     return write_text(out, page(paths[0].resolve().name if len(paths) == 1 else "Runs", "Study", group(entries)))
 
 
@@ -274,7 +268,7 @@ def page(title: str, kind: str, groups: Sequence[Group]) -> str:
     """One self-contained page; its script is named by hash in the content security policy, so no other one runs."""
     from markupsafe import Markup
 
-    script = (files("harness") / "templates" / "board.js").read_text(encoding="utf-8")
+    script = (files("harness.pages") / "templates" / "board.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     total = sum(len(rows) for _, entries in groups for e in entries for rows in e.picks.values())
     sections, data = [], []

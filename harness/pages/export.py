@@ -14,11 +14,12 @@ from typing import Any
 
 import yaml
 
-from harness.compare import Comparison, budget_table, compare, load_result, protocol_table, scores_table
+from harness.data.suites import load_suite
 from harness.errors import UsageError, nearest
-from harness.questions import load_questions
-from harness.suites import load_suite
+from harness.rundir import load_result
 from harness.tables import interval, markdown_cell, points
+from harness.verdict.compare import Comparison, budget_table, compare, protocol_table, scores_table
+from harness.verdict.questions import load_questions
 
 _DATASET = re.compile(r"([a-z0-9-]+)=([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 

@@ -18,9 +18,9 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic import Field, model_validator
 
-from harness.answers import current
 from harness.chat import Chat, ChatError
 from harness.errors import UNREADABLE, MissingError
+from harness.evolve.answers import current
 from harness.ledger import Ledger
 from harness.method import Policy
 from harness.rundir import append_jsonl
@@ -103,7 +103,7 @@ class ReflectorConfig(Strict):
 def make_proposer(
     config: ReflectorConfig, policy: Policy, pieces: Sequence[str], seed: int, ledger: Ledger
 ) -> Proposer:
-    """The proposer that `config` describes, for `harness.evolve.evolve`; its random streams derive from `seed`.
+    """The proposer that `config` describes, for `harness.evolve.search.evolve`; its random streams derive from `seed`.
 
     `pieces` are the phrases that offline edits compose, the other kinds ignore them. The tokens of models, replayed
     ones too, go on `ledger`. Raises MissingError without a key or a readable recording, here, and for an unreachable
@@ -272,7 +272,7 @@ def server_key() -> str:
 def _server(config: ReflectorConfig) -> Callable[[list[str]], list[Answer]]:
     """Asks a server that speaks the OpenAI protocol, `concurrency` prompts at a time.
 
-    In a run every answer is kept as it comes (harness/answers.py), so that a resume goes on from there.
+    In a run every answer is kept as it comes (harness/evolve/answers.py), so that a resume goes on from there.
     """
     assert config.model is not None
     chat = Chat(config.base_url, server_key(), config.model, config.timeout_s, config.max_retries)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import procedural
-from harness.grading import grade_many, verify_many
-from harness.pool import default_workers
-from harness.suites import Suite
+from harness.data import procedural
+from harness.data.suites import Suite
+from harness.grading.graders import grade_many, verify_many
+from harness.grading.pool import default_workers
 
 GOLD_S = 20.0
 """CPU seconds per gold, over both tries: a gold must not fail for being slow beside others."""

@@ -1,7 +1,7 @@
 """Graders: how a completion is compared with the gold answer. One visible dict, `GRADERS`, by answer type.
 
-math-verify runs in child processes only (harness/pool.py): it may hang inside arithmetic that no alarm interrupts, and
-its own alarms work on the main thread alone. The second opinion on mathematics is harness/parity.py.
+math-verify runs in child processes only (harness/grading/pool.py): it may hang inside arithmetic that no alarm interrupts, and
+its own alarms work on the main thread alone. The second opinion on mathematics is harness/grading/parity.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import product
 from typing import Any, Literal
 
 from harness.errors import MissingError
-from harness.pool import default_workers, run_many
+from harness.grading.pool import default_workers, run_many
 from harness.testbed import world
 
 Status = Literal["ok", "unparsed", "timeout", "error"]
@@ -113,7 +113,7 @@ def grade_reasoning_gym(pairs: Sequence[Pair], workers: int, timeout_s: float) -
 
     Text commands, a leading `x =` and a full stop are dropped first. Raises MissingError without reasoning_gym.
     """
-    from harness import procedural
+    from harness.data import procedural
 
     grades = []
     for text, gold in pairs:

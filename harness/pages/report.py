@@ -12,11 +12,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from harness import plots
-from harness.compare import WIDTH, Comparison, compare, load_result, overlap_notes, protocol_table
 from harness.errors import UsageError
-from harness.rundir import read_jsonl, write_text
+from harness.pages import plots
+from harness.rundir import load_result, read_jsonl, write_text
 from harness.tables import Table, compact, markdown_cell, points, seconds, visible
+from harness.verdict.compare import WIDTH, Comparison, compare, overlap_notes, protocol_table
 
 CURVES = {
     "reward": "Reward",
@@ -141,7 +141,7 @@ def render(name: str, **values: Any) -> str:
     from markupsafe import Markup
 
     env = Environment(
-        loader=FileSystemLoader(str(files("harness") / "templates")), autoescape=True, undefined=StrictUndefined,
+        loader=FileSystemLoader(str(files("harness.pages") / "templates")), autoescape=True, undefined=StrictUndefined,
         finalize=lambda x: x if isinstance(x, Markup) else visible(str(x)),
     )  # fmt: skip
     return env.get_template(name).render(**values)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.config import flatten as flatten
+from harness.config import flatten
 from harness.errors import UsageError, nearest
 
 PROTOCOL = ("n", "k", "temperature", "max_new_tokens")

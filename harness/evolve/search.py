@@ -1,6 +1,6 @@
 """Prompt evolution: GEPA (Agrawal et al. 2025) with a batched beam, as P2O uses it (Lu et al. 2026, section 3.2).
 
-The `gepa` package runs the search, unchanged; harness/beam.py holds what is plugged into its extension points.
+The `gepa` package runs the search, unchanged; harness/evolve/beam.py holds what is plugged into its extension points.
 
 Array names carry shape suffixes: C = candidate templates, V = dev problems.
 """
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from harness.beam import COMPONENT, Adapter, Beam, Carried, Meter, Minibatches, Progress, Reflection, insert, tie_counts
 from harness.errors import MissingError, UsageError
+from harness.evolve.beam import COMPONENT, Adapter, Beam, Carried, Meter, Minibatches, Progress, Reflection, tie_counts
+from harness.evolve.reflect import Proposer
 from harness.ledger import Ledger
 from harness.method import Policy
-from harness.reflect import Proposer
 from harness.seeds import derive, stream
 from harness.settings import Strict
 from harness.types import Problem, Sampling
@@ -25,8 +25,6 @@ from harness.types import Problem, Sampling
 if TYPE_CHECKING:
     from gepa.core.result import GEPAResult
     from gepa.core.state import GEPAState
-
-__all__ = ["EvolveConfig", "Pool", "evolve", "insert", "split"]
 
 
 class EvolveConfig(Strict):
@@ -125,7 +123,7 @@ def evolve(
     added child only, has two free iterations, and may overshoot, so at V = 300 it samples 14 to 26 % more than
     the number it is given.
 
-    `proposer` comes from `harness.reflect.make_proposer` with the same ledger. Raises ValueError without problems,
+    `proposer` comes from `harness.evolve.reflect.make_proposer` with the same ledger. Raises ValueError without problems,
     UsageError when a suite of the run asks a dev problem and when the budget does not pay for scoring the empty template,
     MissingError without the gepa package, and whatever policy and proposer raise.
     """

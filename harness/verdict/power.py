@@ -1,4 +1,4 @@
-"""How many seeds and questions a comparison needs: the power of the tests in harness/stats.py, by quadrature.
+"""How many seeds and questions a comparison needs: the power of the tests in harness/verdict/stats.py, by quadrature.
 
 Both arms have as many seeds, of one standard deviation. Effects, standard deviations and standard errors are in one
 unit, whichever. `question_se` is the standard error of the difference from questions (0: these questions only).
@@ -170,7 +170,7 @@ def designs(
 
 def parse_scores(text: str) -> list[SuiteModel]:
     """`aime24=50,math500=90`: both arms at these percentages, with the size and k of each suite's card."""
-    from harness.suites import load_suite
+    from harness.data.suites import load_suite
 
     out = []
     for item in text.split(","):
@@ -188,9 +188,10 @@ def parse_scores(text: str) -> list[SuiteModel]:
 
 def _of_pilots(pilots: Sequence[Path]) -> list[Design]:
     """Pooled seed sd of every measure; with two runs or more also the question SE, the mean over pairs with the baseline."""
-    from harness import stats
-    from harness.compare import compare, load_result
-    from harness.questions import load_questions
+    from harness.rundir import load_result
+    from harness.verdict import stats
+    from harness.verdict.compare import compare
+    from harness.verdict.questions import load_questions
 
     results = [load_result(path) for path in pilots]
     questions = [load_questions(r) for r in results]

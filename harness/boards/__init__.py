@@ -1,0 +1,1 @@
+"""Leaderboards that anyone can recompute: filed runs, their tables and page."""

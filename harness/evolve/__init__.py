@@ -1,0 +1,1 @@
+"""Prompt evolution through gepa: the search, its beam, who writes templates, what was paid for."""

@@ -1,0 +1,1 @@
+"""Two graders in bounded processes, and their self-test."""

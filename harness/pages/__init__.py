@@ -1,0 +1,1 @@
+"""What people read of a run or a comparison: reports, plots, formats of others."""
