@@ -79,7 +79,7 @@ class Claim(Strict):
     """Whose grades the published scores rest on."""
     suites: tuple[str, ...] = Field(min_length=1)
     """All of them are needed."""
-    effect: float = Field(gt=0)
+    effect: float = Field(gt=0, le=100)
     """The claimed gain, percent points."""
     scores: ClaimScores | None = None
     """The published scores, where there are any."""
@@ -97,7 +97,7 @@ class Claim(Strict):
     """What must be equal, to 5%: sampled tokens and rollouts, rollouts alone, or nothing. What need not be is a modifier."""
     checkpoint: Literal["last", "selected"] = "last"
     """Which checkpoint the published scores are of."""
-    seed_sd: tuple[Annotated[float, Field(gt=0)], ...] = (1.0, 2.0)
+    seed_sd: tuple[Annotated[float, Field(gt=0, le=100)], ...] = (1.0, 2.0)
     """Spreads over seeds, in points, that a plan without a pilot reckons with."""
     expected: Verdict | None = None
     """`harness claim check` fails on any other verdict."""

@@ -15,7 +15,8 @@ from harness.data.suites import load_suite
 from harness.errors import HarnessError, MissingError, UsageError
 from harness.filed import compress, decompress, read_manifest, read_samples, run_id, spec_sha256
 from harness.ledger import Ledger
-from harness.rundir import append_jsonl, write_json
+from harness.rundir import append_jsonl, load_result, write_json
+from harness.verdict.questions import load_questions
 
 HOSTILE = '</script><script>window.hit=1</script><img src=x onerror="hit=1"> \u202eevil\u2066 \u0007 --> <!-- & \'"'
 SUITE = load_suite("tb-long")
@@ -316,6 +317,9 @@ UNREADABLE = {  # by the fuzzers: the file, what becomes of its JSON (or its tex
     "deep metrics": ("metrics.json", DEEP, True, "metrics.json cannot be read"),
     "deep curves": ("training.json", DEEP, True, "training.json cannot be read"),
     "deep templates": ("templates.jsonl", DEEP, True, "cannot be read: RecursionError"),
+    "a figure under a name with a newline": (
+        "metrics.json", lambda m: m["macro"].update({"a\x1b\n\U0003134b": 1}), True, r"macro.'a\\x1b\\n\\U0003134b' is 1",
+    ),
     "a figure beyond floats": (
         "metrics.json", lambda m: m["suites"]["tb-long"].update(avg=10**400), True, "cannot be read: OverflowError",
     ),
@@ -336,6 +340,15 @@ def test_what_is_no_filed_run_is_refused_in_a_sentence(filed, name):
         filing.verify_run(folder)
         filing.load_filed(folder)
     assert str(folder) in str(e.value) and str(e.value).isprintable()
+
+
+@pytest.mark.parametrize("metrics", [
+    "{}", "[]", '{"suites": {}}', '{"suites": {"tb-long": 3}, "macro": 1}', '{"suites": {"tb-long": {}}, "macro": {}}',
+])  # fmt: skip
+def test_metrics_of_another_form_are_refused_where_a_filed_run_is_compared(filed, metrics):
+    (filed / "metrics.json").write_text(metrics)
+    with pytest.raises(HarnessError, match="cannot be read"):
+        load_questions(load_result(filed))
 
 
 @pytest.mark.parametrize("change", [lambda m: m.clear(), lambda m: m["suites"].clear(), lambda m: m.update(suites=[1])])

@@ -20,9 +20,11 @@ from harness.errors import HarnessError
 from harness.evolve.answers import Answers
 from harness.evolve.reflect import Answer, Job, ModelProposer, ReflectorConfig, make_asker
 from harness.ledger import Ledger
+from harness.rundir import load_result
 from harness.study import load_study, prepare_study
 from harness.testbed import world
 from harness.verdict.claims import load_claims, needs
+from harness.verdict.questions import load_questions
 
 WEIRD = [10**400, 2**63, -1, 0, 1e308, 5e-324, math.inf, math.nan, True, "", "../x", "\x1b[2J\n", "\ud800", [], {}, [[]]]
 VALUES = st.sampled_from(WEIRD) | JSON | TEXT
@@ -145,6 +147,20 @@ def test_a_run_of_reported_numbers_is_verified_or_refused(boards, tmp_path, seal
     try:
         filing.verify_run(folder)
         filing.load_filed(folder)
+    except HarnessError as e:
+        one_sentence(e, folder)
+
+
+@fuzz(25)
+@given(st.sampled_from(["recomputed", "reported"]), st.sampled_from(["manifest.json", "metrics.json", SAMPLES]), SEALED,
+       st.data())  # fmt: skip
+def test_a_filed_run_is_read_for_a_comparison_or_refused(boards, tmp_path, evidence, name, seal, data):
+    folder = copied(boards, evidence, tmp_path)
+    rows = changed(folder, name if evidence == "recomputed" else "metrics.json", data.draw)
+    folder = resealed(folder, rows) if seal or rows else folder
+    try:
+        result = load_result(folder)
+        assert set(load_questions(result)) <= set(result["suites"])
     except HarnessError as e:
         one_sentence(e, folder)
 
