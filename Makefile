@@ -6,12 +6,13 @@ OUT ?= runs/demo-$(shell date -u +%Y%m%dT%H%M%S)
 SEEDS ?= 0,1,2
 HARNESS := $(VENV)/bin/harness
 VENV_OPENRLHF ?= .venv-openrlhf
+VENV_OLDEST ?= .venv-oldest
 REHEARSAL := harness/backends/openrlhf/rehearsal
 
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test test-browser venv rehearse test-openrlhf venv-openrlhf
+.PHONY: run test test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
 .DELETE_ON_ERROR:
 
 run: venv
@@ -31,6 +32,21 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.x"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[local,test]'
+	@touch $@
+
+# Whether the lower bounds in pyproject.toml are true. Python 3.11 or 3.12: the oldest numpy has no wheel for newer ones.
+test-oldest: venv-oldest
+	$(VENV_OLDEST)/bin/python -m mypy
+	$(VENV_OLDEST)/bin/lint-imports
+	$(VENV_OLDEST)/bin/python -m pytest -n 2 --dist loadfile tests/unit
+
+venv-oldest: $(VENV_OLDEST)/.installed
+
+# A line of the first file wins. torch as in constraints.txt: older ones bring a CUDA runtime of gigabytes.
+$(VENV_OLDEST)/.installed: pyproject.toml constraints-oldest.txt constraints.txt
+	$(PYTHON) -m venv $(VENV_OLDEST)
+	awk -F== '/^(#|$$)/ {next} {n = tolower($$1); gsub(/[-_.]+/, "-", n)} !seen[n]++' constraints-oldest.txt constraints.txt > $(VENV_OLDEST)/constraints.txt
+	$(VENV_OLDEST)/bin/python -m pip install -q -c $(VENV_OLDEST)/constraints.txt -e '.[local,test]'
 	@touch $@
 
 rehearse: venv-openrlhf

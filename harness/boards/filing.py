@@ -6,7 +6,7 @@
             metrics.json             figures derived from the samples, and nothing else
             training.json            the curves that a page draws, thinned
             templates.jsonl          every evolved template with its parents
-      README.md scores*.csv scores*.tex index.html index.json    built (harness/boards/publish.py)
+      README.md scores*.csv scores*.tex scores*.svg index.html index.json   built (harness/boards/publish.py)
 
 What a filed run holds may come from anybody: it is read through harness/filed.py.
 """
@@ -512,4 +512,10 @@ def _lines(rows: Sequence[Row]) -> bytes:
 
 
 def _rows(data: bytes) -> list[Row]:
-    return [json.loads(line) for line in data.split(b"\n") if line]
+    """JSON lines. Raises ValueError."""
+    import msgspec
+
+    try:
+        return msgspec.json.Decoder(dict[str, Any]).decode_lines(data)
+    except msgspec.MsgspecError as e:
+        raise ValueError(str(e)) from None

@@ -21,11 +21,20 @@ from harness.boards import filing
 from harness.boards.filing import Entry
 from harness.errors import UNREADABLE, HarnessError, MissingError, UsageError
 from harness.pages import plots
-from harness.pages.report import CURVES, excerpt, overview, render, render_report
+from harness.pages.report import CURVES, every_seed, excerpt, overview, render, render_report
 from harness.rundir import is_filed, load_result, runs_below, write_text
 from harness.tables import Table, compact, markdown_cell, points, visible
-from harness.verdict.arms import check_identity
-from harness.verdict.compare import Comparison, budget_table, compare, protocol_table, sampled, scores_table, tests_table
+from harness.verdict.arms import apart, check_identity
+from harness.verdict.compare import (
+    Comparison,
+    Measure,
+    budget_table,
+    compare,
+    protocol_table,
+    sampled,
+    scores_table,
+    tests_table,
+)
 
 SAMPLES = 400
 """Shown on a page, at most, in SAMPLE_BYTES."""
@@ -95,8 +104,8 @@ def _built(folder: Path) -> list[str]:
 
 
 def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
-    """The files of a board, by name: README.md, scores*.csv and .tex (one per set that can be compared), index.html,
-    index.json. Raises HarnessError where a filed run cannot be read."""
+    """The files of a board, by name: README.md, scores*.csv, .tex and .svg (one each per set that can be compared),
+    index.html, index.json. Raises HarnessError where a filed run cannot be read."""
     manifests = {run: filed.read_manifest(run) for run in runs}
     for run, manifest in manifests.items():
         filed.check_files(run, manifest)
@@ -108,7 +117,8 @@ def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
         title = f"{first['training_set']}, {first['model']}"
         out = {"README.md": _markdown(title, groups), "index.html": page(title, "Leaderboard", groups)}
         for i, (comparison, _) in enumerate(groups):
-            suffix = f"-{i + 1}" if i else ""
+            suffix = _suffix(i)
+            out[f"scores{suffix}.svg"] = plots.picture(every_seed(comparison, [_main(comparison)]))
             out[f"scores{suffix}.csv"] = comparison.to_csv()
             out[f"scores{suffix}.tex"] = comparison.to_latex()
     except UNREADABLE as e:
@@ -179,18 +189,36 @@ def _undrawn(text: str) -> str:
     return re.sub(r"<svg.*?</svg>", "", text, flags=re.DOTALL)
 
 
+def _suffix(number: int) -> str:
+    """Of the files of a board's n-th set of runs."""
+    return f"-{number + 1}" if number else ""
+
+
+def _main(c: Comparison) -> Measure:
+    """What a board's picture shows: the OOD macro average, else that of the other role, else the first suite."""
+    averages = {m.role: m for m in c.measures if m.protocol is None}
+    return averages.get("ood") or averages.get("id") or c.measures[0]
+
+
 def _markdown(title: str, groups: Sequence[Group]) -> str:
     parts = [f"# {markdown_cell(title)}\n"]
-    for comparison, entries in groups:
+    for i, (what, (comparison, entries)) in enumerate(zip(_titles(groups), groups, strict=True)):
         if len(groups) > 1:
-            parts.append(f"{markdown_cell(_what(comparison))}\n")
+            parts.append(f"## {markdown_cell(what)}\n")
+        measure = markdown_cell(_main(comparison).title)
+        parts.append(f"![{measure}: every seed of every arm, and the mean](scores{_suffix(i)}.svg)\n")
         parts += [f"> **Not a result.** {markdown_cell(stamp)}\n" for stamp in comparison.stamps]
         parts += [t.to_markdown() for t in (runs_table(comparison, entries), *comparison.tables)]
     return "\n".join(parts)
 
 
+def _titles(groups: Sequence[Group]) -> list[str]:
+    """Of each set: what its runs have in common, in words, and what tells it from the others."""
+    differ = apart([entries[0].result for _, entries in groups])
+    return [_what(c) + (f"; {own}" if own else "") for (c, _), own in zip(groups, differ, strict=True)]
+
+
 def _what(c: Comparison) -> str:
-    """What runs have in common, in words."""
     suites = ", ".join(m.key for m in c.measures if m.protocol)
     return f"{len(c.arms)} run{'s' if len(c.arms) > 1 else ''} of model {c.model}, trained on {c.training_set}; suites {suites}"
 
@@ -272,11 +300,11 @@ def page(title: str, kind: str, groups: Sequence[Group]) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     total = sum(len(rows) for _, entries in groups for e in entries for rows in e.picks.values())
     sections, data = [], []
-    for comparison, entries in groups:
+    for what, (comparison, entries) in zip(_titles(groups), groups, strict=True):
         samples = _samples(comparison, entries, SAMPLE_BYTES // max(1, total))
         data.append(samples)
         sections.append({
-            "title": _what(comparison), "stamps": comparison.stamps,
+            "title": what, "stamps": comparison.stamps,
             "keys": [{"label": a.label, "colour": plots.colour(i)} for i, a in enumerate(comparison.arms)],
             "scores": scores_table(comparison), "tests": [tests_table(comparison)] if len(comparison.arms) > 1 else [],
             "overview": [*overview(comparison), *_budgets(comparison)], "curves": _curves(entries),

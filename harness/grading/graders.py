@@ -10,6 +10,7 @@ import re
 from cmath import isfinite
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from itertools import product
 from typing import Any, Literal
@@ -205,20 +206,23 @@ MAX_CHARS = 10_000
 """A longer answer is not read: status unparsed. No gold answer of the suites has 300 characters."""
 
 
+_OPEN = re.compile(r"\\boxed\s*\{")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is a character, not a bracket
+
+
 def last_boxed(text: str) -> str | None:
     """The content of the last `\\boxed{...}`, stripped; None where there is no box or its braces do not close."""
-    starts = [m.end() for m in re.finditer(r"\\boxed\s*\{", text)]
-    if not starts:
+    at = len(text)
+    while (at := text.rfind("\\boxed", 0, at)) >= 0:
+        if opened := _OPEN.match(text, at):
+            break
+    else:
         return None
-    depth, i = 1, starts[-1]
-    while i < len(text):
-        if text[i] == "\\":  # an escaped brace is a character, not a bracket
-            i += 2
-            continue
-        depth += {"{": 1, "}": -1}.get(text[i], 0)
+    depth = 1
+    for mark in _BRACE.finditer(text, opened.end()):
+        depth += {"{": 1, "}": -1}.get(mark[0], 0)
         if depth == 0:
-            return text[starts[-1] : i].strip()
-        i += 1
+            return text[opened.end() : mark.start()].strip()
     return None
 
 
@@ -228,6 +232,7 @@ Verdict = Literal["right", "wrong", "unparsed", "timeout", "error"]
 
 _E_NOTATION = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))[eE]([+-]?[0-9]{1,6})")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,14}")
+_FRACTION = re.compile(r"(-?)\\frac\{([1-9][0-9]{0,14})\}\{([1-9][0-9]{0,14})\}")
 AGREE = 1e-5
 """Relative difference up to which two numbers may be equal; 0.333333 and 1/3 differ by 1e-6."""
 
@@ -238,13 +243,27 @@ def _at_sight(answer: str, gold: str) -> Verdict | None:
     Equal texts: the forms that math-verify reads depend on the text alone, the last of them is the text itself after
     its normalisation, and equal strings are equal to it. So it either says "right" or reaches no verdict at all (out
     of time, or nothing to read). Two integers without sign of plus, leading zeros or separators: each is read as
-    itself, integers are compared as such, and so as their texts.
+    itself, integers are compared as such, and so as their texts. A plain fraction is read as its value: equal values are
+    right, and those that `_unequal` tells apart are wrong.
     """
     if len(answer) > MAX_CHARS:
         return "unparsed"
     if answer == gold:
         return "right"
-    return "wrong" if _INTEGER.fullmatch(answer) and _INTEGER.fullmatch(gold) else None
+    a, g = rational(answer), rational(gold)
+    if a is None or g is None:
+        return None
+    if a == g:
+        return "right"
+    return "wrong" if a.denominator == g.denominator == 1 or _unequal(g, a) else None
+
+
+def rational(text: str) -> Fraction | None:
+    """The value of a plain integer or of `\\frac` of two; None for any other text."""
+    if _INTEGER.fullmatch(text):
+        return Fraction(int(text))
+    found = _FRACTION.fullmatch(text)
+    return Fraction(int(found[1] + found[2]), int(found[3])) if found else None
 
 
 def latex(answer: str) -> str:
@@ -293,7 +312,7 @@ def _verify(answer: str, gold: str) -> Verdict:
     return "error" if failed else "wrong"
 
 
-SCALES = (1, 100, 0.01)
+SCALES = (1, 100, Fraction(1, 100))
 """Nine per cent may be written 9, and 9 stands for 0.09 where that is the gold: math-verify's own rule."""
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import pairwise
 
-from harness.grading.graders import MAX_CHARS, Pair, last_boxed
+from harness.grading.graders import MAX_CHARS, Pair, last_boxed, rational
 from harness.grading.pool import default_workers, run_many
 
 TOLERANCE = 1e-4
@@ -23,8 +24,10 @@ def parity_many(pairs: Sequence[Pair], workers: int | None = None, timeout_s: fl
     """1.0 or 0.0 per (completion, gold) pair, in order; the same pool and limits as the primary grader."""
     read = [(extract(text), gold.strip()) for text, gold in pairs]
     distinct = sorted({pair for pair in read if 0 < len(pair[0]) <= MAX_CHARS and pair[0] != pair[1]})
-    outcomes = run_many(equal, distinct, workers or default_workers(), timeout_s)
-    right = {pair for pair, outcome in zip(distinct, outcomes, strict=True) if outcome is True}
+    sight = {pair: _at_sight(*pair) for pair in distinct}
+    asked = [pair for pair, seen in sight.items() if seen is None]
+    outcomes = run_many(equal, asked, workers or default_workers(), timeout_s)
+    right = {pair for pair, outcome in [*sight.items(), *zip(asked, outcomes, strict=True)] if outcome is True}
     return [float(bool(answer) and (answer == gold or (answer, gold) in right)) for answer, gold in read]
 
 
@@ -65,6 +68,15 @@ def normalise(answer: str) -> str:
     for pattern, new in _REWRITES:
         answer = pattern.sub(new, answer)
     return answer.rstrip(".")
+
+
+def _at_sight(answer: str, gold: str) -> bool | None:
+    """What `equal` says of plain integers and fractions, without a child; None of all else."""
+    a, g = rational(answer), rational(gold)
+    if a is None or g is None:
+        return None
+    scales = (1,) if "frac" in answer + gold else (1, 100, Fraction(1, 100))  # as in `_same`: only plain numbers
+    return any(math.isclose(a, scale * g, rel_tol=TOLERANCE) for scale in scales)
 
 
 def equal(answer: str, gold: str) -> bool:

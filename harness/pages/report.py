@@ -16,7 +16,7 @@ from harness.errors import UsageError
 from harness.pages import plots
 from harness.rundir import load_result, read_jsonl, write_text
 from harness.tables import Table, compact, markdown_cell, points, seconds, visible
-from harness.verdict.compare import WIDTH, Comparison, compare, overlap_notes, protocol_table
+from harness.verdict.compare import WIDTH, Comparison, Measure, compare, overlap_notes, protocol_table
 
 CURVES = {
     "reward": "Reward",
@@ -233,25 +233,34 @@ def overview(c: Comparison) -> list[dict[str, Any]]:
     """Differences with their intervals, and every seed of every arm."""
     from markupsafe import Markup
 
-    seeds, gaps = [], []
+    gaps = []
     for m in c.measures:
-        marks, differences = [], []
+        differences = []
         for i, arm in enumerate(c.arms):
-            s, x = arm.scores[m.key], arm.contrasts.get(m.key)
-            marks.append(plots.Mark(arm.label, [100 * v for v in s.per_seed.values()], i, 100 * s.mean))
-            if x is not None:
+            if (x := arm.contrasts.get(m.key)) is not None:
                 ends = (None, None) if x.fixed is None else (100 * x.fixed.low, 100 * x.fixed.high)
                 outer = None if x.new is None else (100 * x.new.low, 100 * x.new.high)
                 differences.append(plots.Mark(arm.label, [], i, 100 * x.difference, *ends, outer))
-        seeds.append((m.title, marks))
         gaps.append((m.title, differences))
-    out = [{"title": "Every seed; the bar is the mean", "svg": Markup(plots.dots(seeds, "score, percent points"))}]
+    out = [{"title": "Every seed; the bar is the mean", "svg": Markup(every_seed(c, c.measures))}]
     if len(c.arms) > 1:
         base = c.arms[c.baseline].label
         svg = Markup(plots.dots(gaps, "difference, percent points", zero=True))
         title = f"Difference to {base}; 95% interval on these questions (thick), on new ones (thin); an upright bar: none"
         out.insert(0, {"title": title, "svg": svg})
     return out
+
+
+def every_seed(c: Comparison, measures: Sequence[Measure]) -> str:
+    """A dot plot: of each arm the score of every seed, and their mean, as SVG."""
+    groups = []
+    for m in measures:
+        marks = []
+        for i, arm in enumerate(c.arms):
+            s = arm.scores[m.key]
+            marks.append(plots.Mark(arm.label, [100 * v for v in s.per_seed.values()], i, 100 * s.mean))
+        groups.append((m.title, marks))
+    return plots.dots(groups, "score, percent points")
 
 
 def _templates(run: Path, seeds: Sequence[int]) -> list[dict[str, Any]]:

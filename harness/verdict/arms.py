@@ -54,6 +54,13 @@ def _identity(result: Result) -> dict[str, Any]:
     return out
 
 
+def apart(results: Sequence[Result]) -> list[str]:
+    """For runs that cannot be compared with each other: the settings in which each differs from another, as text."""
+    settings = [{k: v for k, v in _identity(r).items() if k.startswith(("model.", "testbed.", "train."))} for r in results]
+    differ = [k for k in sorted(set().union(*settings)) if len({_text(s.get(k)) for s in settings}) > 1]
+    return [", ".join(f"{k}={_text(s[k])}" for k in differ if k in s) for s in settings]
+
+
 def labels(results: Sequence[Result]) -> list[str]:
     """One distinct name per arm: its method, with the settings in which arms of that method differ, or a number."""
     names = [_label(r, [o for o in results if o["method"] == r["method"]]) for r in results]

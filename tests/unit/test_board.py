@@ -247,6 +247,10 @@ FORGERIES = {  # what is changed, whether hashes are made to fit, and what verif
         lambda f: (f.parent / "index.html").write_text((f.parent / "index.html").read_text() + "<p>x"),
         False, "index.html, line",
     ),
+    "a picture": (
+        lambda f: (f.parent / "scores.svg").write_text((f.parent / "scores.svg").read_text().replace("p2o", "P2O")),
+        False, "scores.svg, line",
+    ),
     "a built file less": (lambda f: (f.parent / "scores.csv").unlink(), False, "scores.csv: is missing"),
     "a built file more": (lambda f: (f.parent / "scores-9.csv").touch(), False, "scores-9.csv: is not of this board"),
 }  # fmt: skip
@@ -463,6 +467,8 @@ def test_runs_that_cannot_be_compared_stand_apart(filed, tmp_path):
     publish.build(filed.parents[2])
     assert (filed.parent / "scores-2.csv").exists()
     assert (filed.parent / "index.html").read_text().count("<section") == 2
+    said = (filed.parent / "README.md").read_text()
+    assert said.count("model.revision=") == 2 and "model.revision=other" in said and "](scores-2.svg)" in said
     assert publish.verify(filed.parents[2])
 
 

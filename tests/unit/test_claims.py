@@ -182,6 +182,7 @@ def test_shipped_claims_are_those_of_the_papers():
 
 
 @pytest.mark.parametrize(("change", "words"), [
+    ({"seed_sd": [1e308]}, "seed_sd"),
     ({"effect": -1}, "effect"), ({"suites": ["amie24"]}, "did you mean 'aime24'"), ({"colour": "red"}, "colour"),
     ({"scores": {"arm": 50, "baseline": 41}}, "not the difference"), ({"tolerance": 1}, "tolerance needs scores"),
     ({"expected": "true"}, "expected"), ({"training_set": "math"}, "trained on testbed, not on math"),

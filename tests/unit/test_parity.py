@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
+from harness.grading import parity
 from harness.grading.parity import extract, parity_many
 
 
@@ -31,3 +34,13 @@ def test_rules():
     pairs = ACCEPTED + REJECTED
     found = parity_many([(f"\\boxed{{{a}}}", g) for a, g in pairs], workers=2)
     assert dict(zip(pairs, found)) == dict.fromkeys(ACCEPTED, 1.0) | dict.fromkeys(REJECTED, 0.0)
+
+
+def test_what_is_decided_at_sight_is_what_the_rules_say():
+    rng = random.Random(2)
+    fractions = [f"{rng.choice(['', '-'])}\\frac{{{rng.randrange(1, 30)}}}{{{rng.randrange(1, 30)}}}" for _ in range(40)]
+    numbers = [*fractions, *map(str, range(-3, 30)), "700", "70000", "70001", "123456", "12345600", "\\frac{700}{1}"]
+    pairs = {(a, g) for a in numbers for g in rng.sample(numbers, 8)} | {(str(7 * 10**e), "7") for e in range(6)}
+    decided = {pair: parity._at_sight(*pair) for pair in pairs}
+    assert set(decided.values()) == {True, False}
+    assert decided == {pair: parity.equal(*pair) for pair in pairs}
