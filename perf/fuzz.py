@@ -5,8 +5,9 @@
 
 Every target runs in a child process for so many seconds, on atheris with the branches of `harness` as its guide. A
 HarnessError is a fine answer to any input; whatever else is raised is a finding, and so is a property that does not hold:
-the last box is what a reader of one character at a time finds, a text is equal to itself, a stored spec or a replayed answer
-is the same again, a verified run has the figures that it was filed with. Prints executions, seconds, executions a second,
+the last box is what a reader of one character at a time finds, a text is equal to itself, what is decided at sight is what
+the libraries say, a stored spec or a replayed answer is the same again, a verified run has the figures that it was filed with.
+Prints executions, seconds, executions a second,
 covered edges and findings by target; exit code 1 where there are findings. --keep holds their inputs and tracebacks, and the
 corpora, from which a later call goes on. The sympy part of the graders is left out: it runs in children with a limit.
 """
@@ -92,6 +93,30 @@ def parity(folder: Path) -> Target:
     seeds = [rb"\boxed{\frac12}" b"\x000.5", b"the answer is: 1,204.5.\x001204.5", rb"\left[0.5,1\right]" b"\x00[\\frac12,1]",
              rb"\begin{pmatrix}0.5\\2\end{pmatrix}" b"\x00(1,{2,3})", b"x=5\\text{ cm}\x005"]  # fmt: skip
     return target, seeds, r"\boxed{ \frac{ \sqrt answer is x= \begin{pmatrix} \end{pmatrix} & \% 1e5 \text{"
+
+
+def sight(folder: Path) -> Target:
+    """Two plain numbers or fractions, the second a multiple of the first or on its own: what is decided at sight is what the
+    libraries say."""
+    from harness.grading import graders, parity
+
+    factors = [1, 2, 10, 100, 1000, 99_990, 99_999, 100_000, 100_001, 100_010, 9_999, 10_000, 10_001, 10_002]
+
+    def target(data: bytes) -> None:
+        fields = data[:12].ljust(12, b"\x00")
+        kind, up, down, *rest = fields
+        a, b, c, d = (int.from_bytes(rest[i : i + n], "big") for i, n in ((0, 3), (3, 2), (5, 2), (7, 2)))
+        if kind & 1:
+            c, d = a * factors[up % len(factors)], (b or 1) * factors[down % len(factors)]
+        texts = [f"{'-' * bool(kind & sign)}\\frac{{{n}}}{{{m}}}" if m else f"{'-' * bool(kind & sign and n)}{n}"
+                 for n, m, sign in ((a, b, 2), (c, d, 4))]  # fmt: skip
+        if (seen := parity._at_sight(*texts)) is not None:
+            check(seen == parity.equal(*texts), "parity", *texts)
+        if (verdict := graders._at_sight(*texts)) is not None:
+            check(verdict == graders._verify(*texts), verdict, *texts)
+
+    seeds = [bytes([k, u, d, 0, 4, 7, 0, k % 4, 3, 1, 0, k % 3]) for k in range(8) for u, d in ((0, 0), (3, 1), (7, 8))]
+    return target, seeds, "12 99"
 
 
 def quick_settings(folder: Path) -> None:
@@ -283,7 +308,7 @@ def answers(folder: Path) -> Target:
     return target, seeds, f'{VALUES} "choices": "message": "content": "usage": "completion_tokens": ``` \\n'
 
 
-TARGETS = {f.__name__: f for f in (extraction, parity, config, claims, study, data, samples, manifest, answers)}
+TARGETS = {f.__name__: f for f in (extraction, parity, sight, config, claims, study, data, samples, manifest, answers)}
 
 
 def child(name: str, keep: Path, seconds: int) -> None:
