@@ -93,12 +93,16 @@ def read_samples(folder: Path, manifest: Mapping[str, Any], suite: str) -> bytes
 def result_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The result of a filed run in the form of harness.rundir.load_result, but for "run", its id. Raises HarnessError."""
     metrics = read_json(folder / "metrics.json")
-    suites = {name: {**s, **metrics["suites"][name]} for name, s in manifest["suites"].items()}
+    try:
+        suites = {name: {**s, **metrics["suites"][name]} for name, s in manifest["suites"].items()}
+        macro = metrics["macro"]
+    except UNREADABLE as e:
+        raise HarnessError(visible(f"{folder / 'metrics.json'} cannot be read: {e!r}")) from None
     facts = ("method", "model", "recipe", "training_set", "not_a_result", "teacher", "teacher_tokens", "seeds", "spec",
              "identity", "ledger", "ledgers")  # fmt: skip
     return {
         **{key: manifest.get(key) for key in facts}, "run": manifest["run"], "spec_hash": manifest["spec_sha256"],
-        "suites": suites, "macro": metrics["macro"],
+        "suites": suites, "macro": macro,
     }  # fmt: skip
 
 

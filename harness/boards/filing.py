@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.suites import load_suite
-from harness.errors import UNREADABLE, HarnessError, MissingError, UsageError
+from harness.errors import UNREADABLE, HarnessError, MissingError, UsageError, dotted
 from harness.evaluation.estimators import mean_or_none
 from harness.evaluation.evaluate import sample_metrics
 from harness.evaluation.results import macro_averages, over_seeds
@@ -325,9 +325,10 @@ def difference(published: Any, found: Any, where: str = "") -> tuple[str, Any, A
     """The first published leaf that is not what was found: (dotted name, published, found). Numbers agree to 1e-9."""
     if isinstance(published, Mapping) and isinstance(found, Mapping):
         for key in published:
+            name = f"{where}{dotted([key])}"
             if key not in found:
-                return f"{where}{key}", published[key], None
-            if differ := difference(published[key], found[key], f"{where}{key}."):
+                return name, published[key], None
+            if differ := difference(published[key], found[key], f"{name}."):
                 return differ
         return None
     numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (published, found))

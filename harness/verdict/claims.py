@@ -79,7 +79,7 @@ class Claim(Strict):
     """Whose grades the published scores rest on."""
     suites: tuple[str, ...] = Field(min_length=1)
     """All of them are needed."""
-    effect: float = Field(gt=0)
+    effect: float = Field(gt=0, le=100)
     """The claimed gain, percent points."""
     scores: ClaimScores | None = None
     """The published scores, where there are any."""

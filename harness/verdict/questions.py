@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError
+from harness.errors import UNREADABLE, HarnessError
 from harness.filed import read_manifest, read_samples
 from harness.rundir import is_filed
 from harness.tables import visible
@@ -46,11 +46,14 @@ def load_questions(result: Result) -> dict[str, Questions]:
     run = Path(result["run"])
     if not (run / "samples").is_dir():
         return {}
-    if is_filed(run):
-        manifest = read_manifest(run)
-        packed = {name: (read_samples(run, manifest, name), run / "samples" / f"{name}.jsonl.zst") for name in result["suites"]}
-        return {name: read_questions(data, path, result, name) for name, (data, path) in packed.items()}
-    return {name: _suite(run / "samples" / f"{name}.jsonl", result, name) for name in result["suites"]}
+    try:
+        if is_filed(run):
+            manifest, folder = read_manifest(run), run / "samples"
+            packed = {name: (read_samples(run, manifest, name), folder / f"{name}.jsonl.zst") for name in result["suites"]}
+            return {name: read_questions(data, path, result, name) for name, (data, path) in packed.items()}
+        return {name: _suite(run / "samples" / f"{name}.jsonl", result, name) for name in result["suites"]}
+    except UNREADABLE as e:  # figures of another form than a result's
+        raise HarnessError(visible(f"{run} cannot be read: {e!r}")) from None
 
 
 def _suite(path: Path, result: Result, name: str) -> Questions:

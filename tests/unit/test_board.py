@@ -15,7 +15,8 @@ from harness.data.suites import load_suite
 from harness.errors import HarnessError, MissingError, UsageError
 from harness.filed import compress, decompress, read_manifest, read_samples, run_id, spec_sha256
 from harness.ledger import Ledger
-from harness.rundir import append_jsonl, write_json
+from harness.rundir import append_jsonl, load_result, write_json
+from harness.verdict.questions import load_questions
 
 HOSTILE = '</script><script>window.hit=1</script><img src=x onerror="hit=1"> \u202eevil\u2066 \u0007 --> <!-- & \'"'
 SUITE = load_suite("tb-long")
@@ -299,6 +300,97 @@ def test_a_manifest_that_contradicts_itself_is_refused(filed, change, words):
     path.write_text(json.dumps(m))
     with pytest.raises(HarnessError, match=words):
         read_manifest(filed)
+
+
+DEEP = "[" * 100_000
+UNREADABLE = {  # by the fuzzers: the file, what becomes of its JSON (or its text), whether it is sealed, and what is said
+    "a hash that steers a terminal": (
+        "manifest.json", lambda m: m["files"]["samples/tb-long.jsonl.zst"].update(content_sha256="\x1b[2J\n"), True,
+        r"the manifest says '\\x1b\[2J\\n'",
+    ),
+    "another, unsealed": (
+        "manifest.json", lambda m: m["files"]["metrics.json"].update(sha256="\x1b[2J\n"), False,
+        r"sha256 is .* the manifest says '\\x1b\[2J\\n'",
+    ),
+    "no size": ("manifest.json", lambda m: m["files"]["metrics.json"].pop("bytes"), False, "cannot be read: KeyError"),
+    "a number beyond floats": (
+        "manifest.json", lambda m: m["ledger"].update(rollouts=10**400), False, "cannot be read: OverflowError",
+    ),
+    "hardware that is no mapping": ("manifest.json", lambda m: m.update(hardware=7), False, "cannot be read: TypeError"),
+    "a deep manifest": ("manifest.json", DEEP, False, "manifest.json: cannot be read: RecursionError"),
+    "deep metrics": ("metrics.json", DEEP, True, "metrics.json cannot be read"),
+    "deep curves": ("training.json", DEEP, True, "training.json cannot be read"),
+    "deep templates": ("templates.jsonl", DEEP, True, "cannot be read: RecursionError"),
+    "a figure under a name with a newline": (
+        "metrics.json", lambda m: m["macro"].update({"a\x1b\n\U0003134b": 1}), True, r"macro.'a\\x1b\\n\\U0003134b' is 1",
+    ),
+    "a figure beyond floats": (
+        "metrics.json", lambda m: m["suites"]["tb-long"].update(avg=10**400), True, "cannot be read: OverflowError",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_is_no_filed_run_is_refused_in_a_sentence(filed, name):
+    file, change, sealed, words = UNREADABLE[name]
+    text = change
+    if not isinstance(change, str):
+        tree = json.loads((filed / file).read_text())
+        change(tree)
+        text = json.dumps(tree)
+    (filed / file).write_text(text)
+    folder = reseal(filed) if sealed else filed
+    with pytest.raises(HarnessError, match=words) as e:
+        filing.verify_run(folder)
+        filing.load_filed(folder)
+    assert str(folder) in str(e.value) and str(e.value).isprintable()
+
+
+@pytest.mark.parametrize("metrics", [
+    "{}", "[]", '{"suites": {}}', '{"suites": {"tb-long": 3}, "macro": 1}', '{"suites": {"tb-long": {}}, "macro": {}}',
+])  # fmt: skip
+def test_metrics_of_another_form_are_refused_where_a_filed_run_is_compared(filed, metrics):
+    (filed / "metrics.json").write_text(metrics)
+    with pytest.raises(HarnessError, match="cannot be read"):
+        load_questions(load_result(filed))
+
+
+@pytest.mark.parametrize("change", [lambda m: m.clear(), lambda m: m["suites"].clear(), lambda m: m.update(suites=[1])])
+def test_reported_metrics_of_another_form_are_refused(tmp_path, change):
+    folder, _ = filing.add(make_run(tmp_path / "a"), tmp_path / "b", "reported")
+    publish.build(tmp_path / "b")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    change(metrics)
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    folder = reseal(folder)
+    with pytest.raises(HarnessError, match=f"{folder} cannot be read"):
+        filing.verify_run(folder)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda text: "[]", "index.json says None"), (lambda text: DEEP, "index.json cannot be read"),
+    (lambda text: text.replace(": 1", ": 2", 1).replace('"matplotlib": "', '"matplotlib": "0.'), "index.json, line 2"),
+    (lambda text: text.replace("matplotlib", "mutplotlib"), "index.json, line 3"),
+])  # fmt: skip
+def test_an_index_of_another_form_is_refused(filed, change, words):
+    """With other strokes than those here, an index was not looked at beyond its hashes."""
+    path = filed.parent / "index.json"
+    path.write_text(change(path.read_text()))
+    with pytest.raises(HarnessError, match=words):
+        publish.verify(filed.parents[2])
+
+
+def test_plots_of_another_version_are_not_compared(filed):
+    path = filed.parent / "index.json"
+    path.write_text(path.read_text().replace('"matplotlib": "', '"matplotlib": "0.'))
+    assert publish.verify(filed.parents[2])
+
+
+def test_an_index_in_another_encoding_is_read_or_refused(filed):
+    path = filed.parent / "index.json"
+    path.write_text(path.read_text(), encoding="utf-16")
+    with pytest.raises(HarnessError, match="index.json"):
+        publish.verify(filed.parents[2])
 
 
 def test_links_are_not_followed(filed, tmp_path):

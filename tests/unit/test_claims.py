@@ -187,6 +187,9 @@ def test_shipped_claims_are_those_of_the_papers():
     ({"scores": {"arm": 50, "baseline": 41}}, "not the difference"), ({"tolerance": 1}, "tolerance needs scores"),
     ({"expected": "true"}, "expected"), ({"training_set": "math"}, "trained on testbed, not on math"),
     ({"settings": {"train.lrr": 1}}, "did you mean 'lr'"), ({"recipe": "testbd"}, "testbd"),
+    ({"settings": {"a=b": 1}}, "'a=b' is no name of a setting"), ({"seed_sd": [0]}, "seed_sd.0"),
+    ({"seed_sd": [1e308]}, "seed_sd.0"), ({"effect": 1e308}, "effect"),
+    ({"settings": {"train.epochs": 10**18}}, "less than or equal"), ({"x\x1b\ny": 1}, r"'x\\x1b\\ny': Extra"),
 ])  # fmt: skip
 def test_a_claim_that_is_none_is_refused(tmp_path, change, words):
     tree = {**claim().model_dump(mode="json"), **change}

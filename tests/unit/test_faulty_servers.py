@@ -107,6 +107,13 @@ def test_pauses_grow_and_are_jittered(httpserver, monkeypatch):
     assert slept[:4] != slept[4:]
 
 
+@pytest.mark.parametrize("row", ["{}", '{"epoch": 0}', '{"epoch": 0, "nth": 1, "prompt_sha256": []}'])
+def test_kept_answers_of_other_rows_are_refused(tmp_path, row):
+    (tmp_path / "s0.jsonl").write_text(row + "\n")
+    with pytest.raises(HarnessError, match="s0.jsonl cannot be read"):
+        Answers(tmp_path / "s0.jsonl", 0)
+
+
 def test_an_empty_answer_is_an_answer(httpserver):
     httpserver.expect_request(URL).respond_with_json(reply(None))
     assert client(httpserver).ask("q", 0.6, 64) == chat.Reply("", 100, 20, False)

@@ -94,6 +94,50 @@ def test_files_that_trip_a_loader(tmp_path, text):
     assert "\n" not in str(e.value) and len(str(e.value)) < 6000
 
 
+FOUND = {  # by the fuzzers: values that a YAML loader, a spec's hash or its file once tripped over
+    "an empty integer": '!!int ""', "an empty number": '!!float ""', "no truth value": "!!bool x", "no date": "!!timestamp x",
+    "no character": '"\\UFFFFFFFF"', "half a pair": '"\\ud800"', "half a pair as a key": '{"\\ud800": true}',
+    "thousands of digits in hexadecimals": "0x" + "f" * 3800, "binary": "!!binary /w==", "a set": "!!set {1, 2}",
+    "more than 63 bits": "9223372036854775808",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOUND)
+@pytest.mark.parametrize("key", ["seeds", "model.id", "backend.flags", "model.chat_options"])
+def test_values_that_no_spec_can_hold_are_refused(tmp_path, key, name):
+    at, _, leaf = key.rpartition(".")
+    (tmp_path / "c.yaml").write_text(f"{at}:\n  {leaf}: {FOUND[name]}" if at else f"{leaf}: {FOUND[name]}")
+    for where in ({"sets": [f"{key}={FOUND[name]}"]}, {"configs": [tmp_path / "c.yaml"]}):
+        with pytest.raises(UsageError) as e:
+            resolve("p2o", **where)
+        assert "\n" not in str(e.value) and len(str(e.value)) < 6000
+
+
+@pytest.mark.parametrize("at", ["seeds: %s", "train: {lr: %s}", "backend: {flags: {x: %s}}"])
+@pytest.mark.parametrize("shape", ["[%s]", "{a: %s}"])
+def test_aliases_that_unfold_without_end_are_refused(tmp_path, at, shape):
+    """Eight times eight times eight ...: such a value took minutes, and its error message 190 MB."""
+    many = lambda x: ", ".join(f"{i}: {x}" if shape[0] == "{" else x for i in "bcdefghi")  # noqa: E731
+    levels = [f"&a0 {shape[0]}{many('x')}{shape[-1]}"]
+    levels += [f"&a{i} {shape[0]}{many(f'*a{i - 1}')}{shape[-1]}" for i in range(1, 9)]
+    (tmp_path / "c.yaml").write_text(at % f"[{', '.join(levels)}]")
+    with pytest.raises(UsageError, match="holds more than 100,000 values") as e:
+        resolve("grpo", configs=[tmp_path / "c.yaml"])
+    assert len(str(e.value)) < 300
+
+
+@pytest.mark.parametrize(("item", "words"), [
+    ("train.max_seconds=.inf", "finite number"), ("train.lr=.inf", "finite number"), ('backend.flags."a\udca2"=1', "key=value"),
+    ("train.epochs=1000000000", "less than or equal"), ("train.limit=1000000000", "less than or equal"),
+    ("testbed.problems=1000000000", "less than or equal"), (f"train.lr=[{'x, ' * 5000}]", "x', 'x"),
+])
+def test_settings_that_were_taken_and_could_not_be_stored_planned_or_said(item, words):
+    """An infinite number came back from spec.json as null, and a plan walked through all epochs."""
+    with pytest.raises(UsageError, match=words) as e:
+        resolve("grpo", sets=[item])
+    assert str(e.value).isprintable() and len(str(e.value)) < 300
+
+
 # ------------------------------------------------------------------ data and samples
 
 

@@ -50,6 +50,9 @@ def test_means_over_samples(tmp_path):
     (lambda rows: [{**rows[0], "score": 1 - rows[0]["score"]}, *rows[1:]], "result.json says"),
     (lambda rows: [{**rows[0], "score": "1"}, *rows[1:]], "cannot be read"),
     (lambda rows: None, "missing"),
+    (lambda rows: [*rows[:3], {**rows[3], "index": -1}, *rows[4:]], "other seeds, or more than 4"),  # it counted as the last
+    (lambda rows: [{**rows[0], "index": 1 << 63}, *rows[1:]], "other seeds, or more than 4"),
+    (lambda rows: [{**rows[0], "seed": 1 << 63}, *rows[1:]], "other seeds"),
 ])  # fmt: skip
 def test_what_is_not_the_runs_own_is_refused(tmp_path, change, words):
     run = make_run(tmp_path / "r", "grpo", np.random.default_rng(0).random((2, 5, 4)) < 0.5)
@@ -59,6 +62,15 @@ def test_what_is_not_the_runs_own_is_refused(tmp_path, change, words):
     if rows is not None:
         path.write_text("".join(json.dumps(r) + "\n" for r in rows))
     with pytest.raises(HarnessError, match=words):
+        load_questions(load_result(run))
+
+
+def test_a_score_that_is_no_number_is_not_the_samples_own(tmp_path):
+    run = make_run(tmp_path / "r", "grpo", np.random.default_rng(0).random((2, 5, 4)) < 0.5)
+    result = json.loads((run / "result.json").read_text())
+    result["suites"]["tb-long"]["per_seed"]["1"] = float("nan")
+    write_json(run / "result.json", result)
+    with pytest.raises(HarnessError, match="result.json says nan"):
         load_questions(load_result(run))
 
 

@@ -229,6 +229,29 @@ def test_recorded_policy_answers_replay_in_order(tmp_path):
         proposer(kind="replay", path=str(path)).propose([job("another")])
 
 
+def test_an_answer_with_any_line_separator_is_replayed(tmp_path):
+    """A recording was read with `splitlines`, which takes eight characters more than a newline for the end of a row."""
+    text, path = "a\u2028b\x85c\x1cd\x0be", tmp_path / "answers.jsonl"
+
+    class Policy(ReflectingPolicy):
+        def complete(self, prompts, *args, **more):
+            return [Rollout(Context.plain(""), text, [0] * 5, [0.0] * 5, prompt_tokens=11) for _ in prompts]
+
+    first = proposer(Policy(), kind="policy", record=str(path)).propose([job()])
+    assert proposer(kind="replay", path=str(path)).propose([job()]) == first == [text]
+
+
+@pytest.mark.parametrize("row", [
+    "{}", "[1]", "null", '{"prompt_sha256": "x", "answer": null, "prompt_tokens": 1, "tokens": 1}', "[" * 100_000,
+    '{"prompt_sha256": "x", "answer": "a", "prompt_tokens": "1", "tokens": 1}', '{"prompt_sha256": [], "answer": "a"}',
+    '{"prompt_sha256": "x", "answer": "a", "prompt_tokens": 1, "tokens": -1}',
+], ids=range(8))
+def test_a_recording_of_other_rows_is_refused(tmp_path, row):
+    (tmp_path / "x.jsonl").write_text(row + "\n")
+    with pytest.raises(MissingError, match="x.jsonl cannot be read"):
+        proposer(kind="replay", path=str(tmp_path / "x.jsonl"))
+
+
 def test_unreadable_recording(tmp_path):
     with pytest.raises(MissingError, match="cannot be read"):
         proposer(kind="replay", path=str(tmp_path / "absent.jsonl"))

@@ -1,5 +1,6 @@
 """Studies: the file, its product, what is refused, the plan, who runs when. No cell trains here."""
 
+import datetime
 import json
 import os
 import signal
@@ -73,6 +74,8 @@ def test_the_command_of_a_cell_makes_its_spec(tmp_path, quick):
     ({"baseline": "grop"}, "baseline: no arm 'grop'; did you mean 'grpo'"),
     ({"recipe": "testbet"}, "did you mean 'testbed'"),
     ({"settings": {"seeds": [1]}}, "say seeds at the top"),
+    ({"settings": {"train.lr": datetime.date(2024, 1, 1)}}, "train.lr: Input should be a valid number"),
+    ({"arms": {"a\x1b\nb": {"method": "grpo"}}}, r"arms.'a\x1b\nb'"),
     ({"settings": {"eval": {"bench": "ood"}}}, "say bench at the top"),
     ({"arms": {"a": {"method": "grpo", "match": "b"}}}, "arms.a.match: no arm 'b'"),
     ({"arms": {"a": {"method": "grpo", "match": "b"}, "b": {"method": "p2o", "match": "a"}}}, "circle: a, b, a"),
