@@ -3,7 +3,8 @@
     python perf/soak.py --out runs/soak [--minutes 45] [--study testbed-worlds] [--jobs 1]
 
 Every two seconds all processes of the study are looked at (Linux's /proc). For each kind of process that lived long
-enough, the medians of its second and third third are compared: the first is warm-up. At the end nothing may be left of
+enough, the medians of its second and third third are compared: the first is warm-up. The C library is told to give freed
+memory back at once, or what it keeps for later would look like growth. At the end nothing may be left of
 what the study started, nothing in its folder for temporary files, and no half-written file or checkpoint in its runs.
 Exit code 1 where memory grew by more than `GROWTH`, handles or threads grew at all, or anything was left behind.
 """
@@ -27,6 +28,8 @@ GROWTH = 0.05
 SHORTEST_S = 120.0
 """Processes that live less are counted but not compared."""
 MARK = "HARNESS_SOAK"
+GIVE_BACK = {"MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_MMAP_THRESHOLD_": "65536"}
+"""Bytes from which glibc returns memory, on the heap and outside of it."""
 
 
 @dataclass
@@ -120,9 +123,8 @@ def main() -> None:
             out = args.out / f"round-{rounds}"
             words = ["study", "run", args.study, "--jobs", str(args.jobs), "--out", str(out)]
             command = [sys.executable, "-c", "from harness.cli import main; main()", *words]
-            process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, key: value, "TMPDIR": folder}
-            )
+            env = {**os.environ, **GIVE_BACK, key: value, "TMPDIR": folder}
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
             while process.poll() is None:
                 look(mark, seen)
                 time.sleep(EVERY_S)
