@@ -7,12 +7,13 @@ SEEDS ?= 0,1,2
 HARNESS := $(VENV)/bin/harness
 VENV_OPENRLHF ?= .venv-openrlhf
 VENV_OLDEST ?= .venv-oldest
+VENV_WHEEL ?= .venv-wheel
 REHEARSAL := harness/backends/openrlhf/rehearsal
 
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
+.PHONY: run test test-wheel test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
 .DELETE_ON_ERROR:
 
 run: venv
@@ -21,6 +22,7 @@ run: venv
 	$(HARNESS) compare $(OUT)/p2o $(OUT)/grpo --out $(OUT)/compare.html
 
 test: venv
+	$(VENV)/bin/ruff check
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/unit
@@ -33,6 +35,16 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[local,test]'
 	@touch $@
+
+# The wheel as a user installs it: in an empty environment, used outside of the checkout.
+WHEEL_RUN := run --method p2o --bench tb-id --seeds 0 --limit 4 --set train.epochs=1 --set testbed.problems=16 --out run
+test-wheel:
+	rm -rf $(VENV_WHEEL) && $(PYTHON) -m venv $(VENV_WHEEL)
+	$(VENV_WHEEL)/bin/python -m pip wheel -q --no-deps -w $(VENV_WHEEL)/dist .
+	$(VENV_WHEEL)/bin/python -m pip install -q -c constraints.txt $(VENV_WHEEL)/dist/*.whl
+	cd $(VENV_WHEEL) && bin/harness list methods && bin/harness claim list
+	$(VENV_WHEEL)/bin/python -m pip install -q -c constraints.txt "$$(ls $(VENV_WHEEL)/dist/*.whl)[local]"
+	cd $(VENV_WHEEL) && bin/harness $(WHEEL_RUN) && bin/harness report run
 
 # Whether the lower bounds in pyproject.toml are true. Python 3.11 or 3.12: the oldest numpy has no wheel for newer ones.
 test-oldest: venv-oldest
