@@ -337,7 +337,7 @@ def child(name: str, keep: Path, seconds: int) -> None:
                     path.write_bytes(data)
                     path.with_suffix(".txt").write_text(traceback.format_exc(), errors="backslashreplace")
 
-        options = [f"-max_total_time={seconds}", "-timeout=30", "-rss_limit_mb=4096", "-max_len=2048"]
+        options = [f"-max_total_time={seconds}", "-timeout=120", "-rss_limit_mb=4096", "-max_len=2048"]
         options += [f"-dict={keep / 'words'}", f"-artifact_prefix={keep}/finding-", str(keep / "corpus")]
         atheris.Setup([sys.argv[0], *options], one)
         atheris.Fuzz()
