@@ -6,10 +6,10 @@
 Every target runs in a child process for so many seconds, on atheris with the branches of `harness` as its guide. A
 HarnessError is a fine answer to any input; whatever else is raised is a finding, and so is a property that does not hold:
 the last box is what a reader of one character at a time finds, a text is equal to itself, what is decided at sight is what
-the libraries say, a stored spec or a replayed answer is the same again, a verified run has the figures that it was filed with.
-Prints executions, seconds, executions a second,
-covered edges and findings by target; exit code 1 where there are findings. --keep holds their inputs and tracebacks, and the
-corpora, from which a later call goes on. The sympy part of the graders is left out: it runs in children with a limit.
+the libraries say, a stored spec or a replayed answer is the same again, a verified run has the figures that it was filed
+with. Prints executions, seconds, executions a second, covered edges and findings by target; exit code 1 where there are
+findings. --keep holds their inputs and tracebacks, and the corpora, from which a later call goes on. Of what the graders
+leave to sympy only plain fractions are tried: all else runs in children with a limit.
 """
 
 from __future__ import annotations
@@ -337,7 +337,7 @@ def child(name: str, keep: Path, seconds: int) -> None:
                     path.write_bytes(data)
                     path.with_suffix(".txt").write_text(traceback.format_exc(), errors="backslashreplace")
 
-        options = [f"-max_total_time={seconds}", "-timeout=30", "-rss_limit_mb=4096", "-max_len=2048"]
+        options = [f"-max_total_time={seconds}", "-timeout=120", "-rss_limit_mb=4096", "-max_len=2048"]
         options += [f"-dict={keep / 'words'}", f"-artifact_prefix={keep}/finding-", str(keep / "corpus")]
         atheris.Setup([sys.argv[0], *options], one)
         atheris.Fuzz()

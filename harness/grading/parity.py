@@ -71,12 +71,14 @@ def normalise(answer: str) -> str:
 
 
 def _at_sight(answer: str, gold: str) -> bool | None:
-    """What `equal` says of plain integers and fractions, without a child; None of all else."""
+    """What `equal` says of plain integers and fractions, without a child; None of all else, and so near to the tolerance that
+    the last digit of a float decides."""
     a, g = rational(answer), rational(gold)
     if a is None or g is None:
         return None
     scales = (1,) if "frac" in answer + gold else (1, 100, Fraction(1, 100))  # as in `_same`: only plain numbers
-    return any(math.isclose(a, scale * g, rel_tol=TOLERANCE) for scale in scales)
+    surely, perhaps = (any(math.isclose(a, x * g, rel_tol=f * TOLERANCE) for x in scales) for f in (1 - 1e-9, 1 + 1e-9))
+    return surely if surely == perhaps else None
 
 
 def equal(answer: str, gold: str) -> bool:

@@ -44,3 +44,11 @@ def test_what_is_decided_at_sight_is_what_the_rules_say():
     decided = {pair: parity._at_sight(*pair) for pair in pairs}
     assert set(decided.values()) == {True, False}
     assert decided == {pair: parity.equal(*pair) for pair in pairs}
+
+
+@pytest.mark.parametrize(("answer", "gold"), [
+    ("-\\frac{16579838}{65416}", "-\\frac{165798380000}{654094584}"), ("10000", "9999"), ("9999", "1000000"),
+])  # fmt: skip
+def test_at_the_very_tolerance_nothing_is_decided_at_sight(answer, gold):
+    """One ten-thousandth apart to the digit: sympy's last digit said no to the first pair, and ours yes."""
+    assert parity._at_sight(answer, gold) is None
