@@ -27,7 +27,13 @@ def methods() -> dict[str, str]:
     """Name to `module:Class`. A package adds one by an entry point of the group `harness.methods`."""
     from harness.methods import METHODS
 
-    return {**{e.name: e.value for e in entry_points(group=GROUP)}, **METHODS}
+    return {**_of_packages(), **METHODS}
+
+
+@cache
+def _of_packages() -> dict[str, str]:
+    """Looked up once: it reads the metadata of every installed package."""
+    return {e.name: e.value for e in entry_points(group=GROUP)}
 
 
 @dataclass(frozen=True)

@@ -120,11 +120,10 @@ def sight(folder: Path) -> Target:
 
 
 def quick_settings(folder: Path) -> None:
-    """A short recipe, one look at the installed packages, few problems: these take most of an execution."""
-    from harness import config, registry
+    """A short recipe and few problems: these take most of an execution."""
+    from harness import config
     from harness.testbed import world
 
-    registry.methods = config.methods = cache(registry.methods)
     few = world.train_problems(4, 0.4, 0)
     world.train_problems = lambda *a: few
     (folder / "recipe.yaml").write_text("train: {epochs: 3, prompts_per_batch: 16}\np2o: {}\n")

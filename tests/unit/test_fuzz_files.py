@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_board import make_run, reseal
 from test_fuzz import JSON, TEXT, fuzz
 
-from harness import chat, filed, registry
+from harness import chat, filed
 from harness.boards import filing, publish
 from harness.errors import HarnessError
 from harness.evolve.answers import Answers
@@ -218,11 +218,9 @@ SETTINGS = VALUES | st.floats(0.1, 99) | st.dictionaries(NAMES | TEXT, VALUES | 
 
 @pytest.fixture
 def short(tmp_path, monkeypatch):
-    """A short recipe, one look at the installed packages, few problems: these take most of the time."""
+    """A short recipe and few problems: these take most of the time."""
     (tmp_path / "recipe.yaml").write_text("train: {epochs: 3, prompts_per_batch: 16}\np2o: {}\n")
     monkeypatch.setattr("harness.config.recipes", lambda: {"testbed": tmp_path / "recipe.yaml"})
-    monkeypatch.setattr("harness.registry.methods", cache(registry.methods))
-    monkeypatch.setattr("harness.config.methods", registry.methods)
     few = world.train_problems(4, 0.4, 0)
     monkeypatch.setattr(world, "train_problems", lambda *a: few)
 

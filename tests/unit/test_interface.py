@@ -112,6 +112,7 @@ def test_entry_points_add_methods(toy, monkeypatch):
     entry = EntryPoint("from-package", "toy_repeat:Repeat", registry.GROUP)
     broken = EntryPoint("broken", "not_there:X", registry.GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda group: [entry, broken])
+    monkeypatch.setattr(registry, "_of_packages", registry._of_packages.__wrapped__)  # without its cache
     assert load_method("from-package").__name__ == "Repeat"
     from harness.listing import list_methods
 
