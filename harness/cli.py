@@ -185,7 +185,7 @@ def list_claims(folder: Path | None, as_json: bool) -> None:
 
 @claim.command(name="check")
 @click.argument("words", nargs=-1, metavar="[CLAIM]...")
-@click.option("--runs", multiple=True, metavar="RUN...", help="Run directories.")
+@click.option("--runs", multiple=True, metavar="RUN...", help="Runs, filed ones too, or folders of them.")
 @click.option("--junit", type=PATH, help="Also write JUnit XML.")
 @click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True,
               help=".0294 for each of two planned looks.")
