@@ -140,7 +140,7 @@ def command(
         with contextlib.suppress(ProcessLookupError):
             os.kill(other, signal.SIGKILL)
     process.join()
-    lines = said.read_text(errors="replace").splitlines()
+    lines = said.read_text(errors="replace").splitlines() if said.exists() else []  # killed before its first word
     counted = [int(x.split()[1]) for x in lines if x.startswith("OPERATIONS ")]
     killed = [x.removeprefix("KILLED ") for x in lines if x.startswith("KILLED ")]
     seconds = time.monotonic() - start

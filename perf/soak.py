@@ -3,7 +3,7 @@
     python perf/soak.py --out runs/soak [--minutes 45] [--study testbed-worlds] [--jobs 1]
 
 Every two seconds all processes of the study are looked at (Linux's /proc). For each kind of process that lived long
-enough, the medians of its second and third third are compared: the first is warm-up. The C library is told to give freed
+enough, its second and third third are compared, memory by medians, handles and threads by the most: the first is warm-up. The C library is told to give freed
 memory back at once, or what it keeps for later would look like growth. At the end nothing may be left of
 what the study started, nothing in its folder for temporary files, and no half-written file or checkpoint in its runs.
 Exit code 1 where memory grew by more than `GROWTH`, handles or threads grew at all, or anything was left behind.
@@ -98,7 +98,7 @@ def table(seen: dict[int, Watched]) -> int:
             print(f"{head} | | {most:.0f} | {max(r[1] for r in longest.rows)} | {max(r[2] for r in longest.rows)} |")
             continue
         middle, last = longest.rows[n // 3 : 2 * n // 3], longest.rows[2 * n // 3 :]
-        before, after = ([statistics.median(r[i] for r in part) for i in range(3)] for part in (middle, last))
+        before, after = ([statistics.median(r[0] for r in x), *(max(r[i] for r in x) for i in (1, 2))] for x in (middle, last))
         amiss = after[0] > before[0] * (1 + GROWTH) or after[1] > before[1] or after[2] > before[2]
         grown += amiss
         print(f"{head} {before[0]:.0f} | {after[0]:.0f} | {most:.0f} | {before[1]:.0f}, {after[1]:.0f} "

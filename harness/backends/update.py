@@ -66,6 +66,11 @@ class Updater:
         state = torch.load(path, weights_only=True, map_location=self.model.device)
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        for p, master in zip(self.params, self.masters):
+            # AdamW passes over what has no gradient, and moves what has one of zeros by its momentum: a batch without
+            # advantages moved the weights in the process that wrote this, and must here.
+            if master in self.optimizer.state:
+                p.grad = torch.zeros_like(p)
         masters = [m for p, m in zip(self.params, self.masters) if m is not p]
         for mine, stored in zip(masters, state["masters"], strict=True):
             mine.copy_(stored)

@@ -65,7 +65,7 @@ def test_one_job(capsys, whole):
 def test_two_jobs_stopped_and_gone_on_with_give_the_same(capsys, whole, tmp_path, how):
     file, reference, _ = whole
     out = tmp_path / "out"
-    code = "from harness.cli import main; main()"
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from harness.cli import main; main()"
     words = ["study", "run", file, "--out", out, "--jobs", "2"]
     process = subprocess.Popen([sys.executable, "-c", code, *map(str, words)], stderr=subprocess.PIPE, text=True)
     while process.poll() is None and len(read_jsonl(out / "cells" / "p2o" / "metrics.jsonl")) < 4:

@@ -142,6 +142,30 @@ def test_no_step_is_taken_on_a_gradient_that_is_not_finite(dtype, where):
     assert not all(torch.isfinite(v).all() for v in model.state_dict().values()), "what the guard is for"
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_batch_without_advantages_moves_resumed_weights_as_it_moves_others(tmp_path, dtype):
+    """By the momentum of the batches before it, which a process that has just loaded them has to go on with."""
+    torch.manual_seed(0)
+    shape = LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+    whole, resumed = LlamaForCausalLM(shape).to(dtype), LlamaForCausalLM(shape).to(dtype)
+    cfg, alike = TrainConfig(lr=0.1), groups()
+    for group in alike:
+        for rollout in group.rollouts:
+            rollout.reward = 1.0
+    updater = Updater(whole, cfg, LossSpec(), pad=0, forward_tokens=20)
+    updater.step(groups(), lambda text: [4, 5])
+    updater.save(tmp_path / "optimizer.pt")
+    resumed.load_state_dict(whole.state_dict())
+    again = Updater(resumed, cfg, LossSpec(), pad=0, forward_tokens=20)
+    again.load(tmp_path / "optimizer.pt")
+    before = {k: v.clone() for k, v in whole.state_dict().items()}
+    for one in (updater, again):
+        _, metrics = one.step(alike, lambda text: [4, 5])
+        assert metrics["degenerate_groups"] == 1.0 and metrics["grad_norm"] == 0.0
+    assert not all(torch.equal(v, before[k]) for k, v in whole.state_dict().items()), "momentum"
+    assert all(torch.equal(v, whole.state_dict()[k]) for k, v in resumed.state_dict().items())
+
+
 def test_the_largest_ratio_is_that_of_brute_force():
     torch.manual_seed(0)
     model = LlamaForCausalLM(LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
