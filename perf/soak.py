@@ -3,9 +3,10 @@
     python perf/soak.py --out runs/soak [--minutes 45] [--study testbed-worlds] [--jobs 1]
 
 Every two seconds all processes of the study are looked at (Linux's /proc). For each kind of process that lived long
-enough, its second and third third are compared, memory by medians, handles and threads by the most: the first is warm-up. The C library is told to give freed
-memory back at once, or what it keeps for later would look like growth. At the end nothing may be left of
-what the study started, nothing in its folder for temporary files, and no half-written file or checkpoint in its runs.
+enough, its second and third third are compared, memory by medians, handles and threads by the most; the first third is
+warm-up. The C library is told to give freed memory back at once, or what it keeps for later would look like growth. At the
+end nothing may be left of what the study started, nothing in its folder for temporary files, and no half-written file or
+checkpoint in its runs.
 Exit code 1 where memory grew by more than `GROWTH`, handles or threads grew at all, or anything was left behind.
 """
 
