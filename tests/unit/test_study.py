@@ -184,8 +184,10 @@ class Fake(s.StudyDir):
         path.mkdir(parents=True, exist_ok=True)
         files = [str(path / name) for name in ("result.json", "report.html")]
         end = "raise SystemExit(3)" if cell.name in self.broken else f"[open(f, 'w').write('{{}}') for f in {files}]"
-        code = f"import time; e = open({str(events)!r}, 'a', 1); e.write('+{cell.name}\\n'); time.sleep({self.time}); "
-        return subprocess.Popen([sys.executable, "-S", "-c", f"{code} e.write('-{cell.name}\\n'); {end}"])
+        code = f"import signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL); e = open({str(events)!r}, 'a', 1); "
+        code += f"e.write('+{cell.name}\\n'); time.sleep({self.time}); "
+        words = [sys.executable, "-S", "-c", f"{code} e.write('-{cell.name}\\n'); {end}"]
+        return subprocess.Popen(words, start_new_session=True)
 
     def events(self):
         return (self.out / "events").read_text().split()
