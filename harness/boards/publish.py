@@ -229,14 +229,15 @@ def _what(c: Comparison) -> str:
 def write_page(paths: Sequence[Path], out: Path | None) -> Path:
     """The page of one run, or of several runs and all runs below folders; returns where it is.
 
-    Raises MissingError where no finished run is, UsageError where several folders leave no default for `out`.
+    Raises MissingError where no finished run is, UsageError where several folders, or a board, which holds nothing but what
+    was filed and built, leave no default for `out`.
     """
     runs = list(dict.fromkeys(run for path in paths for run in runs_below(path)))
     if not runs:
         raise MissingError(f"no finished run at or below {', '.join(map(str, paths))}")
     if out is None:
-        if len(paths) > 1:
-            raise UsageError("several runs: name the page with --out")
+        if len(paths) > 1 or any(map(is_filed, runs)):
+            raise UsageError(f"{'several runs' if len(paths) > 1 else 'filed runs stay as they are'}: name the page with --out")
         out = paths[0] / "report.html"
     out.parent.mkdir(parents=True, exist_ok=True)
     if len(runs) == 1 and not is_filed(runs[0]):

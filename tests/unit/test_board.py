@@ -519,3 +519,13 @@ def test_report_of_a_run_and_of_a_study(tmp_path, capsys):
     assert harness(capsys, "report", *runs)[0] == 2
     assert harness(capsys, "report", *runs, "--out", tmp_path / "x" / "o.html")[0] == 0
     assert harness(capsys, "report", tmp_path / "x")[0] == 3
+
+
+def test_report_of_filed_runs_leaves_the_board_as_it_is(filed, tmp_path, capsys):
+    before = tree(filed.parents[2])
+    for path in (filed, filed.parent):
+        code, _, err = harness(capsys, "report", path)
+        assert code == 2 and "name the page with --out" in err
+        assert harness(capsys, "report", path, "--out", tmp_path / "page.html")[0] == 0
+        assert "recomputed" in (tmp_path / "page.html").read_text()
+    assert tree(filed.parents[2]) == before
