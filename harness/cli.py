@@ -55,7 +55,7 @@ def cli() -> None:
 @click.option("--seeds", type=_Lists(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")
 @click.option("--out", type=PATH, help="Run directory.  [default: a new one below runs/]")
 @click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl and train/*.jsonl.")
-@click.option("--limit", type=click.IntRange(min=1), help="Problems per suite; stamps the run \"not a result\".")
+@click.option("--limit", type=click.IntRange(min=1), help='Problems per suite; stamps the run "not a result".')
 @click.option("--config", "configs", type=PATH, multiple=True, help="YAML on top of the recipe; repeatable.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. train.lr=1e-4; repeatable.")
 @click.option("--match-budget", type=PATH, metavar="RUN", help="Stop at the tokens that RUN's seeds wrote on average.")
@@ -80,7 +80,7 @@ def run(**options: Any) -> None:
 @click.option("--seeds", type=_Lists(), help="Evaluation seeds, or a run's training seeds.  [default: 0, or all of the run's]")
 @click.option("--out", type=PATH, help="Directory of the result.  [default: a new one below runs/]")
 @click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl.")
-@click.option("--limit", type=click.IntRange(min=1), help="Problems per suite; stamps the result \"not a result\".")
+@click.option("--limit", type=click.IntRange(min=1), help='Problems per suite; stamps the result "not a result".')
 @click.option("--config", "configs", type=PATH, multiple=True, help="YAML with settings; repeatable.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="E.g. eval.decoding.kind=greedy; repeatable.")
 @click.option("--resume", is_flag=True, help="Go on with the evaluation in --out, or the newest of this very spec.")
@@ -98,8 +98,12 @@ def eval_(**options: Any) -> None:
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option("--baseline", help="Method or run that the others are compared with.  [default: the grpo arm]")
 @click.option("--out", type=PATH, help="Also write FILE: .html (a page), .md, .csv, .tex, .json or .txt.")
-@click.option("--format", "form", type=click.Choice(["terminal", "markdown", "csv", "latex", "json", "html"]),
-              help="Of --out, or of standard output without it.  [default: by suffix; terminal]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "markdown", "csv", "latex", "json", "html"]),
+    help="Of --out, or of standard output without it.  [default: by suffix; terminal]",
+)
 @as_json
 def compare(runs: tuple[Path, ...], baseline: str | None, out: Path | None, form: str | None, as_json: bool) -> None:
     """Set runs beside each other: differences with two intervals and their tests, ties, budgets."""
@@ -114,8 +118,13 @@ def compare(runs: tuple[Path, ...], baseline: str | None, out: Path | None, form
 @click.option("--seed-sd", "seed_sds", type=float, multiple=True, help="Points between training seeds; repeatable.")
 @click.option("--question-se", type=float, help="Points, of a difference, from questions.  [default: these questions only]")
 @click.option("--scores", metavar="SUITE=PERCENT,...", help="Instead: expected scores, for a model of the question SE.")
-@click.option("--correlation", type=click.FloatRange(0, 1), default=0.8, show_default=True,
-              help="With --scores: of the arms' difficulties.")
+@click.option(
+    "--correlation",
+    type=click.FloatRange(0, 1),
+    default=0.8,
+    show_default=True,
+    help="With --scores: of the arms' difficulties.",
+)
 @click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True)
 @click.option("--power", "wanted", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.8, show_default=True)
 @click.option("--seeds", type=_Lists(), default="3,5,8", show_default=True, help="For the power at given numbers of seeds.")
@@ -187,8 +196,13 @@ def list_claims(folder: Path | None, as_json: bool) -> None:
 @click.argument("words", nargs=-1, metavar="[CLAIM]...")
 @click.option("--runs", multiple=True, metavar="RUN...", help="Runs, filed ones too, or folders of them.")
 @click.option("--junit", type=PATH, help="Also write JUnit XML.")
-@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True,
-              help=".0294 for each of two planned looks.")
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help=".0294 for each of two planned looks.",
+)
 @claims_folder
 @as_json
 def check_claims(
@@ -234,8 +248,13 @@ boards_folder = click.argument("board", type=PATH, default=Path("leaderboards"),
 @leaderboard.command()
 @click.argument("run", type=PATH)
 @click.option("--board", type=PATH, default=Path("leaderboards"), show_default=True, help="Folder of the boards.")
-@click.option("--evidence", type=click.Choice(["reported", "recomputed", "re-evaluated", "retrained"]), default="recomputed",
-              show_default=True, help="Whose work the scores rest on; reported: numbers alone, without samples.")
+@click.option(
+    "--evidence",
+    type=click.Choice(["reported", "recomputed", "re-evaluated", "retrained"]),
+    default="recomputed",
+    show_default=True,
+    help="Whose work the scores rest on; reported: numbers alone, without samples.",
+)
 @click.option("--allow-not-a-result", "allow_stamped", is_flag=True, help="File a run that is stamped so, with its stamp.")
 @as_json
 def add(run: Path, board: Path, evidence: str, allow_stamped: bool, as_json: bool) -> None:
@@ -282,8 +301,9 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 @click.argument("run", type=PATH)
 @click.option("--out", type=PATH, help="File to write.  [default: standard output]")
 @click.option("--url", help="Of the page that holds the intervals and samples.")
-@click.option("--dataset", "datasets", multiple=True, metavar="SUITE=ID[:TASK]",
-              help="Dataset of a suite on the hub; repeatable.")
+@click.option(
+    "--dataset", "datasets", multiple=True, metavar="SUITE=ID[:TASK]", help="Dataset of a suite on the hub; repeatable."
+)
 def export(form: str, run: Path, out: Path | None, url: str | None, datasets: tuple[str, ...]) -> None:
     """Write a run's scores in the hub's formats."""
     from harness.commands import export_command
@@ -350,13 +370,14 @@ def main() -> None:
     except OSError as e:
         if e.errno not in UNWRITABLE:
             raise
-        click.echo(f"error: {e.strerror}: {e.filename or 'a file being written'}; what was written before is kept, and "
-                   "the same command with --resume goes on from there", err=True)
+        click.echo(
+            f"error: {e.strerror}: {e.filename or 'a file being written'}; what was written before is kept, and "
+            "the same command with --resume goes on from there",
+            err=True,
+        )
         code = 1
     except (KeyboardInterrupt, click.Abort):
         how = "" if "study" in sys.argv[1:2] else " with --resume"
         click.echo(f"interrupted; the same command{how} goes on from the last checkpoint", err=True)
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
-
-

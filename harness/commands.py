@@ -21,9 +21,23 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 
 
 def run_command(
-    method: str, bench: str, recipe: str, model: str | None, backend: str | None, seeds: tuple[int, ...] | None,
-    out: Path | None, data_dir: Path | None, limit: int | None, configs: Sequence[Path], sets: Sequence[str],
-    match_budget: Path | None, resume: bool, dry_run: bool, offline: bool, rehearse: bool, as_json: bool,
+    method: str,
+    bench: str,
+    recipe: str,
+    model: str | None,
+    backend: str | None,
+    seeds: tuple[int, ...] | None,
+    out: Path | None,
+    data_dir: Path | None,
+    limit: int | None,
+    configs: Sequence[Path],
+    sets: Sequence[str],
+    match_budget: Path | None,
+    resume: bool,
+    dry_run: bool,
+    offline: bool,
+    rehearse: bool,
+    as_json: bool,
 ) -> None:
     """`harness run`."""
     flags: dict[str, Any] = {"eval": {"bench": bench}}
@@ -68,9 +82,21 @@ def _show_result(result: dict[str, Any], as_json: bool) -> None:
 
 
 def eval_command(
-    model: str, bench: str, engine: str | None, base_url: str | None, train_set: str | None, seeds: tuple[int, ...] | None,
-    out: Path | None, data_dir: Path | None, limit: int | None, configs: Sequence[Path], sets: Sequence[str],
-    resume: bool, dry_run: bool, offline: bool, as_json: bool,
+    model: str,
+    bench: str,
+    engine: str | None,
+    base_url: str | None,
+    train_set: str | None,
+    seeds: tuple[int, ...] | None,
+    out: Path | None,
+    data_dir: Path | None,
+    limit: int | None,
+    configs: Sequence[Path],
+    sets: Sequence[str],
+    resume: bool,
+    dry_run: bool,
+    offline: bool,
+    as_json: bool,
 ) -> None:
     """`harness eval`."""
     if offline:
@@ -112,9 +138,7 @@ def _show_plan(spec: RunSpec, plan: Any, translation: Sequence[str], as_json: bo
         click.echo(f"  {line}")
 
 
-def compare_command(
-    runs: Sequence[Path], baseline: str | None, out: Path | None, form: str | None, as_json: bool
-) -> None:
+def compare_command(runs: Sequence[Path], baseline: str | None, out: Path | None, form: str | None, as_json: bool) -> None:
     """`harness compare`."""
     from harness.pages.report import render_comparison, write_comparison
     from harness.verdict.compare import compare_runs
@@ -148,8 +172,13 @@ def study_plan_command(
 
 
 def study_run_command(
-    file: str, seeds: tuple[int, ...] | None, only: tuple[str, ...] | None, data_dir: Path | None, as_json: bool,
-    out: Path, jobs: int | None,
+    file: str,
+    seeds: tuple[int, ...] | None,
+    only: tuple[str, ...] | None,
+    data_dir: Path | None,
+    as_json: bool,
+    out: Path,
+    jobs: int | None,
 ) -> None:
     """`harness study run`; raises HarnessError where a run failed, once all others are done."""
     from harness.study import StudyDir, load_study, prepare_study, summary_table
@@ -169,8 +198,16 @@ def study_run_command(
 
 
 def power_command(
-    effects: Sequence[float], pilots: Sequence[Path], seed_sds: Sequence[float], question_se: float | None,
-    scores: str | None, correlation: float, alpha: float, wanted: float, seeds: Sequence[int], as_json: bool,
+    effects: Sequence[float],
+    pilots: Sequence[Path],
+    seed_sds: Sequence[float],
+    question_se: float | None,
+    scores: str | None,
+    correlation: float,
+    alpha: float,
+    wanted: float,
+    seeds: Sequence[int],
+    as_json: bool,
 ) -> None:
     """`harness power`."""
     from harness.tables import print_to_terminal

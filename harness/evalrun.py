@@ -120,8 +120,14 @@ def execute_eval(prepared: Prepared, run: RunDir, command: list[str]) -> dict[st
 
                 engine.tick = lambda n: progress.update(before + n, f"seed {seed} evaluating")  # noqa: B023
                 results = evaluate(
-                    prepared.suites, engine, lambda p: p.text, derive("eval", seed), prepared.data_dir, spec.eval,
-                    run.partial(seed), finished,
+                    prepared.suites,
+                    engine,
+                    lambda p: p.text,
+                    derive("eval", seed),
+                    prepared.data_dir,
+                    spec.eval,
+                    run.partial(seed),
+                    finished,
                 )
                 run.store_samples(seed, {r.suite: r.samples for r in results})
                 write_json(path, part(results, engine.identity(), prepared.flagged))
@@ -163,9 +169,15 @@ def _summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
     parts = {seed: run.read(f"results/s{seed}.json") for seed in spec.seeds}
     method = RunDir(Path(spec.run)).spec.method if spec.run else Path(spec.model.id).name
     return {
-        "run": str(run.path), "method": method, "model": spec.model.id, "recipe": "evaluation",
-        "training_set": spec.train_set, "spec_hash": spec.hash(), "seeds": list(spec.seeds),
+        "run": str(run.path),
+        "method": method,
+        "model": spec.model.id,
+        "recipe": "evaluation",
+        "training_set": spec.train_set,
+        "spec_hash": spec.hash(),
+        "seeds": list(spec.seeds),
         "not_a_result": stamp(spec.eval.limit, *(s.deviation(prepared.data_dir) for s in prepared.suites)),
         **combine(parts, prepared.suites, prepared.training_set, prepared.flagged, prepared.data_dir),
-        "ledger": Ledger().to_dict(), "ledgers": {str(seed): Ledger().to_dict() for seed in spec.seeds},
+        "ledger": Ledger().to_dict(),
+        "ledgers": {str(seed): Ledger().to_dict() for seed in spec.seeds},
     }

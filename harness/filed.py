@@ -47,8 +47,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         filed = sorted(p for p in m["files"] if p.startswith("samples/"))
         suites = sorted(f"samples/{name}.jsonl.zst" for name in m["suites"]) if m["evidence"] != "reported" else []
         checks = {
-            "files": (filed, suites), "run": (m["run"], run_id(m)), "spec_sha256": (m["spec_sha256"], spec_sha256(m["spec"])),
-            "evidence": (m["evidence"] in EVIDENCE, True), "folder": (folder.name, m["run"]),
+            "files": (filed, suites),
+            "run": (m["run"], run_id(m)),
+            "spec_sha256": (m["spec_sha256"], spec_sha256(m["spec"])),
+            "evidence": (m["evidence"] in EVIDENCE, True),
+            "folder": (folder.name, m["run"]),
             "seeds": (m["seeds"], list(m["spec"].get("seeds", m["seeds"]))),
             "ledgers": (list(m["ledgers"]), [str(s) for s in m["seeds"]]),
             "method": (m["spec"].get("method", m["method"]), m["method"]),
@@ -98,12 +101,27 @@ def result_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         macro = metrics["macro"]
     except UNREADABLE as e:
         raise HarnessError(visible(f"{folder / 'metrics.json'} cannot be read: {e!r}")) from None
-    facts = ("method", "model", "recipe", "training_set", "not_a_result", "teacher", "teacher_tokens", "seeds", "spec",
-             "identity", "ledger", "ledgers")  # fmt: skip
+    facts = (
+        "method",
+        "model",
+        "recipe",
+        "training_set",
+        "not_a_result",
+        "teacher",
+        "teacher_tokens",
+        "seeds",
+        "spec",
+        "identity",
+        "ledger",
+        "ledgers",
+    )
     return {
-        **{key: manifest.get(key) for key in facts}, "run": manifest["run"], "spec_hash": manifest["spec_sha256"],
-        "suites": suites, "macro": macro,
-    }  # fmt: skip
+        **{key: manifest.get(key) for key in facts},
+        "run": manifest["run"],
+        "spec_hash": manifest["spec_sha256"],
+        "suites": suites,
+        "macro": macro,
+    }
 
 
 def run_id(manifest: Mapping[str, Any]) -> str:

@@ -27,8 +27,15 @@ def list_benches() -> list[dict[str, Any]]:
     from harness.data.suites import list_suites
 
     return [
-        {"name": s.name, "title": s.title, "problems": s.size, "k": s.k, "temperature": s.temperature,
-         "groups": s.groups, "licence": s.licence}
+        {
+            "name": s.name,
+            "title": s.title,
+            "problems": s.size,
+            "k": s.k,
+            "temperature": s.temperature,
+            "groups": s.groups,
+            "licence": s.licence,
+        }
         for s in list_suites()
     ]
 
@@ -78,6 +85,11 @@ def list_runs() -> list[dict[str, Any]]:
 
 
 LISTS = {
-    "methods": list_methods, "benches": list_benches, "models": list_models, "backends": list_backends,
-    "recipes": list_recipes, "studies": list_studies, "runs": list_runs,
+    "methods": list_methods,
+    "benches": list_benches,
+    "models": list_models,
+    "backends": list_backends,
+    "recipes": list_recipes,
+    "studies": list_studies,
+    "runs": list_runs,
 }

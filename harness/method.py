@@ -27,21 +27,15 @@ class Finetuned(NamedTuple):
 class Policy(Protocol):
     """The policy at its current weights, as a method's epoch hook sees it."""
 
-    def rollouts(
-        self, requests: Sequence[tuple[Problem, Context]], sampling: Sampling, seed: int
-    ) -> list[Rollout]:
+    def rollouts(self, requests: Sequence[tuple[Problem, Context]], sampling: Sampling, seed: int) -> list[Rollout]:
         """One graded rollout per request, batched. Not metered: the caller says what they were for."""
         ...
 
-    def complete(
-        self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False
-    ) -> list[Rollout]:
+    def complete(self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False) -> list[Rollout]:
         """One ungraded completion per prompt, from the current weights or the initial ones (for self-reflection)."""
         ...
 
-    def finetune(
-        self, examples: Sequence[tuple[str, str]], lr: float, epochs: int, batch: int, seed: int
-    ) -> Finetuned:
+    def finetune(self, examples: Sequence[tuple[str, str]], lr: float, epochs: int, batch: int, seed: int) -> Finetuned:
         """Supervised training on (prompt, completion) texts; only for methods that are `supervised`."""
         ...
 
@@ -105,9 +99,7 @@ class Method:
         self.problems = [p for p, n in zip(self.problems, solved, strict=True) if n < 2]
         return {"seen_problems": seen, "hard_problems": len(self.problems), "search_calls": len(requests)}
 
-    def end_epoch(
-        self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
-    ) -> dict[str, Any]:
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
         """Between epochs: mine hard problems, evolve templates, change levels. Returns what is worth logging.
 
         Called after every epoch (0-based `epoch`); `last` says that no training follows. What it pays goes on the

@@ -94,9 +94,7 @@ def _unpack_gguf(folder: Path, out: Path) -> None:
 
 
 MODELS = {
-    "testbed": NamedModel(
-        "embedded testbed policy, 0.5M parameters, known truth", "Apache-2.0", _testbed, 20_000.0
-    ),
+    "testbed": NamedModel("embedded testbed policy, 0.5M parameters, known truth", "Apache-2.0", _testbed, 20_000.0),
     "smollm2-135m-instruct": NamedModel(
         "SmolLM2-135M-Instruct, 4-bit weights unpacked to bfloat16", "Apache-2.0", _smollm2, 150.0
     ),

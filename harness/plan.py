@@ -106,6 +106,17 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
     named = MODELS.get(spec.model.id)
     seconds = len(spec.seeds) * (tokens + evaluation.tokens) / named.cpu_tokens_per_second if named else None
     return Plan(
-        len(method.problems), epoch, batches, rollouts, search, batches * cfg.updates_per_batch, tokens,
-        evaluation.problems, evaluation.samples, evaluation.tokens, len(spec.seeds), by_tokens, seconds,
+        len(method.problems),
+        epoch,
+        batches,
+        rollouts,
+        search,
+        batches * cfg.updates_per_batch,
+        tokens,
+        evaluation.problems,
+        evaluation.samples,
+        evaluation.tokens,
+        len(spec.seeds),
+        by_tokens,
+        seconds,
     )

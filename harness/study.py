@@ -175,7 +175,10 @@ def as_sets(settings: Mapping[str, Any]) -> list[str]:
 
 
 def prepare_study(
-    study: Study, data_dir: Path | None, seeds: Sequence[int] | None = None, only: Sequence[str] | None = None,
+    study: Study,
+    data_dir: Path | None,
+    seeds: Sequence[int] | None = None,
+    only: Sequence[str] | None = None,
     out: Path | None = None,
 ) -> list[Cell]:
     """All cells, in the order of the tables; those of the arms in `only` (all by default) are checked as a run is.
@@ -211,8 +214,14 @@ def prepare_study(
                     most = plan.generated_tokens if plan else None
                     flags["train"] = {"max_generated_tokens": most, "max_rollouts": None, "epochs": MANY_EPOCHS}
                 cell = Cell(
-                    name, condition, arm, resolve(own.method, study.recipe, sets=sets, flags=flags), tuple(sets), match,
-                    None, arm in needed and (not only or arm in only),
+                    name,
+                    condition,
+                    arm,
+                    resolve(own.method, study.recipe, sets=sets, flags=flags),
+                    tuple(sets),
+                    match,
+                    None,
+                    arm in needed and (not only or arm in only),
                 )
                 if arm in needed:
                     key = json.dumps([v for k, v in flatten(cell.spec.model_dump(mode="json")).items() if _shared(k)])
@@ -408,9 +417,12 @@ class StudyDir:
         with log.open("ab") as file:
             return subprocess.Popen(
                 [sys.executable, "-c", CHILD, *words],
-                stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
                 env={**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})},
-            )  # fmt: skip
+            )
 
     def comparisons(self) -> dict[str, Comparison]:
         """By condition, of its finished cells under the names of their arms; a condition without any is left out."""
@@ -488,10 +500,18 @@ def summary(condition: str, comparison: Comparison) -> list[dict[str, Any]]:
         for m in measures:
             s = arm.scores[m.key]
             scores[m.title] = {"mean": s.mean, "sd": s.sd, "solved": vars(s.solved) if s.solved else None}
-        rows.append({
-            "condition": condition, "arm": arm.label, "method": arm.method, "run": arm.run, "seeds": list(arm.seeds),
-            "scores": scores, "budget": arm.budget, "not_a_result": arm.not_a_result,
-        })  # fmt: skip
+        rows.append(
+            {
+                "condition": condition,
+                "arm": arm.label,
+                "method": arm.method,
+                "run": arm.run,
+                "seeds": list(arm.seeds),
+                "scores": scores,
+                "budget": arm.budget,
+                "not_a_result": arm.not_a_result,
+            }
+        )
     return rows
 
 

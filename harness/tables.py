@@ -25,9 +25,7 @@ def visible(text: str) -> str:
     """Spell out control, bidi, zero-width and surrogate characters, e.g. ``<U+202E>``; newlines and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        f"<U+{ord(c):04X}>" if unicodedata.category(c) in _STEERING and c not in "\n\t" else c for c in text
-    )
+    return "".join(f"<U+{ord(c):04X}>" if unicodedata.category(c) in _STEERING and c not in "\n\t" else c for c in text)
 
 
 def markdown_cell(text: str) -> str:
@@ -43,11 +41,21 @@ def csv_cell(text: str) -> str:
 
 
 LATEX = {
-    "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "'": r"\textquotesingle{}",
-    "`": r"\textasciigrave{}", "-": "{-}", "†": r"$^\dagger$", "‡": r"$^\ddagger$", "×": r"$\times$",
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    "-": "{-}",
+    "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
+    "×": r"$\times$",
     **{c: "\\" + c for c in "&%$#_{}"},
-}  # fmt: skip
+}
 """What means something to LaTeX or is missing from its fonts; hyphens in braces, so that two are no dash."""
 
 
@@ -123,10 +131,14 @@ class Table:
         from rich.text import Text
 
         table = RichTable(
-            title=Text(self.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
-            caption=Text(visible("\n".join(self.notes))) if self.notes else None, caption_justify="left",
+            title=Text(self.title, style="bold"),
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            caption=Text(visible("\n".join(self.notes))) if self.notes else None,
+            caption_justify="left",
             padding=(0, 1, 0, 0),
-        )  # fmt: skip
+        )
         first = int(self.grouped)  # a terminal is narrow: the name of a group gets a line of its own
         for name, side in list(zip(self.header, self.align, strict=True))[first:]:
             if side == "r":
@@ -160,6 +172,7 @@ class Table:
 
     def to_latex(self) -> str:
         """A table environment with booktabs rules; groups of rows are set apart, notes below."""
+
         def styled(i: int, j: int, cell: str) -> str:
             text = latex_cell(cell)
             text = rf"\textbf{{{text}}}" if (i, j) in self.bold and text else text

@@ -70,9 +70,7 @@ class PromptOnly(Method):
         dev = min(self.config.evolve.dev_size, len(self.problems) // 2)
         return self._evolve_config().budget(dev)
 
-    def end_epoch(
-        self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
-    ) -> dict[str, Any]:
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
         return self.search(policy, ledger)
 
     def search(self, policy: Policy, ledger: Ledger) -> dict[str, Any]:
@@ -87,8 +85,12 @@ class PromptOnly(Method):
         self.best = pool.templates_C[best]
         self._rows = pool_rows(pool, [best])
         return {
-            "search_calls": pool.metric_calls, "candidates": len(pool.templates_C), "proposals": pool.proposals,
-            "accepted": pool.accepted, "dev_score": pool.mean_C[best], "dev_score_empty": pool.mean_C[0],
+            "search_calls": pool.metric_calls,
+            "candidates": len(pool.templates_C),
+            "proposals": pool.proposals,
+            "accepted": pool.accepted,
+            "dev_score": pool.mean_C[best],
+            "dev_score_empty": pool.mean_C[0],
         }
 
     def eval_prompt(self, problem: Problem) -> str:

@@ -63,9 +63,7 @@ class GepaGRPO(PromptOnly):
         context = self.config.context(problem, insert(self.best, problem.text), self.best)
         return Group(problem, await sample([context] * k))
 
-    def end_epoch(
-        self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
-    ) -> dict[str, Any]:
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
         self._rows = []
         return {}
 

@@ -40,7 +40,5 @@ class GRPOGepa(PromptOnly):
     async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
         return Group(problem, await sample([Context.plain(problem.text)] * k))
 
-    def end_epoch(
-        self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
-    ) -> dict[str, Any]:
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
         return self.search(policy, ledger) if last else {}

@@ -112,9 +112,7 @@ class P2O(GRPO):
         plain = len(self.problems) * self.train.rollouts_per_prompt if self.config.mining == "plain" else 0
         return plain + (self.config.evolve.budget(dev) if self.config.templates == "gepa" else 0)
 
-    def end_epoch(
-        self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
-    ) -> dict[str, Any]:
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
         self._rows = []
         hard = self.mine(epoch, groups, policy, ledger)
         metrics: dict[str, Any] = {"hard_problems": len(hard), "seen_problems": len(groups)}
@@ -139,8 +137,12 @@ class P2O(GRPO):
             self.assigned = self.draw(cover, dev, minibatch, seed)
         self._rows = pool_rows(self.pool, cover)
         return {
-            **metrics, "search_calls": self.pool.metric_calls, "candidates": len(self.pool.templates_C),
-            "proposals": self.pool.proposals, "accepted": self.pool.accepted, "cover": len(cover),
+            **metrics,
+            "search_calls": self.pool.metric_calls,
+            "candidates": len(self.pool.templates_C),
+            "proposals": self.pool.proposals,
+            "accepted": self.pool.accepted,
+            "cover": len(cover),
             "reflection_faults": sum(self.pool.errors.values()) + self.pool.skipped_empty,
             "dev_solved": sum(max(column) > 0 for column in zip(*self.pool.scores_C_V)) / len(dev),
         }
@@ -184,12 +186,15 @@ class P2O(GRPO):
             return {p.id: group([" ".join(rng.choices(pieces, k=rng.randint(1, 4))) for _ in range(count)]) for p in hard}
         failed = {g.problem.id: [r for r in g.rollouts if r.reward < 1.0] for g in groups}
         jobs = [
-            Job("", [
-                {"Inputs": p.text, "Generated Outputs": r.text, "Feedback": feedback(p, r)}
-                for r in failed[p.id][: self.config.evolve.minibatch]
-            ])
+            Job(
+                "",
+                [
+                    {"Inputs": p.text, "Generated Outputs": r.text, "Feedback": feedback(p, r)}
+                    for r in failed[p.id][: self.config.evolve.minibatch]
+                ],
+            )
             for p in hard
-        ]  # fmt: skip
+        ]
         written = make_proposer(self.config.reflector, policy, self.phrases, seed, ledger).propose(jobs)
         refused = {p.id for p, z in zip(hard, written, strict=True) if leaks(z, p.answer)}
         ledger.refused_hints += len(refused)
@@ -248,7 +253,6 @@ def greedy_cover(pool: Pool) -> list[int]:
 def pool_rows(pool: Pool, selected: Sequence[int]) -> list[dict[str, Any]]:
     """Rows for templates/*.jsonl: every candidate with its ancestry and scores."""
     return [
-        {"candidate": c, "template": z, "parent": pool.parents_C[c], "mean_score": pool.mean_C[c],
-         "selected": c in selected}
+        {"candidate": c, "template": z, "parent": pool.parents_C[c], "mean_score": pool.mean_C[c], "selected": c in selected}
         for c, z in enumerate(pool.templates_C)
     ]

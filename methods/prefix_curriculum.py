@@ -55,9 +55,7 @@ class PrefixCurriculum(HintedMethod):
         plain.refused = group.refused
         return plain
 
-    def end_epoch(
-        self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
-    ) -> dict[str, Any]:
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
         used = self.stage
         progress = max((epoch + 1) / self.train.epochs, ledger.rollouts / (ledger.rollouts + rollouts_left(self.train, ledger)))
         self.stage = min(int(progress * len(STAGES)), len(STAGES) - 1)

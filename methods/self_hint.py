@@ -108,9 +108,7 @@ class SelfHint(HintedMethod):
     def group_budget(self, k: int) -> int:
         return 1 + (k if self.config.light else k * (1 + LEVELS))
 
-    def end_epoch(
-        self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
-    ) -> dict[str, Any]:
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
         if not self.config.light:
             return {}
         for g in groups:

@@ -70,9 +70,7 @@ class SFTTeacher(Method):
     async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
         raise NotImplementedError("supervised fine-tuning has no groups")
 
-    def end_epoch(
-        self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool
-    ) -> dict[str, Any]:
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
         asked, answers = self.answers(policy)
         for answer in answers:
             ledger.add_reflection(answer.prompt_tokens, answer.tokens)

@@ -50,7 +50,7 @@ arms: {p2o: {method: p2o}, grpo: {method: grpo}}
 WORDS = {
     "run": f"run --method p2o --bench tb-id,tb-long --seeds 0,1 {TINY} --out OUT",
     "eval": "eval testbed --bench tb-id,tb-long --limit 40 --seeds 0,1 --set local.threads=1 "
-            "--set local.generation_tokens=400 --out OUT",
+    "--set local.generation_tokens=400 --out OUT",
     "study": "study run STUDY --jobs 2 --out OUT",
     "add": "leaderboard add RUN --allow-not-a-result --board OUT",
 }
@@ -59,8 +59,16 @@ QUICK = {
     "run": "--bench tb-id --limit 6 --seeds 0 --set train.epochs=2 --set train.max_rollouts=600 --set testbed.problems=48",
     "eval": "--bench tb-id --limit 10",
 }
-PRELOAD = ["harness.run", "harness.evalrun", "harness.study", "harness.boards.filing", "harness.backends.local",
-           "harness.pages.report", "lm_eval", "gepa"]
+PRELOAD = [
+    "harness.run",
+    "harness.evalrun",
+    "harness.study",
+    "harness.boards.filing",
+    "harness.backends.local",
+    "harness.pages.report",
+    "lm_eval",
+    "gepa",
+]
 TORN = '{"torn": [1, 2'
 
 
@@ -237,8 +245,13 @@ def trial(context: Any, kind: str, whole: Whole, number: int, seed: int, folder:
         done = command(context, [*words, *more], out)
     got = contents(out)
     differ = sorted(name for name in whole.contents.keys() | got.keys() if whole.contents.get(name) != got.get(name))
-    return {"kills": len(where), "where": "; ".join(where), "exit": done.code if more is not None else 0, "differ": differ,
-            "lost": whole.samples - samples(out)}
+    return {
+        "kills": len(where),
+        "where": "; ".join(where),
+        "exit": done.code if more is not None else 0,
+        "differ": differ,
+        "lost": whole.samples - samples(out),
+    }
 
 
 def main() -> None:

@@ -40,16 +40,31 @@ def make_run(path: Path, seeds: int, k: int, chars: int, rng: np.random.Generato
                         )
         per_seed = {str(s): float(right[s].mean()) for s in range(seeds)}
         suites[name] = {
-            "role": "ood", "title": name, "n": n, "k": k, "temperature": 0.6, "max_new_tokens": 9, "per_seed": per_seed,
-            "avg": float(right.mean()), "truncated": 0.0, "disagreement": 0.0, "flagged": [], "pass_at": {},
-        }  # fmt: skip
+            "role": "ood",
+            "title": name,
+            "n": n,
+            "k": k,
+            "temperature": 0.6,
+            "max_new_tokens": 9,
+            "per_seed": per_seed,
+            "avg": float(right.mean()),
+            "truncated": 0.0,
+            "disagreement": 0.0,
+            "flagged": [],
+            "pass_at": {},
+        }
     mean = lambda s: float(np.mean([x["per_seed"][s] for x in suites.values()]))  # noqa: E731
     macro = {str(s): {"id": None, "ood": mean(str(s))} for s in range(seeds)}
     result = {
-        "run": str(path), "method": path.name, "model": "m", "training_set": "deepscaler", "seeds": list(range(seeds)),
-        "suites": suites, "macro": {"id": None, "ood": float(np.mean([x["ood"] for x in macro.values()])), "per_seed": macro},
+        "run": str(path),
+        "method": path.name,
+        "model": "m",
+        "training_set": "deepscaler",
+        "seeds": list(range(seeds)),
+        "suites": suites,
+        "macro": {"id": None, "ood": float(np.mean([x["ood"] for x in macro.values()])), "per_seed": macro},
         "ledgers": {str(s): dict.fromkeys(LEDGER, 1000) for s in range(seeds)},
-    }  # fmt: skip
+    }
     (path / "result.json").write_text(json.dumps(result))
     (path / "spec.json").write_text(json.dumps({"hash": "0" * 64, "spec": {"method": path.name}}))
 

@@ -51,9 +51,14 @@ def main() -> None:
         task = tasks.load([SUITE])["tasks"][SUITE]
         task.set_config("repeats", 1)
         return lm_eval.simple_evaluate(
-            model, tasks=[task], limit=limit, apply_chat_template=True, log_samples=True, bootstrap_iters=0,
+            model,
+            tasks=[task],
+            limit=limit,
+            apply_chat_template=True,
+            log_samples=True,
+            bootstrap_iters=0,
             gen_kwargs=f"do_sample=false,temperature=0,max_gen_toks={args.new}",
-        )  # fmt: skip
+        )
 
     plain(2)
     start = time.perf_counter()

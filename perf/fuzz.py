@@ -90,8 +90,13 @@ def parity(folder: Path) -> Target:
         box = parity.extract(f"\\boxed{{{left}}}")
         check(parity.parity_many([(f"\\boxed{{{left}}}", box)]) == [float(bool(box))], left)
 
-    seeds = [rb"\boxed{\frac12}" b"\x000.5", b"the answer is: 1,204.5.\x001204.5", rb"\left[0.5,1\right]" b"\x00[\\frac12,1]",
-             rb"\begin{pmatrix}0.5\\2\end{pmatrix}" b"\x00(1,{2,3})", b"x=5\\text{ cm}\x005"]  # fmt: skip
+    seeds = [
+        rb"\boxed{\frac12}" b"\x000.5",
+        b"the answer is: 1,204.5.\x001204.5",
+        rb"\left[0.5,1\right]" b"\x00[\\frac12,1]",
+        rb"\begin{pmatrix}0.5\\2\end{pmatrix}" b"\x00(1,{2,3})",
+        b"x=5\\text{ cm}\x005",
+    ]
     return target, seeds, r"\boxed{ \frac{ \sqrt answer is x= \begin{pmatrix} \end{pmatrix} & \% 1e5 \text{"
 
 
@@ -108,8 +113,10 @@ def sight(folder: Path) -> Target:
         a, b, c, d = (int.from_bytes(rest[i : i + n], "big") for i, n in ((0, 3), (3, 2), (5, 2), (7, 2)))
         if kind & 1:
             c, d = a * factors[up % len(factors)], (b or 1) * factors[down % len(factors)]
-        texts = [f"{'-' * bool(kind & sign)}\\frac{{{n}}}{{{m}}}" if m else f"{'-' * bool(kind & sign and n)}{n}"
-                 for n, m, sign in ((a, b, 2), (c, d, 4))]  # fmt: skip
+        texts = [
+            f"{'-' * bool(kind & sign)}\\frac{{{n}}}{{{m}}}" if m else f"{'-' * bool(kind & sign and n)}{n}"
+            for n, m, sign in ((a, b, 2), (c, d, 4))
+        ]
         if (seen := parity._at_sight(*texts)) is not None:
             check(seen == parity.equal(*texts), "parity", *texts)
         if (verdict := graders._at_sight(*texts)) is not None:
@@ -144,8 +151,13 @@ def config(folder: Path) -> Target:
         stored = json.loads(json.dumps(spec.model_dump(mode="json"), ensure_ascii=False).encode())
         check(RunSpec(**stored).hash() == spec.hash(), data)
 
-    seeds = [b"xtrain.lr=1e-4\x00seeds=[1,2]", b"xeval.decoding={kind: sampled, k: 4}", b'xbackend.flags."a.b"=true',
-             b"\x00train:\n  lr: 1.0\np2o: {evolve: {}}\nseeds: [0, 1]\n", b"\x00a: &a {k: 1}\nb: *a\n"]  # fmt: skip
+    seeds = [
+        b"xtrain.lr=1e-4\x00seeds=[1,2]",
+        b"xeval.decoding={kind: sampled, k: 4}",
+        b'xbackend.flags."a.b"=true',
+        b"\x00train:\n  lr: 1.0\np2o: {evolve: {}}\nseeds: [0, 1]\n",
+        b"\x00a: &a {k: 1}\nb: *a\n",
+    ]
     return target, seeds, f"{YAML} train.lr= p2o= backend.flags= eval.decoding={{kind:"
 
 

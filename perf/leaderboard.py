@@ -49,37 +49,88 @@ def make_run(path: Path, seeds: int, k: int, chars: int, rng: np.random.Generato
                     answer = gold if right else str(q + 3 + int(rng.integers(20)))
                     if rng.random() < 0.1:
                         answer = f"\\frac{{{2 * int(answer)}}}{{2}}"
-                    by_seed[s].append({
-                        "problem": f"{name}-{q}", "index": j, "greedy": False, "completion": completion(rng, chars, answer),
-                        "answer": answer, "gold": gold, "score": float(right), "parity": float(right), "status": "ok",
-                        "truncated": False, "prompt_tokens": 90, "tokens": chars // 4, "prompt_sha256": "0" * 64, "seed": s,
-                    })  # fmt: skip
+                    by_seed[s].append(
+                        {
+                            "problem": f"{name}-{q}",
+                            "index": j,
+                            "greedy": False,
+                            "completion": completion(rng, chars, answer),
+                            "answer": answer,
+                            "gold": gold,
+                            "score": float(right),
+                            "parity": float(right),
+                            "status": "ok",
+                            "truncated": False,
+                            "prompt_tokens": 90,
+                            "tokens": chars // 4,
+                            "prompt_sha256": "0" * 64,
+                            "seed": s,
+                        }
+                    )
         with (path / "samples" / f"{name}.jsonl").open("w") as f:
             f.writelines(json.dumps(row) + "\n" for rows in by_seed.values() for row in rows)
         parts = {s: {**sample_metrics(rows, k), "avg_clean": None} for s, rows in by_seed.items()}
         for part in parts.values():
             part["pass_at"] = {str(m): v for m, v in part["pass_at"].items()}
         suites[name] = {
-            "role": "ood", "title": name, "n": n, "k": k, "temperature": 0.6, "max_new_tokens": 4096, "flagged": [],
-            "data_sha256": "0" * 64, **over_seeds(parts),
-        }  # fmt: skip
+            "role": "ood",
+            "title": name,
+            "n": n,
+            "k": k,
+            "temperature": 0.6,
+            "max_new_tokens": 4096,
+            "flagged": [],
+            "data_sha256": "0" * 64,
+            **over_seeds(parts),
+        }
     ledgers = {str(s): Ledger(rollouts=1000, generated_tokens=10**6 + int(rng.integers(10**5))) for s in range(seeds)}
     spec = {"method": path.name, "seeds": list(range(seeds)), "model": {"id": "m"}}
     result = {
-        "run": str(path), "method": path.name, "model": "m", "recipe": "r", "training_set": "deepscaler", "identity": {},
-        "seeds": list(range(seeds)), "suites": suites, "macro": macro_averages(suites, range(seeds)), "not_a_result": None,
-        "spec_hash": spec_sha256(spec), "ledgers": {s: ledger.to_dict() for s, ledger in ledgers.items()},
+        "run": str(path),
+        "method": path.name,
+        "model": "m",
+        "recipe": "r",
+        "training_set": "deepscaler",
+        "identity": {},
+        "seeds": list(range(seeds)),
+        "suites": suites,
+        "macro": macro_averages(suites, range(seeds)),
+        "not_a_result": None,
+        "spec_hash": spec_sha256(spec),
+        "ledgers": {s: ledger.to_dict() for s, ledger in ledgers.items()},
         "ledger": Ledger.total(ledgers.values()).to_dict(),
-    }  # fmt: skip
+    }
     (path / "result.json").write_text(json.dumps(result))
     (path / "spec.json").write_text(json.dumps({"hash": spec_sha256(spec), "spec": spec}))
-    batches = [{"seed": s, "kind": "batch", "epoch": 0, "batch": b, "rollouts": 10 * b, "reward": float(rng.random()),
-                "degenerate_groups": float(rng.random())} for s in range(seeds) for b in range(300)]  # fmt: skip
+    batches = [
+        {
+            "seed": s,
+            "kind": "batch",
+            "epoch": 0,
+            "batch": b,
+            "rollouts": 10 * b,
+            "reward": float(rng.random()),
+            "degenerate_groups": float(rng.random()),
+        }
+        for s in range(seeds)
+        for b in range(300)
+    ]
     (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in batches))
     (path / "templates").mkdir()
     for s in range(seeds):
-        rows = [{"seed": s, "epoch": e, "candidate": i, "parent": i // 2 if i else None, "template": completion(rng, 600, "x"),
-                 "mean_score": 0.5, "selected": i > 5} for e in range(5) for i in range(20)]  # fmt: skip
+        rows = [
+            {
+                "seed": s,
+                "epoch": e,
+                "candidate": i,
+                "parent": i // 2 if i else None,
+                "template": completion(rng, 600, "x"),
+                "mean_score": 0.5,
+                "selected": i > 5,
+            }
+            for e in range(5)
+            for i in range(20)
+        ]
         (path / "templates" / f"s{s}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 

@@ -32,7 +32,8 @@ def main() -> None:
         beside = 1 - share["sample"] - share["update"]
         print(
             f"{seed:4} {epoch:5} {len(of):7} {seconds / len(of):10.2f}  "
-            + "  ".join(f"{100 * x:5.1f}%" for x in (*share.values(), rest)) + f"  {100 * beside:6.1f}%"
+            + "  ".join(f"{100 * x:5.1f}%" for x in (*share.values(), rest))
+            + f"  {100 * beside:6.1f}%"
         )
         outside, total = outside + beside * seconds, total + seconds
     print(f"outside generation and optimiser steps: {100 * outside / total:.1f}% of {total:.0f} s")

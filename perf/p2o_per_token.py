@@ -18,8 +18,23 @@ from pathlib import Path
 
 def seconds_per_token(method: str, seed: int, threads: int, out: Path) -> tuple[float, int]:
     command = [
-        sys.executable, "-c", "from harness.cli import main; main()", "run", "--method", method, "--bench", "tb-id",
-        "--limit", "2", "--seeds", str(seed), "--set", f"local.threads={threads}", "--out", str(out), "--json",
+        sys.executable,
+        "-c",
+        "from harness.cli import main; main()",
+        "run",
+        "--method",
+        method,
+        "--bench",
+        "tb-id",
+        "--limit",
+        "2",
+        "--seeds",
+        str(seed),
+        "--set",
+        f"local.threads={threads}",
+        "--out",
+        str(out),
+        "--json",
     ]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     ledger = json.loads(done.stdout.splitlines()[-1])["ledger"]

@@ -65,8 +65,11 @@ def look(mark: str, seen: dict[int, Watched]) -> None:
     for pid in marked(mark):
         try:
             pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-            row = (pages * os.sysconf("SC_PAGE_SIZE") / 2**20, len(os.listdir(f"/proc/{pid}/fd")),
-                   len(os.listdir(f"/proc/{pid}/task")))  # fmt: skip
+            row = (
+                pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
+                len(os.listdir(f"/proc/{pid}/fd")),
+                len(os.listdir(f"/proc/{pid}/task")),
+            )
             if pid not in seen:
                 seen[pid] = Watched(kind_of(pid))
             seen[pid].rows.append(row)
@@ -102,8 +105,10 @@ def table(seen: dict[int, Watched]) -> int:
         before, after = ([statistics.median(r[0] for r in x), *(max(r[i] for r in x) for i in (1, 2))] for x in (middle, last))
         amiss = after[0] > before[0] * (1 + GROWTH) or after[1] > before[1] or after[2] > before[2]
         grown += amiss
-        print(f"{head} {before[0]:.0f} | {after[0]:.0f} | {most:.0f} | {before[1]:.0f}, {after[1]:.0f} "
-              f"| {before[2]:.0f}, {after[2]:.0f} |{' grew' if amiss else ''}")  # fmt: skip
+        print(
+            f"{head} {before[0]:.0f} | {after[0]:.0f} | {most:.0f} | {before[1]:.0f}, {after[1]:.0f} "
+            f"| {before[2]:.0f}, {after[2]:.0f} |{' grew' if amiss else ''}"
+        )
     return grown
 
 
@@ -134,8 +139,10 @@ def main() -> None:
         time.sleep(5.0)  # helpers notice by themselves that nobody needs them
         left = left_behind(args.out, temporary, mark)
     grown = table(seen)
-    print(f"{(time.monotonic() - start) / 60:.0f} minutes, {rounds} rounds, {len(seen)} processes; "
-          f"{grown} kinds of process grew, left behind: {', '.join(left) or 'nothing'}")  # fmt: skip
+    print(
+        f"{(time.monotonic() - start) / 60:.0f} minutes, {rounds} rounds, {len(seen)} processes; "
+        f"{grown} kinds of process grew, left behind: {', '.join(left) or 'nothing'}"
+    )
     sys.exit(bool(grown or left))
 
 

@@ -1,6 +1,6 @@
 """How long `harness --help` and `harness list ...` take beyond the interpreter's own start (target: 0.3 s).
 
-    python perf/startup.py [--runs 7]
+python perf/startup.py [--runs 7]
 """
 
 from __future__ import annotations

@@ -67,14 +67,36 @@ def trl_block(folder: str, problems, steps: int, block: int) -> tuple[list[float
     tokenizer = AutoTokenizer.from_pretrained(folder)
     with tempfile.TemporaryDirectory() as out:
         args = GRPOConfig(
-            out, per_device_train_batch_size=BATCH * K, num_generations=K, max_completion_length=NEW, temperature=0.6,
-            top_k=0, max_steps=steps, learning_rate=1e-9, beta=0.0, epsilon=0.2, loss_type="bnpo", delta=3.0,
-            weight_decay=0.0, lr_scheduler_type="constant", save_strategy="no", logging_strategy="no", report_to=[],
-            use_cpu=True, bf16=False, gradient_checkpointing=False, disable_tqdm=True, seed=block,
+            out,
+            per_device_train_batch_size=BATCH * K,
+            num_generations=K,
+            max_completion_length=NEW,
+            temperature=0.6,
+            top_k=0,
+            max_steps=steps,
+            learning_rate=1e-9,
+            beta=0.0,
+            epsilon=0.2,
+            loss_type="bnpo",
+            delta=3.0,
+            weight_decay=0.0,
+            lr_scheduler_type="constant",
+            save_strategy="no",
+            logging_strategy="no",
+            report_to=[],
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            disable_tqdm=True,
+            seed=block,
         )
         trainer = GRPOTrainer(
-            AutoModelForCausalLM.from_pretrained(folder), reward_funcs=reward, args=args,
-            train_dataset=Dataset.from_list(rows), processing_class=tokenizer, callbacks=[clock],
+            AutoModelForCausalLM.from_pretrained(folder),
+            reward_funcs=reward,
+            args=args,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            callbacks=[clock],
         )
         trainer.train()
     return clock.seconds, tokens
@@ -117,8 +139,10 @@ def main() -> None:
             sides[name][0].extend(seconds[2:])  # the first steps of a block pay for allocation
             sides[name][1].extend(tokens[2:])
     for name, (seconds, tokens) in sides.items():
-        print(f"{name:5} {statistics.median(seconds):.4f} s a step (median of {len(seconds)}), "
-              f"{statistics.fmean(tokens):.0f} tokens a step")
+        print(
+            f"{name:5} {statistics.median(seconds):.4f} s a step (median of {len(seconds)}), "
+            f"{statistics.fmean(tokens):.0f} tokens a step"
+        )
     ratio = statistics.median(sides["ours"][0]) / statistics.median(sides["trl"][0])
     per_token = ratio * statistics.fmean(sides["trl"][1]) / statistics.fmean(sides["ours"][1])
     print(f"ratio ours / TRL: {ratio:.2f} per step, {per_token:.2f} per token")

@@ -42,14 +42,32 @@ def run(out: Path, cell: tuple[str, float, float, str], seeds: str) -> None:
     if (path / "result.json").exists():
         return
     command = [
-        sys.executable, "-c", "from harness.cli import main; main()", "run", "--method", method, "--bench", "all",
-        "--seeds", seeds, "--out", str(path), "--set", f"testbed.world={world}",
-        "--set", f"train.temperature={temperature}", "--set", f"testbed.easy_share={easy}",
+        sys.executable,
+        "-c",
+        "from harness.cli import main; main()",
+        "run",
+        "--method",
+        method,
+        "--bench",
+        "all",
+        "--seeds",
+        seeds,
+        "--out",
+        str(path),
+        "--set",
+        f"testbed.world={world}",
+        "--set",
+        f"train.temperature={temperature}",
+        "--set",
+        f"testbed.easy_share={easy}",
         *(["--resume"] if (path / "spec.json").exists() else []),
     ]
     start = time.time()
     subprocess.run(
-        command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        command,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
     )
     print(f"{path.name}: {time.time() - start:.0f} s", file=sys.stderr, flush=True)
@@ -71,7 +89,9 @@ def summary(path: Path) -> dict[str, Any]:
     hard = {e: mean([r["hard_problems"] for r in epochs if r["epoch"] == e and "hard_problems" in r]) for e in range(4)}
     suites = {name: suite["per_seed"] for name, suite in result["suites"].items()}
     return {
-        "seeds": result["seeds"], "suites": suites, "macro": result["macro"]["per_seed"],
+        "seeds": result["seeds"],
+        "suites": suites,
+        "macro": result["macro"]["per_seed"],
         "rollouts": [x["rollouts"] for x in result["ledgers"].values()],
         "generated_tokens": [x["generated_tokens"] for x in result["ledgers"].values()],
         "wall_seconds": [x["wall_seconds"] for x in result["ledgers"].values()],
@@ -82,8 +102,14 @@ def summary(path: Path) -> dict[str, Any]:
         "branch_p_joint_end": [r["branch_p_joint"] for r in last],
         **{
             key: mean([r[key] for r in batches if r["epoch"] == 1 and key in r])
-            for key in ("branch_advantage_1_templated", "branch_advantage_2_templated", "branch_advantage_1_plain",
-                        "branch_advantage_2_plain", "branch_masked_1", "branch_masked_2")
+            for key in (
+                "branch_advantage_1_templated",
+                "branch_advantage_2_templated",
+                "branch_advantage_1_plain",
+                "branch_advantage_2_plain",
+                "branch_masked_1",
+                "branch_masked_2",
+            )
         },
     }
 
@@ -110,7 +136,8 @@ def table(out: Path, worlds: list[str]) -> str:
             *(statistics.fmean(s["suites"][n].values()) for n in ("tb-long", "tb-format", "tb-family")),
         ]
         lines.append(
-            f"| {cell[0]} | {cell[1]} | {cell[2]} | {cell[3]} | " + " | ".join(f"{100 * p:.1f}" for p in points)
+            f"| {cell[0]} | {cell[1]} | {cell[2]} | {cell[3]} | "
+            + " | ".join(f"{100 * p:.1f}" for p in points)
             + f" | {sum(s['solved'])}/{len(s['solved'])} ({ci.low:.2f}-{ci.high:.2f})"
             + f" | {statistics.fmean(s['rollouts']):,.0f} |"
         )

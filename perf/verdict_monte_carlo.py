@@ -35,19 +35,28 @@ DESIGNS = list(itertools.product((3, 5), (30, 500), (1, 16)))
 """Seeds per arm, questions, samples."""
 
 CHARACTERISTICS = {
-    (4.7, 1, 3): (0.88, 0.02, 0.02, 0, 0, 0.08), (4.7, 1, 5): (0.96, 0.02, 0.02, 0, 0, 0),
-    (4.7, 2, 3): (0.44, 0.01, 0.02, 0.01, 0, 0.53), (4.7, 2, 5): (0.84, 0.01, 0.02, 0.01, 0, 0.12),
-    (2.35, 1, 3): (0.23, 0.19, 0, 0.23, 0, 0.36), (2.35, 1, 5): (0.16, 0.66, 0, 0.17, 0, 0.01),
-    (0, 1, 3): (0, 0.02, 0, 0.89, 0.02, 0.07), (0, 1, 5): (0, 0.02, 0, 0.96, 0.02, 0),
-    (0, 2, 3): (0.01, 0.01, 0, 0.44, 0.02, 0.53), (0, 2, 5): (0.01, 0.01, 0, 0.84, 0.02, 0.12),
-}  # fmt: skip
+    (4.7, 1, 3): (0.88, 0.02, 0.02, 0, 0, 0.08),
+    (4.7, 1, 5): (0.96, 0.02, 0.02, 0, 0, 0),
+    (4.7, 2, 3): (0.44, 0.01, 0.02, 0.01, 0, 0.53),
+    (4.7, 2, 5): (0.84, 0.01, 0.02, 0.01, 0, 0.12),
+    (2.35, 1, 3): (0.23, 0.19, 0, 0.23, 0, 0.36),
+    (2.35, 1, 5): (0.16, 0.66, 0, 0.17, 0, 0.01),
+    (0, 1, 3): (0, 0.02, 0, 0.89, 0.02, 0.07),
+    (0, 1, 5): (0, 0.02, 0, 0.96, 0.02, 0),
+    (0, 2, 3): (0.01, 0.01, 0, 0.44, 0.02, 0.53),
+    (0, 2, 5): (0.01, 0.01, 0, 0.84, 0.02, 0.12),
+}
 """Designed: (true effect, seed sd, seeds) to the shares of VERDICTS but the last, for a claim of 4.7 points."""
 DECODE_SD = 0.43
 """Points that decoding adds to the spread of a seed's macro average in those tables."""
 TABLE_B = {
-    0.5: (3, 3, 3, 4, 4, 5, 7, 10), 1.0: (3, 4, 4, 6, 6, 9, 15, 22), 1.5: (4, 5, 6, 9, 11, 16, 28, 42),
-    2.0: (5, 7, 9, 13, 18, 27, 48, None), 2.5: (6, 9, 13, 19, 27, 40, None, None), 3.0: (8, 12, 18, 26, 38, 56, None, None),
-}  # fmt: skip
+    0.5: (3, 3, 3, 4, 4, 5, 7, 10),
+    1.0: (3, 4, 4, 6, 6, 9, 15, 22),
+    1.5: (4, 5, 6, 9, 11, 16, 28, 42),
+    2.0: (5, 7, 9, 13, 18, 27, 48, None),
+    2.5: (6, 9, 13, 19, 27, 40, None, None),
+    3.0: (8, 12, 18, 26, 38, 56, None, None),
+}
 """Seeds by seed sd for effects 4.7, 3, 2, 1.2, each at alpha .05 and .01; None is more than 60."""
 TABLE_C = {1.1: (2, 3, 4, 6), 1.4: (2, 4, 7, 11), 1.7: (None,) * 4}
 """Seeds by question SE for seed sd .5, 1, 1.5, 2: effect 4.7 on new questions."""
@@ -59,8 +68,16 @@ SUITES = ((30, 16, 0.50), (30, 16, 0.40), (40, 16, 0.78), (500, 1, 0.90), (272, 
 
 
 def simulate(
-    rng: np.random.Generator, reps: int, seeds: int, questions: int, k: int, gain: float = 0.0, *,
-    seed_sd: float, cell_sd: float, correlation: float,
+    rng: np.random.Generator,
+    reps: int,
+    seeds: int,
+    questions: int,
+    k: int,
+    gain: float = 0.0,
+    *,
+    seed_sd: float,
+    cell_sd: float,
+    correlation: float,
 ) -> tuple[Any, Any, Any, float]:
     """Two arms of `reps` experiments: cells (reps, S, Q) of each, the true difference on those questions and on all.
 
@@ -93,9 +110,9 @@ def coverage(reps: int, seed: int, gain: float, design: tuple[int, int, int], wo
     while left:
         n = min(left, chunk)
         a, b, fixed, population = simulate(rng, n, *design, gain, **WORLDS[world])
-        for i, (e, truth) in enumerate((
-            (stats.seed_difference(a.mean(-1), b.mean(-1)), fixed), (stats.question_difference([a], [b]), population)
-        )):  # fmt: skip
+        for i, (e, truth) in enumerate(
+            ((stats.seed_difference(a.mean(-1), b.mean(-1)), fixed), (stats.question_difference([a], [b]), population))
+        ):
             low, high = e.interval()
             inside[i] += np.sum((low <= truth) & (truth <= high))
         left -= n

@@ -43,9 +43,7 @@ async def _gather(
         return sample
 
     async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(method.rollout_group(p, k, sampler(p), stream(*stream_name, p.id))) for p in problems
-        ]
+        tasks = [group.create_task(method.rollout_group(p, k, sampler(p), stream(*stream_name, p.id))) for p in problems]
         while not all(t.done() for t in tasks):
             await _settle(waiting)
             if not waiting:

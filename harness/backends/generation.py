@@ -54,9 +54,10 @@ def sample(
     done = 0
     while done < len(order):
         rows = 1
-        while done + rows < len(order) and (rows + 1) * (
-            len(prompts_B[order[done + rows]]) + sampling.max_new_tokens
-        ) <= max_tokens:
+        while (
+            done + rows < len(order)
+            and (rows + 1) * (len(prompts_B[order[done + rows]]) + sampling.max_new_tokens) <= max_tokens
+        ):
             rows += 1
         chunk = order[done : done + rows]
         for i, row in zip(chunk, _sample_chunk(model, [prompts_B[i] for i in chunk], sampling, stop, pad, generator)):
@@ -78,9 +79,9 @@ def _sample_chunk(model, prompts_B, sampling: Sampling, stop: set[int], pad: int
     ended_B = torch.zeros(rows, dtype=torch.bool, device=device)
     stops = torch.tensor(sorted(stop), device=device)
     live = torch.arange(rows, device=device)  # rows still in the pass; some may have ended since the last compaction
-    logits = model(
-        input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
-    ).logits[:, -1]
+    logits = model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1).logits[
+        :, -1
+    ]
     positions = positions[:, -1:]
     for t in range(limit):
         logp = tempered(logits, sampling.temperature)
@@ -103,9 +104,7 @@ def _sample_chunk(model, prompts_B, sampling: Sampling, stop: set[int], pad: int
             cache.batch_select_indices(keep)
         mask = torch.cat([mask, mask.new_ones(len(live), 1)], 1)
         positions = positions + 1
-        logits = model(
-            input_ids=token, attention_mask=mask, position_ids=positions, past_key_values=cache
-        ).logits[:, -1]
+        logits = model(input_ids=token, attention_mask=mask, position_ids=positions, past_key_values=cache).logits[:, -1]
     ended = ended_B.tolist()
     for i, n in enumerate(lengths_B.tolist()):
         yield Sampled(tokens_B_T[i, :n].tolist(), logps_B_T[i, :n].tolist(), truncated=not ended[i])

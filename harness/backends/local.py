@@ -69,8 +69,14 @@ class LocalBackend:
         generator = torch.Generator(device=self.model.device).manual_seed(seed)
         try:
             rows = sample(
-                self.model, [cached[p] for p in prompts], sampling, self.stop, self.pad, generator,
-                self.spec.local.generation_tokens, self.tick,
+                self.model,
+                [cached[p] for p in prompts],
+                sampling,
+                self.stop,
+                self.pad,
+                generator,
+                self.spec.local.generation_tokens,
+                self.tick,
             )
         except RuntimeError as e:
             if "probability tensor contains" in str(e):
@@ -93,9 +99,7 @@ class LocalBackend:
             for (_, c), (s, text, n), g in zip(requests, drawn, grades)
         ]
 
-    def complete(
-        self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False
-    ) -> list[Rollout]:
+    def complete(self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False) -> list[Rollout]:
         if not initial or self._initial is None:
             return self.generate(prompts, sampling, seed)
         trained = {k: v.clone() for k, v in self.model.state_dict().items()}
@@ -108,9 +112,7 @@ class LocalBackend:
     def count_tokens(self, text: str) -> int:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def finetune(
-        self, examples: Sequence[tuple[str, str]], lr: float, epochs: int, batch: int, seed: int
-    ) -> Finetuned:
+    def finetune(self, examples: Sequence[tuple[str, str]], lr: float, epochs: int, batch: int, seed: int) -> Finetuned:
         """Each completion is followed by the end token. Raises MissingError without trl."""
         from harness.backends.sft import finetune
 
@@ -127,7 +129,9 @@ class LocalBackend:
 
     def identity(self) -> dict[str, Any]:
         return {
-            "engine": "transformers", "version": version("transformers"), "dtype": self.spec.model.dtype,
+            "engine": "transformers",
+            "version": version("transformers"),
+            "dtype": self.spec.model.dtype,
             "rendering_sha256": rendering(self.tokenizer, self.spec.model),
         }
 

@@ -104,9 +104,7 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
         checkpoint()
 
 
-def _batches(
-    trainee: Trainee, method: Method, log: SeedLog, epoch: int, start: int, guard: Guard
-) -> Iterator[int]:
+def _batches(trainee: Trainee, method: Method, log: SeedLog, epoch: int, start: int, guard: Guard) -> Iterator[int]:
     """Train the batches of one epoch from number `start`, until `guard` stops; yields how many are done after each."""
     size = log.spec.train.prompts_per_batch
     order = sorted(method.problems, key=lambda p: p.id)

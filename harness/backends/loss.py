@@ -27,9 +27,7 @@ SHAPING = 0.1
 """gamma of policy shaping (LUFFY, arXiv 2504.14945; Critique-GRPO, arXiv 2506.03106)."""
 
 
-def correction_weights(
-    train_logps_B_T: Tensor, rollout_logps_B_T: Tensor, templated_B: Tensor, spec: LossSpec
-) -> Tensor:
+def correction_weights(train_logps_B_T: Tensor, rollout_logps_B_T: Tensor, templated_B: Tensor, spec: LossSpec) -> Tensor:
     """Weight of every token [B, T], from the context ratio w = pi_old(y|x) / pi_old(y|x~) of `templated_B` rows.
 
     `templated_B`: the rollout's prompt x~ is not the gradient's x; all other rows weigh 1. `mask`: 1 inside the ratio

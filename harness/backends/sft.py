@@ -30,10 +30,20 @@ def finetune(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # transformers on a default of trl
             args = SFTConfig(
-                folder, learning_rate=lr, num_train_epochs=epochs, per_device_train_batch_size=batch, seed=seed % 2**31,
-                use_cpu=model.device.type == "cpu", bf16=False, gradient_checkpointing=False, max_length=None,
-                save_strategy="no", report_to=[], logging_strategy="no", disable_tqdm=True,
-            )  # fmt: skip
+                folder,
+                learning_rate=lr,
+                num_train_epochs=epochs,
+                per_device_train_batch_size=batch,
+                seed=seed % 2**31,
+                use_cpu=model.device.type == "cpu",
+                bf16=False,
+                gradient_checkpointing=False,
+                max_length=None,
+                save_strategy="no",
+                report_to=[],
+                logging_strategy="no",
+                disable_tqdm=True,
+            )
         trainer = SFTTrainer(model, args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
         for callback in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(callback)

@@ -49,12 +49,8 @@ class Updater:
         self.model, self.cfg, self.loss, self.pad, self.forward_tokens = model, cfg, loss, pad, forward_tokens
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.masters = [p if p.dtype == torch.float32 else p.detach().float() for p in self.params]
-        self.optimizer = torch.optim.AdamW(
-            self.masters, lr=cfg.lr, betas=cfg.betas, weight_decay=cfg.weight_decay
-        )
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda s: min(1.0, (s + 1) / (cfg.warmup_steps + 1))
-        )
+        self.optimizer = torch.optim.AdamW(self.masters, lr=cfg.lr, betas=cfg.betas, weight_decay=cfg.weight_decay)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda s: min(1.0, (s + 1) / (cfg.warmup_steps + 1)))
 
     def save(self, path: Path) -> None:
         """Everything but the weights themselves; of lower-precision ones the masters."""
@@ -143,9 +139,12 @@ class Updater:
         ids = {text: encode(text) for text in {r.problem.text for r in hinted}}
         for micro in self._micro_batches(hinted):
             logps_B_T, _ = completion_logps(
-                self.model, [ids[r.problem.text] for r in micro], [r.rollout.tokens_T for r in micro],
-                self.cfg.temperature, self.pad,
-            )  # fmt: skip
+                self.model,
+                [ids[r.problem.text] for r in micro],
+                [r.rollout.tokens_T for r in micro],
+                self.cfg.temperature,
+                self.pad,
+            )
             for i, row in enumerate(micro):
                 row.bare_logps_T = logps_B_T[i, : len(row.rollout.tokens_T)].cpu()
 

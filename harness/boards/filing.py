@@ -41,15 +41,29 @@ from harness.filed import (
     sha256,
     slug,
     spec_sha256,
-)  # fmt: skip
+)
 from harness.rundir import load_result, read_jsonl, sync
 from harness.tables import visible
 from harness.verdict.questions import Questions, read_questions
 
 PROTOCOL = ("role", "title", "data_sha256", "n", "k", "temperature", "max_new_tokens", "flagged")
 """What a manifest says of a suite; all other figures are derived from samples."""
-ROW = ("problem", "seed", "index", "greedy", "completion", "answer", "gold", "score", "parity", "status", "truncated",
-       "prompt_tokens", "tokens", "prompt_sha256")  # fmt: skip
+ROW = (
+    "problem",
+    "seed",
+    "index",
+    "greedy",
+    "completion",
+    "answer",
+    "gold",
+    "score",
+    "parity",
+    "status",
+    "truncated",
+    "prompt_tokens",
+    "tokens",
+    "prompt_sha256",
+)
 """What is filed of a sample. Prompts hold the problems, whose licences are not ours: only their hash is."""
 GRADES = ("score", "status", "parity")
 FAULTS = ("timeout", "error")
@@ -126,9 +140,7 @@ def add(run: Path, board: Path, evidence: str = "recomputed", allow_stamped: boo
     if evidence not in EVIDENCE:
         raise UsageError(f"no evidence level {evidence!r}; there are {', '.join(EVIDENCE)}")
     if result.get("not_a_result") and not allow_stamped:
-        raise UsageError(
-            f"{run} is not a result: {result['not_a_result']}. --allow-not-a-result files it with that stamp"
-        )
+        raise UsageError(f"{run} is not a result: {result['not_a_result']}. --allow-not-a-result files it with that stamp")
     files: dict[str, bytes] = {}
     unpacked: dict[str, dict[str, Any]] = {}
     if evidence == "reported":
@@ -178,10 +190,14 @@ def _file_samples(
 def canonical(rows: Sequence[Row], seeds: Sequence[int], with_prompt: bool) -> list[Row]:
     """The samples of these seeds in one order and form, so that the same samples are the same bytes."""
     kept = [
-        {**{key: row.get(key) for key in ROW}, "greedy": row.get("greedy", False),
-         **({"prompt": row["prompt"]} if with_prompt and "prompt" in row else {})}
-        for row in rows if row["seed"] in seeds
-    ]  # fmt: skip
+        {
+            **{key: row.get(key) for key in ROW},
+            "greedy": row.get("greedy", False),
+            **({"prompt": row["prompt"]} if with_prompt and "prompt" in row else {}),
+        }
+        for row in rows
+        if row["seed"] in seeds
+    ]
     return sorted(kept, key=lambda r: (seeds.index(r["seed"]), r["greedy"], r["problem"], r["index"]))
 
 
@@ -190,21 +206,37 @@ def _manifest(
 ) -> dict[str, Any]:
     env = json.loads((run / "env.json").read_text()) if (run / "env.json").exists() else {}
     hidden = ("commands", "packages", "code", "started")  # commands hold paths of the machine
-    facts = ("method", "model", "recipe", "training_set", "problems_sha256", "reference", "reference_source", "teacher",
-             "teacher_tokens", "not_a_result")  # fmt: skip
+    facts = (
+        "method",
+        "model",
+        "recipe",
+        "training_set",
+        "problems_sha256",
+        "reference",
+        "reference_source",
+        "teacher",
+        "teacher_tokens",
+        "not_a_result",
+    )
     own = {
-        "schema": SCHEMA, "evidence": evidence, **{key: result.get(key) for key in facts},
-        "seeds": list(result["seeds"]), "spec": result["spec"], "spec_sha256": spec_sha256(result["spec"]),
-        "code": env.get("code"), "packages": env.get("packages", {}), "started": env.get("started"),
+        "schema": SCHEMA,
+        "evidence": evidence,
+        **{key: result.get(key) for key in facts},
+        "seeds": list(result["seeds"]),
+        "spec": result["spec"],
+        "spec_sha256": spec_sha256(result["spec"]),
+        "code": env.get("code"),
+        "packages": env.get("packages", {}),
+        "started": env.get("started"),
         "hardware": {key: value for key, value in env.items() if key not in hidden},
         "identity": result.get("identity", {}),
         "suites": {n: {key: s[key] for key in PROTOCOL if key in s} for n, s in result["suites"].items()},
-        "ledger": result["ledger"], "ledgers": result["ledgers"],
+        "ledger": result["ledger"],
+        "ledgers": result["ledgers"],
         "files": {
-            path: {"bytes": len(data), "sha256": sha256(data), **unpacked.get(path, {})}
-            for path, data in sorted(files.items())
+            path: {"bytes": len(data), "sha256": sha256(data), **unpacked.get(path, {})} for path, data in sorted(files.items())
         },
-    }  # fmt: skip
+    }
     return {"run": run_id(own), **own}
 
 
@@ -316,8 +348,22 @@ def _of_suite(rows: Sequence[Row], suite: Mapping[str, Any], seeds: Sequence[int
 
 def _derived(suite: Mapping[str, Any]) -> dict[str, Any]:
     """What of a suite of result.json is derived from samples, as far as it is there."""
-    keys = ("avg", "per_seed", "avg_clean", "per_seed_clean", "pass_at", "truncated", "unparsed", "grader_faults",
-            "parity_avg", "disagreement", "greedy", "greedy_parity", "prompt_tokens", "generated_tokens")  # fmt: skip
+    keys = (
+        "avg",
+        "per_seed",
+        "avg_clean",
+        "per_seed_clean",
+        "pass_at",
+        "truncated",
+        "unparsed",
+        "grader_faults",
+        "parity_avg",
+        "disagreement",
+        "greedy",
+        "greedy_parity",
+        "prompt_tokens",
+        "generated_tokens",
+    )
     return {key: suite[key] for key in keys if key in suite}
 
 
@@ -360,9 +406,11 @@ def confirm_grades(samples: Mapping[str, Sequence[Row]], where: str) -> int:
         for key in GRADES:
             if row[key] != found[key] and not (key == "parity" and row[key] is None):
                 which = f"problem {row['problem']}, seed {row['seed']}, sample {row['index']}"
-                raise HarnessError(visible(
-                    f"{where}: {name}, {which}: {key} is {row[key]!r}, the graders here ({_graders()}) give {found[key]!r}"
-                ))
+                raise HarnessError(
+                    visible(
+                        f"{where}: {name}, {which}: {key} is {row[key]!r}, the graders here ({_graders()}) give {found[key]!r}"
+                    )
+                )
     return faults
 
 

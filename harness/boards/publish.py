@@ -260,8 +260,19 @@ def runs_table(c: Comparison, entries: Sequence[Entry]) -> Table:
         teacher, started = entry.result.get("teacher") or "", str(entry.environment.get("started") or "")[:10]
         seeds = ", ".join(map(str, arm.seeds))
         evidence = entry.evidence or "not filed"
-        rows.append((arm.label, evidence, entry.folder.name, str(entry.result.get("recipe")), seeds, teacher, commit, started,
-                     entry.result["spec_hash"][:12]))  # fmt: skip
+        rows.append(
+            (
+                arm.label,
+                evidence,
+                entry.folder.name,
+                str(entry.result.get("recipe")),
+                seeds,
+                teacher,
+                commit,
+                started,
+                entry.result["spec_hash"][:12],
+            )
+        )
     header = ("arm", "evidence", "run", "recipe", "seeds", "teacher", "code", "started", "spec")
     return Table("Runs", header, "l" * len(header), rows)
 
@@ -304,18 +315,25 @@ def page(title: str, kind: str, groups: Sequence[Group]) -> str:
     for what, (comparison, entries) in zip(_titles(groups), groups, strict=True):
         samples = _samples(comparison, entries, SAMPLE_BYTES // max(1, total))
         data.append(samples)
-        sections.append({
-            "title": what, "stamps": comparison.stamps,
-            "keys": [{"label": a.label, "colour": plots.colour(i)} for i, a in enumerate(comparison.arms)],
-            "scores": scores_table(comparison), "tests": [tests_table(comparison)] if len(comparison.arms) > 1 else [],
-            "overview": [*overview(comparison), *_budgets(comparison)], "curves": _curves(entries),
-            "suites": [
-                {"title": m.title, "table": suite_table(comparison, entries, m.key)} for m in comparison.measures if m.protocol
-            ],
-            "templates": _templates(comparison, entries, sum(len(e) for _, e in groups)),
-            "samples": len(samples),
-            "rest": [budget_table(comparison), protocol_table(comparison), runs_table(comparison, entries)],
-        })  # fmt: skip
+        sections.append(
+            {
+                "title": what,
+                "stamps": comparison.stamps,
+                "keys": [{"label": a.label, "colour": plots.colour(i)} for i, a in enumerate(comparison.arms)],
+                "scores": scores_table(comparison),
+                "tests": [tests_table(comparison)] if len(comparison.arms) > 1 else [],
+                "overview": [*overview(comparison), *_budgets(comparison)],
+                "curves": _curves(entries),
+                "suites": [
+                    {"title": m.title, "table": suite_table(comparison, entries, m.key)}
+                    for m in comparison.measures
+                    if m.protocol
+                ],
+                "templates": _templates(comparison, entries, sum(len(e) for _, e in groups)),
+                "samples": len(samples),
+                "rest": [budget_table(comparison), protocol_table(comparison), runs_table(comparison, entries)],
+            }
+        )
     return render(
         "board.html.j2", title=title, kind=kind, sections=sections, digest=digest, script=Markup(script), data=data_block(data)
     )
@@ -341,15 +359,25 @@ def _samples(c: Comparison, entries: Sequence[Entry], most: int) -> list[dict[st
     for arm, entry in zip(c.arms, entries, strict=True):
         for suite, rows in entry.picks.items():
             for row in rows:
-                texts = {k: _fit(str(row[k]), most // 2 if k in ("completion", "prompt") else most // 8)
-                         for k in ("problem", "completion", "prompt", "answer", "gold") if row.get(k) is not None}  # fmt: skip
+                texts = {
+                    k: _fit(str(row[k]), most // 2 if k in ("completion", "prompt") else most // 8)
+                    for k in ("problem", "completion", "prompt", "answer", "gold")
+                    if row.get(k) is not None
+                }
                 verdict = "right" if row["score"] >= 1.0 else "wrong"
                 facts = [verdict, f"{row['tokens']} tokens", *(["truncated"] if row["truncated"] else [])]
                 facts += [f"grading {row['status']}"] if row["status"] != "ok" else []
                 facts += ["the graders differ"] if row.get("parity") not in (None, row["score"]) else []
                 facts += [f"seed {row['seed']}"]
-                out.append({"arm": visible(arm.label), "suite": suite, "verdict": verdict,
-                            "facts": visible(", ".join(map(str, facts))), **texts})  # fmt: skip
+                out.append(
+                    {
+                        "arm": visible(arm.label),
+                        "suite": suite,
+                        "verdict": verdict,
+                        "facts": visible(", ".join(map(str, facts))),
+                        **texts,
+                    }
+                )
     return sorted(out, key=lambda s: (s["suite"], s["problem"]))
 
 
@@ -459,5 +487,7 @@ def _node(row: Mapping[str, Any]) -> dict[str, Any]:
     score = row.get("mean_score")
     return {
         "text": excerpt(row["template"], TEMPLATE_CHARS) or "(the empty template)",
-        "score": "unscored" if score is None else points(score), "selected": bool(row["selected"]), "children": [],
-    }  # fmt: skip
+        "score": "unscored" if score is None else points(score),
+        "selected": bool(row["selected"]),
+        "children": [],
+    }

@@ -46,10 +46,14 @@ _LAYOUT = re.compile(
 _SPELLINGS = [
     (re.compile(pattern + "(?![a-zA-Z])"), rf"\\{name}")
     for pattern, name in (
-        (r"\\[dtc]frac", "frac"), (r"\\[cl]dots|\\dots[bcmio]", "dots"), (r"\\leq(?:slant)?", "le"),
-        (r"\\geq(?:slant)?", "ge"), (r"\\neq", "ne"), (r"\\rightarrow", "to"),
+        (r"\\[dtc]frac", "frac"),
+        (r"\\[cl]dots|\\dots[bcmio]", "dots"),
+        (r"\\leq(?:slant)?", "le"),
+        (r"\\geq(?:slant)?", "ge"),
+        (r"\\neq", "ne"),
+        (r"\\rightarrow", "to"),
     )
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,11 @@ def grams(words_T: Sequence[str], n: int) -> set[str]:
 
 
 def find(
-    train: Sequence[Problem], suites: Mapping[str, Sequence[Problem]], ngram_share: float = NGRAM_SHARE,
+    train: Sequence[Problem],
+    suites: Mapping[str, Sequence[Problem]],
+    ngram_share: float = NGRAM_SHARE,
     near_jaccard: float = NEAR_JACCARD,
-) -> dict[str, list[Match]]:  # fmt: skip
+) -> dict[str, list[Match]]:
     """Every pair of a test problem and a training problem that match, per suite, in the order of both lists.
 
     MinHash LSH (datasketch, seeded) proposes the near duplicates, of which it misses 1.5% right at the default
@@ -157,11 +163,16 @@ def summary(training_set: TrainingSet, suite: Suite, matches: Sequence[Match]) -
     """A JSON-able row of one training set and one suite: problems by kind, ids of all that match, the pairs."""
     kinds = flagged(matches)
     return {
-        "training_set": training_set.name, "suite": suite.name, "role": training_set.role_of(suite.name) or "other",
-        "problems": suite.size, **{kind: sum(k == kind for k in kinds.values()) for kind in KINDS},
+        "training_set": training_set.name,
+        "suite": suite.name,
+        "role": training_set.role_of(suite.name) or "other",
+        "problems": suite.size,
+        **{kind: sum(k == kind for k in kinds.values()) for kind in KINDS},
         "same_answer": len({m.test for m in matches if m.same_answer}),
-        "share": len(kinds) / suite.size, "flagged": list(kinds), "matches": [asdict(m) for m in matches],
-    }  # fmt: skip
+        "share": len(kinds) / suite.size,
+        "flagged": list(kinds),
+        "matches": [asdict(m) for m in matches],
+    }
 
 
 def table(rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> Table:

@@ -82,9 +82,14 @@ def fetch(
     text = "".join(json.dumps(kept[key], ensure_ascii=False) + "\n" for key in sorted(kept)).encode()
     data = gzip.compress(text, mtime=0) if path.suffix == ".gz" else text
     record = {
-        "suite" if isinstance(target, Suite) else "training_set": target.name, "source": id_, "revision": revision,
-        "rows": len(kept), "of": len(rows), "file": target.file, "sha256": hashlib.sha256(data).hexdigest(),
-    }  # fmt: skip
+        "suite" if isinstance(target, Suite) else "training_set": target.name,
+        "source": id_,
+        "revision": revision,
+        "rows": len(kept),
+        "of": len(rows),
+        "file": target.file,
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
     write_json(path.with_name(path.name + ".source.json"), record)
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_bytes(data)

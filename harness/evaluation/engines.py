@@ -71,7 +71,9 @@ class Frozen:
     """A backend's policy at its present weights. Blocks are as large as the backend samples side by side anyway."""
 
     def __init__(
-        self, generate: Callable[[Sequence[str], Sampling, int], list[Rollout]], identity: dict[str, Any] | None = None,
+        self,
+        generate: Callable[[Sequence[str], Sampling, int], list[Rollout]],
+        identity: dict[str, Any] | None = None,
         tokens: int | None = None,
     ) -> None:
         """`generate` and `identity` of a backend; `tokens`: new tokens that a block may have at most, None is no bound."""
@@ -107,9 +109,15 @@ class VLLM:
             raise MissingError("engine.name=vllm needs vLLM: pip install vllm, or take engine.name=transformers") from None
         self.model, self.limit = model, cfg.max_model_len
         self.engine = LLM(
-            model=source, revision=model.revision, dtype=model.dtype, max_model_len=cfg.max_model_len,
-            tensor_parallel_size=cfg.tensor_parallel, gpu_memory_utilization=cfg.memory, generation_config="vllm",
-            disable_log_stats=True, **cfg.extra,
+            model=source,
+            revision=model.revision,
+            dtype=model.dtype,
+            max_model_len=cfg.max_model_len,
+            tensor_parallel_size=cfg.tensor_parallel,
+            gpu_memory_utilization=cfg.memory,
+            generation_config="vllm",
+            disable_log_stats=True,
+            **cfg.extra,
         )
         self.tokenizer = self.engine.get_tokenizer()
         self.tick: Callable[[int], None] = lambda done: None
@@ -125,8 +133,12 @@ class VLLM:
             prompts = [{"prompt_token_ids": encode(self.tokenizer, self.model, b.prompts[0])} for b in batch]
             params = [
                 SamplingParams(
-                    temperature=sampling.temperature, top_p=1.0, top_k=0, max_tokens=sampling.max_new_tokens,
-                    seed=b.seed % 2**63, detokenize=False,
+                    temperature=sampling.temperature,
+                    top_p=1.0,
+                    top_k=0,
+                    max_tokens=sampling.max_new_tokens,
+                    seed=b.seed % 2**63,
+                    detokenize=False,
                 )
                 for b in batch
             ]
@@ -139,7 +151,9 @@ class VLLM:
 
     def identity(self) -> dict[str, Any]:
         return {
-            "engine": "vllm", "version": vllm_version(), "dtype": self.model.dtype,
+            "engine": "vllm",
+            "version": vllm_version(),
+            "dtype": self.model.dtype,
             "rendering_sha256": rendering(self.tokenizer, self.model),
         }
 
@@ -185,7 +199,12 @@ class Server:
         options = {"chat_template_kwargs": self.model.chat_options} if self.model.chat_options else {}
         try:
             reply = self.chat.ask(
-                block.prompts[0], sampling.temperature, sampling.max_new_tokens, n=1, top_p=1.0, seed=block.seed % 2**31,
+                block.prompts[0],
+                sampling.temperature,
+                sampling.max_new_tokens,
+                n=1,
+                top_p=1.0,
+                seed=block.seed % 2**31,
                 extra_body={**options, **self.cfg.extra},
             )
         except ChatError as e:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
     from lm_eval.api.task import Task
 
+
 @dataclass
 class SuiteResult:
     """Scores of one suite over n problems with k samples each.
@@ -98,10 +99,16 @@ def evaluate(
                 progress(done, suite.name)
         results.append(
             SuiteResult(
-                suite=suite.name, n=sum(not row["greedy"] for row in rows) // k, k=k, temperature=sampling.temperature,
-                max_new_tokens=sampling.max_new_tokens, limit=cfg.limit, seed=derive(seed, "eval", suite.name),
-                **sample_metrics(rows, k), samples=rows,
-            )  # fmt: skip
+                suite=suite.name,
+                n=sum(not row["greedy"] for row in rows) // k,
+                k=k,
+                temperature=sampling.temperature,
+                max_new_tokens=sampling.max_new_tokens,
+                limit=cfg.limit,
+                seed=derive(seed, "eval", suite.name),
+                **sample_metrics(rows, k),
+                samples=rows,
+            )
         )
     return results
 
@@ -162,9 +169,7 @@ def _policy(engine: Engine, eval_prompt: Callable[[Problem], str], seed: int, st
     return Policy()
 
 
-def complete(
-    engine: Engine, prompts_N: Sequence[str], sampling: Sampling, seed: int, store: Path | None
-) -> list[Completion]:
+def complete(engine: Engine, prompts_N: Sequence[str], sampling: Sampling, seed: int, store: Path | None) -> list[Completion]:
     """One completion per user turn, in order; block by block, each kept in the file `store` once it is done.
 
     A single block has the stream of `seed`, several have one each, derived from it; turns of similar length share a
@@ -216,13 +221,26 @@ def _rows(suite: str, docs: Sequence[dict[str, Any]], k: int, policy: Any, greed
         for j, grade in enumerate(doc["graded"]):
             prompt, completion = policy.prompts[i * k + j], policy.completions[i * k + j]
             assert doc["resps"][0][j] == completion.text
-            rows.append({
-                "suite": suite, "problem": doc["doc"]["id"], "index": j, "greedy": greedy, "prompt": prompt,
-                "completion": completion.text, "answer": grade["answer"], "gold": doc["doc"]["answer"],
-                "score": grade["score"], "parity": grade.get("parity"), "status": grade["status"],
-                "truncated": completion.truncated, "prompt_tokens": completion.prompt_tokens, "tokens": completion.tokens,
-                "prompt_sha256": sha256(prompt.encode()).hexdigest(), "seed": policy.seed,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "suite": suite,
+                    "problem": doc["doc"]["id"],
+                    "index": j,
+                    "greedy": greedy,
+                    "prompt": prompt,
+                    "completion": completion.text,
+                    "answer": grade["answer"],
+                    "gold": doc["doc"]["answer"],
+                    "score": grade["score"],
+                    "parity": grade.get("parity"),
+                    "status": grade["status"],
+                    "truncated": completion.truncated,
+                    "prompt_tokens": completion.prompt_tokens,
+                    "tokens": completion.tokens,
+                    "prompt_sha256": sha256(prompt.encode()).hexdigest(),
+                    "seed": policy.seed,
+                }
+            )
     return rows
 
 

@@ -48,9 +48,7 @@ def _suite(run: Path, name: str, old: dict[str, Any], seeds: Sequence[int]) -> d
     parity: Sequence[float | None] = [None] * len(rows)
     if answer_type == "math":
         parity = parity_many([(r["completion"], r["gold"]) for r in rows])
-    fresh = [
-        {**r, "score": g.score, "status": g.status, "parity": p} for r, g, p in zip(rows, grades, parity, strict=True)
-    ]
+    fresh = [{**r, "score": g.score, "status": g.status, "parity": p} for r, g, p in zip(rows, grades, parity, strict=True)]
     keys = ("score", "status", "parity")
     return {
         "samples": len(rows),

@@ -33,14 +33,18 @@ def _scores(r: SuiteResult, flagged: Collection[str]) -> dict[str, Any]:
     clean = [row["score"] for row in r.samples if row["problem"] not in flagged and not row["greedy"]]
     own = {k: v for k, v in vars(r).items() if k not in ("suite", "samples", "seed", "limit", "pass_at")}
     return {
-        **own, "pass_at": {str(k): v for k, v in r.pass_at.items()},
+        **own,
+        "pass_at": {str(k): v for k, v in r.pass_at.items()},
         "avg_clean": statistics.fmean(clean) if flagged and clean else None,
     }
 
 
 def combine(
-    parts: Mapping[int, Mapping[str, Any]], suites: Sequence[Suite], training_set: TrainingSet,
-    flagged: Mapping[str, Sequence[str]], data_dir: Path | None = None,
+    parts: Mapping[int, Mapping[str, Any]],
+    suites: Sequence[Suite],
+    training_set: TrainingSet,
+    flagged: Mapping[str, Sequence[str]],
+    data_dir: Path | None = None,
 ) -> dict[str, Any]:
     """`identity`, `suites` and `macro` of result.json: means over the seeds of `parts`, macro averages by role.
 
@@ -56,11 +60,13 @@ def combine(
     for suite in suites:
         rows = {seed: parts[seed]["suites"][suite.name] for seed in seeds}
         out[suite.name] = {
-            "role": training_set.role_of(suite.name) or "other", "title": suite.title,
+            "role": training_set.role_of(suite.name) or "other",
+            "title": suite.title,
             "data_sha256": suite.data_sha256(data_dir),
             **{key: rows[seeds[0]][key] for key in ("n", "k", "temperature", "max_new_tokens")},
-            "flagged": list(flagged.get(suite.name, ())), **over_seeds(rows),
-        }  # fmt: skip
+            "flagged": list(flagged.get(suite.name, ())),
+            **over_seeds(rows),
+        }
     return {"identity": first, "suites": out, "macro": macro_averages(out, seeds)}
 
 
@@ -70,14 +76,17 @@ def over_seeds(rows: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     mean: Callable[[str], float] = lambda key: statistics.fmean(r[key] for r in own)
     clean = {str(s): r["avg_clean"] for s, r in rows.items() if r["avg_clean"] is not None}
     return {
-        "avg": mean("avg"), "per_seed": {str(s): r["avg"] for s, r in rows.items()},
-        "avg_clean": statistics.fmean(clean.values()) if clean else None, "per_seed_clean": clean,
+        "avg": mean("avg"),
+        "per_seed": {str(s): r["avg"] for s, r in rows.items()},
+        "avg_clean": statistics.fmean(clean.values()) if clean else None,
+        "per_seed_clean": clean,
         "pass_at": {k: statistics.fmean(r["pass_at"][k] for r in own) for k in own[0]["pass_at"]},
-        "truncated": mean("truncated"), "unparsed": mean("unparsed"),
+        "truncated": mean("truncated"),
+        "unparsed": mean("unparsed"),
         "grader_faults": sum(r["grader_faults"] for r in own),
         **{key: mean_or_none(r[key] for r in own) for key in ("parity_avg", "disagreement", "greedy", "greedy_parity")},
         **{key: sum(r[key] for r in own) for key in ("prompt_tokens", "generated_tokens")},
-    }  # fmt: skip
+    }
 
 
 def macro_averages(suites: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) -> dict[str, Any]:

@@ -120,9 +120,7 @@ class Adapter:
     ) -> EvaluationBatch[Record, Rollout]:
         return Adapter.batch_evaluate(self, [(candidate, batch)])[0]
 
-    def batch_evaluate(
-        self, items: list[tuple[dict[str, str], list[Problem]]]
-    ) -> list[EvaluationBatch[Record, Rollout]]:
+    def batch_evaluate(self, items: list[tuple[dict[str, str], list[Problem]]]) -> list[EvaluationBatch[Record, Rollout]]:
         """gepa calls this once per stage of an iteration: all parents, then all children, then all accepted ones."""
         from gepa.core.adapter import EvaluationBatch
 

@@ -100,9 +100,7 @@ class ReflectorConfig(Strict):
         return self
 
 
-def make_proposer(
-    config: ReflectorConfig, policy: Policy, pieces: Sequence[str], seed: int, ledger: Ledger
-) -> Proposer:
+def make_proposer(config: ReflectorConfig, policy: Policy, pieces: Sequence[str], seed: int, ledger: Ledger) -> Proposer:
     """The proposer that `config` describes, for `harness.evolve.search.evolve`; its random streams derive from `seed`.
 
     `pieces` are the phrases that offline edits compose, the other kinds ignore them. The tokens of models, replayed
@@ -183,10 +181,13 @@ class ModelProposer:
             self.ledger.add_reflection(answer.prompt_tokens, answer.tokens)
             self.errors["unfenced"] += answer.text.count("```") < 2
         if self.record:
-            append_jsonl(self.record, (
-                {"prompt_sha256": _sha256(prompt), "answer": a.text, "prompt_tokens": a.prompt_tokens, "tokens": a.tokens}
-                for prompt, a in zip(prompts, answers, strict=True)
-            ))  # fmt: skip
+            append_jsonl(
+                self.record,
+                (
+                    {"prompt_sha256": _sha256(prompt), "answer": a.text, "prompt_tokens": a.prompt_tokens, "tokens": a.tokens}
+                    for prompt, a in zip(prompts, answers, strict=True)
+                ),
+            )
         return [InstructionProposalSignature.output_extractor(a.text.strip())["new_instruction"] for a in answers]
 
 

@@ -36,9 +36,7 @@ class Grade:
     answer: str | None
 
 
-def grade_many(
-    items: Sequence[tuple[str, str, str]], workers: int | None = None, timeout_s: float = 4.0
-) -> list[Grade]:
+def grade_many(items: Sequence[tuple[str, str, str]], workers: int | None = None, timeout_s: float = 4.0) -> list[Grade]:
     """Grade (completion, gold, answer type) items, in order; from any thread.
 
     `workers` child processes at most (default: the cores, up to 4), `timeout_s` CPU seconds per item in its child, two
@@ -145,9 +143,19 @@ _LISTED = re.compile(r"(?:^|[\s,/])(?:\([a-z]\)|\(?[a-z][).:](?:\s|,|$))|^(?:or|
 """Another option in what follows the first one; text in lower case."""
 _BRACKETS = re.compile(r"[][(){}<>\s]+")
 _BRACKET_NAMES = {
-    r"\{": "{", r"\}": "}", r"\lbrace": "{", r"\rbrace": "}", r"\lbrack": "[", r"\rbrack": "]",
-    r"\langle": "<", r"\rangle": ">", r"\lt": "<", r"\gt": ">", r"\left": "", r"\right": "",
-}  # fmt: skip
+    r"\{": "{",
+    r"\}": "}",
+    r"\lbrace": "{",
+    r"\rbrace": "}",
+    r"\lbrack": "[",
+    r"\rbrack": "]",
+    r"\langle": "<",
+    r"\rangle": ">",
+    r"\lt": "<",
+    r"\gt": ">",
+    r"\left": "",
+    r"\right": "",
+}
 
 
 def _bare(text: str) -> str:

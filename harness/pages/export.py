@@ -90,12 +90,16 @@ def _eval_results(
         if name not in ids:
             unknown.append(name)
             continue
-        rows.append({
-            "dataset": ids[name], "value": round(100 * suite["avg"], 2),
-            **({"date": date} if date else {}),
-            **({"source": {"url": url, "name": "p2o-harness"}} if url else {}),
-            "evaluation_framework": f"p2o-harness {version('p2o-harness')}", "notes": _notes(result, c, name),
-        })  # fmt: skip
+        rows.append(
+            {
+                "dataset": ids[name],
+                "value": round(100 * suite["avg"], 2),
+                **({"date": date} if date else {}),
+                **({"source": {"url": url, "name": "p2o-harness"}} if url else {}),
+                "evaluation_framework": f"p2o-harness {version('p2o-harness')}",
+                "notes": _notes(result, c, name),
+            }
+        )
     comments = []
     if unknown:
         comments.append(f"# Left out, no dataset on the hub is known for them (--dataset SUITE=ID): {', '.join(unknown)}.")
@@ -118,20 +122,27 @@ def _model_card(
         source = {"source": {"name": "p2o-harness", "url": url}} if url else {}
         metrics.append({"task": {"type": "text-generation"}, "dataset": dataset, "metrics": [value], **source})
     base = {"base_model": result["model"]} if re.fullmatch(r"[\w.-]+/[\w.-]+", result["model"]) and trained else {}
-    head = {**base, "library_name": "transformers", "tags": ["rlvr", *([result["method"]] if trained else [])],
-            "model-index": [{"name": title, "results": metrics}]}  # fmt: skip
+    head = {
+        **base,
+        "library_name": "transformers",
+        "tags": ["rlvr", *([result["method"]] if trained else [])],
+        "model-index": [{"name": title, "results": metrics}],
+    }
     teacher = result.get("teacher")
     lines = [
-        f"---\n{_yaml(head)}---\n", f"# {markdown_cell(title)}\n",
+        f"---\n{_yaml(head)}---\n",
+        f"# {markdown_cell(title)}\n",
         f"Recipe {markdown_cell(result['recipe'])}, spec {result['spec_hash'][:12]}"
-        + (f", started {date}" if date else "") + (f"; [samples and intervals]({url})" if url else "") + ".\n",
+        + (f", started {date}" if date else "")
+        + (f"; [samples and intervals]({url})" if url else "")
+        + ".\n",
         f"Another model wrote for its training: {markdown_cell(str(teacher))}.\n" if teacher else "",
         *(t.to_markdown() for t in (scores_table(c), *([budget_table(c)] if trained else []), protocol_table(c))),
         "## Not known\n",
         "The licence of these weights, what they may be used for, and what they do outside of these suites.",
         *([] if url else ["There is no link to the samples."]),
         *(["One training seed: how far another would lie is not known."] if trained and len(result["seeds"]) == 1 else []),
-    ]  # fmt: skip
+    ]
     return "\n".join(line for line in lines if line) + "\n"
 
 

@@ -75,9 +75,13 @@ def curves(lines: Sequence[Line], unit: bool = False) -> str:
         for line in lines:
             pattern = "-" if line.series < len(PALETTE) else "--"
             ax.plot(
-                thin(line.x), thin(line.y), pattern, color=colour(line.series), linewidth=1.4,
+                thin(line.x),
+                thin(line.y),
+                pattern,
+                color=colour(line.series),
+                linewidth=1.4,
                 marker="o" if len(line.x) < 2 else None,
-            )  # fmt: skip
+            )
         low = min((y for line in lines for y in line.y), default=0.0)
         ax.set_ylim(bottom=-0.03 if unit else None if low < 0 else 0, top=1.03 if unit else None)
         ax.xaxis.set_major_formatter(lambda x, _: compact(x))
@@ -94,9 +98,14 @@ def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool =
         y, ticks, names = 0.0, [], []
         for name, marks in groups:
             ax.annotate(
-                visible(name), (0, y), (4, 0), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
-                va="center", fontweight="bold",
-            )  # fmt: skip
+                visible(name),
+                (0, y),
+                (4, 0),
+                xycoords=ax.get_yaxis_transform(),
+                textcoords="offset points",
+                va="center",
+                fontweight="bold",
+            )
             if zero:
                 ax.plot([0, 0], [y - 0.5, y - len(marks) - 0.5], color=_INK, linewidth=0.8)
             for mark in marks:
@@ -154,11 +163,20 @@ def _svg(draw: Any, height: float) -> str:
     from matplotlib.figure import Figure
 
     style = {
-        "svg.hashsalt": "harness", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9,
-        "font.family": "sans-serif", "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-        "grid.alpha": 0.15, "grid.color": _INK, "grid.linewidth": 0.8, "axes.linewidth": 0.6,
+        "svg.hashsalt": "harness",
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+        "font.size": 9,
+        "font.family": "sans-serif",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.alpha": 0.15,
+        "grid.color": _INK,
+        "grid.linewidth": 0.8,
+        "axes.linewidth": 0.6,
         **{key: _INK for key in ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")},
-    }  # fmt: skip
+    }
     with rc_context(style):
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         draw(figure.subplots())

@@ -58,12 +58,20 @@ def render_report(run: Path) -> tuple[str, str]:
     subtitle = f"model {result['model']}, recipe {result['recipe']}, training seeds {seeds}; run {run.resolve().name}"
     commands = env.get("commands", [])
     page = render(
-        "report.html.j2", title=title, subtitle=subtitle, stamp=result["not_a_result"], tables=tables,
+        "report.html.j2",
+        title=title,
+        subtitle=subtitle,
+        stamp=result["not_a_result"],
+        tables=tables,
         keys=[{"label": f"seed {s}", "colour": plots.colour(i)} for i, s in enumerate(result["seeds"])],
         panels=_panels([metrics], lambda _, row: result["seeds"].index(row["seed"]), _keys(metrics)),
-        templates=pools, samples=[s for name in result["suites"] for s in _samples(run, name)], commands=commands,
-        spec_hash=result["spec_hash"][:12], spec=_pretty(result["spec"]), environment=_pretty(env),
-    )  # fmt: skip
+        templates=pools,
+        samples=[s for name in result["suites"] for s in _samples(run, name)],
+        commands=commands,
+        spec_hash=result["spec_hash"][:12],
+        spec=_pretty(result["spec"]),
+        environment=_pretty(env),
+    )
     lines = [f"# {markdown_cell(title)}\n", f"{markdown_cell(subtitle)}.\n"]
     if result["not_a_result"]:
         lines.append(f"> **Not a result.** {markdown_cell(result['not_a_result'])}\n")
@@ -80,27 +88,35 @@ def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
     specs = [_read_json(run / "spec.json") for run in runs]
     names = zip(comparison.arms, runs, specs, strict=True)
     return render(
-        "comparison.html.j2", title="Comparison", stamps=comparison.stamps, keys=keys, tables=comparison.tables,
+        "comparison.html.j2",
+        title="Comparison",
+        stamps=comparison.stamps,
+        keys=keys,
+        tables=comparison.tables,
         subtitle=f"model {comparison.model}, trained on {comparison.training_set}; "
         f"baseline {comparison.arms[comparison.baseline].label}",
         overview=overview(comparison),
         panels=_panels([read_jsonl(run / "metrics.jsonl") for run in runs], lambda arm, _: arm, ["reward"]),
         runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": s["hash"][:12]} for a, run, s in names],
-    )  # fmt: skip
+    )
 
 
-def write_study(
-    out: Path, title: str, texts: Sequence[str], table: Table, comparisons: Mapping[str, Comparison]
-) -> None:
+def write_study(out: Path, title: str, texts: Sequence[str], table: Table, comparisons: Mapping[str, Comparison]) -> None:
     """Write study.md and study.html: `table`, the one of all cells, then a comparison per condition."""
     named = {condition or "Comparison": c for condition, c in comparisons.items()}
     parts = [f"# {markdown_cell(title)}\n", *(f"{markdown_cell(text)}\n" for text in texts if text), table.to_markdown()]
     write_text(out / "study.md", "\n".join([*parts, *(c.to_markdown(name) for name, c in named.items())]))
     sections = [
-        {"title": name, "stamps": c.stamps, "tables": c.tables, "overview": overview(c), "baseline": c.arms[c.baseline].label,
-         "arms": [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(c.arms)]}
+        {
+            "title": name,
+            "stamps": c.stamps,
+            "tables": c.tables,
+            "overview": overview(c),
+            "baseline": c.arms[c.baseline].label,
+            "arms": [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(c.arms)],
+        }
         for name, c in named.items()
-    ]  # fmt: skip
+    ]
     page = render("study.html.j2", title=title, texts=[t for t in texts if t], table_=table, sections=sections)
     write_text(out / "study.html", page)
 
@@ -118,10 +134,12 @@ def render_comparison(runs: Sequence[Path], comparison: Comparison, name: str) -
         console.print(comparison.to_rich())
         return console.export_text()
     renderers: dict[str, Callable[[], str]] = {
-        "markdown": comparison.to_markdown, "csv": comparison.to_csv, "latex": comparison.to_latex,
+        "markdown": comparison.to_markdown,
+        "csv": comparison.to_csv,
+        "latex": comparison.to_latex,
         "json": lambda: json.dumps(comparison.to_dict(), indent=1) + "\n",
         "html": lambda: comparison_page(runs, comparison),
-    }  # fmt: skip
+    }
     return renderers[name]()
 
 
@@ -141,9 +159,11 @@ def render(name: str, **values: Any) -> str:
     from markupsafe import Markup
 
     env = Environment(
-        loader=FileSystemLoader(str(files("harness.pages") / "templates")), autoescape=True, undefined=StrictUndefined,
+        loader=FileSystemLoader(str(files("harness.pages") / "templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
         finalize=lambda x: x if isinstance(x, Markup) else visible(str(x)),
-    )  # fmt: skip
+    )
     return env.get_template(name).render(**values)
 
 

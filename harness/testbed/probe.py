@@ -56,4 +56,3 @@ def probe(policy: Any, branch_tokens: int, temperature: float, count: int = 100)
     out["branch_p_joint"] = statistics.fmean(map(math.prod, probs_P_T))
     logps_P_T = policy.score(prompts, headers, 1.0)
     return out | {"branch_p_joint_t1": statistics.fmean(math.exp(sum(row)) for row in logps_P_T)}
-

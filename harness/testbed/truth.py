@@ -14,9 +14,17 @@ from harness.testbed.world import HARD, MAX_NEW_TOKENS, PHRASES, SUITES, UNSEEN,
 from harness.types import Problem
 
 PROMPTS = [
-    "", "please", "think", "explain", "answer directly", *PHRASES["S"][:3], *UNSEEN["S"], *PHRASES["L"][:3],
-    *UNSEEN["L"], "step by step undo each move",
-]  # fmt: skip
+    "",
+    "please",
+    "think",
+    "explain",
+    "answer directly",
+    *PHRASES["S"][:3],
+    *UNSEEN["S"],
+    *PHRASES["L"][:3],
+    *UNSEEN["L"],
+    "step by step undo each move",
+]
 """The instructions of the table: none, neutral, useless, brief, both styles with unseen paraphrases, both at once."""
 RIGHT = {"A": PHRASES["S"][0], "B": PHRASES["L"][0], "C": PHRASES["S"][0]}
 """An instruction that elicits the right style, per family."""

@@ -47,10 +47,20 @@ PHRASES: dict[str, list[str]] = {
     "R": ["restate the problem", "explain", "plan first", "describe what you see"],
     "D": ["answer directly", "be brief", "only the final answer", "quickly"],
     "N": [
-        "please", "solve this", "compute", "be careful", "you are an expert", "think", "check your work",
-        "find the registers", "read it well", "now", "calculate", "good luck",
+        "please",
+        "solve this",
+        "compute",
+        "be careful",
+        "you are an expert",
+        "think",
+        "check your work",
+        "find the registers",
+        "read it well",
+        "now",
+        "calculate",
+        "good luck",
     ],
-}  # fmt: skip
+}
 """The instructions of the warm start by kind: S and L elicit a style, R restates, D asks for brevity, N is neutral."""
 UNSEEN: dict[str, list[str]] = {
     "S": ["show each intermediate state", "write running values step by step", "every intermediate state"],
@@ -145,9 +155,15 @@ def problem(rng: random.Random, family: Family, n: int, fmt: int = 0, part: Lite
     text = " ".join([*words, *[". ."] * (MAX_OPERATIONS - n), "="])
     right = "L" if family == "B" else "S"
     meta = {
-        "family": family, "n": n, "fmt": fmt, "start": list(start), "ops": [list(o) for o in operations],
-        "forward": [list(s) for s in S], "inverse": [list(s) for s in L], "right": right,
-    }  # fmt: skip
+        "family": family,
+        "n": n,
+        "fmt": fmt,
+        "start": list(start),
+        "ops": [list(o) for o in operations],
+        "forward": [list(s) for s in S],
+        "inverse": [list(s) for s in L],
+        "right": right,
+    }
     gold = _answer(family, (S if right == "S" else L)[-1])
     return Problem(f"tb-{derive('testbed', text):016x}", text, gold, "testbed", meta=meta)
 

@@ -29,9 +29,14 @@ if TYPE_CHECKING:
     from harness.verdict.stats import Array
 
 Verdict = Literal[
-    "reproduced", "reproduced, smaller", "reproduced, larger", "not reproduced", "contradicted", "underpowered",
+    "reproduced",
+    "reproduced, smaller",
+    "reproduced, larger",
+    "not reproduced",
+    "contradicted",
+    "underpowered",
     "not assessable",
-]  # fmt: skip
+]
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 LEAST_SEEDS = 3
 """Per arm; with fewer nothing is assessed."""
@@ -316,10 +321,7 @@ def _differences(spec: RunSpec, result: Mapping[str, Any]) -> list[str]:
     """Settings in which a run is not this arm, in words."""
     wanted = flatten(spec.model_dump(mode="json"))
     own = flatten(result["spec"])
-    differ = [
-        k for k, v in wanted.items()
-        if k in own and own[k] != v and not k.startswith(PLACE) and not k.endswith(SERVER)
-    ]  # fmt: skip
+    differ = [k for k, v in wanted.items() if k in own and own[k] != v and not k.startswith(PLACE) and not k.endswith(SERVER)]
     return [f"{k} ({own[k]!r}, claimed {wanted[k]!r})" for k in sorted(differ)]
 
 
@@ -423,9 +425,24 @@ def _assess(x: _Evidence, fixed: Any, new: Any, level: float) -> Assessment:
         modifiers["baseline-differs"] = f"it scores {scores['baseline']:.1f}, published are {claim.scores.baseline:.1f}"
     seeds = {side: len(r["seeds"]) for side, r in zip(sides, x.results, strict=True)}
     out = Assessment(
-        claim.name, claim.text, claim.effect, found, {s: r["run"] for s, r in zip(seeds, x.results, strict=True)}, seeds,
-        scores, 100 * float(fixed.value), bounds, wide, level, float(fixed.p()), modifiers, (), (), claim.expected, False,
-    )  # fmt: skip
+        claim.name,
+        claim.text,
+        claim.effect,
+        found,
+        {s: r["run"] for s, r in zip(seeds, x.results, strict=True)},
+        seeds,
+        scores,
+        100 * float(fixed.value),
+        bounds,
+        wide,
+        level,
+        float(fixed.p()),
+        modifiers,
+        (),
+        (),
+        claim.expected,
+        False,
+    )
     if found == "underpowered":
         sd = bounds.se / math.sqrt(sum(1 / n for n in seeds.values()))
         out = replace(out, needs=(seeds_line(claim.effect, [sd], "the runs given"),))
@@ -435,10 +452,24 @@ def _assess(x: _Evidence, fixed: Any, new: Any, level: float) -> Assessment:
 def _open(claim: Claim, chosen: Mapping[str, Mapping[str, Any]], reasons: tuple[str, ...], missing: bool) -> Assessment:
     """Not assessable, and what it would take."""
     return Assessment(
-        claim.name, claim.text, claim.effect, "not assessable", {side: r["run"] for side, r in chosen.items()},
-        {side: len(r["seeds"]) for side, r in chosen.items()}, {}, None, None, None, None, None, {}, reasons,
-        tuple(needs(claim, list(chosen.values()))), claim.expected, missing,
-    )  # fmt: skip
+        claim.name,
+        claim.text,
+        claim.effect,
+        "not assessable",
+        {side: r["run"] for side, r in chosen.items()},
+        {side: len(r["seeds"]) for side, r in chosen.items()},
+        {},
+        None,
+        None,
+        None,
+        None,
+        None,
+        {},
+        reasons,
+        tuple(needs(claim, list(chosen.values()))),
+        claim.expected,
+        missing,
+    )
 
 
 def needs(claim: Claim, pilots: Sequence[Mapping[str, Any]] = ()) -> list[str]:

@@ -257,13 +257,20 @@ def compare(
     contrasts = _contrasts(measures, scores, cells, base)
     arms = [
         Arm(
-            names[i], r["method"], r["run"], tuple(r["seeds"]), r.get("not_a_result"), scores[i], contrasts[i],
-            budgets[i], {k: v / budgets[base][k] if budgets[base][k] else None for k, v in budgets[i].items()},
+            names[i],
+            r["method"],
+            r["run"],
+            tuple(r["seeds"]),
+            r.get("not_a_result"),
+            scores[i],
+            contrasts[i],
+            budgets[i],
+            {k: v / budgets[base][k] if budgets[base][k] else None for k, v in budgets[i].items()},
             unequal(budgets[i], budgets[base]),
             *({n: s[key] for n, s in r["suites"].items() if s.get(key) is not None} for key in ("truncated", "disagreement")),
         )
         for i, r in enumerate(results)
-    ]  # fmt: skip
+    ]
     pooled = {m.key: sd for m in measures if (sd := pooled_sd([s[m.key].per_seed.values() for s in scores]))}
     return Comparison(results[0]["model"], results[0]["training_set"], base, measures, arms, pooled)
 
@@ -350,9 +357,12 @@ def _contrasts(
 
 
 def contrast(
-    arm: Score, baseline: Score, arm_cells: list[Questions] | None = None, baseline_cells: list[Questions] | None = None,
+    arm: Score,
+    baseline: Score,
+    arm_cells: list[Questions] | None = None,
+    baseline_cells: list[Questions] | None = None,
     of_questions: tuple[float | None, str] = (None, ""),
-) -> Contrast:  # fmt: skip
+) -> Contrast:
     """Difference of two arms on one measure. Seeds are never paired, also where they share a number (stats.py)."""
     from harness.verdict import stats
 
@@ -382,9 +392,7 @@ def _bounds(e: Estimate) -> Bounds:
     return Bounds(float(low), float(high), float(e.se), float(e.df))
 
 
-def _question_p(
-    arms: Sequence[list[Questions] | None], baseline: list[Questions] | None
-) -> list[tuple[float | None, str]]:
+def _question_p(arms: Sequence[list[Questions] | None], baseline: list[Questions] | None) -> list[tuple[float | None, str]]:
     """p of every arm and how: McNemar where each question has one outcome an arm, else sign flips of its means."""
     from harness.verdict import stats
 
@@ -433,9 +441,7 @@ def _per_seed(result: Mapping[str, Any], key: str) -> dict[int, float]:
     return {int(seed): value for seed, value in raw.items()}
 
 
-def _score(
-    result: Mapping[str, Any], key: str, solved_at: float | None, cells: list[Questions] | None, ties: str
-) -> Score:
+def _score(result: Mapping[str, Any], key: str, solved_at: float | None, cells: list[Questions] | None, ties: str) -> Score:
     per_seed = _per_seed(result, key)
     values = list(per_seed.values())
     sd = statistics.stdev(values) if len(values) > 1 else None
@@ -593,9 +599,11 @@ def wide_table(c: Comparison) -> Table:
     new = [i for i, name in enumerate(tests.header) if name not in scores.header]
     rows = [(*a, *(b[i] for i in new)) for a, b in zip(scores.rows, tests.rows, strict=True)]
     return replace(
-        scores, header=(*scores.header, *(tests.header[i] for i in new)), rows=rows,
+        scores,
+        header=(*scores.header, *(tests.header[i] for i in new)),
+        rows=rows,
         align=scores.align + "".join(tests.align[i] for i in new),
-    )  # fmt: skip
+    )
 
 
 def overlap_notes(c: Comparison) -> list[str]:
@@ -653,8 +661,6 @@ def budget_table(c: Comparison) -> Table:
 def protocol_table(c: Comparison) -> Table:
     """A row per suite: how it was measured, the same for all arms."""
     role = {"id": "ID", "ood": "OOD", "other": "other"}
-    rows = [
-        (m.key, role[m.role], *(f"{m.protocol[key]:g}" for key in PROTOCOL)) for m in c.measures if m.protocol
-    ]
+    rows = [(m.key, role[m.role], *(f"{m.protocol[key]:g}" for key in PROTOCOL)) for m in c.measures if m.protocol]
     header = ("suite", "role", "problems", "samples each", "temperature", "max new tokens")
     return Table("How it was measured", header, "llrrrr", rows)

@@ -53,9 +53,13 @@ def ceiling(effect: float, question_se: float, alpha: float = 0.05) -> float:
 
 
 def seeds_needed(
-    effect: float, seed_sd: float, question_se: float = 0.0, alpha: float = 0.05, wanted: float = 0.8,
+    effect: float,
+    seed_sd: float,
+    question_se: float = 0.0,
+    alpha: float = 0.05,
+    wanted: float = 0.8,
     question_df: float = math.inf,
-) -> int | None:  # fmt: skip
+) -> int | None:
     """Fewest seeds per arm (at least 2) with that power; None where MOST_SEEDS do not suffice."""
     enough = lambda seeds: power(effect, seed_sd, seeds, question_se, alpha, question_df) >= wanted  # noqa: E731
     if ceiling(effect, question_se, alpha) < wanted or not enough(MOST_SEEDS):
@@ -226,18 +230,23 @@ def answer(
     for d in found:
         detect = {s: detectable(d.seed_sd, s, d.question_se, alpha, wanted) for s in seeds}
         for effect in effects:
-            rows.append({
-                **asdict(d), "effect": effect,
-                "seeds_these_questions": seeds_needed(effect, d.seed_sd, 0.0, alpha, wanted),
-                "seeds_new_questions": seeds_needed(effect, d.seed_sd, d.question_se, alpha, wanted) if d.question_se else None,
-                "ceiling": ceiling(effect, d.question_se, alpha),
-                "power": {s: power(effect, d.seed_sd, s, d.question_se, alpha) for s in seeds},
-                "detectable": detect,
-                "questions": {
-                    s: questions_needed(effect, d.seed_sd, d.question_se, s, alpha, wanted) if d.question_se else None
-                    for s in seeds
-                },
-            })  # fmt: skip
+            rows.append(
+                {
+                    **asdict(d),
+                    "effect": effect,
+                    "seeds_these_questions": seeds_needed(effect, d.seed_sd, 0.0, alpha, wanted),
+                    "seeds_new_questions": seeds_needed(effect, d.seed_sd, d.question_se, alpha, wanted)
+                    if d.question_se
+                    else None,
+                    "ceiling": ceiling(effect, d.question_se, alpha),
+                    "power": {s: power(effect, d.seed_sd, s, d.question_se, alpha) for s in seeds},
+                    "detectable": detect,
+                    "questions": {
+                        s: questions_needed(effect, d.seed_sd, d.question_se, s, alpha, wanted) if d.question_se else None
+                        for s in seeds
+                    },
+                }
+            )
     return rows
 
 

@@ -73,9 +73,7 @@ def question_difference(a: Sequence[Array], b: Sequence[Array]) -> Estimate:
     """
     weight = 1 / len(a) ** 2
     seeds = [(_mean_variance(_per_seed(x)), x[0].shape[-2] - 1) for x in (a, b)]
-    questions = [
-        (weight * _mean_variance(x.mean(-2) - y.mean(-2)), x.shape[-1] - 1) for x, y in zip(a, b, strict=True)
-    ]
+    questions = [(weight * _mean_variance(x.mean(-2) - y.mean(-2)), x.shape[-1] - 1) for x, y in zip(a, b, strict=True)]
     shared = sum(weight * (residual_variance(x) + residual_variance(y)) for x, y in zip(a, b, strict=True))
     return _two_way(_per_seed(a).mean(-1) - _per_seed(b).mean(-1), seeds, questions, shared)
 

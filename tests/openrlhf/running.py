@@ -13,10 +13,13 @@ def start(*args):
     """`harness ARGS` in a process of its own, with the toy method installed."""
     env = {**os.environ, "PYTHONPATH": str(TOY), "OMP_WAIT_POLICY": "PASSIVE"}
     return subprocess.Popen(
-        [sys.executable, "-c", "from harness.cli import main; main()", *map(str, args)], env=env, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-c", "from harness.cli import main; main()", *map(str, args)],
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
-    )  # fmt: skip
+    )
 
 
 def harness(*args):

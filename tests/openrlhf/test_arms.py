@@ -9,10 +9,28 @@ from harness.rundir import read_jsonl
 
 K = 4
 RUN = [
-    "run", "--bench", "tb-id", "--limit", "4", "--seeds", "0", "--backend", "openrlhf", "--rehearse",
-    "--set", "testbed.problems=16", "--set", "train.prompts_per_batch=8", "--set", "train.epochs=1",
-    "--set", f"train.rollouts_per_prompt={K}", "--set", "train.max_rollouts=null",
-    "--set", "gepa-grpo.evolve={metric_calls: 60, dev_size: 8}",
+    "run",
+    "--bench",
+    "tb-id",
+    "--limit",
+    "4",
+    "--seeds",
+    "0",
+    "--backend",
+    "openrlhf",
+    "--rehearse",
+    "--set",
+    "testbed.problems=16",
+    "--set",
+    "train.prompts_per_batch=8",
+    "--set",
+    "train.epochs=1",
+    "--set",
+    f"train.rollouts_per_prompt={K}",
+    "--set",
+    "train.max_rollouts=null",
+    "--set",
+    "gepa-grpo.evolve={metric_calls: 60, dev_size: 8}",
 ]
 
 

@@ -18,9 +18,24 @@ from harness.rundir import read_jsonl
 
 K, PROBLEMS, TEMPERATURE = 4, 8, 0.6
 SETTINGS = [
-    "--seeds", "0", "--bench", "tb-id", "--limit", "4",
-    "--set", f"testbed.problems={PROBLEMS}", "--set", f"train.prompts_per_batch={PROBLEMS}", "--set", "train.epochs=2",
-    "--set", f"train.rollouts_per_prompt={K}", "--set", "train.max_rollouts=null", "--set", "testbed.easy_share=0.3",
+    "--seeds",
+    "0",
+    "--bench",
+    "tb-id",
+    "--limit",
+    "4",
+    "--set",
+    f"testbed.problems={PROBLEMS}",
+    "--set",
+    f"train.prompts_per_batch={PROBLEMS}",
+    "--set",
+    "train.epochs=2",
+    "--set",
+    f"train.rollouts_per_prompt={K}",
+    "--set",
+    "train.max_rollouts=null",
+    "--set",
+    "testbed.easy_share=0.3",
 ]
 # Adam's first step is the gradient's sign, which makes noise of what is next to zero; so large an eps leaves the gradient.
 EPS, LR = 1.0, 0.1

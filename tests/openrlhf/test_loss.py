@@ -32,12 +32,21 @@ def test_same_loss_and_gradient(correction, dual_clip, aggregation):
     [our_gradient] = torch.autograd.grad(ours, logps_B_T)
 
     theirs = PolicyLoss(
-        0.2, 0.2, dual_clip, aggregation == "token_mean", is_correction_level="token", is_correction_mode="mask",
-        is_correction_gating="ratio", is_correction_threshold=BAND if correction == "mask" else (0.0, NO_BOUND),
+        0.2,
+        0.2,
+        dual_clip,
+        aggregation == "token_mean",
+        is_correction_level="token",
+        is_correction_mode="mask",
+        is_correction_gating="ratio",
+        is_correction_threshold=BAND if correction == "mask" else (0.0, NO_BOUND),
     )(
-        logps_B_T, old_B_T, advantages_B[:, None].expand(B, T), action_mask=real_B_T,
+        logps_B_T,
+        old_B_T,
+        advantages_B[:, None].expand(B, T),
+        action_mask=real_B_T,
         rollout_log_probs=as_weights(old_B_T, weights_B_T),
-    )[0]  # fmt: skip
+    )[0]
     [their_gradient] = torch.autograd.grad(theirs, logps_B_T)
     assert ours.item() == pytest.approx(theirs.item(), abs=1e-5)
     assert torch.allclose(our_gradient, their_gradient, atol=1e-5)

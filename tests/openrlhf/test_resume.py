@@ -11,10 +11,32 @@ from running import harness, left_behind, start
 from harness.rundir import read_jsonl
 
 RUN = [
-    "run", "--bench", "tb-id", "--limit", "4", "--seeds", "0", "--backend", "openrlhf", "--rehearse",
-    "--set", "testbed.problems=64", "--set", "train.prompts_per_batch=16", "--set", "train.epochs=2",
-    "--set", "train.max_rollouts=null", "--set", "train.checkpoint_steps=1",
-    "--set", "p2o.min_hard=6", "--set", "p2o.evolve.metric_calls=120", "--set", "p2o.evolve.dev_size=12",
+    "run",
+    "--bench",
+    "tb-id",
+    "--limit",
+    "4",
+    "--seeds",
+    "0",
+    "--backend",
+    "openrlhf",
+    "--rehearse",
+    "--set",
+    "testbed.problems=64",
+    "--set",
+    "train.prompts_per_batch=16",
+    "--set",
+    "train.epochs=2",
+    "--set",
+    "train.max_rollouts=null",
+    "--set",
+    "train.checkpoint_steps=1",
+    "--set",
+    "p2o.min_hard=6",
+    "--set",
+    "p2o.evolve.metric_calls=120",
+    "--set",
+    "p2o.evolve.dev_size=12",
 ]
 
 
@@ -86,11 +108,14 @@ def test_grpo_two_epochs_and_a_dead_worker(tmp_path):
     assert not left_behind(out)
 
 
-@pytest.mark.parametrize("settings, words", [
-    (["--set", 'backend.flags."rollout.temperature"=0.9'], "contradicts"),
-    (["--set", "backend.gpus_per_node=7"], "cannot be split"),
-    (["--set", "p2o.reflector.kind=initial"], "vllm serve"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        (["--set", 'backend.flags."rollout.temperature"=0.9'], "contradicts"),
+        (["--set", "backend.gpus_per_node=7"], "cannot be split"),
+        (["--set", "p2o.reflector.kind=initial"], "vllm serve"),
+    ],
+)
 def test_contradictions_are_refused_before_anything_runs(tmp_path, settings, words):
     code, _, err = harness("run", "--method", "p2o", "--backend", "openrlhf", "--out", tmp_path / "run", *settings)
     assert code == 2 and words in err and not (tmp_path / "run").exists()

@@ -9,13 +9,38 @@ from harness.registry import methods
 from harness.rundir import SeedLog, read_jsonl
 
 SMALL = [
-    "--bench", "tb-id", "--limit", "8", "--seeds", "0", "--set", "testbed.problems=48", "--set", "train.epochs=2",
-    "--set", "train.max_rollouts=700", "--set", "train.checkpoint_steps=1", "--set", "p2o.min_hard=6",
-    "--set", "gepa-grpo.evolve={metric_calls: 120, dev_size: 8}",
-    "--set", "grpo-gepa.evolve={metric_calls: 120, dev_size: 8}",
+    "--bench",
+    "tb-id",
+    "--limit",
+    "8",
+    "--seeds",
+    "0",
+    "--set",
+    "testbed.problems=48",
+    "--set",
+    "train.epochs=2",
+    "--set",
+    "train.max_rollouts=700",
+    "--set",
+    "train.checkpoint_steps=1",
+    "--set",
+    "p2o.min_hard=6",
+    "--set",
+    "gepa-grpo.evolve={metric_calls: 120, dev_size: 8}",
+    "--set",
+    "grpo-gepa.evolve={metric_calls: 120, dev_size: 8}",
 ]
-HINTED = ["prefix-ladder", "prefix-curriculum", "self-hint", "gepa-grpo", "prefix-ladder-original", "self-hint-original",
-          "self-hint-light", "reflection", "p2o-random-templates"]
+HINTED = [
+    "prefix-ladder",
+    "prefix-curriculum",
+    "self-hint",
+    "gepa-grpo",
+    "prefix-ladder-original",
+    "self-hint-original",
+    "self-hint-light",
+    "reflection",
+    "p2o-random-templates",
+]
 REFERENCE = {"prefix-ladder": "world", "prefix-curriculum": "world"}
 ARMS = [*(set(methods()) - {"grpo", "p2o", "gepa"}), "grpo-hard", "grpo-t1", *HINTED[4:], "gepa-grpo-dropped"]
 
@@ -79,6 +104,7 @@ def test_resumed_equals_uninterrupted(capsys, tmp_path, monkeypatch, arm):
             seen.append(at)
             if seen.count(at) == 2:
                 raise KeyboardInterrupt
+
         return wrapped
 
     monkeypatch.setattr(SeedLog, "step", stopping(real_step, "step"))

@@ -20,8 +20,26 @@ def harness(capsys, *args):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     out = tmp_path_factory.mktemp("trained") / "run"
-    sys.argv = ["harness", "run", "--method", "grpo", "--bench", "all", "--limit", "10", "--seeds", "0,1", "--out", str(out),
-                "--set", "testbed.problems=32", "--set", "train.epochs=1", "--set", "train.prompts_per_batch=16"]
+    sys.argv = [
+        "harness",
+        "run",
+        "--method",
+        "grpo",
+        "--bench",
+        "all",
+        "--limit",
+        "10",
+        "--seeds",
+        "0,1",
+        "--out",
+        str(out),
+        "--set",
+        "testbed.problems=32",
+        "--set",
+        "train.epochs=1",
+        "--set",
+        "train.prompts_per_batch=16",
+    ]
     with pytest.raises(SystemExit) as e:
         main()
     assert e.value.code == 0

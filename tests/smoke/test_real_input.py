@@ -18,8 +18,14 @@ def model(tmp_path):
     tokenizer = make_tokenizer()
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %} ="
     torch.manual_seed(0)
-    config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-                         num_attention_heads=2, eos_token_id=tokenizer.eos_token_id)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        eos_token_id=tokenizer.eos_token_id,
+    )
     LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     return tmp_path / "model"
@@ -35,10 +41,32 @@ def data(tmp_path):
 
 def test_p2o_with_self_reflection_on_own_data(capsys, tmp_path, model, data):
     out = tmp_path / "run"
-    sys.argv = ["harness", "run", "--method", "p2o", "--recipe", "smollm2", "--model", str(model), "--data-dir", str(data),
-                "--bench", "tb-id", "--limit", "2", "--out", str(out), "--json", "--offline",
-                "--set", "train.max_new_tokens=8", "--set", "p2o.reflector.max_new_tokens=8",
-                "--set", "p2o.evolve.metric_calls=40"]
+    sys.argv = [
+        "harness",
+        "run",
+        "--method",
+        "p2o",
+        "--recipe",
+        "smollm2",
+        "--model",
+        str(model),
+        "--data-dir",
+        str(data),
+        "--bench",
+        "tb-id",
+        "--limit",
+        "2",
+        "--out",
+        str(out),
+        "--json",
+        "--offline",
+        "--set",
+        "train.max_new_tokens=8",
+        "--set",
+        "p2o.reflector.max_new_tokens=8",
+        "--set",
+        "p2o.evolve.metric_calls=40",
+    ]
     with pytest.raises(SystemExit) as e:
         main()
     captured = capsys.readouterr()

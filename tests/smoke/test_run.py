@@ -12,10 +12,28 @@ from harness.cli import main
 from harness.rundir import SeedLog, read_jsonl
 
 SMALL = [
-    "--limit", "10", "--seeds", "0,1", "--set", "testbed.problems=64", "--set", "train.epochs=3",
-    "--set", "train.prompts_per_batch=16", "--set", "train.max_rollouts=900", "--set", "train.checkpoint_steps=1",
-    "--set", "p2o.min_hard=6", "--set", "p2o.evolve.metric_calls=120", "--set", "p2o.evolve.dev_size=8",
-    "--set", "gepa.evolve.dev_size=16",
+    "--limit",
+    "10",
+    "--seeds",
+    "0,1",
+    "--set",
+    "testbed.problems=64",
+    "--set",
+    "train.epochs=3",
+    "--set",
+    "train.prompts_per_batch=16",
+    "--set",
+    "train.max_rollouts=900",
+    "--set",
+    "train.checkpoint_steps=1",
+    "--set",
+    "p2o.min_hard=6",
+    "--set",
+    "p2o.evolve.metric_calls=120",
+    "--set",
+    "p2o.evolve.dev_size=8",
+    "--set",
+    "gepa.evolve.dev_size=16",
 ]
 
 
@@ -101,6 +119,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(capsys, tmp_path, monkeypa
             seen[kind] += 1
             if seen[kind] in stops[kind]:
                 raise KeyboardInterrupt
+
         return wrapped
 
     monkeypatch.setattr(SeedLog, "step", count("step", real_step))
@@ -120,7 +139,9 @@ def test_ctrl_c_stops_with_130_and_resumes(capsys, tmp_path):
     command = ["run", "--method", "p2o", "--bench", "tb-id", "--out", out, *SMALL, "--seeds", "0"]
     code = "from harness.cli import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, command)], stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-c", code, *map(str, command)],
+        stderr=subprocess.PIPE,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     while process.poll() is None and len(read_jsonl(out / "metrics.jsonl")) < 3:
@@ -137,9 +158,7 @@ def test_ctrl_c_stops_with_130_and_resumes(capsys, tmp_path):
 def test_the_final_policy_is_an_ordinary_model_folder(capsys, tmp_path):
     assert run(capsys, "grpo", tmp_path / "a", "--set", "train.epochs=1", "--bench", "tb-id")[0] == 0
     folder = tmp_path / "a" / "ckpt" / "s0" / "final"
-    code, out, err = run(
-        capsys, "grpo", tmp_path / "b", "--set", "train.epochs=0", "--bench", "tb-id", "--model", folder
-    )
+    code, out, err = run(capsys, "grpo", tmp_path / "b", "--set", "train.epochs=0", "--bench", "tb-id", "--model", folder)
     assert code == 0, err
     scores = [json.loads((tmp_path / d / "results" / "s0.json").read_text())["suites"]["tb-id"]["avg"] for d in "ab"]
     assert scores[0] == scores[1], "the saved policy, evaluated alone, gives the run's own score"
@@ -148,9 +167,7 @@ def test_the_final_policy_is_an_ordinary_model_folder(capsys, tmp_path):
 def test_compare_two_runs(capsys, tmp_path):
     for method in ("grpo", "p2o"):
         assert run(capsys, method, tmp_path / method)[0] == 0
-    code, out, err = harness(
-        capsys, "compare", tmp_path / "p2o", tmp_path / "grpo", "--out", tmp_path / "table.html", "--json"
-    )
+    code, out, err = harness(capsys, "compare", tmp_path / "p2o", tmp_path / "grpo", "--out", tmp_path / "table.html", "--json")
     assert code == 0, err
     table = json.loads(out.splitlines()[-1])
     assert "p2o" in json.dumps(table) and (tmp_path / "table.html").exists()

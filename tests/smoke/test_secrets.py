@@ -11,9 +11,12 @@ from werkzeug import Response
 from harness.cli import main
 
 PLANTED = {
-    "HARNESS_REFLECTOR_KEY": "sk-planted-reflector", "HARNESS_ENGINE_KEY": "sk-planted-engine", "HF_TOKEN": "hf_planted-hub",
-    "OPENAI_API_KEY": "sk-planted-openai", "WANDB_API_KEY": "planted-elsewhere",
-}  # fmt: skip
+    "HARNESS_REFLECTOR_KEY": "sk-planted-reflector",
+    "HARNESS_ENGINE_KEY": "sk-planted-engine",
+    "HF_TOKEN": "hf_planted-hub",
+    "OPENAI_API_KEY": "sk-planted-openai",
+    "WANDB_API_KEY": "planted-elsewhere",
+}
 RUN = (
     "run --method p2o --bench tb-id --limit 4 --seeds 0 --set testbed.problems=64 --set train.epochs=2 "
     "--set train.prompts_per_batch=16 --set p2o.min_hard=6 --set p2o.evolve.metric_calls=60 --set p2o.evolve.dev_size=8 "

@@ -12,8 +12,9 @@ def test_trl_minimises_the_mean_over_completion_tokens():
 
     torch.manual_seed(0)
     tokenizer = make_tokenizer()
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16,
-                                         num_hidden_layers=1, num_attention_heads=2)).eval()
+    model = LlamaForCausalLM(
+        LlamaConfig(vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
+    ).eval()
     pairs = [([5, 6, 7], [8, 9]), ([5], [10, 11, 12, 1]), ([9, 8, 7, 6], [1])]
     total = 0.0
     for x, y in pairs:

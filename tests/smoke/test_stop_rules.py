@@ -38,8 +38,14 @@ def test_the_result_names_the_reason_and_is_stamped(capsys, tmp_path, tiny):
 
 def test_trainer_and_sampler_agree_while_nothing_is_learnt(capsys, tmp_path, tiny):
     """At a learning rate of next to 0 every gap is numerical noise and every ratio 1, so that no rule fires."""
-    tiny(capsys, tmp_path / "run", "train.lr=1e-30", "train.updates_per_batch=2", "train.guards.max_sampler_gap=1e-5",
-         "train.guards.max_ratio=1.0001")
+    tiny(
+        capsys,
+        tmp_path / "run",
+        "train.lr=1e-30",
+        "train.updates_per_batch=2",
+        "train.guards.max_sampler_gap=1e-5",
+        "train.guards.max_ratio=1.0001",
+    )
     assert json.loads((tmp_path / "run" / "result.json").read_text())["stopped"] == {}
     rows = [r for r in read_jsonl(tmp_path / "run" / "metrics.jsonl") if r["kind"] == "batch"]
     assert len(rows) == 4 and all(r["sampler_gap"] < 1e-5 for r in rows)

@@ -19,7 +19,9 @@ CELLS = ["p2o", "grpo", "hot"]
 def write(path, **more):
     arms = {"p2o": {"method": "p2o"}, "grpo": {"method": "grpo", "match": "p2o"}, "hot": {"method": "grpo-t1"}}
     settings = {
-        "testbed.problems": 48, "eval.limit": 8, "train": {"epochs": 3, "prompts_per_batch": 16, "checkpoint_steps": 1},
+        "testbed.problems": 48,
+        "eval.limit": 8,
+        "train": {"epochs": 3, "prompts_per_batch": 16, "checkpoint_steps": 1},
         "p2o": {"min_hard": 6, "evolve": {"metric_calls": 120, "dev_size": 8}},
     }
     tree = {"title": "Tiny", "bench": "tb-id,tb-long", "seeds": [0], "settings": settings, "baseline": "grpo"}

@@ -36,10 +36,30 @@ def test_list_and_run_from_the_wheel(site, tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    for what, word in (("methods", "p2o"), ("studies", "testbed-main"), ("benches", "tb-long"),
-                       ("recipes", "smollm2"), ("models", "testbed")):
+    for what, word in (
+        ("methods", "p2o"),
+        ("studies", "testbed-main"),
+        ("benches", "tb-long"),
+        ("recipes", "smollm2"),
+        ("models", "testbed"),
+    ):
         assert word in harness("list", what)
     assert "p2o-deepscaler-5k" in harness("claim", "list")
-    harness("run", "--method", "grpo", "--bench", "tb-id", "--seeds", "0", "--limit", "4", "--set", "train.epochs=1",
-            "--set", "testbed.problems=16", "--out", "out")
+    harness(
+        "run",
+        "--method",
+        "grpo",
+        "--bench",
+        "tb-id",
+        "--seeds",
+        "0",
+        "--limit",
+        "4",
+        "--set",
+        "train.epochs=1",
+        "--set",
+        "testbed.problems=16",
+        "--out",
+        "out",
+    )
     assert (tmp_path / "out" / "report.html").exists()

@@ -49,12 +49,22 @@ def stress(rng: random.Random) -> list[Row]:
 def near_zero() -> list[Row]:
     """Numbers whose difference vanishes at six decimals, and Euler's number set upright."""
     return [
-        ("\\frac{1}{2006!}", "\\frac{1}{2004!}", 0.0), ("2^{-98}", "2^{-99}", 0.0), ("0.0000008", "0.0000012", 0.0),
-        ("1.1 \\times 10^{-30}", "6.6 \\times 10^{-34}", 0.0), ("0", "1e-9", 0.0), ("1e-9", "0", 0.0),
-        ("1+1/\\mathrm{e}", "1-1/\\mathrm{e}", 0.0), ("1-\\frac{1}{e}", "1-1/\\mathrm{e}", 1.0),
-        ("3.89 \\times 10^{-10}", "3.89e-10", 1.0), ("0.00000120", "0.0000012", 1.0), ("0.333333", "\\frac{1}{3}", 1.0),
-        ("50\\%", "0.5", 1.0), ("x>2", "x>2", 1.0), ("\\sin(\\pi)", "0", 1.0), ("\\sqrt{8}", "2\\sqrt{2}", 1.0),
-    ]  # fmt: skip
+        ("\\frac{1}{2006!}", "\\frac{1}{2004!}", 0.0),
+        ("2^{-98}", "2^{-99}", 0.0),
+        ("0.0000008", "0.0000012", 0.0),
+        ("1.1 \\times 10^{-30}", "6.6 \\times 10^{-34}", 0.0),
+        ("0", "1e-9", 0.0),
+        ("1e-9", "0", 0.0),
+        ("1+1/\\mathrm{e}", "1-1/\\mathrm{e}", 0.0),
+        ("1-\\frac{1}{e}", "1-1/\\mathrm{e}", 1.0),
+        ("3.89 \\times 10^{-10}", "3.89e-10", 1.0),
+        ("0.00000120", "0.0000012", 1.0),
+        ("0.333333", "\\frac{1}{3}", 1.0),
+        ("50\\%", "0.5", 1.0),
+        ("x>2", "x>2", 1.0),
+        ("\\sin(\\pi)", "0", 1.0),
+        ("\\sqrt{8}", "2\\sqrt{2}", 1.0),
+    ]
 
 
 def survival() -> list[Row]:
@@ -62,25 +72,80 @@ def survival() -> list[Row]:
     megabyte = 1 << 20
     nested = [
         opening * n + "1" + closing * n
-        for opening, closing in (("(", ")"), ("{", "}"), ("\\sqrt{", "}"), ("\\frac{1}{", "}"), ("\\left(", "\\right)"),
-                                 ("\\text{", "}"), ("\\boxed{", "}"), ("x^{", "}"), ("\\{", "\\}"))
+        for opening, closing in (
+            ("(", ")"),
+            ("{", "}"),
+            ("\\sqrt{", "}"),
+            ("\\frac{1}{", "}"),
+            ("\\left(", "\\right)"),
+            ("\\text{", "}"),
+            ("\\boxed{", "}"),
+            ("x^{", "}"),
+            ("\\{", "\\}"),
+        )
         for n in (10, 2000)
-    ] + ["{" * 20 + "1" + "}" * 20]  # fmt: skip
+    ] + ["{" * 20 + "1" + "}" * 20]
     huge = [c * megabyte for c in ("9", "x", "{", "\\", "\\frac", "$", " 1,", "\\boxed{", "\n", "\x00", "٣")]
     control = [
         f"{left}{code}{right}"
         for code in ("\x00", "\x07", "\x1b[2J", "\u202e", "\u200b", "\ufeff", "\U0001f600", "\u0338", "\r\n", "\\\\")
-        for left in ("", "12", "\\frac{1}{2}", "x") for right in ("", "5", "\\sqrt{2}")
-    ]  # fmt: skip
+        for left in ("", "12", "\\frac{1}{2}", "x")
+        for right in ("", "5", "\\sqrt{2}")
+    ]
     digits = [chr(zero + d) * n for zero in (0x660, 0x6F0, 0x966, 0xFF10, 0x1D7CE) for d in range(10) for n in (1, 3)]
     broken = [
         part * n
-        for part in ("\\frac{", "\\frac{1}", "\\begin{pmatrix}", "&", "\\\\", "^", "_", "}{", "\\sqrt[", "\\int_", "=", "<",
-                     "%", "$$", "\\[", "--", "+", "!", "|", "\\left", "1/0 ", "e", ".", ",", "'", '"', "`", "\\infty")
+        for part in (
+            "\\frac{",
+            "\\frac{1}",
+            "\\begin{pmatrix}",
+            "&",
+            "\\\\",
+            "^",
+            "_",
+            "}{",
+            "\\sqrt[",
+            "\\int_",
+            "=",
+            "<",
+            "%",
+            "$$",
+            "\\[",
+            "--",
+            "+",
+            "!",
+            "|",
+            "\\left",
+            "1/0 ",
+            "e",
+            ".",
+            ",",
+            "'",
+            '"',
+            "`",
+            "\\infty",
+        )
         for n in (1, 2, 5, 20)
-    ]  # fmt: skip
-    literal = ["nan", "inf", "-inf", "None", "True", "0x1F", "1_000", "1e999999", "1e-999999", "1e" + "9" * 5000, "1/0", "0^0",
-               "__import__('os')", "\\input{/etc/passwd}", "%s%n", "{0}", "\\write18{ls}"]  # fmt: skip
+    ]
+    literal = [
+        "nan",
+        "inf",
+        "-inf",
+        "None",
+        "True",
+        "0x1F",
+        "1_000",
+        "1e999999",
+        "1e-999999",
+        "1e" + "9" * 5000,
+        "1/0",
+        "0^0",
+        "__import__('os')",
+        "\\input{/etc/passwd}",
+        "%s%n",
+        "{0}",
+        "\\write18{ls}",
+    ]
     slow = [*TOWERS, *nested, "10^{10^{10}}"]
     rest = [(text, gold, 0.0) for text in [*huge, *control, *digits, *broken, *literal] for gold in ("77", "\\frac{3}{77}")]
     return [*((text, "77", 0.0) for text in slow), *rest]

@@ -31,12 +31,27 @@ def make_run(path, method="p2o", right=((3, 4), (5, 6)), text="", stamp=None, te
         for i, p in enumerate(PROBLEMS):
             for j in range(2):
                 good = 2 * i + j < count
-                rows.append({
-                    "suite": SUITE.name, "problem": p.id, "index": j, "greedy": False, "prompt": p.text,
-                    "completion": f"{text} ans {p.answer if good else 'no'}", "answer": p.answer if good else "no",
-                    "gold": p.answer, "score": float(good), "parity": None, "status": "ok", "truncated": False,
-                    "prompt_tokens": 7, "tokens": 5, "prompt_sha256": "0" * 64, "seed": seed, "eval_seed": 1,
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "suite": SUITE.name,
+                        "problem": p.id,
+                        "index": j,
+                        "greedy": False,
+                        "prompt": p.text,
+                        "completion": f"{text} ans {p.answer if good else 'no'}",
+                        "answer": p.answer if good else "no",
+                        "gold": p.answer,
+                        "score": float(good),
+                        "parity": None,
+                        "status": "ok",
+                        "truncated": False,
+                        "prompt_tokens": 7,
+                        "tokens": 5,
+                        "prompt_sha256": "0" * 64,
+                        "seed": seed,
+                        "eval_seed": 1,
+                    }
+                )
     append_jsonl(path / "samples" / "tb-long.jsonl", rows)
     scores = {str(s): right[s][0] / 8 for s in seeds}
     both = {str(s): sum(2 * i < right[s][0] for i in range(4)) / 4 for s in seeds}
@@ -44,33 +59,73 @@ def make_run(path, method="p2o", right=((3, 4), (5, 6)), text="", stamp=None, te
     ledgers = {str(s): Ledger(rollouts=100, generated_tokens=2000).to_dict() for s in seeds}
     total = Ledger.total(Ledger(**x) for x in ledgers.values()).to_dict()
     suite = {
-        "role": "ood", "title": SUITE.title, "data_sha256": SUITE.sha256, "n": 4, "k": 2, "temperature": 0.6,
-        "max_new_tokens": 32, "avg": avg, "per_seed": scores, "flagged": [], "avg_clean": None, "per_seed_clean": {},
-        "pass_at": {"1": avg, "2": sum(both.values()) / len(seeds)}, "truncated": 0.0, "unparsed": 0.0, "grader_faults": 0,
-        "parity_avg": None, "disagreement": None, "greedy": None, "greedy_parity": None,
-        "prompt_tokens": 56 * len(seeds), "generated_tokens": 40 * len(seeds),
-    }  # fmt: skip
+        "role": "ood",
+        "title": SUITE.title,
+        "data_sha256": SUITE.sha256,
+        "n": 4,
+        "k": 2,
+        "temperature": 0.6,
+        "max_new_tokens": 32,
+        "avg": avg,
+        "per_seed": scores,
+        "flagged": [],
+        "avg_clean": None,
+        "per_seed_clean": {},
+        "pass_at": {"1": avg, "2": sum(both.values()) / len(seeds)},
+        "truncated": 0.0,
+        "unparsed": 0.0,
+        "grader_faults": 0,
+        "parity_avg": None,
+        "disagreement": None,
+        "greedy": None,
+        "greedy_parity": None,
+        "prompt_tokens": 56 * len(seeds),
+        "generated_tokens": 40 * len(seeds),
+    }
     macro = {"id": None, "ood": avg, "per_seed": {s: {"id": None, "ood": v} for s, v in scores.items()}}
     spec = {"method": method, "seeds": seeds, "model": {"revision": None}, **(spec or {})}
     write_json(path / "spec.json", {"hash": spec_sha256(spec), "spec": spec})
-    env = {"packages": {"torch": "2"}, "cpus": 2, "started": "2026-01-02T03:04:05+00:00",
-           "code": {"commit": "c" * 40, "dirty": False}, "commands": ["harness run --out /home/somebody/x"]}  # fmt: skip
+    env = {
+        "packages": {"torch": "2"},
+        "cpus": 2,
+        "started": "2026-01-02T03:04:05+00:00",
+        "code": {"commit": "c" * 40, "dirty": False},
+        "commands": ["harness run --out /home/somebody/x"],
+    }
     write_json(path / "env.json", env)
-    write_json(path / "result.json", {
-        "run": str(path), "method": method, "model": "testbed", "recipe": "testbed", "training_set": "testbed",
-        "problems_sha256": "1" * 64, "spec_hash": spec_sha256(spec), "seeds": seeds, "not_a_result": stamp,
-        "identity": {"graders": {}}, "suites": {"tb-long": suite}, "macro": macro, "ledger": total, "ledgers": ledgers,
-        "teacher": None, "teacher_tokens": 0,
-    })  # fmt: skip
+    write_json(
+        path / "result.json",
+        {
+            "run": str(path),
+            "method": method,
+            "model": "testbed",
+            "recipe": "testbed",
+            "training_set": "testbed",
+            "problems_sha256": "1" * 64,
+            "spec_hash": spec_sha256(spec),
+            "seeds": seeds,
+            "not_a_result": stamp,
+            "identity": {"graders": {}},
+            "suites": {"tb-long": suite},
+            "macro": macro,
+            "ledger": total,
+            "ledgers": ledgers,
+            "teacher": None,
+            "teacher_tokens": 0,
+        },
+    )
     for seed in seeds:
         curve = [{"seed": seed, "kind": "batch", "epoch": 0, "batch": b, "reward": b / 9, "rollouts": b + 1} for b in range(9)]
         append_jsonl(path / "metrics.jsonl", curve)
         at = {"seed": seed, "epoch": 0}
         family = [("", None, False), (template, 0, False), (f"{template} more", 1, True), ("lonely", 0, False)]
-        append_jsonl(path / "templates" / f"s{seed}.jsonl", [
-            {**at, "candidate": i, "template": t, "parent": up, "mean_score": 0.1 * i, "selected": chosen}
-            for i, (t, up, chosen) in enumerate(family)
-        ])  # fmt: skip
+        append_jsonl(
+            path / "templates" / f"s{seed}.jsonl",
+            [
+                {**at, "candidate": i, "template": t, "parent": up, "mean_score": 0.1 * i, "selected": chosen}
+                for i, (t, up, chosen) in enumerate(family)
+            ],
+        )
     return path
 
 
@@ -232,7 +287,9 @@ FORGERIES = {  # what is changed, whether hashes are made to fit, and what verif
     "a gold answer and its score, resealed": (change_gold, True, "gold is 'no', the suite says"),
     "a sample left out, resealed": (lambda f: sample_rows(f)[:-1], True, "manifest.json: suites.tb-long is wrong"),
     "another in its place, resealed": (
-        lambda f: [*sample_rows(f)[:-1], sample_rows(f)[-2]], True, "does not hold 2 samples of each of 4 problems for seed 1",
+        lambda f: [*sample_rows(f)[:-1], sample_rows(f)[-2]],
+        True,
+        "does not hold 2 samples of each of 4 problems for seed 1",
     ),
     "a sample twice, resealed": (lambda f: [*sample_rows(f), sample_rows(f)[-1]], True, "does not hold 2 samples"),
     "a template": (lambda f: (f / "templates.jsonl").write_text("{}\n"), False, "templates.jsonl: bytes"),
@@ -241,19 +298,22 @@ FORGERIES = {  # what is changed, whether hashes are made to fit, and what verif
     "a file more": (lambda f: (f / "samples" / "x").touch(), False, "x: is not in the manifest"),
     "a table": (
         lambda f: (f.parent / "README.md").write_text((f.parent / "README.md").read_text().replace("50.0", "50.1", 1)),
-        False, "README.md, line .*50.1.* its runs give .*50.0",
+        False,
+        "README.md, line .*50.1.* its runs give .*50.0",
     ),
     "a page": (
         lambda f: (f.parent / "index.html").write_text((f.parent / "index.html").read_text() + "<p>x"),
-        False, "index.html, line",
+        False,
+        "index.html, line",
     ),
     "a picture": (
         lambda f: (f.parent / "scores.svg").write_text((f.parent / "scores.svg").read_text().replace("p2o", "P2O")),
-        False, "scores.svg, line",
+        False,
+        "scores.svg, line",
     ),
     "a built file less": (lambda f: (f.parent / "scores.csv").unlink(), False, "scores.csv: is missing"),
     "a built file more": (lambda f: (f.parent / "scores-9.csv").touch(), False, "scores-9.csv: is not of this board"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FORGERIES)
@@ -266,10 +326,13 @@ def test_forgeries_are_named(filed, name, capsys):
     assert code == 1 and re.search(words, err), err
 
 
-@pytest.mark.parametrize(("field", "value", "words"), [
-    ("evidence", "retrained", "manifest.json: SHA-256 is"),
-    ("started", "2020-01-01", "manifest.json: SHA-256 is"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("evidence", "retrained", "manifest.json: SHA-256 is"),
+        ("started", "2020-01-01", "manifest.json: SHA-256 is"),
+    ],
+)
 def test_a_manifest_that_is_not_the_built_one_is_named(filed, field, value, words):
     path = filed / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
@@ -277,20 +340,23 @@ def test_a_manifest_that_is_not_the_built_one_is_named(filed, field, value, word
         publish.verify(filed.parents[2])
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    (lambda m: m["files"].update({"../../../x": {"bytes": 1, "sha256": ""}}), "no name for a filed file"),
-    (lambda m: m["files"].update({"/etc/passwd": {"bytes": 1, "sha256": ""}}), "no name for a filed file"),
-    (lambda m: m["files"].update({"samples/..": {"bytes": 1, "sha256": ""}}), "no name for a filed file"),
-    (lambda m: m["suites"].update({"../x": m["suites"]["tb-long"]}), r"files is .*samples/../x"),
-    (lambda m: m["suites"]["tb-long"].update(k=10**12), "suites.tb-long is wrong"),
-    (lambda m: m["files"]["samples/tb-long.jsonl.zst"].update(content_bytes=1 << 40), "more than the"),
-    (lambda m: m["files"].pop("samples/tb-long.jsonl.zst"), "files is"),
-    (lambda m: m["spec"].update(lr=1), "spec_sha256 is"),
-    (lambda m: m["ledgers"]["0"].update(rollouts=1), "ledger.rollouts is wrong"),
-    (lambda m: m.update(schema=99), "schema is 99"),
-    (lambda m: m.update(files=[]), "cannot be read"),
-    (lambda m: m.update(evidence="gospel"), "evidence is wrong"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m: m["files"].update({"../../../x": {"bytes": 1, "sha256": ""}}), "no name for a filed file"),
+        (lambda m: m["files"].update({"/etc/passwd": {"bytes": 1, "sha256": ""}}), "no name for a filed file"),
+        (lambda m: m["files"].update({"samples/..": {"bytes": 1, "sha256": ""}}), "no name for a filed file"),
+        (lambda m: m["suites"].update({"../x": m["suites"]["tb-long"]}), r"files is .*samples/../x"),
+        (lambda m: m["suites"]["tb-long"].update(k=10**12), "suites.tb-long is wrong"),
+        (lambda m: m["files"]["samples/tb-long.jsonl.zst"].update(content_bytes=1 << 40), "more than the"),
+        (lambda m: m["files"].pop("samples/tb-long.jsonl.zst"), "files is"),
+        (lambda m: m["spec"].update(lr=1), "spec_sha256 is"),
+        (lambda m: m["ledgers"]["0"].update(rollouts=1), "ledger.rollouts is wrong"),
+        (lambda m: m.update(schema=99), "schema is 99"),
+        (lambda m: m.update(files=[]), "cannot be read"),
+        (lambda m: m.update(evidence="gospel"), "evidence is wrong"),
+    ],
+)
 def test_a_manifest_that_contradicts_itself_is_refused(filed, change, words):
     path = filed / "manifest.json"
     m = json.loads(path.read_text())
@@ -305,16 +371,23 @@ def test_a_manifest_that_contradicts_itself_is_refused(filed, change, words):
 DEEP = "[" * 100_000
 UNREADABLE = {  # by the fuzzers: the file, what becomes of its JSON (or its text), whether it is sealed, and what is said
     "a hash that steers a terminal": (
-        "manifest.json", lambda m: m["files"]["samples/tb-long.jsonl.zst"].update(content_sha256="\x1b[2J\n"), True,
+        "manifest.json",
+        lambda m: m["files"]["samples/tb-long.jsonl.zst"].update(content_sha256="\x1b[2J\n"),
+        True,
         r"the manifest says '\\x1b\[2J\\n'",
     ),
     "another, unsealed": (
-        "manifest.json", lambda m: m["files"]["metrics.json"].update(sha256="\x1b[2J\n"), False,
+        "manifest.json",
+        lambda m: m["files"]["metrics.json"].update(sha256="\x1b[2J\n"),
+        False,
         r"sha256 is .* the manifest says '\\x1b\[2J\\n'",
     ),
     "no size": ("manifest.json", lambda m: m["files"]["metrics.json"].pop("bytes"), False, "cannot be read: KeyError"),
     "a number beyond floats": (
-        "manifest.json", lambda m: m["ledger"].update(rollouts=10**400), False, "cannot be read: OverflowError",
+        "manifest.json",
+        lambda m: m["ledger"].update(rollouts=10**400),
+        False,
+        "cannot be read: OverflowError",
     ),
     "hardware that is no mapping": ("manifest.json", lambda m: m.update(hardware=7), False, "cannot be read: TypeError"),
     "a deep manifest": ("manifest.json", DEEP, False, "manifest.json: cannot be read: RecursionError"),
@@ -322,12 +395,18 @@ UNREADABLE = {  # by the fuzzers: the file, what becomes of its JSON (or its tex
     "deep curves": ("training.json", DEEP, True, "training.json cannot be read"),
     "deep templates": ("templates.jsonl", DEEP, True, "cannot be read"),
     "a figure under a name with a newline": (
-        "metrics.json", lambda m: m["macro"].update({"a\x1b\n\U0003134b": 1}), True, r"macro.'a\\x1b\\n\\U0003134b' is 1",
+        "metrics.json",
+        lambda m: m["macro"].update({"a\x1b\n\U0003134b": 1}),
+        True,
+        r"macro.'a\\x1b\\n\\U0003134b' is 1",
     ),
     "a figure beyond floats": (
-        "metrics.json", lambda m: m["suites"]["tb-long"].update(avg=10**400), True, "cannot be read: OverflowError",
+        "metrics.json",
+        lambda m: m["suites"]["tb-long"].update(avg=10**400),
+        True,
+        "cannot be read: OverflowError",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
@@ -346,9 +425,16 @@ def test_what_is_no_filed_run_is_refused_in_a_sentence(filed, name):
     assert str(folder) in str(e.value) and str(e.value).isprintable()
 
 
-@pytest.mark.parametrize("metrics", [
-    "{}", "[]", '{"suites": {}}', '{"suites": {"tb-long": 3}, "macro": 1}', '{"suites": {"tb-long": {}}, "macro": {}}',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        "{}",
+        "[]",
+        '{"suites": {}}',
+        '{"suites": {"tb-long": 3}, "macro": 1}',
+        '{"suites": {"tb-long": {}}, "macro": {}}',
+    ],
+)
 def test_metrics_of_another_form_are_refused_where_a_filed_run_is_compared(filed, metrics):
     (filed / "metrics.json").write_text(metrics)
     with pytest.raises(HarnessError, match="cannot be read"):
@@ -367,11 +453,15 @@ def test_reported_metrics_of_another_form_are_refused(tmp_path, change):
         filing.verify_run(folder)
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    (lambda text: "[]", "index.json says None"), (lambda text: DEEP, "index.json cannot be read"),
-    (lambda text: text.replace(": 1", ": 2", 1).replace('"matplotlib": "', '"matplotlib": "0.'), "index.json, line 2"),
-    (lambda text: text.replace("matplotlib", "mutplotlib"), "index.json, line 3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: "[]", "index.json says None"),
+        (lambda text: DEEP, "index.json cannot be read"),
+        (lambda text: text.replace(": 1", ": 2", 1).replace('"matplotlib": "', '"matplotlib": "0.'), "index.json, line 2"),
+        (lambda text: text.replace("matplotlib", "mutplotlib"), "index.json, line 3"),
+    ],
+)
 def test_an_index_of_another_form_is_refused(filed, change, words):
     """With other strokes than those here, an index was not looked at beyond its hashes."""
     path = filed.parent / "index.json"
@@ -444,8 +534,18 @@ def test_nothing_a_model_wrote_gets_out_of_its_box(tmp_path):
 
 def test_the_page_holds_what_a_board_needs(filed):
     page = (filed.parent / "index.html").read_text()
-    for words in ("these questions", "new questions", "ties", "over budget", "Every seed", "Learning curves", "recomputed",
-                  "0: 37.5, 1: 62.5", "a hint more", "Difference to grpo"):  # fmt: skip
+    for words in (
+        "these questions",
+        "new questions",
+        "ties",
+        "over budget",
+        "Every seed",
+        "Learning curves",
+        "recomputed",
+        "0: 37.5, 1: 62.5",
+        "a hint more",
+        "Difference to grpo",
+    ):
         assert words in page, words
     assert "lonely" not in page, "neither selected nor an ancestor"
     assert page.index("a hint</pre>") < page.index("a hint more</pre>")

@@ -22,10 +22,19 @@ SIZE, K = load_suite(SUITE).size, load_suite(SUITE).k
 
 def claim(effect=10.0, name="mine", grader="primary", settings=None, **more):
     tree = {
-        "name": name, "text": "P2O beats GRPO.", "source": "here", "metric": "avg@k", "suites": [SUITE], "effect": effect,
-        "training_set": "testbed", "recipe": "testbed", "settings": settings or {}, "grader": grader,
-        "arms": {"arm": {"method": "p2o"}, "baseline": {"method": "grpo"}}, **more,
-    }  # fmt: skip
+        "name": name,
+        "text": "P2O beats GRPO.",
+        "source": "here",
+        "metric": "avg@k",
+        "suites": [SUITE],
+        "effect": effect,
+        "training_set": "testbed",
+        "recipe": "testbed",
+        "settings": settings or {},
+        "grader": grader,
+        "arms": {"arm": {"method": "p2o"}, "baseline": {"method": "grpo"}},
+        **more,
+    }
     return Claim.model_validate(tree)
 
 
@@ -48,18 +57,35 @@ def runs(path, gain=10.0, seeds=3, seed_sd=1.0, parity=None, c=None, seed=0, **m
 
         spec = c.specs[side].model_dump(mode="json") | {"seeds": list(range(seeds))}
         extra = more if side == "arm" else {k: v for k, v in more.items() if k not in ("rollouts", "stamp")}
-        out.append(make_run(
-            path / f"{method}-{gain}-{parity}-{seed}", method, cells(gain),
-            None if parity is None else cells(parity), name=SUITE, spec=spec, **extra,
-        ))  # fmt: skip
+        out.append(
+            make_run(
+                path / f"{method}-{gain}-{parity}-{seed}",
+                method,
+                cells(gain),
+                None if parity is None else cells(parity),
+                name=SUITE,
+                spec=spec,
+                **extra,
+            )
+        )
     return out
 
 
-@pytest.mark.parametrize(("low", "high", "expected"), [
-    (1.0, 8.0, "reproduced"), (4.7, 6.0, "reproduced"), (0.1, 4.7, "reproduced"), (0.1, 4.6, "reproduced, smaller"),
-    (4.8, 6.0, "reproduced, larger"), (0.0, 4.6, "not reproduced"), (-2.0, 0.0, "not reproduced"),
-    (-3.0, -0.1, "contradicted"), (0.0, 4.7, "underpowered"), (-9.0, 9.0, "underpowered"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (1.0, 8.0, "reproduced"),
+        (4.7, 6.0, "reproduced"),
+        (0.1, 4.7, "reproduced"),
+        (0.1, 4.6, "reproduced, smaller"),
+        (4.8, 6.0, "reproduced, larger"),
+        (0.0, 4.6, "not reproduced"),
+        (-2.0, 0.0, "not reproduced"),
+        (-3.0, -0.1, "contradicted"),
+        (0.0, 4.7, "underpowered"),
+        (-9.0, 9.0, "underpowered"),
+    ],
+)
 def test_rule(low, high, expected):
     assert verdict(low, high, 4.7) == expected
 
@@ -70,10 +96,17 @@ def test_rule_covers_every_interval_with_one_verdict():
     assert found == set(VERDICTS) - {"not assessable"}
 
 
-@pytest.mark.parametrize(("gain", "sd", "expected"), [
-    (10, 1, "reproduced"), (4, 1, "reproduced, smaller"), (16, 1, "reproduced, larger"), (0, 1, "not reproduced"),
-    (-10, 1, "contradicted"), (8, 8, "underpowered"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("gain", "sd", "expected"),
+    [
+        (10, 1, "reproduced"),
+        (4, 1, "reproduced, smaller"),
+        (16, 1, "reproduced, larger"),
+        (0, 1, "not reproduced"),
+        (-10, 1, "contradicted"),
+        (8, 8, "underpowered"),
+    ],
+)
 def test_verdicts_from_run_directories(tmp_path, gain, sd, expected):
     paths = runs(tmp_path, gain, seed_sd=sd)
     [a] = check([STANDARD], paths)
@@ -89,12 +122,15 @@ def test_verdicts_from_run_directories(tmp_path, gain, sd, expected):
         assert f"{seeds_needed(10.0, a.fixed.se / (2 / 3) ** 0.5)} at a seed sd of 8.0" in a.needs[0]
 
 
-@pytest.mark.parametrize(("more", "words"), [
-    ({"seeds": 2}, "2 seeds; 3 are the least"),
-    ({"seed_sd": 0}, "do not scatter"),
-    ({"rollouts": 1500}, "unequal budget: rollouts 1,500 against 1,000 a seed; unequal budget: sampled tokens"),
-    ({"stamp": "only some"}, "is not a result: only some"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"seeds": 2}, "2 seeds; 3 are the least"),
+        ({"seed_sd": 0}, "do not scatter"),
+        ({"rollouts": 1500}, "unequal budget: rollouts 1,500 against 1,000 a seed; unequal budget: sampled tokens"),
+        ({"stamp": "only some"}, "is not a result: only some"),
+    ],
+)
 def test_not_assessable(tmp_path, more, words):
     [a] = check([STANDARD], runs(tmp_path, **more))
     assert a.verdict == "not assessable" and words in "; ".join(a.reasons)
@@ -170,9 +206,14 @@ def test_several_claims_share_the_error(tmp_path):
 def test_shipped_claims_are_those_of_the_papers():
     claims = load_claims()
     assert {n: c.effect for n, c in claims.items()} == {
-        "p2o-deepscaler-5k": 4.7, "p2o-deepmath-5k": 9.4, "p2o-distillation": 9.6, "p2o-same-template": 1.0,
-        "testbed-latent": 16, "testbed-absent": 16, "testbed-open": 16,
-    }  # fmt: skip
+        "p2o-deepscaler-5k": 4.7,
+        "p2o-deepmath-5k": 9.4,
+        "p2o-distillation": 9.6,
+        "p2o-same-template": 1.0,
+        "testbed-latent": 16,
+        "testbed-absent": 16,
+        "testbed-open": 16,
+    }
     for a in check(list(claims.values()), []):
         assert a.verdict == "not assessable" and a.missing and a.as_expected(named=False) is None
         commands = [line for line in a.needs if line.startswith("harness run")]
@@ -181,16 +222,27 @@ def test_shipped_claims_are_those_of_the_papers():
     assert "3 at a seed sd of 1.0, 5 at a seed sd of 2.0" in a.needs[0]
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"seed_sd": [1e308]}, "seed_sd"),
-    ({"effect": -1}, "effect"), ({"suites": ["amie24"]}, "did you mean 'aime24'"), ({"colour": "red"}, "colour"),
-    ({"scores": {"arm": 50, "baseline": 41}}, "not the difference"), ({"tolerance": 1}, "tolerance needs scores"),
-    ({"expected": "true"}, "expected"), ({"training_set": "math"}, "trained on testbed, not on math"),
-    ({"settings": {"train.lrr": 1}}, "did you mean 'lr'"), ({"recipe": "testbd"}, "testbd"),
-    ({"settings": {"a=b": 1}}, "'a=b' is no name of a setting"), ({"seed_sd": [0]}, "seed_sd.0"),
-    ({"seed_sd": [1e308]}, "seed_sd.0"), ({"effect": 1e308}, "effect"),
-    ({"settings": {"train.epochs": 10**18}}, "less than or equal"), ({"x\x1b\ny": 1}, r"'x\\x1b\\ny': Extra"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed_sd": [1e308]}, "seed_sd"),
+        ({"effect": -1}, "effect"),
+        ({"suites": ["amie24"]}, "did you mean 'aime24'"),
+        ({"colour": "red"}, "colour"),
+        ({"scores": {"arm": 50, "baseline": 41}}, "not the difference"),
+        ({"tolerance": 1}, "tolerance needs scores"),
+        ({"expected": "true"}, "expected"),
+        ({"training_set": "math"}, "trained on testbed, not on math"),
+        ({"settings": {"train.lrr": 1}}, "did you mean 'lr'"),
+        ({"recipe": "testbd"}, "testbd"),
+        ({"settings": {"a=b": 1}}, "'a=b' is no name of a setting"),
+        ({"seed_sd": [0]}, "seed_sd.0"),
+        ({"seed_sd": [1e308]}, "seed_sd.0"),
+        ({"effect": 1e308}, "effect"),
+        ({"settings": {"train.epochs": 10**18}}, "less than or equal"),
+        ({"x\x1b\ny": 1}, r"'x\\x1b\\ny': Extra"),
+    ],
+)
 def test_a_claim_that_is_none_is_refused(tmp_path, change, words):
     tree = {**claim().model_dump(mode="json"), **change}
     del tree["name"]

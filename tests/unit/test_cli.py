@@ -9,8 +9,24 @@ import pytest
 
 from harness.cli import main
 
-HEAVY = {"torch", "transformers", "vllm", "ray", "lm_eval", "scipy", "openai", "math_verify", "gepa", "matplotlib",
-         "trl", "datasets", "numpy", "pandas", "jinja2", "pebble"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "vllm",
+    "ray",
+    "lm_eval",
+    "scipy",
+    "openai",
+    "math_verify",
+    "gepa",
+    "matplotlib",
+    "trl",
+    "datasets",
+    "numpy",
+    "pandas",
+    "jinja2",
+    "pebble",
+}
 
 
 def harness(capsys, *args):
@@ -22,10 +38,18 @@ def harness(capsys, *args):
     return e.value.code, out.out, out.err
 
 
-LIGHT = [["--help"], ["run", "--help"], ["regrade", "--help"], ["check", "golds", "--help"], ["compare", "--help"],
-         ["power", "--help"], ["claim", "list"], *(["list", w] for w in
-         ("methods", "benches", "models", "backends", "recipes", "studies", "runs")),
-         ["study", "plan", "--help"], ["study", "run", "--help"]]
+LIGHT = [
+    ["--help"],
+    ["run", "--help"],
+    ["regrade", "--help"],
+    ["check", "golds", "--help"],
+    ["compare", "--help"],
+    ["power", "--help"],
+    ["claim", "list"],
+    *(["list", w] for w in ("methods", "benches", "models", "backends", "recipes", "studies", "runs")),
+    ["study", "plan", "--help"],
+    ["study", "run", "--help"],
+]
 
 
 @pytest.mark.parametrize("args", LIGHT, ids=" ".join)
@@ -100,21 +124,22 @@ def test_bad_input_is_one_clear_sentence(capsys, tmp_path, monkeypatch, args, ex
 GOOD = '{"id": "a", "problem": "1+1?", "answer": "2"}\n'
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("", "holds no problems"),
-    (GOOD + "{broken\n", "line 2 is not JSON"),
-    (GOOD + '{"id": "b", "problem": "", "answer": "2"}\n', "line 2: field 'problem'"),
-    (GOOD + '{"id": "b", "problem": "x", "answer": 3}\n', "line 2: field 'answer'"),
-    (GOOD + GOOD, "line 2: id 'a'"),
-    (GOOD, "1 problems, fewer than one batch"),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no problems"),
+        (GOOD + "{broken\n", "line 2 is not JSON"),
+        (GOOD + '{"id": "b", "problem": "", "answer": "2"}\n', "line 2: field 'problem'"),
+        (GOOD + '{"id": "b", "problem": "x", "answer": 3}\n', "line 2: field 'answer'"),
+        (GOOD + GOOD, "line 2: id 'a'"),
+        (GOOD, "1 problems, fewer than one batch"),
+    ],
+)
 def test_bad_training_data(capsys, tmp_path, monkeypatch, text, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data" / "train").mkdir(parents=True)
     (tmp_path / "data" / "train" / "gsm8k_train.jsonl").write_text(text)
-    code, _, err = harness(
-        capsys, "run", "--method", "p2o", "--recipe", "smollm2", "--data-dir", "data", "--bench", "aime24"
-    )
+    code, _, err = harness(capsys, "run", "--method", "p2o", "--recipe", "smollm2", "--data-dir", "data", "--bench", "aime24")
     assert code == 2 and words in err and "\n" not in err.strip()
     assert [p.name for p in tmp_path.iterdir()] == ["data"]
 
@@ -133,8 +158,17 @@ def test_resume_under_another_spec_names_the_fields(capsys, tmp_path):
 
     RunDir(tmp_path / "run").write_spec(resolve("grpo", flags={"eval": {"bench": "ood"}}))
     code, _, err = harness(
-        capsys, "run", "--method", "grpo", "--out", tmp_path / "run", "--resume", "--set", "train.lr=0.5",
-        "--set", "train.loss.clip_high=0.3",
+        capsys,
+        "run",
+        "--method",
+        "grpo",
+        "--out",
+        tmp_path / "run",
+        "--resume",
+        "--set",
+        "train.lr=0.5",
+        "--set",
+        "train.loss.clip_high=0.3",
     )
     assert code == 2 and "train.loss.clip_high, train.lr" in err
 

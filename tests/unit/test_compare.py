@@ -27,17 +27,37 @@ def result(method="grpo", scores=None, rollouts=1000, stamp=None, spec=None, **s
     mean = statistics.fmean(scores.values())
     ledgers = {s: Ledger(rollouts=rollouts, generated_tokens=20 * rollouts).to_dict() for s in per_seed}
     return {
-        "run": f"runs/{method}", "method": method, "model": "testbed", "recipe": "testbed", "training_set": "testbed",
-        "spec_hash": "0" * 64, "seeds": list(scores), "not_a_result": stamp,
-        "suites": {"tb-long": {
-            "role": "ood", "title": "Longer chains", "avg": mean, "n": 200, "k": 4, "temperature": 0.6,
-            "max_new_tokens": 32, "per_seed": per_seed, "pass_at": {"1": mean}, "truncated": 0.0, "unparsed": 0.0,
-            "grader_faults": 0, "generated_tokens": 96, **suite,
-        }},
+        "run": f"runs/{method}",
+        "method": method,
+        "model": "testbed",
+        "recipe": "testbed",
+        "training_set": "testbed",
+        "spec_hash": "0" * 64,
+        "seeds": list(scores),
+        "not_a_result": stamp,
+        "suites": {
+            "tb-long": {
+                "role": "ood",
+                "title": "Longer chains",
+                "avg": mean,
+                "n": 200,
+                "k": 4,
+                "temperature": 0.6,
+                "max_new_tokens": 32,
+                "per_seed": per_seed,
+                "pass_at": {"1": mean},
+                "truncated": 0.0,
+                "unparsed": 0.0,
+                "grader_faults": 0,
+                "generated_tokens": 96,
+                **suite,
+            }
+        },
         "macro": {"id": None, "ood": mean, "per_seed": {s: {"id": None, "ood": v} for s, v in per_seed.items()}},
-        "ledger": Ledger.total(Ledger(**x) for x in ledgers.values()).to_dict(), "ledgers": ledgers,
+        "ledger": Ledger.total(Ledger(**x) for x in ledgers.values()).to_dict(),
+        "ledgers": ledgers,
         **({"spec": spec} if spec else {}),
-    }  # fmt: skip
+    }
 
 
 def test_fixed_suite_interval_is_that_of_welch_whatever_the_seeds_are_called():
@@ -287,11 +307,15 @@ def test_text_of_numbers_and_hostile_cells():
     assert [compact(x) for x in (950, 999.9, 10240, 1_254_000)] == ["950", "1k", "10.2k", "1.25M"]
     assert visible("a\u202eb\x1b[2J\ud800\nc") == "a<U+202E>b<U+001B>[2J<U+D800>\nc"
     hostile = Table("t", ("a",), "l", [("<b>x</b> | ![i](http://x) `c`\n# h",)]).to_markdown()
-    cells = ("=HYPERLINK(\"x\")", "-2+3+cmd|' /C calc'!A0", "+4.7†", "-1.0 to +2.0", "a,\n\u202eb")
+    cells = ('=HYPERLINK("x")', "-2+3+cmd|' /C calc'!A0", "+4.7†", "-1.0 to +2.0", "a,\n\u202eb")
     bad = Table("t", ("a",), "l", [(cell,) for cell in cells])
     assert list(csv.reader(io.StringIO(bad.to_csv())))[1:] == [
-        ["'=HYPERLINK(\"x\")"], ["'-2+3+cmd|' /C calc'!A0"], ["+4.7†"], ["-1.0 to +2.0"], ["a, <U+202E>b"]
-    ]  # fmt: skip
+        ['\'=HYPERLINK("x")'],
+        ["'-2+3+cmd|' /C calc'!A0"],
+        ["+4.7†"],
+        ["-1.0 to +2.0"],
+        ["a, <U+202E>b"],
+    ]
     run = Table("t", ("a",), "l", [(r"\input{/etc/passwd} 50% $x_1^2$ #&~ {",)]).to_latex()
     assert (r"\textbackslash{}input\{/etc/passwd\} 50\% \$x\_1\textasciicircum{}2\$ \#\&\textasciitilde{} \{ \\") in run
     assert [p_value(p) for p in (None, 0.0001, 0.05, 0.99999)] == ["", "<.001", ".050", "1"]

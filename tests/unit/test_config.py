@@ -24,10 +24,15 @@ def test_precedence(tmp_path):
     assert spec.method_config["min_hard"] == 7 and spec.train.max_rollouts == 10200
 
 
-@pytest.mark.parametrize(("item", "value"), [
-    ("train.lr=1e-4", 1e-4), ("train.max_rollouts=null", None), ("train.betas=[0.8, 0.9]", (0.8, 0.9)),
-    ("eval.bench=id,ood", "id,ood"),
-])
+@pytest.mark.parametrize(
+    ("item", "value"),
+    [
+        ("train.lr=1e-4", 1e-4),
+        ("train.max_rollouts=null", None),
+        ("train.betas=[0.8, 0.9]", (0.8, 0.9)),
+        ("eval.bench=id,ood", "id,ood"),
+    ],
+)
 def test_set_values_are_typed_by_the_field(item, value):
     spec = resolve("p2o", sets=[item])
     section, name = item.split("=")[0].split(".")
@@ -35,26 +40,32 @@ def test_set_values_are_typed_by_the_field(item, value):
     assert getattr(holder, name) == value
 
 
-@pytest.mark.parametrize(("sets", "words"), [
-    (["train.learning_rate=1"], ["train.learning_rate", "unknown"]),
-    (["train.epoch=1"], ["train.epoch", "epochs"]),
-    (["trian.epochs=1"], ["trian", "train"]),
-    (["p2o.evolve.widht=2"], ["p2o.evolve.widht", "width"]),
-    (["train.lr=-1"], ["train.lr", "greater than 0"]),
-    (["train.lr=fast"], ["train.lr", "fast"]),
-    (["train.updates_per_batch=3"], ["updates_per_batch 3 does not divide"]),
-    (["eval.decoding.kind=greedy", "eval.decoding.k=4"], ["eval.decoding.greedy.k"]),
-    (["eval.decoding.kind=sampled", "eval.decoding.temperature=0"], ["eval.decoding.sampled.temperature", "greater than 0"]),
-    (["eval.decoding.kind=gredy"], ["eval.decoding", "'greedy', 'sampled'"]),
-    (["train.loss.correction=mask"], ["p2o.correction"]),
-    (["train.loss.ratio_band=[2, 3]"], ["hold 1 between"]),
-    (["p2o.gradient_context=hinted", "p2o.correction=clip"], ["no effect"]),
-    (["p2o.reflector.kind=openai"], ["model"]),
-    (["train.set=gsm8k"], ["testbed's words"]),
-    (["seeds=[1, 1]"], ["distinct"]),
-    (["no-value"], ["key=value"]),
-    (["method=grpo"], ["method"]),
-])
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        (["train.learning_rate=1"], ["train.learning_rate", "unknown"]),
+        (["train.epoch=1"], ["train.epoch", "epochs"]),
+        (["trian.epochs=1"], ["trian", "train"]),
+        (["p2o.evolve.widht=2"], ["p2o.evolve.widht", "width"]),
+        (["train.lr=-1"], ["train.lr", "greater than 0"]),
+        (["train.lr=fast"], ["train.lr", "fast"]),
+        (["train.updates_per_batch=3"], ["updates_per_batch 3 does not divide"]),
+        (["eval.decoding.kind=greedy", "eval.decoding.k=4"], ["eval.decoding.greedy.k"]),
+        (
+            ["eval.decoding.kind=sampled", "eval.decoding.temperature=0"],
+            ["eval.decoding.sampled.temperature", "greater than 0"],
+        ),
+        (["eval.decoding.kind=gredy"], ["eval.decoding", "'greedy', 'sampled'"]),
+        (["train.loss.correction=mask"], ["p2o.correction"]),
+        (["train.loss.ratio_band=[2, 3]"], ["hold 1 between"]),
+        (["p2o.gradient_context=hinted", "p2o.correction=clip"], ["no effect"]),
+        (["p2o.reflector.kind=openai"], ["model"]),
+        (["train.set=gsm8k"], ["testbed's words"]),
+        (["seeds=[1, 1]"], ["distinct"]),
+        (["no-value"], ["key=value"]),
+        (["method=grpo"], ["method"]),
+    ],
+)
 def test_refusals_are_one_sentence_that_names_the_setting(sets, words):
     with pytest.raises(UsageError) as e:
         resolve("p2o", sets=sets)

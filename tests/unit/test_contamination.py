@@ -32,12 +32,15 @@ def kinds(train, tests):
 LONG = "Plant {n} roses and four tulips in one straight row so that no two tulips touch; in how many ways can this be done?"
 
 
-@pytest.mark.parametrize(("a", "b"), [
-    ("What is $\\dfrac{1}{2} + x$?", "what is \\frac{1}{2}+x"),
-    ("Let $\\left( a, b \\right)$ with $a \\leqslant b$, $\\ldots$", "Let $(a,\\,b)$ with $a \\le b$, $\\dots$."),
-    ("Which one?\n\n(A) this\n(B) that", "which one"),
-    ("$f(x) \\text{ if } \\mathbb{Z}$", "f(x) if Z"),
-])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("What is $\\dfrac{1}{2} + x$?", "what is \\frac{1}{2}+x"),
+        ("Let $\\left( a, b \\right)$ with $a \\leqslant b$, $\\ldots$", "Let $(a,\\,b)$ with $a \\le b$, $\\dots$."),
+        ("Which one?\n\n(A) this\n(B) that", "which one"),
+        ("$f(x) \\text{ if } \\mathbb{Z}$", "f(x) if Z"),
+    ],
+)
 def test_normal_form_sees_through_layout(a, b):
     assert normal_form(a) == normal_form(b)
 
@@ -118,10 +121,18 @@ def test_testbed_problems_are_compared_word_for_word_only():
 
 def test_second_score_leaves_the_flagged_problems_out():
     samples = [
-        {"problem": p, "score": s, "greedy": False, "parity": None, "status": "ok", "truncated": False,
-         "prompt_tokens": 1, "tokens": 1}
+        {
+            "problem": p,
+            "score": s,
+            "greedy": False,
+            "parity": None,
+            "status": "ok",
+            "truncated": False,
+            "prompt_tokens": 1,
+            "tokens": 1,
+        }
         for p, s in (("a", 1.0), ("a", 1.0), ("b", 0.0), ("b", 1.0))
-    ]  # fmt: skip
+    ]
     r = SuiteResult("s", 2, 2, 0.6, 9, None, 0, **sample_metrics(samples, 2), samples=samples)
     assert _scores(r, ["a"])["avg_clean"] == 0.5
     assert _scores(r, [])["avg_clean"] is None and _scores(r, ["a", "b"])["avg_clean"] is None
@@ -146,12 +157,15 @@ def harness(capsys, *args):
     return e.value.code, out.out, out.err
 
 
-@pytest.mark.parametrize(("args", "code", "says"), [
-    (["--train-set", "gsm8"], 2, "did you mean 'gsm8k'"),
-    (["--train-set", "gsm8k", "--bench", "math50"], 2, "did you mean 'math500'"),
-    (["--train-set", "gsm8k"], 3, "--data-dir"),
-    (["--train-set", "gsm8k", "--data-dir", "nowhere"], 3, "nowhere"),
-])
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["--train-set", "gsm8"], 2, "did you mean 'gsm8k'"),
+        (["--train-set", "gsm8k", "--bench", "math50"], 2, "did you mean 'math500'"),
+        (["--train-set", "gsm8k"], 3, "--data-dir"),
+        (["--train-set", "gsm8k", "--data-dir", "nowhere"], 3, "nowhere"),
+    ],
+)
 def test_command_refuses_bad_input(capsys, args, code, says):
     got, _, err = harness(capsys, *args)
     assert got == code and says in err and "\n" not in err.strip()

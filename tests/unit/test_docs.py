@@ -11,8 +11,12 @@ from harness.cli import main
 from harness.registry import studies
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "methods" / "README.md",
-         *sorted((ROOT / "methods").glob("*.py"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "methods" / "README.md",
+    *sorted((ROOT / "methods").glob("*.py")),
+]
 
 
 def commands():

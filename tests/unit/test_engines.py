@@ -70,9 +70,15 @@ def test_an_interruption_loses_only_what_is_under_way(tmp_path):
     assert complete(third, prompts, HOT, 1, store) == straight and not third.asked
 
 
-@pytest.mark.parametrize("change", [
-    (["q0"], HOT, 1), (["p0"], Sampling(0.7, 16), 1), (["p0"], Sampling(0.6, 8), 1), (["p0"], HOT, 2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        (["q0"], HOT, 1),
+        (["p0"], Sampling(0.7, 16), 1),
+        (["p0"], Sampling(0.6, 8), 1),
+        (["p0"], HOT, 2),
+    ],
+)
 def test_what_was_kept_serves_the_same_question_only(tmp_path, change):
     store = tmp_path / "s.jsonl"
     complete(Dies(), ["p0"], HOT, 1, store)
@@ -218,7 +224,6 @@ def test_a_checklist_names_all_that_is_missing(tmp_path):
     assert check.get(lambda: 3) == 3
     with pytest.raises(MissingError, match=r"aime24.jsonl.*math500.jsonl"):
         check.settle()
-
 
 
 def test_a_block_is_hashable_by_what_it_asks():

@@ -30,9 +30,7 @@ class Scripted:
     def __call__(self, prompts, sampling, seed):
         self.calls.append((list(prompts), sampling, seed))
         k = len(prompts) // len(set(prompts))
-        texts = [
-            self.box % self.answers[i // k] if self.right(i // k, i % k) else self.wrong for i in range(len(prompts))
-        ]
+        texts = [self.box % self.answers[i // k] if self.right(i // k, i % k) else self.wrong for i in range(len(prompts))]
         return [
             Rollout(Context.plain(p), f"{i}: {t}", [1, 2, 3], [0.0] * 3, prompt_tokens=5, truncated=i % 2 == 0)
             for i, (p, t) in enumerate(zip(prompts, texts, strict=True))
@@ -88,10 +86,14 @@ def test_overrides_limit_and_eval_prompt(small):
     policy = Scripted([a for _, _, a in PROBLEMS], lambda p, j: True)
     seen = []
     [result] = evaluate(
-        [suite], policy, lambda p: f"HINT\n\n{p.text}", 0, folder, 
+        [suite],
+        policy,
+        lambda p: f"HINT\n\n{p.text}",
+        0,
+        folder,
         cfg=EvalConfig(limit=2, decoding={"kind": "sampled", "k": 3, "temperature": 1.0}, max_new_tokens=9),
         progress=lambda done, name: seen.append((done, name)),
-    )  # fmt: skip
+    )
     [(prompts, sampling, _)] = policy.calls
     assert (len(prompts), sampling.temperature, sampling.max_new_tokens) == (6, 1.0, 9)
     assert all(p.startswith("HINT\n\n") for p in prompts) and result.samples[0]["prompt"] == prompts[0]

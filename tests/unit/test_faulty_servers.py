@@ -34,12 +34,20 @@ def reply(text, **more):
 
 FINE = json.dumps(reply("```\nfine\n```"))
 NONSENSE = {
-    "html": "<html>Bad gateway</html>", "cut": FINE[: len(FINE) // 2], "nothing": "", "list": "[1, 2]", "null": "null",
-    "empty": "{}", "no choice": json.dumps(reply("", choices=[])), "choice null": json.dumps(reply("", choices=[None])),
+    "html": "<html>Bad gateway</html>",
+    "cut": FINE[: len(FINE) // 2],
+    "nothing": "",
+    "list": "[1, 2]",
+    "null": "null",
+    "empty": "{}",
+    "no choice": json.dumps(reply("", choices=[])),
+    "choice null": json.dumps(reply("", choices=[None])),
     "not text": json.dumps(reply({"a": 1})),
     "bad count": json.dumps(reply("x", usage={"prompt_tokens": -1, "completion_tokens": 1})),
     "text count": json.dumps(reply("x", usage={"prompt_tokens": "9", "completion_tokens": 1})),
-    "10 MB": json.dumps(reply("x" * 10_000_000)), "deep": "[" * 100_000, "binary": b"\xff\xfe\x00",
+    "10 MB": json.dumps(reply("x" * 10_000_000)),
+    "deep": "[" * 100_000,
+    "binary": b"\xff\xfe\x00",
 }
 
 

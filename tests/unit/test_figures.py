@@ -53,8 +53,17 @@ def test_a_request_for_hints_is_no_attempt():
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return LlamaForCausalLM(LlamaConfig(vocab_size=11, hidden_size=16, intermediate_size=16, num_hidden_layers=2,
-                                        num_attention_heads=2, pad_token_id=0, eos_token_id=1)).eval()
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=11,
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            pad_token_id=0,
+            eos_token_id=1,
+        )
+    ).eval()
 
 
 WORDS = {"a": 2, "b": 3, "c": 4, "d": 5, "e": 6}

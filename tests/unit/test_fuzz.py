@@ -35,7 +35,8 @@ def fuzz(tries):
 TEXT = st.text(st.characters(), max_size=30)  # surrogates too
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
-    lambda x: st.lists(x, max_size=3) | st.dictionaries(TEXT, x, max_size=3), max_leaves=6,
+    lambda x: st.lists(x, max_size=3) | st.dictionaries(TEXT, x, max_size=3),
+    max_leaves=6,
 )
 KNOWN = ["train.lr", "eval.decoding", "train.loss.ratio_band", "p2o.evolve", "seeds", "model", "p2o", "train", "backend.flags"]
 
@@ -59,8 +60,11 @@ def test_a_setting_is_taken_or_refused_in_a_sentence(item):
 
 
 @fuzz(30)
-@given(st.binary(max_size=60) | st.text(max_size=60).map(lambda t: t.encode("utf-8", "replace"))
-       | st.dictionaries(st.sampled_from([k.split(".")[0] for k in KNOWN]), JSON).map(lambda t: json.dumps(t).encode()))
+@given(
+    st.binary(max_size=60)
+    | st.text(max_size=60).map(lambda t: t.encode("utf-8", "replace"))
+    | st.dictionaries(st.sampled_from([k.split(".")[0] for k in KNOWN]), JSON).map(lambda t: json.dumps(t).encode())
+)
 def test_a_config_file_is_taken_or_refused_in_a_sentence(tmp_path, data):
     path = tmp_path / "c.yaml"
     path.write_bytes(data)
@@ -71,22 +75,56 @@ def test_a_config_file_is_taken_or_refused_in_a_sentence(tmp_path, data):
         assert len(str(e)) > 10
 
 
-@pytest.mark.parametrize("item", [
-    "eval.bench=2024-99-99", "train.lr=" + "1" * 5000, "seeds=[[[", "train={1: 2}", "model={null: 1}", "seeds=.inf",
-    "p2o={[]: 1}", "train.loss={2024-01-01: x}", "eval.decoding={kind: [1]}", "=1", '"="=1', "train=3", "p2o=3",
-    "seeds=1e400", "train.lr=" + "[" * 3000, "testbed.style_probability=[1]", "xyz={}", "train.grad_clip=.nan",
-])
+@pytest.mark.parametrize(
+    "item",
+    [
+        "eval.bench=2024-99-99",
+        "train.lr=" + "1" * 5000,
+        "seeds=[[[",
+        "train={1: 2}",
+        "model={null: 1}",
+        "seeds=.inf",
+        "p2o={[]: 1}",
+        "train.loss={2024-01-01: x}",
+        "eval.decoding={kind: [1]}",
+        "=1",
+        '"="=1',
+        "train=3",
+        "p2o=3",
+        "seeds=1e400",
+        "train.lr=" + "[" * 3000,
+        "testbed.style_probability=[1]",
+        "xyz={}",
+        "train.grad_clip=.nan",
+    ],
+)
 def test_settings_that_trip_a_loader(tmp_path, item):
     with pytest.raises(UsageError) as e:
         resolve("p2o", sets=[item])
     assert "\n" not in str(e.value) and len(str(e.value)) < 6000
 
 
-@pytest.mark.parametrize("text", [
-    "1: 2", "null: 3", "2024-01-01: x", "train: {1: 2}", "p2o: {null: 1}", "? [a]\n: b", "[1]", "a: &a [*a]",
-    "!!python/name:os.x", "train: &t {a: *t}", "x: 2024-99-99", "- - -", "\ttrain: 1", "seeds: [1, 1]", "2.5: {a: b}",
-    "true: 1",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1: 2",
+        "null: 3",
+        "2024-01-01: x",
+        "train: {1: 2}",
+        "p2o: {null: 1}",
+        "? [a]\n: b",
+        "[1]",
+        "a: &a [*a]",
+        "!!python/name:os.x",
+        "train: &t {a: *t}",
+        "x: 2024-99-99",
+        "- - -",
+        "\ttrain: 1",
+        "seeds: [1, 1]",
+        "2.5: {a: b}",
+        "true: 1",
+    ],
+)
 def test_files_that_trip_a_loader(tmp_path, text):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(UsageError) as e:
@@ -95,11 +133,18 @@ def test_files_that_trip_a_loader(tmp_path, text):
 
 
 FOUND = {  # by the fuzzers: values that a YAML loader, a spec's hash or its file once tripped over
-    "an empty integer": '!!int ""', "an empty number": '!!float ""', "no truth value": "!!bool x", "no date": "!!timestamp x",
-    "no character": '"\\UFFFFFFFF"', "half a pair": '"\\ud800"', "half a pair as a key": '{"\\ud800": true}',
-    "thousands of digits in hexadecimals": "0x" + "f" * 3800, "binary": "!!binary /w==", "a set": "!!set {1, 2}",
+    "an empty integer": '!!int ""',
+    "an empty number": '!!float ""',
+    "no truth value": "!!bool x",
+    "no date": "!!timestamp x",
+    "no character": '"\\UFFFFFFFF"',
+    "half a pair": '"\\ud800"',
+    "half a pair as a key": '{"\\ud800": true}',
+    "thousands of digits in hexadecimals": "0x" + "f" * 3800,
+    "binary": "!!binary /w==",
+    "a set": "!!set {1, 2}",
     "more than 63 bits": "9223372036854775808",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FOUND)
@@ -126,11 +171,18 @@ def test_aliases_that_unfold_without_end_are_refused(tmp_path, at, shape):
     assert len(str(e.value)) < 300
 
 
-@pytest.mark.parametrize(("item", "words"), [
-    ("train.max_seconds=.inf", "finite number"), ("train.lr=.inf", "finite number"), ('backend.flags."a\udca2"=1', "key=value"),
-    ("train.epochs=1000000000", "less than or equal"), ("train.limit=1000000000", "less than or equal"),
-    ("testbed.problems=1000000000", "less than or equal"), (f"train.lr=[{'x, ' * 5000}]", "x', 'x"),
-])
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ("train.max_seconds=.inf", "finite number"),
+        ("train.lr=.inf", "finite number"),
+        ('backend.flags."a\udca2"=1', "key=value"),
+        ("train.epochs=1000000000", "less than or equal"),
+        ("train.limit=1000000000", "less than or equal"),
+        ("testbed.problems=1000000000", "less than or equal"),
+        (f"train.lr=[{'x, ' * 5000}]", "x', 'x"),
+    ],
+)
 def test_settings_that_were_taken_and_could_not_be_stored_planned_or_said(item, words):
     """An infinite number came back from spec.json as null, and a plan walked through all epochs."""
     with pytest.raises(UsageError, match=words) as e:
@@ -308,8 +360,10 @@ def test_groups_of_every_method_under_any_rewards(name, rewards, k, seed):
 
 ROLLOUT = st.builds(
     lambda n, prompt, reward: Rollout(Context.plain("q"), "t", [1] * n, [-1.0] * n, prompt, reward=float(reward)),
-    st.integers(0, 50), st.integers(0, 50), st.integers(0, 1),
-)  # fmt: skip
+    st.integers(0, 50),
+    st.integers(0, 50),
+    st.integers(0, 1),
+)
 
 
 @fuzz(150)
@@ -356,4 +410,3 @@ def test_pass_at_1_does_not_depend_on_n_in_the_mean(n, more, rng: random.Random)
     subsets = list(combinations(scores, n))
     mean = sum(pass_at_k(n, sum(s), 1) for s in subsets) / len(subsets)
     assert mean == pytest.approx(pass_at_k(len(scores), sum(scores), 1))
-

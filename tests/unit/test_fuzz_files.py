@@ -124,8 +124,9 @@ def resealed(folder, rows=None):
 
 
 @fuzz(50)
-@given(st.sampled_from(["manifest.json"] * 3 + ["metrics.json", "templates.jsonl", "training.json", SAMPLES]), SEALED,
-       st.data())  # fmt: skip
+@given(
+    st.sampled_from(["manifest.json"] * 3 + ["metrics.json", "templates.jsonl", "training.json", SAMPLES]), SEALED, st.data()
+)
 def test_a_filed_run_with_a_value_replaced_has_the_same_figures_or_is_refused(boards, true, tmp_path, name, seal, data):
     folder = copied(boards, "recomputed", tmp_path)
     rows = changed(folder, name, data.draw)
@@ -151,8 +152,9 @@ def test_a_run_of_reported_numbers_is_verified_or_refused(boards, tmp_path, seal
 
 
 @fuzz(25)
-@given(st.sampled_from(["recomputed", "reported"]), st.sampled_from(["manifest.json", "metrics.json", SAMPLES]), SEALED,
-       st.data())  # fmt: skip
+@given(
+    st.sampled_from(["recomputed", "reported"]), st.sampled_from(["manifest.json", "metrics.json", SAMPLES]), SEALED, st.data()
+)
 def test_a_filed_run_is_read_for_a_comparison_or_refused(boards, tmp_path, evidence, name, seal, data):
     folder = copied(boards, evidence, tmp_path)
     rows = changed(folder, name if evidence == "recomputed" else "metrics.json", data.draw)
@@ -200,17 +202,33 @@ def test_a_board_that_can_be_built_is_verified(boards, tmp_path, name, data):
 # ------------------------------------------------------------------ claims and studies
 
 CLAIM = {
-    "text": "P2O beats GRPO.", "source": "here", "metric": "avg@k", "suites": ["tb-long"], "effect": 10.0, "scores":
-    {"arm": 60.0, "baseline": 50.0}, "tolerance": 2.0, "training_set": "testbed", "recipe": "testbed", "grader": "parity",
-    "settings": {"train.epochs": 2}, "seed_sd": [1.0, 2.0], "budget": "rollouts", "expected": "reproduced",
+    "text": "P2O beats GRPO.",
+    "source": "here",
+    "metric": "avg@k",
+    "suites": ["tb-long"],
+    "effect": 10.0,
+    "scores": {"arm": 60.0, "baseline": 50.0},
+    "tolerance": 2.0,
+    "training_set": "testbed",
+    "recipe": "testbed",
+    "grader": "parity",
+    "settings": {"train.epochs": 2},
+    "seed_sd": [1.0, 2.0],
+    "budget": "rollouts",
+    "expected": "reproduced",
     "arms": {"arm": {"method": "p2o", "settings": {"train.lr": 1e-4}}, "baseline": {"method": "grpo"}},
-}  # fmt: skip
+}
 STUDY = {
-    "title": "t", "text": "x", "recipe": "testbed", "bench": "tb-id", "seeds": [0, 1], "baseline": "b",
+    "title": "t",
+    "text": "x",
+    "recipe": "testbed",
+    "bench": "tb-id",
+    "seeds": [0, 1],
+    "baseline": "b",
     "settings": {"train": {"epochs": 2, "prompts_per_batch": 16}, "testbed.problems": 32},
     "conditions": {"cold": {"train.temperature": 0.6}, "hot": {"train": {"temperature": 1.0}}},
     "arms": {"a": {"method": "p2o", "match": "b", "settings": {"backend.flags": {"a.b": 1}}}, "b": {"method": "grpo"}},
-}  # fmt: skip
+}
 NAMES = st.sampled_from(["train.lr", "train", "p2o", "a=b", "", ".", "a..b", '"', '"a.b"', "seeds", "eval.bench", "x\ny", 3])
 SETTINGS = VALUES | st.floats(0.1, 99) | st.dictionaries(NAMES | TEXT, VALUES | st.dates(), max_size=2)
 
@@ -263,15 +281,18 @@ def test_a_study_is_read_and_resolved_or_refused(tmp_path, short, monkeypatch, d
 # ------------------------------------------------------------------ answers of servers
 
 REPLY = {
-    "id": "1", "usage": {"prompt_tokens": 100, "completion_tokens": 20},
+    "id": "1",
+    "usage": {"prompt_tokens": 100, "completion_tokens": 20},
     "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "so\n```\nbe\n```"}}],
-}  # fmt: skip
+}
 JOB = Job("old", [{"Inputs": "q", "Generated Outputs": "a", "Feedback": "wrong"}])
 
 
 @fuzz(150)
-@given(st.binary(max_size=60) | st.builds(lambda at, v: json.dumps(put(REPLY, at, v)).encode(),
-                                          st.sampled_from(list(places(REPLY))), VALUES))  # fmt: skip
+@given(
+    st.binary(max_size=60)
+    | st.builds(lambda at, v: json.dumps(put(REPLY, at, v)).encode(), st.sampled_from(list(places(REPLY))), VALUES)
+)
 def test_an_answer_is_taken_with_its_bill_or_refused(data):
     try:
         reply = chat._parse(data)
@@ -283,8 +304,10 @@ def test_an_answer_is_taken_with_its_bill_or_refused(data):
 
 
 @fuzz(60)
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
-       | st.lists(st.sampled_from(["```", "\n", "a", "\u2028", "\x85"])).map("".join))  # fmt: skip
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+    | st.lists(st.sampled_from(["```", "\n", "a", "\u2028", "\x85"])).map("".join)
+)
 def test_an_answer_becomes_the_same_template_when_it_is_recorded_and_replayed(tmp_path, text):
     ledgers, path = (Ledger(), Ledger()), tmp_path / "recording.jsonl"
     path.unlink(missing_ok=True)
@@ -294,9 +317,15 @@ def test_an_answer_becomes_the_same_template_when_it_is_recorded_and_replayed(tm
 
 
 @fuzz(60)
-@given(st.binary(max_size=40) | st.lists(st.dictionaries(st.sampled_from(
-    ["prompt_sha256", "nth", "epoch", "answer", "text", "prompt_tokens", "tokens"]), VALUES | st.just(0)), max_size=2).map(
-        lambda rows: "".join(json.dumps(row) + "\n" for row in rows).encode()))  # fmt: skip
+@given(
+    st.binary(max_size=40)
+    | st.lists(
+        st.dictionaries(
+            st.sampled_from(["prompt_sha256", "nth", "epoch", "answer", "text", "prompt_tokens", "tokens"]), VALUES | st.just(0)
+        ),
+        max_size=2,
+    ).map(lambda rows: "".join(json.dumps(row) + "\n" for row in rows).encode())
+)
 def test_a_recording_or_kept_answers_are_read_or_refused(tmp_path, data):
     path = tmp_path / "x.jsonl"
     path.write_bytes(data)

@@ -18,8 +18,17 @@ from harness.grading.graders import Grade, grade_many, last_boxed, verify_many
 
 HANGING = "9^{9^{9^{9}}}"
 FILES = [
-    "aime24", "aime25", "aime26", "amc23", "hmmt_feb_2025", "math500", "minerva_math", "olympiadbench", "gsm8k_test", "svamp",
-]  # fmt: skip
+    "aime24",
+    "aime25",
+    "aime26",
+    "amc23",
+    "hmmt_feb_2025",
+    "math500",
+    "minerva_math",
+    "olympiadbench",
+    "gsm8k_test",
+    "svamp",
+]
 
 
 def grades(pairs, **options):
@@ -82,9 +91,17 @@ ACCEPTED = [
     ("3.89 \\times 10^{-10}", "3.89e-10"),
 ]
 REJECTED = [
-    ("300", "3"), ("0.03", "3"), ("11", "10"), ("12", "1,2"), ("1", "1,2"), ("\\frac{1}{3}", "\\frac{1}{2}"),
-    ("2700", "27.0"), ("9 \\times 10^{33}", "4.5e33"), ("4.5", "4.5e33"), ("10001", "10000"),
-]  # fmt: skip
+    ("300", "3"),
+    ("0.03", "3"),
+    ("11", "10"),
+    ("12", "1,2"),
+    ("1", "1,2"),
+    ("\\frac{1}{3}", "\\frac{1}{2}"),
+    ("2700", "27.0"),
+    ("9 \\times 10^{33}", "4.5e33"),
+    ("4.5", "4.5e33"),
+    ("10001", "10000"),
+]
 
 
 def test_equivalent_forms_are_accepted():
@@ -185,8 +202,13 @@ def test_the_fast_path_never_changes_a_verdict():
     pairs = {(a, b) for a in numbers for b in rng.sample(numbers, 3)}
     for a, b in small:  # equal values, those a factor of 100 apart, and those that six decimals do not tell apart
         fraction = f"\\frac{{{a}}}{{{b}}}"
-        others = [f"\\frac{{{3 * a}}}{{{3 * b}}}", f"\\frac{{{100 * a}}}{{{b}}}", f"\\frac{{{a}}}{{{100 * b}}}",
-                  f"\\frac{{{a * 10**7 + 1}}}{{{b * 10**7}}}", *([str(a // b)] if a % b == 0 else [])]  # fmt: skip
+        others = [
+            f"\\frac{{{3 * a}}}{{{3 * b}}}",
+            f"\\frac{{{100 * a}}}{{{b}}}",
+            f"\\frac{{{a}}}{{{100 * b}}}",
+            f"\\frac{{{a * 10**7 + 1}}}{{{b * 10**7}}}",
+            *([str(a // b)] if a % b == 0 else []),
+        ]
         pairs |= {pair for other in others for pair in ((fraction, other), (other, fraction))}
     texts = {a for a, _, _ in rows()[::23] if a.strip() and len(a) < 200 and a not in TOWERS} | {"\\text{ }", "x_{0"}
     pairs |= {(text.strip(), text.strip()) for text in texts}
@@ -198,8 +220,20 @@ def test_the_fast_path_never_changes_a_verdict():
     assert {p: (v, verdicts[p]) for p, v in decided.items() if verdicts[p] not in (v, "error", "timeout")} == {}
 
 
-@pytest.mark.parametrize(("a", "b"), [("07", "7"), ("-0", "0"), ("+7", "7"), ("7.0", "7"), ("1,2", "12"), ("٣", "3"),
-                                    ("\\frac{3}{0}", "3"), ("\\frac12", "2"), ("\\frac{-1}{2}", "2")])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("07", "7"),
+        ("-0", "0"),
+        ("+7", "7"),
+        ("7.0", "7"),
+        ("1,2", "12"),
+        ("٣", "3"),
+        ("\\frac{3}{0}", "3"),
+        ("\\frac12", "2"),
+        ("\\frac{-1}{2}", "2"),
+    ],
+)
 def test_the_fast_path_leaves_other_spellings_to_math_verify(a, b):
     assert graders._at_sight(a, b) is None
 
@@ -224,8 +258,18 @@ def test_an_overlong_answer_is_not_read():
 
 @pytest.mark.parametrize(
     ("answer", "score", "status"),
-    [("B", 1.0, "ok"), ("b", 1.0, "ok"), ("\\text{B}", 1.0, "ok"), ("(B)", 1.0, "ok"), ("\\textbf{(B)}.", 1.0, "ok"),
-     ("A", 0.0, "ok"), ("AB", 0.0, "unparsed"), ("", 0.0, "unparsed"), ("7", 0.0, "unparsed"), ("B" * 20_000, 0.0, "unparsed")],
+    [
+        ("B", 1.0, "ok"),
+        ("b", 1.0, "ok"),
+        ("\\text{B}", 1.0, "ok"),
+        ("(B)", 1.0, "ok"),
+        ("\\textbf{(B)}.", 1.0, "ok"),
+        ("A", 0.0, "ok"),
+        ("AB", 0.0, "unparsed"),
+        ("", 0.0, "unparsed"),
+        ("7", 0.0, "unparsed"),
+        ("B" * 20_000, 0.0, "unparsed"),
+    ],
 )
 def test_choice(answer, score, status):
     [grade] = grade_many([(f"\\boxed{{{answer}}}", "B", "choice")])
@@ -234,13 +278,28 @@ def test_choice(answer, score, status):
 
 @pytest.mark.parametrize(
     ("answer", "score", "status"),
-    [("(B) two of them", 1.0, "ok"), ("B. two of them", 1.0, "ok"), ("\\text{(B) f(x) = 2}", 1.0, "ok"),
-     ("\\mathbf{B}", 1.0, "ok"), ("Option B", 1.0, "ok"), ("**B**", 1.0, "ok"), ("(B)~12/02/1986", 1.0, "ok"),
-     ("(A) two of them", 0.0, "ok"), ("J", 0.0, "ok"),
-     ("(A) or (B)", 0.0, "unparsed"), ("(B) or (A)", 0.0, "unparsed"), ("B) or C)", 0.0, "unparsed"),
-     ("B. or C", 0.0, "unparsed"), ("B, C", 0.0, "unparsed"), ("(B)(C)", 0.0, "unparsed"), ("B: 1, C: 2", 0.0, "unparsed"),
-     ("Both", 0.0, "unparsed"), ("B ball", 0.0, "unparsed"), ("two of them", 0.0, "unparsed")],
-)  # fmt: skip
+    [
+        ("(B) two of them", 1.0, "ok"),
+        ("B. two of them", 1.0, "ok"),
+        ("\\text{(B) f(x) = 2}", 1.0, "ok"),
+        ("\\mathbf{B}", 1.0, "ok"),
+        ("Option B", 1.0, "ok"),
+        ("**B**", 1.0, "ok"),
+        ("(B)~12/02/1986", 1.0, "ok"),
+        ("(A) two of them", 0.0, "ok"),
+        ("J", 0.0, "ok"),
+        ("(A) or (B)", 0.0, "unparsed"),
+        ("(B) or (A)", 0.0, "unparsed"),
+        ("B) or C)", 0.0, "unparsed"),
+        ("B. or C", 0.0, "unparsed"),
+        ("B, C", 0.0, "unparsed"),
+        ("(B)(C)", 0.0, "unparsed"),
+        ("B: 1, C: 2", 0.0, "unparsed"),
+        ("Both", 0.0, "unparsed"),
+        ("B ball", 0.0, "unparsed"),
+        ("two of them", 0.0, "unparsed"),
+    ],
+)
 def test_choice_with_its_text(answer, score, status):
     """Alike where a whole suite has letters and where one gold is a letter in parentheses."""
     items = [(f"\\boxed{{{answer}}}", "B", "choice"), (f"\\boxed{{{answer}}}", "(B)", "exact")]
@@ -259,8 +318,18 @@ EXACT = {
     "8": (["8", "+8", "8.", "8.0", "\\text{8}"], ["-8", "88", "8.5", "eight", "8 9", "7+1"]),
     "0": (["0", "-0", "0.0"], ["", "00.1", "O"]),
     "] ] >": (
-        ["] ] >", "]]>", "]] >", "\\text{] ] >}", "\\texttt{]]>}", "$] ] >$", "]\\,]\\,>", "] ] \\rangle",
-         "\\right] ] >", "`]]>`"],
+        [
+            "] ] >",
+            "]]>",
+            "]] >",
+            "\\text{] ] >}",
+            "\\texttt{]]>}",
+            "$] ] >$",
+            "]\\,]\\,>",
+            "] ] \\rangle",
+            "\\right] ] >",
+            "`]]>`",
+        ],
         ["] >", "] ] > >", "] > ]", "[ [ <", "] ] }", "< [ [ ] ] >", "]]> done", "\\text{]]} >"],
     ),
     "} ]": (
@@ -269,12 +338,18 @@ EXACT = {
     ),
     "}": (["}", "\\}", " } ", "\\text{\\}}"], ["]", "}}", "{", "\\{\\}"]),
     "it&t o'connor same": (
-        ["it\\&t o'connor same", "it&t, o’connor, same", "\\text{it\\&t}, \\text{o'connor}, \\text{same}",
-         "it&t \\quad o'connor \\\\ same", "it&t; o'connor; same", "IT&T O'Connor Same."],
+        [
+            "it\\&t o'connor same",
+            "it&t, o’connor, same",
+            "\\text{it\\&t}, \\text{o'connor}, \\text{same}",
+            "it&t \\quad o'connor \\\\ same",
+            "it&t; o'connor; same",
+            "IT&T O'Connor Same.",
+        ],
         ["o'connor it&t same", "it&t o'connor", "it&t o'connor same same", "it&to'connor same", "itt o'connor same"],
     ),
     "dearth, wind, & fire": (["dearth, wind, & fire", "Dearth, Wind, \\& Fire"], ["(I)", "earth, wind, & fire"]),
-}  # fmt: skip
+}
 """Golds of the forms of BIG-Bench Hard: what is the same answer in a box, and near misses."""
 
 

@@ -19,15 +19,27 @@ from harness.types import Context, Group, Problem, Rollout, Sampling
 
 PROBLEMS = [Problem(f"p{i:02d}", f"q{i}", "1") for i in range(20)]
 SOUND = {
-    "loss": 0.1, "grad_norm": 2.0, "ratio_max": 3.0, "sampler_gap": 1e-3, "entropy": 0.5, "reward": 0.2, "all_zero_groups": 0.5
+    "loss": 0.1,
+    "grad_norm": 2.0,
+    "ratio_max": 3.0,
+    "sampler_gap": 1e-3,
+    "entropy": 0.5,
+    "reward": 0.2,
+    "all_zero_groups": 0.5,
 }
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    ({"loss": math.nan}, "loss is nan"), ({"grad_norm": math.inf}, "grad_norm is inf"),
-    ({"entropy": -math.inf}, "entropy is -inf"), ({"sampler_gap": math.nan}, "sampler_gap is nan"),
-    ({"ratio_max": 2e4}, "max_ratio"), ({"sampler_gap": 0.3}, "disagree by 0.3 nats"),
-])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"loss": math.nan}, "loss is nan"),
+        ({"grad_norm": math.inf}, "grad_norm is inf"),
+        ({"entropy": -math.inf}, "entropy is -inf"),
+        ({"sampler_gap": math.nan}, "sampler_gap is nan"),
+        ({"ratio_max": 2e4}, "max_ratio"),
+        ({"sampler_gap": 0.3}, "disagree by 0.3 nats"),
+    ],
+)
 def test_a_rule_fires_at_once(change, reason):
     assert Guard(GuardConfig()).check(SOUND) is None
     assert reason in Guard(GuardConfig()).check({**SOUND, **change})
@@ -125,8 +137,9 @@ def groups():
 @pytest.mark.parametrize("where", ["loss", "gradient"])
 def test_no_step_is_taken_on_a_gradient_that_is_not_finite(dtype, where):
     torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
-                                         num_attention_heads=1)).to(dtype)
+    model = LlamaForCausalLM(
+        LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+    ).to(dtype)
     updater = Updater(model, TrainConfig(lr=0.1, updates_per_batch=2), LossSpec(), pad=0, forward_tokens=20)
     sick = groups()
     if where == "loss":
@@ -168,8 +181,9 @@ def test_a_batch_without_advantages_moves_resumed_weights_as_it_moves_others(tmp
 
 def test_the_largest_ratio_is_that_of_brute_force():
     torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
-                                         num_attention_heads=1))
+    model = LlamaForCausalLM(
+        LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+    )
     updater = Updater(model, TrainConfig(lr=0.05, updates_per_batch=2), LossSpec(), pad=0, forward_tokens=20)
 
     def logps():

@@ -49,8 +49,11 @@ def run(method, script, problem=PROBLEM, seed=0):
 
 
 def test_the_prefixes_of_this_test_grow():
-    assert SHARES == ["One of four parts.", "One of four parts. Two of four parts.",
-                      "One of four parts. Two of four parts. Six of four parts."]
+    assert SHARES == [
+        "One of four parts.",
+        "One of four parts. Two of four parts.",
+        "One of four parts. Two of four parts. Six of four parts.",
+    ]
 
 
 @pytest.mark.parametrize("rung", [0, 1, 2, 3, None])
@@ -262,8 +265,9 @@ def test_a_place_is_given_up_after_ten_problems_and_all_of_it_is_metered():
     method, ledger, asked = made("grpo-dynsample", problems=POOL), Ledger(), []
 
     def generate(requests):
-        rollouts = [Rollout(c, "t", [1, 2], [0.0, 0.0], 3, reward=float(p.id == "p0" and i == 0))
-                    for i, (p, c) in enumerate(requests)]
+        rollouts = [
+            Rollout(c, "t", [1, 2], [0.0, 0.0], 3, reward=float(p.id == "p0" and i == 0)) for i, (p, c) in enumerate(requests)
+        ]
         asked.extend(requests)
         ledger.add_rollouts(rollouts)
         return rollouts

@@ -10,24 +10,27 @@ from harness.leaks import leaks
 from harness.types import Problem
 
 
-@pytest.mark.parametrize(("hint", "answer", "leaking"), [
-    ("Factor the left side first.", "7", False),
-    ("There are 7 terms to add.", "7", False),  # a short answer occurs in any text
-    ("so x = 7", "7", True),
-    ("The answer is $7$.", "7", True),
-    ("x = 70", "7", False),
-    ("hence \\boxed{7}", "7", True),
-    ("the total is 1234", "1234", True),
-    ("we find 1234 apples", "1234", True),
-    ("we find 12345 apples", "1234", False),
-    ("it equals \\dfrac{1}{2}", "\\frac{1}{2}", True),
-    ("this is a circle", "A", False),
-    ("the answer is A.", "A", True),
-    ("A PARABOLA opens", "parabola", True),
-    ("let <S> 1 6 6 7", "6 7", True),
-    ("let <S> 1 6 7 1", "6 1", False),
-    ("think", "", False),
-])
+@pytest.mark.parametrize(
+    ("hint", "answer", "leaking"),
+    [
+        ("Factor the left side first.", "7", False),
+        ("There are 7 terms to add.", "7", False),  # a short answer occurs in any text
+        ("so x = 7", "7", True),
+        ("The answer is $7$.", "7", True),
+        ("x = 70", "7", False),
+        ("hence \\boxed{7}", "7", True),
+        ("the total is 1234", "1234", True),
+        ("we find 1234 apples", "1234", True),
+        ("we find 12345 apples", "1234", False),
+        ("it equals \\dfrac{1}{2}", "\\frac{1}{2}", True),
+        ("this is a circle", "A", False),
+        ("the answer is A.", "A", True),
+        ("A PARABOLA opens", "parabola", True),
+        ("let <S> 1 6 6 7", "6 7", True),
+        ("let <S> 1 6 7 1", "6 1", False),
+        ("think", "", False),
+    ],
+)
 def test_leaks(hint, answer, leaking):
     assert leaks(hint, answer) == leaking
 

@@ -93,8 +93,19 @@ def test_methods_know_no_backend_and_no_run():
     from pathlib import Path
 
     own = {
-        "types", "method", "settings", "ledger", "seeds", "leaks", "hints", "budget", "errors", "evolve.search",
-        "evolve.reflect", "evolve.beam", "grading.graders",
+        "types",
+        "method",
+        "settings",
+        "ledger",
+        "seeds",
+        "leaks",
+        "hints",
+        "budget",
+        "errors",
+        "evolve.search",
+        "evolve.reflect",
+        "evolve.beam",
+        "grading.graders",
     }
     for path in Path(str(files("harness.methods"))).glob("*.py"):
         nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Import | ast.ImportFrom)]
@@ -168,7 +179,6 @@ def test_an_error_in_a_coroutine_propagates():
 
     with pytest.raises(RuntimeError, match="boom"):
         gather_groups(Broken(MethodConfig(), None, PROBLEMS, 0), PROBLEMS, 2, lambda r: [None] * len(r), (0,))
-
 
 
 def test_ledgers_add_up():

@@ -57,10 +57,17 @@ def start(tmp_path, *sets):
     return GRPO(spec.typed_method_config(), spec.train, PROBLEMS, 0), SeedLog(run, 0, spec, PROBLEMS, lambda *a: None)
 
 
-@pytest.mark.parametrize(("bound", "batches"), [
-    ("train.max_rollouts=25", 3), ("train.max_rollouts=24", 2), ("train.max_generated_tokens=121", 3),
-    ("train.max_generated_tokens=120", 2), ("train.epochs=2", 20), ("train.max_seconds=1e-9", 1),
-])
+@pytest.mark.parametrize(
+    ("bound", "batches"),
+    [
+        ("train.max_rollouts=25", 3),
+        ("train.max_rollouts=24", 2),
+        ("train.max_generated_tokens=121", 3),
+        ("train.max_generated_tokens=120", 2),
+        ("train.epochs=2", 20),
+        ("train.max_seconds=1e-9", 1),
+    ],
+)
 def test_the_first_bound_stops(tmp_path, bound, batches):
     """A batch is 2 problems x 6 rollouts of 5 tokens."""
     method, log = start(tmp_path, bound)
@@ -70,8 +77,9 @@ def test_the_first_bound_stops(tmp_path, bound, batches):
 
 
 def test_hard_problems_only_and_paid_for(tmp_path):
-    method, log = start(tmp_path, "train.problems=hard", "train.epochs=3", "train.prompts_per_batch=1",
-                        "train.updates_per_batch=1")
+    method, log = start(
+        tmp_path, "train.problems=hard", "train.epochs=3", "train.prompts_per_batch=1", "train.updates_per_batch=1"
+    )
     trainee = Scripted()
     train_epochs(trainee, method, log)
     assert [sorted(itertools.chain(*trainee.seen[i : i + 2])) for i in (0, 2, 4)] == [["p00", "p01"]] * 3

@@ -41,17 +41,27 @@ def trl_trainer(tmp_path_factory):
     from harness.testbed.policy import make_tokenizer
 
     tokenizer = make_tokenizer()
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), hidden_size=8, intermediate_size=8,
-                                         num_hidden_layers=1, num_attention_heads=1))
+    model = LlamaForCausalLM(
+        LlamaConfig(vocab_size=len(tokenizer), hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+    )
 
     def make(loss_type, delta):
         args = trl.GRPOConfig(
-            str(tmp_path_factory.mktemp("trl")), loss_type=loss_type, delta=delta, epsilon=0.2, epsilon_high=0.28,
-            beta=0.0, per_device_train_batch_size=B, num_generations=B, use_cpu=True, report_to=[],
+            str(tmp_path_factory.mktemp("trl")),
+            loss_type=loss_type,
+            delta=delta,
+            epsilon=0.2,
+            epsilon_high=0.28,
+            beta=0.0,
+            per_device_train_batch_size=B,
+            num_generations=B,
+            use_cpu=True,
+            report_to=[],
         )
         data = Dataset.from_list([{"prompt": "run : 1 2 ="}] * 4)
-        return trl.GRPOTrainer(model, reward_funcs=lambda **_: [0.0] * B, args=args, train_dataset=data,
-                               processing_class=tokenizer)
+        return trl.GRPOTrainer(
+            model, reward_funcs=lambda **_: [0.0] * B, args=args, train_dataset=data, processing_class=tokenizer
+        )
 
     return make
 
@@ -64,10 +74,18 @@ def test_matches_trl(tensors, trl_trainer, aggregation, loss_type, dual_clip):
     trainer._get_per_token_logps_and_entropies = lambda *a, **k: (logps_B_T, torch.zeros(B, T), None)
     trainer.current_gradient_accumulation_steps = 1
     ids = torch.ones(B, T, dtype=torch.long)
-    theirs = trainer._compute_loss(trainer.model, {
-        "prompt_ids": ids, "prompt_mask": ids, "completion_ids": ids, "completion_mask": mask_B_T.long(),
-        "advantages": advantages_B, "old_per_token_logps": old_B_T, "num_items_in_batch": mask_B_T.sum(),
-    })
+    theirs = trainer._compute_loss(
+        trainer.model,
+        {
+            "prompt_ids": ids,
+            "prompt_mask": ids,
+            "completion_ids": ids,
+            "completion_mask": mask_B_T.long(),
+            "advantages": advantages_B,
+            "old_per_token_logps": old_B_T,
+            "num_items_in_batch": mask_B_T.sum(),
+        },
+    )
     [expected] = torch.autograd.grad(theirs, logps_B_T)
     spec = LossSpec(clip_low=0.2, clip_high=0.28, dual_clip=dual_clip, aggregation=aggregation)
     loss = ours(tensors, spec)
@@ -125,9 +143,7 @@ def test_masked_tokens_have_no_gradient_and_stay_in_the_denominator(tensors):
 def test_ratio_band_is_inclusive_and_spares_untemplated_rows():
     ratios = [0.009, 0.0101, 1.0, 9.99, 10.1]
     train_B_T = torch.tensor([ratios, ratios]).log()
-    keep_B_T = correction_weights(
-        train_B_T, torch.zeros(2, 5), torch.tensor([True, False]), LossSpec(correction="mask")
-    )
+    keep_B_T = correction_weights(train_B_T, torch.zeros(2, 5), torch.tensor([True, False]), LossSpec(correction="mask"))
     assert keep_B_T.tolist() == [[0, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
 
 
@@ -170,8 +186,17 @@ def test_advantages():
 @pytest.fixture(scope="module")
 def tiny():
     torch.manual_seed(0)
-    return LlamaForCausalLM(LlamaConfig(vocab_size=11, hidden_size=16, intermediate_size=16, num_hidden_layers=2,
-                                        num_attention_heads=2, pad_token_id=0, eos_token_id=1)).eval()
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=11,
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            pad_token_id=0,
+            eos_token_id=1,
+        )
+    ).eval()
 
 
 PROMPTS = [[3, 4, 5, 6, 7], [8], [2, 2, 9]]
@@ -202,7 +227,7 @@ def test_greedy_matches_transformers_generate(tiny):
     rows = sample(tiny, PROMPTS, Sampling(0.0, 9), {1}, 0, torch.Generator(), max_tokens=500)
     for p, row in zip(PROMPTS, rows):
         ids = torch.tensor([p])
-        expected = tiny.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=9, do_sample=False)[0, len(p):]
+        expected = tiny.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=9, do_sample=False)[0, len(p) :]
         assert row.tokens_T == expected.tolist()
 
 

@@ -30,13 +30,27 @@ def test_the_papers_recipe():
     """The values of the release's script (section 5 of the paper and the released code), in OpenRLHF's names."""
     t = flags()
     expected = {
-        "rollout.batch_size": 128, "rollout.n_samples_per_prompt": 6, "train.batch_size": 384, "train.max_epochs": 1,
-        "rollout.temperature": 0.6, "rollout.top_p": 1.0, "rollout.max_new_tokens": 12288, "data.max_len": 16384,
-        "actor.adam.lr": 1e-6, "actor.adam.betas": [0.9, 0.999], "actor.adam.weight_decay": 0.01, "actor.dual_clip": 3.0,
-        "actor.eps_clip_low_high": [0.2, 0.2], "actor.loss_agg_mode": "token-mean", "algo.kl.init_coef": 0,
-        "algo.advantage.estimator": "group_norm", "algo.advantage.is_correction_threshold": [0.01, 10.0],
-        "actor.num_gpus_per_node": 8, "vllm.num_engines": 8, "actor.max_norm": 1.0,
-    }  # fmt: skip
+        "rollout.batch_size": 128,
+        "rollout.n_samples_per_prompt": 6,
+        "train.batch_size": 384,
+        "train.max_epochs": 1,
+        "rollout.temperature": 0.6,
+        "rollout.top_p": 1.0,
+        "rollout.max_new_tokens": 12288,
+        "data.max_len": 16384,
+        "actor.adam.lr": 1e-6,
+        "actor.adam.betas": [0.9, 0.999],
+        "actor.adam.weight_decay": 0.01,
+        "actor.dual_clip": 3.0,
+        "actor.eps_clip_low_high": [0.2, 0.2],
+        "actor.loss_agg_mode": "token-mean",
+        "algo.kl.init_coef": 0,
+        "algo.advantage.estimator": "group_norm",
+        "algo.advantage.is_correction_threshold": [0.01, 10.0],
+        "actor.num_gpus_per_node": 8,
+        "vllm.num_engines": 8,
+        "actor.max_norm": 1.0,
+    }
     assert {name: value(t, name) for name in expected} == expected
     assert "128 prompts x 6 samples = 768 samples, 2 updates of 384 samples (48 a GPU)" in t.arithmetic[0]
     assert "39 batches of 128 (8 problems left out), 78 optimiser steps" in t.arithmetic[1]
@@ -70,12 +84,15 @@ def test_an_extra_flag_may_repeat_the_recipe_but_not_contradict_it():
         flags(sets=['backend.flags."algo.dynamic_filtering_enable"=true'])
 
 
-@pytest.mark.parametrize("sets, words", [
-    (["backend.gpus_per_node=7"], "cannot be split over 7 GPUs"),
-    (["backend.tensor_parallel=3"], "does not divide the 8 GPUs"),
-    (["p2o.correction=shaping"], "set p2o.correction to none, clip or mask"),
-    (["p2o.reflector={kind: initial, model: null, base_url: null}"], "vllm serve"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "sets, words",
+    [
+        (["backend.gpus_per_node=7"], "cannot be split over 7 GPUs"),
+        (["backend.tensor_parallel=3"], "does not divide the 8 GPUs"),
+        (["p2o.correction=shaping"], "set p2o.correction to none, clip or mask"),
+        (["p2o.reflector={kind: initial, model: null, base_url: null}"], "vllm serve"),
+    ],
+)
 def test_what_openrlhf_cannot_do_is_refused(sets, words):
     with pytest.raises(UsageError, match=words):
         flags(sets=sets)

@@ -28,9 +28,7 @@ def rollout(context, reward):
 
 
 def groups(successes):
-    return [
-        Group(p, [rollout(Context.plain(p.text), float(i < successes[p.id])) for i in range(6)]) for p in PROBLEMS
-    ]
+    return [Group(p, [rollout(Context.plain(p.text), float(i < successes[p.id])) for i in range(6)]) for p in PROBLEMS]
 
 
 class MagicPolicy:

@@ -49,10 +49,17 @@ DECODE = 0.43
 EFFECTS = [(4.7, 0.05), (4.7, 0.01), (3.0, 0.05), (3.0, 0.01), (2.0, 0.05), (2.0, 0.01), (1.2, 0.05), (1.2, 0.01)]
 
 
-@pytest.mark.parametrize(("sd", "designed"), [
-    (0.5, [3, 3, 3, 4, 4, 5, 7, 10]), (1.0, [3, 4, 4, 6, 6, 9, 15, 22]), (1.5, [4, 5, 6, 9, 11, 16, 28, 42]),
-    (2.0, [5, 7, 9, 13, 18, 27, 48]), (2.5, [6, 9, 13, 19, 27, 40]), (3.0, [8, 12, 18, 26, 38, 56]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("sd", "designed"),
+    [
+        (0.5, [3, 3, 3, 4, 4, 5, 7, 10]),
+        (1.0, [3, 4, 4, 6, 6, 9, 15, 22]),
+        (1.5, [4, 5, 6, 9, 11, 16, 28, 42]),
+        (2.0, [5, 7, 9, 13, 18, 27, 48]),
+        (2.5, [6, 9, 13, 19, 27, 40]),
+        (3.0, [8, 12, 18, 26, 38, 56]),
+    ],
+)
 def test_seeds_on_these_questions_as_designed(sd, designed):
     """The design's table was simulated; where ours differs, its number has 80% power within that simulation's error."""
     for (effect, alpha), wanted in zip(EFFECTS, designed, strict=False):
@@ -62,9 +69,14 @@ def test_seeds_on_these_questions_as_designed(sd, designed):
             assert power(effect, math.hypot(sd, DECODE), min(found, wanted), 0.0, alpha) == pytest.approx(0.8, abs=0.015)
 
 
-@pytest.mark.parametrize(("q", "designed", "limit"), [
-    (1.1, [2, 3, 4, 6], 0.99), (1.4, [2, 4, 7, 11], 0.92), (1.7, [None] * 4, 0.79),
-])
+@pytest.mark.parametrize(
+    ("q", "designed", "limit"),
+    [
+        (1.1, [2, 3, 4, 6], 0.99),
+        (1.4, [2, 4, 7, 11], 0.92),
+        (1.7, [None] * 4, 0.79),
+    ],
+)
 def test_seeds_on_new_questions_as_designed(q, designed, limit):
     assert [seeds_needed(4.7, math.hypot(sd, DECODE), q) for sd in (0.5, 1.0, 1.5, 2.0)] == designed
     assert round(ceiling(4.7, q), 2) == limit
@@ -73,9 +85,17 @@ def test_seeds_on_new_questions_as_designed(q, designed, limit):
 SIX = [(30, 16, 0.50), (30, 16, 0.40), (40, 16, 0.78), (500, 1, 0.90), (272, 1, 0.44), (675, 1, 0.61)]
 
 
-@pytest.mark.parametrize(("correlation", "plain", "noisy"), [
-    (0.3, 2.26, 2.34), (0.5, 1.99, 2.07), (0.7, 1.64, 1.74), (0.8, 1.41, 1.52), (0.9, 1.12, 1.26), (0.95, 0.92, 1.08),
-])
+@pytest.mark.parametrize(
+    ("correlation", "plain", "noisy"),
+    [
+        (0.3, 2.26, 2.34),
+        (0.5, 1.99, 2.07),
+        (0.7, 1.64, 1.74),
+        (0.8, 1.41, 1.52),
+        (0.9, 1.12, 1.26),
+        (0.95, 0.92, 1.08),
+    ],
+)
 def test_question_se_as_designed(correlation, plain, noisy):
     found = question_se([SuiteModel(n, k, b + 0.047, b) for n, k, b in SIX], correlation)
     assert [round(100 * x, 2) for x in found[:2]] == [plain, noisy]

@@ -15,10 +15,20 @@ def make_run(path, method, right_S_Q_K, parity_S_Q_K=None, name="tb-long", spec=
     """A finished run of one OOD suite from its samples; returns its path."""
     S, Q, K = right_S_Q_K.shape
     rows = [
-        {"suite": name, "problem": f"p{q:03d}", "index": k, "seed": s, "score": float(right_S_Q_K[s, q, k]),
-         "parity": None if parity_S_Q_K is None else float(parity_S_Q_K[s, q, k]), "completion": "x \\ud800", "tokens": 3}
-        for s in range(S) for q in range(Q) for k in range(K)
-    ]  # fmt: skip
+        {
+            "suite": name,
+            "problem": f"p{q:03d}",
+            "index": k,
+            "seed": s,
+            "score": float(right_S_Q_K[s, q, k]),
+            "parity": None if parity_S_Q_K is None else float(parity_S_Q_K[s, q, k]),
+            "completion": "x \\ud800",
+            "tokens": 3,
+        }
+        for s in range(S)
+        for q in range(Q)
+        for k in range(K)
+    ]
     (path / "samples").mkdir(parents=True)
     (path / "samples" / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     scores = {s: float(right_S_Q_K[s].mean()) for s in range(S)}
@@ -43,17 +53,23 @@ def test_means_over_samples(tmp_path):
     assert load_questions(load_result(alone))["tb-long"].parity_S_Q is None
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    (lambda rows: rows[:-1], "does not hold 4 samples"),
-    (lambda rows: [*rows[:-1], rows[0]], "does not hold 4 samples"),
-    (lambda rows: [*rows, {**rows[0], "seed": 9}], "other seeds"),
-    (lambda rows: [{**rows[0], "score": 1 - rows[0]["score"]}, *rows[1:]], "result.json says"),
-    (lambda rows: [{**rows[0], "score": "1"}, *rows[1:]], "cannot be read"),
-    (lambda rows: None, "missing"),
-    (lambda rows: [*rows[:3], {**rows[3], "index": -1}, *rows[4:]], "other seeds, or more than 4"),  # it counted as the last
-    (lambda rows: [{**rows[0], "index": 1 << 63}, *rows[1:]], "other seeds, or more than 4"),
-    (lambda rows: [{**rows[0], "seed": 1 << 63}, *rows[1:]], "other seeds"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda rows: rows[:-1], "does not hold 4 samples"),
+        (lambda rows: [*rows[:-1], rows[0]], "does not hold 4 samples"),
+        (lambda rows: [*rows, {**rows[0], "seed": 9}], "other seeds"),
+        (lambda rows: [{**rows[0], "score": 1 - rows[0]["score"]}, *rows[1:]], "result.json says"),
+        (lambda rows: [{**rows[0], "score": "1"}, *rows[1:]], "cannot be read"),
+        (lambda rows: None, "missing"),
+        (
+            lambda rows: [*rows[:3], {**rows[3], "index": -1}, *rows[4:]],
+            "other seeds, or more than 4",
+        ),  # it counted as the last
+        (lambda rows: [{**rows[0], "index": 1 << 63}, *rows[1:]], "other seeds, or more than 4"),
+        (lambda rows: [{**rows[0], "seed": 1 << 63}, *rows[1:]], "other seeds"),
+    ],
+)
 def test_what_is_not_the_runs_own_is_refused(tmp_path, change, words):
     run = make_run(tmp_path / "r", "grpo", np.random.default_rng(0).random((2, 5, 4)) < 0.5)
     path = run / "samples" / "tb-long.jsonl"

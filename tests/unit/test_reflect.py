@@ -191,9 +191,7 @@ def test_server_failure_then_success(httpserver, key, status):
 
 
 def test_server_that_keeps_failing(httpserver, key):
-    httpserver.expect_request("/v1/chat/completions").respond_with_data(
-        "quota of sk-secret", 429, {"retry-after-ms": "1"}
-    )
+    httpserver.expect_request("/v1/chat/completions").respond_with_data("quota of sk-secret", 429, {"retry-after-ms": "1"})
     with pytest.raises(MissingError, match="answered with status 429") as error:
         proposer(**server_config(httpserver, max_retries=2)).propose([job()])
     assert len(httpserver.log) == 3 and "secret" not in str(error.value)
@@ -241,11 +239,20 @@ def test_an_answer_with_any_line_separator_is_replayed(tmp_path):
     assert proposer(kind="replay", path=str(path)).propose([job()]) == first == [text]
 
 
-@pytest.mark.parametrize("row", [
-    "{}", "[1]", "null", '{"prompt_sha256": "x", "answer": null, "prompt_tokens": 1, "tokens": 1}', "[" * 100_000,
-    '{"prompt_sha256": "x", "answer": "a", "prompt_tokens": "1", "tokens": 1}', '{"prompt_sha256": [], "answer": "a"}',
-    '{"prompt_sha256": "x", "answer": "a", "prompt_tokens": 1, "tokens": -1}',
-], ids=range(8))
+@pytest.mark.parametrize(
+    "row",
+    [
+        "{}",
+        "[1]",
+        "null",
+        '{"prompt_sha256": "x", "answer": null, "prompt_tokens": 1, "tokens": 1}',
+        "[" * 100_000,
+        '{"prompt_sha256": "x", "answer": "a", "prompt_tokens": "1", "tokens": 1}',
+        '{"prompt_sha256": [], "answer": "a"}',
+        '{"prompt_sha256": "x", "answer": "a", "prompt_tokens": 1, "tokens": -1}',
+    ],
+    ids=range(8),
+)
 def test_a_recording_of_other_rows_is_refused(tmp_path, row):
     (tmp_path / "x.jsonl").write_text(row + "\n")
     with pytest.raises(MissingError, match="x.jsonl cannot be read"):

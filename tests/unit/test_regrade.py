@@ -22,10 +22,20 @@ def harness(capsys, *args):
 
 def sample(seed, problem, index, answer, score, **more):
     return {
-        "suite": "aime24", "problem": problem, "index": index, "completion": f"\\boxed{{{answer}}}", "gold": "7",
-        "score": score, "parity": score, "status": "ok", "truncated": False, "prompt_tokens": 1, "tokens": 1,
-        "seed": seed, **more,
-    }  # fmt: skip
+        "suite": "aime24",
+        "problem": problem,
+        "index": index,
+        "completion": f"\\boxed{{{answer}}}",
+        "gold": "7",
+        "score": score,
+        "parity": score,
+        "status": "ok",
+        "truncated": False,
+        "prompt_tokens": 1,
+        "tokens": 1,
+        "seed": seed,
+        **more,
+    }
 
 
 @pytest.fixture

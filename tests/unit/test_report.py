@@ -24,9 +24,19 @@ def make_run(path, method="p2o", templates=True, stamp=None, seeds=(0, 1)):
     write_json(path / "env.json", {"python": "3.11", "commands": [f"harness run --method {method}"]})
     for seed in seeds:
         rows = [
-            {"seed": seed, "epoch": 0, "batch": b, "kind": "batch", "reward": 0.1 * b, "degenerate_groups": 0.5,
-             "all_zero_groups": 0.2, "branch_let": 0.3, "rollouts": 96 * (b + 1)} for b in range(5)
-        ]  # fmt: skip
+            {
+                "seed": seed,
+                "epoch": 0,
+                "batch": b,
+                "kind": "batch",
+                "reward": 0.1 * b,
+                "degenerate_groups": 0.5,
+                "all_zero_groups": 0.2,
+                "branch_let": 0.3,
+                "rollouts": 96 * (b + 1),
+            }
+            for b in range(5)
+        ]
         epoch = {"seed": seed, "epoch": 0, "kind": "epoch", "rollouts": 500}
         append_jsonl(path / "metrics.jsonl", [*rows, {**epoch, "hard_problems": 12} if templates else epoch])
         if templates:
@@ -34,10 +44,22 @@ def make_run(path, method="p2o", templates=True, stamp=None, seeds=(0, 1)):
             out = {**row, "template": "not selected", "selected": False}
             write_lines(path / "templates" / f"s{seed}.jsonl", [row, out])
     samples = [
-        {"suite": "tb-long", "problem": f"p{i}", "index": 0, "prompt": "q", "completion": f"{i} {HOSTILE}", "seed": 0,
-         "answer": HOSTILE, "gold": "1", "score": float(i % 2), "status": "ok", "truncated": False, "tokens": 9}
+        {
+            "suite": "tb-long",
+            "problem": f"p{i}",
+            "index": 0,
+            "prompt": "q",
+            "completion": f"{i} {HOSTILE}",
+            "seed": 0,
+            "answer": HOSTILE,
+            "gold": "1",
+            "score": float(i % 2),
+            "status": "ok",
+            "truncated": False,
+            "tokens": 9,
+        }
         for i in range(8)
-    ]  # fmt: skip
+    ]
     write_lines(path / "samples" / "tb-long.jsonl", samples)
     write_json(path / "result.json", result(method, {s: 0.4 + 0.1 * s for s in seeds}, stamp=stamp))
     return path

@@ -95,12 +95,18 @@ def test_a_problem_id_is_text_and_never_a_path(tmp_path):
                 assert "problem.id" not in ast.unparse(node) and "p.id" not in ast.unparse(node), f"{path}: {ast.unparse(node)}"
 
 
-@pytest.mark.parametrize(("row", "said"), [
-    ({**ROW, "problem": "x" * 1_000_001}, "more than 1,000,000"), ({**ROW, "answer": "\ud800"}, "surrogate"),
-    ({**ROW, "id": "\udfff"}, "surrogate"), ({**ROW, "meta": [1]}, "'meta' must be an object"),
-    ('{"id": ' + "9" * 5000 + "}", "cannot be read"), ("[" * 200_000, "cannot be read"), 
-    ({**ROW, "solution": "a\ud912"}, "surrogate"),
-])
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({**ROW, "problem": "x" * 1_000_001}, "more than 1,000,000"),
+        ({**ROW, "answer": "\ud800"}, "surrogate"),
+        ({**ROW, "id": "\udfff"}, "surrogate"),
+        ({**ROW, "meta": [1]}, "'meta' must be an object"),
+        ('{"id": ' + "9" * 5000 + "}", "cannot be read"),
+        ("[" * 200_000, "cannot be read"),
+        ({**ROW, "solution": "a\ud912"}, "surrogate"),
+    ],
+)
 def test_hostile_rows_are_refused_with_their_line(tmp_path, row, said):
     with pytest.raises(UsageError, match="line 1") as e:
         problems(tmp_path, row)

@@ -42,14 +42,21 @@ def cells(path, **options):
 
 
 def test_product_of_arms_and_conditions(tmp_path, quick):
-    path = write(tmp_path, conditions={"cold": {"train.temperature": 0.6}, "hot": {"train": {"temperature": 1.0}}},
-                 arms={"a": {"method": "p2o-tau-4"}, "b": {"method": "grpo", "settings": {"train.lr": 0.5}}})
+    path = write(
+        tmp_path,
+        conditions={"cold": {"train.temperature": 0.6}, "hot": {"train": {"temperature": 1.0}}},
+        arms={"a": {"method": "p2o-tau-4"}, "b": {"method": "grpo", "settings": {"train.lr": 0.5}}},
+    )
     found = cells(path)
     assert [c.name for c in found] == ["cold--a", "cold--b", "hot--a", "hot--b"]
     seen = [(c.spec.method, c.spec.train.temperature, c.spec.train.lr, c.spec.seeds) for c in found]
     plain = resolve("grpo").train.lr
-    assert seen == [("p2o-tau-4", 0.6, plain, (0, 1)), ("grpo", 0.6, 0.5, (0, 1)),
-                    ("p2o-tau-4", 1.0, plain, (0, 1)), ("grpo", 1.0, 0.5, (0, 1))]
+    assert seen == [
+        ("p2o-tau-4", 0.6, plain, (0, 1)),
+        ("grpo", 0.6, 0.5, (0, 1)),
+        ("p2o-tau-4", 1.0, plain, (0, 1)),
+        ("grpo", 1.0, 0.5, (0, 1)),
+    ]
     assert all(c.spec.train.epochs == 2 and c.spec.testbed.problems == 32 for c in found)
     assert found[0].spec.method_config["hard_below"] == 4
     assert {c.spec.seeds for c in cells(path, seeds=[7])} == {(7,)}
@@ -64,26 +71,36 @@ def test_the_command_of_a_cell_makes_its_spec(tmp_path, quick):
     assert cell.spec.backend.flags == {"actor.entropy_coef": 0.5} and cell.spec.train.prompts_per_batch == 16
 
 
-@pytest.mark.parametrize("change, words", [
-    ({"titel": "x"}, "unknown setting 'titel'; did you mean 'title'"),
-    ({"arms": {"a": {"method": "grpo", "setings": {}}}}, "arms.a.setings'; did you mean 'settings'"),
-    ({"arms": {"a": {"method": "grop"}}}, "a: unknown method 'grop'; did you mean 'grpo'"),
-    ({"arms": {"a": {"method": "grpo", "settings": {"train.lrr": 1}}}}, "a: unknown setting 'train.lrr'; did you mean 'lr'"),
-    ({"arms": {"a/b": {"method": "grpo"}}}, "a/b"),
-    ({"arms": {}}, "arms"),
-    ({"baseline": "grop"}, "baseline: no arm 'grop'; did you mean 'grpo'"),
-    ({"recipe": "testbet"}, "did you mean 'testbed'"),
-    ({"settings": {"seeds": [1]}}, "say seeds at the top"),
-    ({"settings": {"train.lr": datetime.date(2024, 1, 1)}}, "train.lr: Input should be a valid number"),
-    ({"arms": {"a\x1b\nb": {"method": "grpo"}}}, r"arms.'a\x1b\nb'"),
-    ({"settings": {"eval": {"bench": "ood"}}}, "say bench at the top"),
-    ({"arms": {"a": {"method": "grpo", "match": "b"}}}, "arms.a.match: no arm 'b'"),
-    ({"arms": {"a": {"method": "grpo", "match": "b"}, "b": {"method": "p2o", "match": "a"}}}, "circle: a, b, a"),
-    ({"arms": {"a": {"method": "grpo"}, "b": {"method": "grpo-t1", "settings": {"train.temperature": 0.6}}}},
-     "a and b are the same run"),
-    ({"arms": {"a": {"method": "grpo"}, "b": {"method": "p2o", "settings": {"testbed.world": "open"}}}},
-     "a and b cannot be compared, they differ in testbed.world"),
-])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"titel": "x"}, "unknown setting 'titel'; did you mean 'title'"),
+        ({"arms": {"a": {"method": "grpo", "setings": {}}}}, "arms.a.setings'; did you mean 'settings'"),
+        ({"arms": {"a": {"method": "grop"}}}, "a: unknown method 'grop'; did you mean 'grpo'"),
+        (
+            {"arms": {"a": {"method": "grpo", "settings": {"train.lrr": 1}}}},
+            "a: unknown setting 'train.lrr'; did you mean 'lr'",
+        ),
+        ({"arms": {"a/b": {"method": "grpo"}}}, "a/b"),
+        ({"arms": {}}, "arms"),
+        ({"baseline": "grop"}, "baseline: no arm 'grop'; did you mean 'grpo'"),
+        ({"recipe": "testbet"}, "did you mean 'testbed'"),
+        ({"settings": {"seeds": [1]}}, "say seeds at the top"),
+        ({"settings": {"train.lr": datetime.date(2024, 1, 1)}}, "train.lr: Input should be a valid number"),
+        ({"arms": {"a\x1b\nb": {"method": "grpo"}}}, r"arms.'a\x1b\nb'"),
+        ({"settings": {"eval": {"bench": "ood"}}}, "say bench at the top"),
+        ({"arms": {"a": {"method": "grpo", "match": "b"}}}, "arms.a.match: no arm 'b'"),
+        ({"arms": {"a": {"method": "grpo", "match": "b"}, "b": {"method": "p2o", "match": "a"}}}, "circle: a, b, a"),
+        (
+            {"arms": {"a": {"method": "grpo"}, "b": {"method": "grpo-t1", "settings": {"train.temperature": 0.6}}}},
+            "a and b are the same run",
+        ),
+        (
+            {"arms": {"a": {"method": "grpo"}, "b": {"method": "p2o", "settings": {"testbed.world": "open"}}}},
+            "a and b cannot be compared, they differ in testbed.world",
+        ),
+    ],
+)
 def test_refused_before_anything_runs(tmp_path, quick, change, words):
     with pytest.raises(UsageError) as e:
         cells(write(tmp_path, **change))
@@ -125,8 +142,23 @@ def test_plan_is_that_of_the_single_runs(tmp_path, capsys):
         assert e.value.code == 0
         return json.loads(capsys.readouterr().out.splitlines()[-1])
 
-    single = last_line("run", "--method", "grpo", "--bench", "tb-id", "--seeds", "0,1", "--set", "testbed.problems=32",
-                       "--set", "train.epochs=2", "--set", "train.prompts_per_batch=16", "--dry-run", "--json")
+    single = last_line(
+        "run",
+        "--method",
+        "grpo",
+        "--bench",
+        "tb-id",
+        "--seeds",
+        "0,1",
+        "--set",
+        "testbed.problems=32",
+        "--set",
+        "train.epochs=2",
+        "--set",
+        "train.prompts_per_batch=16",
+        "--dry-run",
+        "--json",
+    )
     planned = last_line("study", "plan", path, "--json")["cells"]
     assert (planned[0]["plan"], planned[0]["hash"]) == (single["plan"], single["hash"])
     assert planned[1]["match"] == "grpo"
@@ -193,8 +225,12 @@ class Fake(s.StudyDir):
         return (self.out / "events").read_text().split()
 
 
-ARMS = {"late": {"method": "grpo", "match": "p2o"}, "p2o": {"method": "p2o"}, "hot": {"method": "grpo-t1"},
-        "later": {"method": "grpo-2x", "match": "late"}}
+ARMS = {
+    "late": {"method": "grpo", "match": "p2o"},
+    "p2o": {"method": "p2o"},
+    "hot": {"method": "grpo-t1"},
+    "later": {"method": "grpo-2x", "match": "late"},
+}
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

@@ -46,7 +46,8 @@ def data_dir():
 def run_spec(limit=None, problems=20):
     """The part of a run's settings that a training set reads."""
     return SimpleNamespace(
-        train=SimpleNamespace(limit=limit), testbed=SimpleNamespace(problems=problems, easy_share=0.5, branch_tokens=2),
+        train=SimpleNamespace(limit=limit),
+        testbed=SimpleNamespace(problems=problems, easy_share=0.5, branch_tokens=2),
     )
 
 
@@ -127,8 +128,13 @@ def test_bench_mixes_names_and_roles_without_repeats():
 
 @pytest.mark.parametrize(
     ("bench", "says"),
-    [("odd", "did you mean 'ood'"), ("procedura", "did you mean 'procedural'"), ("bhb", "'bbh'"), (" , ", "empty"),
-     ("id,nonsense", "known.*post-cutoff")],
+    [
+        ("odd", "did you mean 'ood'"),
+        ("procedura", "did you mean 'procedural'"),
+        ("bhb", "'bbh'"),
+        (" , ", "empty"),
+        ("id,nonsense", "known.*post-cutoff"),
+    ],
 )
 def test_bad_bench(bench, says):
     with pytest.raises(UsageError, match=says):

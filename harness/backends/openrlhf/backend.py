@@ -28,6 +28,7 @@ from harness.types import Context, Rollout, Sampling
 
 NEEDS = ("openrlhf", "vllm", "ray", "deepspeed")
 
+
 class OpenRLHFBackend:
     """One seed at a time: `train` starts the driver, `generate` asks its engines, leaving the context ends it."""
 
@@ -112,9 +113,13 @@ class OpenRLHFBackend:
     def _start(self, translation: Translation) -> None:
         with (self.work / "driver.log").open("a") as out:
             self.driver = subprocess.Popen(
-                [sys.executable, *translation.command], stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                env={**os.environ, **environment(self.spec, self.work)}, start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, *translation.command],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **environment(self.spec, self.work)},
+                start_new_session=True,
+            )
 
     def _progress(self) -> Iterator[dict[str, Any]]:
         """What the trainer last said, five times a second; raises when the driver ends."""
@@ -122,9 +127,11 @@ class OpenRLHFBackend:
         while True:
             if self.driver is None or self.driver.poll() is not None:
                 raise self._failure()
-            yield json.loads(path.read_text()) if path.exists() else {
-                "done": 0, "text": "starting Ray, vLLM and DeepSpeed", "trained": False
-            }
+            yield (
+                json.loads(path.read_text())
+                if path.exists()
+                else {"done": 0, "text": "starting Ray, vLLM and DeepSpeed", "trained": False}
+            )
             time.sleep(0.2)
 
     def _failure(self) -> HarnessError:
@@ -158,9 +165,12 @@ def _folder(source: str, revision: str | None, offline: bool) -> str:
 def environment(spec: RunSpec, work: Path) -> dict[str, str]:
     """What the driver's environment adds to ours; Ray's workers inherit it, unless the cluster was started before."""
     out = {
-        "HARNESS_JOB": str(work), "TOKENIZERS_PARALLELISM": "false", "HF_DATASETS_CACHE": str(work / "datasets"),
-        "RAY_USAGE_STATS_ENABLED": "0", "VLLM_NO_USAGE_STATS": "1",
-    }  # fmt: skip
+        "HARNESS_JOB": str(work),
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_DATASETS_CACHE": str(work / "datasets"),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
     if spec.backend.nodes == 1:
         out["RAY_ADDRESS"] = "local"  # else the file of a cluster that is long gone makes it wait for ever
     if spec.backend.rehearse:
@@ -168,10 +178,15 @@ def environment(spec: RunSpec, work: Path) -> dict[str, str]:
         gpus = spec.backend.nodes * spec.backend.gpus_per_node
         out |= {
             "PYTHONPATH": os.pathsep.join(filter(None, [shim, os.environ.get("PYTHONPATH")])),
-            "RAY_OVERRIDE_RESOURCES": json.dumps({"CPU": 4 * gpus, "GPU": gpus}), "DS_ACCELERATOR": "cpu",
-            "TORCHDYNAMO_DISABLE": "1", "OMP_NUM_THREADS": "1", "VLLM_CPU_KVCACHE_SPACE": "1",
-            "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_LOGGING_LEVEL": "WARNING", "HF_HUB_OFFLINE": "1",
-        }  # fmt: skip
+            "RAY_OVERRIDE_RESOURCES": json.dumps({"CPU": 4 * gpus, "GPU": gpus}),
+            "DS_ACCELERATOR": "cpu",
+            "TORCHDYNAMO_DISABLE": "1",
+            "OMP_NUM_THREADS": "1",
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "VLLM_LOGGING_LEVEL": "WARNING",
+            "HF_HUB_OFFLINE": "1",
+        }
     return out
 
 

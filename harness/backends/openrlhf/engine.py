@@ -18,7 +18,12 @@ def request(tokenizer: Any, model: ModelConfig, prompt: str, sampling: Sampling,
     if left < 1:
         raise ValueError(f"a prompt of {len(ids)} tokens leaves no room in {room}; raise backend.prompt_tokens")
     return ids, SamplingParams(
-        temperature=sampling.temperature, top_p=1.0, max_tokens=left, min_tokens=1, logprobs=0, seed=seed % 2**63,
+        temperature=sampling.temperature,
+        top_p=1.0,
+        max_tokens=left,
+        min_tokens=1,
+        logprobs=0,
+        seed=seed % 2**63,
         skip_special_tokens=False,
     )
 

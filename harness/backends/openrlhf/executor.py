@@ -33,7 +33,13 @@ class AgentExecutor(AgentExecutorBase):
         self.methods: dict[tuple[str, int], Any] = {}
 
     async def execute(
-        self, prompt: str, label: str, sampling_params: Any, max_length: int, hf_tokenizer: Any, llm_engine: Any,
+        self,
+        prompt: str,
+        label: str,
+        sampling_params: Any,
+        max_length: int,
+        hf_tokenizer: Any,
+        llm_engine: Any,
         images: Any = None,
     ) -> dict[str, Any]:
         """One sample, as OpenRLHF wants it: the train prompt's tokens and the completion's, with rollout log-probs."""
@@ -51,18 +57,33 @@ class AgentExecutor(AgentExecutorBase):
         y = rollout.tokens_T
         first = index == 0
         row = {
-            "asked": at["problem"], "problem": group.problem.id, "index": index, "context": vars(rollout.context),
-            "text": rollout.text, "prompt_tokens": rollout.prompt_tokens, "truncated": rollout.truncated,
-            "reward": rollout.reward, "status": rollout.status, "start": len(x),
+            "asked": at["problem"],
+            "problem": group.problem.id,
+            "index": index,
+            "context": vars(rollout.context),
+            "text": rollout.text,
+            "prompt_tokens": rollout.prompt_tokens,
+            "truncated": rollout.truncated,
+            "reward": rollout.reward,
+            "status": rollout.status,
+            "start": len(x),
             "discarded": [{**rollout_row(r), "context": vars(r.context)} for r in group.discarded] if first else [],
-            "refused": group.refused if first else 0, "ledger": ledger.to_dict() if first else None,
-        }  # fmt: skip
+            "refused": group.refused if first else 0,
+            "ledger": ledger.to_dict() if first else None,
+        }
         return {
-            "prompt": prompt, "label": json.dumps(row), "images": None, "mm_train_inputs": None,
-            "observation_tokens": x + y, "action_ranges": [(len(x), len(x) + len(y))],
-            "rollout_log_probs": [0.0] * len(x) + rollout.logps_T, "truncated": rollout.truncated,
-            "reward": rollout.reward, "scores": rollout.reward, "extra_logs": {},
-        }  # fmt: skip
+            "prompt": prompt,
+            "label": json.dumps(row),
+            "images": None,
+            "mm_train_inputs": None,
+            "observation_tokens": x + y,
+            "action_ranges": [(len(x), len(x) + len(y))],
+            "rollout_log_probs": [0.0] * len(x) + rollout.logps_T,
+            "truncated": rollout.truncated,
+            "reward": rollout.reward,
+            "scores": rollout.reward,
+            "extra_logs": {},
+        }
 
     async def _group(self, at: dict[str, Any], max_length: int, tokenizer: Any, engine: Any) -> tuple[Group, Ledger, Job]:
         """Run the coroutine of one problem; every rollout it asks for is metered."""
@@ -73,16 +94,21 @@ class AgentExecutor(AgentExecutorBase):
         async def sample(contexts: list[Context], other: Problem | None = None) -> list[Rollout]:
             graded = other or problem
             round_ = next(rounds)
-            drawn = await asyncio.gather(*(
-                sample_one(
-                    engine, tokenizer, job.spec.model, c, cfg.sampling, max_length,
-                    derive(job.seed, "rollout", at["epoch"], at["batch"], problem.id, round_, i),
+            drawn = await asyncio.gather(
+                *(
+                    sample_one(
+                        engine,
+                        tokenizer,
+                        job.spec.model,
+                        c,
+                        cfg.sampling,
+                        max_length,
+                        derive(job.seed, "rollout", at["epoch"], at["batch"], problem.id, round_, i),
+                    )
+                    for i, c in enumerate(contexts)
                 )
-                for i, c in enumerate(contexts)
-            ))  # fmt: skip
-            grades = await asyncio.to_thread(
-                grade_many, [(r.text, graded.answer, graded.answer_type) for r in drawn]
             )
+            grades = await asyncio.to_thread(grade_many, [(r.text, graded.answer, graded.answer_type) for r in drawn])
             for r, g in zip(drawn, grades, strict=True):
                 r.reward, r.status = g.score, g.status
             ledger.add_rollouts(drawn)

@@ -67,14 +67,16 @@ def describe(spec: RunSpec, method: Method) -> list[str]:
 def _text(value: Any) -> str:
     if value is True:
         return "(set)"
-    return "(not set)" if value is None or value is False else " ".join(map(str, value)) if isinstance(
-        value, list | tuple
-    ) else str(value)
+    return (
+        "(not set)"
+        if value is None or value is False
+        else " ".join(map(str, value))
+        if isinstance(value, list | tuple)
+        else str(value)
+    )
 
 
-def translate(
-    spec: RunSpec, method: Method, source: str, work: Path, final: Path, seed: int, resume: bool
-) -> Translation:
+def translate(spec: RunSpec, method: Method, source: str, work: Path, final: Path, seed: int, resume: bool) -> Translation:
     """The driver's flags. Raises UsageError when the recipe cannot be said, or an extra flag contradicts it."""
     train, backend = spec.train, spec.backend
     problems = len(method.problems)
@@ -140,14 +142,20 @@ def translate(
         Flag("rollout.top_p", 1.0, "log-probabilities are of the whole distribution"),
         Flag("rollout.max_new_tokens", train.max_new_tokens, "train.max_new_tokens"),
         Flag("data.max_len", backend.prompt_tokens + train.max_new_tokens, "backend.prompt_tokens + train.max_new_tokens"),
-        Flag("algo.advantage.estimator", {"group_norm": "group_norm", "group_centre": "dr_grpo"}[loss.advantage],
-             "train.loss.advantage"),
+        Flag(
+            "algo.advantage.estimator",
+            {"group_norm": "group_norm", "group_centre": "dr_grpo"}[loss.advantage],
+            "train.loss.advantage",
+        ),
         Flag("algo.kl.init_coef", 0, "no reference model"),
         Flag("algo.dynamic_filtering_enable", False, "every group is needed, for mining and the ledger"),
         Flag("actor.eps_clip_low_high", [loss.clip_low, loss.clip_high], "train.loss.clip_low, clip_high"),
         Flag("actor.dual_clip", loss.dual_clip, "train.loss.dual_clip"),
-        Flag("actor.loss_agg_mode", {"token_mean": "token-mean", "sequence_mean": "seq-mean-token-mean"}[loss.aggregation],
-             "train.loss.aggregation"),
+        Flag(
+            "actor.loss_agg_mode",
+            {"token_mean": "token-mean", "sequence_mean": "seq-mean-token-mean"}[loss.aggregation],
+            "train.loss.aggregation",
+        ),
         Flag("algo.advantage.is_correction_level", "token", "so that rollout log-probabilities are kept"),
         Flag("algo.advantage.is_correction_mode", "mask", "the method's correction"),
         Flag("algo.advantage.is_correction_gating", "ratio", "the method's correction"),
@@ -164,13 +172,16 @@ def translate(
         Flag("ckpt.load_enable", resume, "--resume"),
     ]
     flags += _extra(flags, backend.flags)
-    return Translation(flags, [
-        f"batch: {train.prompts_per_batch} prompts x {train.rollouts_per_prompt} samples = {samples} samples, "
-        f"{train.updates_per_batch} updates of {per_update} samples ({per_update // gpus} a GPU)",
-        f"epoch: {problems} problems = {problems // train.prompts_per_batch} batches of {train.prompts_per_batch} "
-        f"({problems % train.prompts_per_batch} problems left out), "
-        f"{problems // train.prompts_per_batch * train.updates_per_batch} optimiser steps",
-    ])  # fmt: skip
+    return Translation(
+        flags,
+        [
+            f"batch: {train.prompts_per_batch} prompts x {train.rollouts_per_prompt} samples = {samples} samples, "
+            f"{train.updates_per_batch} updates of {per_update} samples ({per_update // gpus} a GPU)",
+            f"epoch: {problems} problems = {problems // train.prompts_per_batch} batches of {train.prompts_per_batch} "
+            f"({problems % train.prompts_per_batch} problems left out), "
+            f"{problems // train.prompts_per_batch * train.updates_per_batch} optimiser steps",
+        ],
+    )
 
 
 def _extra(ours: list[Flag], extra: dict[str, Any]) -> list[Flag]:

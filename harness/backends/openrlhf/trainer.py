@@ -94,9 +94,14 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
         self.method = self.job.method()
         self.prompts = self.samples_generator.prompts_dataloader = Prompts()
         maker = self.experience_maker = ContextRatio(
-            self.actor_model_group, self.critic_model_group, self.reward_model_group, self.reference_model_group,
-            self.kl_ctl, self.strategy, self.tokenizer,
-        )  # fmt: skip
+            self.actor_model_group,
+            self.critic_model_group,
+            self.reward_model_group,
+            self.reference_model_group,
+            self.kl_ctl,
+            self.strategy,
+            self.tokenizer,
+        )
         maker.loss = self.method.loss or self.job.spec.train.loss
         self.steps = 0
         self.tick: Callable[[int], None] = lambda done: None
@@ -105,9 +110,13 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
     def fit(self, global_step: int = 0) -> None:
         """Train the seed to its end, then answer the harness's requests until it asks for no more."""
         log = SeedLog(
-            RunDir(self.job.work.parent.parent), self.job.seed, self.job.spec, self.job.problems, self._tell,
+            RunDir(self.job.work.parent.parent),
+            self.job.seed,
+            self.job.spec,
+            self.job.problems,
+            self._tell,
             self._observe(),
-        )  # fmt: skip
+        )
         log.note(rendering_sha256=rendering(self.tokenizer, self.job.spec.model))
         train_epochs(self, self.method, log)
         self._serve()
@@ -152,9 +161,12 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
         ]
         log.ledger.add_update(groups, cfg.updates_per_batch)
         metrics = {
-            "loss": status["policy_loss"], "grad_norm": status["actor_grad_norm"],
-            "clipped_tokens": status["ppo_clip_ratio"], **batch_metrics(groups, rows), "lr": status["actor_lr"],
-        }  # fmt: skip
+            "loss": status["policy_loss"],
+            "grad_norm": status["actor_grad_norm"],
+            "clipped_tokens": status["ppo_clip_ratio"],
+            **batch_metrics(groups, rows),
+            "lr": status["actor_lr"],
+        }
         if log.observe:
             metrics |= log.observe(rows)
         seconds = {SECONDS[k]: status[f"timing/{k}"] for k in SECONDS if f"timing/{k}" in status}
@@ -173,10 +185,15 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
             sample.labels = [""]
             real_T = sample.action_mask[0].bool()
             r = Rollout(
-                Context(**row["context"]), row["text"], sample.sequences[0, row["start"] :].tolist(),
-                sample.rollout_log_probs[0][real_T].tolist(), row["prompt_tokens"], row["truncated"], row["reward"],
+                Context(**row["context"]),
+                row["text"],
+                sample.sequences[0, row["start"] :].tolist(),
+                sample.rollout_log_probs[0][real_T].tolist(),
+                row["prompt_tokens"],
+                row["truncated"],
+                row["reward"],
                 row["status"],
-            )  # fmt: skip
+            )
             group = groups[row["asked"]]  # which may have turned to another problem
             group.problem = by_id[row["problem"]]
             group.refused += row["refused"]
@@ -202,9 +219,7 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
     def _sample(self, contexts: Sequence[Context], sampling: Sampling, seed: int) -> list[Rollout]:
         """One ungraded rollout per context, spread over the engines."""
         model, room = self.job.spec.model, self.args.data.max_len
-        asked = [
-            request(self.tokenizer, model, c.rollout, sampling, room, derive(seed, i)) for i, c in enumerate(contexts)
-        ]
+        asked = [request(self.tokenizer, model, c.rollout, sampling, room, derive(seed, i)) for i, c in enumerate(contexts)]
         with self._awake():
             refs = [
                 self.vllm_engines[i % len(self.vllm_engines)].generate.remote(ids, params)
@@ -223,9 +238,7 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
             r.reward, r.status = g.score, g.status
         return rollouts
 
-    def complete(
-        self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False
-    ) -> list[Rollout]:
+    def complete(self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False) -> list[Rollout]:
         if initial and self.steps:
             raise HarnessError("the engines hold the trained weights; serve the initial policy and reflect with kind openai")
         return self._sample([Context.plain(p) for p in prompts], sampling, seed)

