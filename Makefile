@@ -23,6 +23,7 @@ run: venv
 
 test: venv
 	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/unit

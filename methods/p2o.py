@@ -144,7 +144,7 @@ class P2O(GRPO):
             "accepted": self.pool.accepted,
             "cover": len(cover),
             "reflection_faults": sum(self.pool.errors.values()) + self.pool.skipped_empty,
-            "dev_solved": sum(max(column) > 0 for column in zip(*self.pool.scores_C_V)) / len(dev),
+            "dev_solved": sum(max(column) > 0 for column in zip(*self.pool.scores_C_V, strict=True)) / len(dev),
         }
 
     def mine(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger) -> list[Problem]:
@@ -200,9 +200,9 @@ class P2O(GRPO):
         ledger.refused_hints += len(refused)
         self._rows = [
             {"candidate": i, "template": z, "parent": None, "mean_score": None, "selected": p.id not in refused}
-            for i, (p, z) in enumerate(zip(hard, written))
+            for i, (p, z) in enumerate(zip(hard, written, strict=True))
         ]
-        return {p.id: group([z]) for p, z in zip(hard, written) if z and p.id not in refused}
+        return {p.id: group([z]) for p, z in zip(hard, written, strict=True) if z and p.id not in refused}
 
     def draw(
         self, cover: Sequence[int], dev: Sequence[Problem], minibatch: Sequence[Problem], seed: int

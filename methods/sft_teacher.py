@@ -75,7 +75,7 @@ class SFTTeacher(Method):
         for answer in answers:
             ledger.add_reflection(answer.prompt_tokens, answer.tokens)
         grades = grade_many([(a.text, p.answer, p.answer_type) for p, a in zip(asked, answers, strict=True)])
-        right = {(p.text, a.text): None for p, a, g in zip(asked, answers, grades) if g.score >= 1.0}
+        right = {(p.text, a.text): None for p, a, g in zip(asked, answers, grades, strict=True) if g.score >= 1.0}
         metrics = {"teacher_answers": len(answers), "accepted": len(right), "solved_problems": len({x for x, _ in right})}
         if not right:
             return metrics

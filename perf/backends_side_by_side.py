@@ -31,11 +31,11 @@ def main() -> None:
 
     panels = {"reward": "Reward", "hint_reliance": "Reliance on the template, nats a token", "masked_tokens": "Masked tokens"}
     figure, axes = plt.subplots(1, len(panels), figsize=(12, 3.4), layout="constrained")
-    for run, colour in zip(args.runs, ("#4477aa", "#cc6633")):
+    for run, colour in zip(args.runs, ("#4477aa", "#cc6633"), strict=False):  # one run or two
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         for seed in sorted({r["seed"] for r in rows}):
             batches = [r for r in rows if r["kind"] == "batch" and r["seed"] == seed]
-            for ax, key in zip(axes, panels):
+            for ax, key in zip(axes, panels, strict=True):
                 points = [(r["rollouts"], r[key]) for r in batches if key in r]
                 windows = [points[max(0, i - WINDOW + 1) : i + 1] for i in range(len(points))]
                 ys = [sum(y for _, y in window) / len(window) for window in windows]
@@ -44,7 +44,7 @@ def main() -> None:
         result = json.loads((run / "result.json").read_text())
         for seed, macro in result["macro"]["per_seed"].items():
             print(f"{run.name:9} seed {seed}: ID {100 * macro['id']:5.1f}  OOD {100 * macro['ood']:5.1f}")
-    for ax, title in zip(axes, panels.values()):
+    for ax, title in zip(axes, panels.values(), strict=True):
         ax.set_title(title, fontsize=10)
         ax.set_xlabel("rollouts, prompt search included")
         ax.grid(alpha=0.3)

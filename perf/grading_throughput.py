@@ -85,7 +85,11 @@ def main() -> None:
     start = time.perf_counter()
     theirs = plain_loop(items)
     loop = time.perf_counter() - start
-    differ = [(text, gold, g.score, score) for (text, gold, _), g, score in zip(items, grades, theirs) if g.score != score]
+    differ = [
+        (text, gold, g.score, score)
+        for (text, gold, _), g, score in zip(items, grades, theirs, strict=True)
+        if g.score != score
+    ]
     print(f"{len(items)} answers, {sum(theirs) / len(items):.0%} right; {sum(g.status == 'timeout' for g in grades)} timeouts")
     print(f"harness, {args.workers} workers  {ours:8.1f} s")
     print(f"math-verify in a loop  {loop:8.1f} s   ratio {loop / ours:.1f}")

@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 BATCH, K, NEW = 16, 6, 24
@@ -32,7 +33,9 @@ def our_block(backend, method, problems, steps: int, block: int) -> tuple[list[f
         batch = [problems[(block * steps + step) * BATCH % len(problems) + i] for i in range(BATCH)]
         start = time.perf_counter()
         seed = derive("perf", block, step)
-        groups = gather_groups(method, batch, K, lambda r: backend.rollouts(r, cfg.sampling, seed), ("perf", block, step))
+        groups = gather_groups(
+            method, batch, K, partial(backend.rollouts, sampling=cfg.sampling, seed=seed), ("perf", block, step)
+        )
         rows, _ = updater.step(groups, backend.encode)
         seconds.append(time.perf_counter() - start)
         tokens.append(sum(len(r.rollout.tokens_T) for r in rows))
@@ -50,7 +53,7 @@ def trl_block(folder: str, problems, steps: int, block: int) -> tuple[list[float
 
     def reward(completions, completion_ids, answer, **_):
         tokens.append(sum(map(len, completion_ids)))
-        return [grade(c, a) for c, a in zip(completions, answer)]
+        return [grade(c, a) for c, a in zip(completions, answer, strict=True)]
 
     class Clock(TrainerCallback):
         seconds: list[float] = []

@@ -93,7 +93,7 @@ def simulate(
     for shift in (gain, 0.0):
         own_R_Q = np.sqrt(1 - correlation) * rng.standard_normal((reps, questions))
         logit_R_Q = 0.3 + shift + SPREAD * (np.sqrt(correlation) * shared_R_Q + own_R_Q)
-        truths.append(sum(w * expit(logit_R_Q + within * x) for x, w in zip(nodes, weights)).mean(-1))
+        truths.append(sum(w * expit(logit_R_Q + within * x) for x, w in zip(nodes, weights, strict=True)).mean(-1))
         moved = seed_sd * rng.standard_normal((reps, seeds, 1)) + cell_sd * rng.standard_normal((reps, seeds, questions))
         cells.append(rng.binomial(k, expit(logit_R_Q[:, None, :] + moved)) / k)
     everywhere = np.hypot(SPREAD, within)

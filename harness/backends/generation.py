@@ -60,7 +60,9 @@ def sample(
         ):
             rows += 1
         chunk = order[done : done + rows]
-        for i, row in zip(chunk, _sample_chunk(model, [prompts_B[i] for i in chunk], sampling, stop, pad, generator)):
+        for i, row in zip(
+            chunk, _sample_chunk(model, [prompts_B[i] for i in chunk], sampling, stop, pad, generator), strict=True
+        ):
             out[i] = row
         done += rows
         tick(done)

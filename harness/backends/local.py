@@ -83,20 +83,20 @@ class LocalBackend:
                 raise HarnessError("the policy's probabilities are NaN or infinite: its weights are broken") from None
             raise
         texts = self.tokenizer.batch_decode([r.tokens_T for r in rows], skip_special_tokens=True)
-        return [(r, t, len(cached[p])) for r, t, p in zip(rows, texts, prompts)]
+        return [(r, t, len(cached[p])) for r, t, p in zip(rows, texts, prompts, strict=True)]
 
     def generate(self, prompts: Sequence[str], sampling: Sampling, seed: int) -> list[Rollout]:
         return [
             Rollout(Context.plain(p), text, s.tokens_T, s.logps_T, n, s.truncated)
-            for p, (s, text, n) in zip(prompts, self._sample(prompts, sampling, seed))
+            for p, (s, text, n) in zip(prompts, self._sample(prompts, sampling, seed), strict=True)
         ]
 
     def rollouts(self, requests: Sequence[tuple[Problem, Context]], sampling: Sampling, seed: int) -> list[Rollout]:
         drawn = self._sample([c.rollout for _, c in requests], sampling, seed)
-        grades = grade_many([(text, p.answer, p.answer_type) for (p, _), (_, text, _) in zip(requests, drawn)])
+        grades = grade_many([(text, p.answer, p.answer_type) for (p, _), (_, text, _) in zip(requests, drawn, strict=True)])
         return [
             Rollout(c, text, s.tokens_T, s.logps_T, n, s.truncated, g.score, g.status)
-            for (_, c), (s, text, n), g in zip(requests, drawn, grades)
+            for (_, c), (s, text, n), g in zip(requests, drawn, grades, strict=True)
         ]
 
     def complete(self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False) -> list[Rollout]:
@@ -125,7 +125,7 @@ class LocalBackend:
         """Log-probability of every token of a completion given a user turn, at `temperature`; no end token."""
         ids = [self.tokenizer(c, add_special_tokens=False)["input_ids"] for c in completions]
         logps_B_T, _ = completion_logps(self.model, [self.encode(p) for p in prompts], ids, temperature, self.pad)
-        return [row[: len(i)].tolist() for row, i in zip(logps_B_T, ids)]
+        return [row[: len(i)].tolist() for row, i in zip(logps_B_T, ids, strict=True)]
 
     def identity(self) -> dict[str, Any]:
         return {

@@ -83,7 +83,8 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
     while not done:
         if method.loss is not None and not log.stopped:
             trainee.begin_epoch(method, epoch)
-            for batch in _batches(trainee, method, log, epoch, batch, guard):
+            for done_batches in _batches(trainee, method, log, epoch, batch, guard):
+                batch = done_batches
                 if batch % cfg.checkpoint_steps == 0:
                     checkpoint()
             checkpoint()
@@ -93,7 +94,8 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
             checkpoint()
             break
         done = method.loss is None or epoch + 1 >= cfg.epochs or spent(cfg, log.ledger, method.closing_budget())
-        trainee.tick = lambda n: log.tick(log.ledger.rollouts + n, f"seed {log.seed} after epoch {epoch + 1}: searching")
+        text = f"seed {log.seed} after epoch {epoch + 1}: searching"
+        trainee.tick = lambda n, text=text: log.tick(log.ledger.rollouts + n, text)
         with log.ledger.clock(), keep_answers(log.answers, epoch, log.ledger):
             metrics = method.end_epoch(epoch, log.groups, trainee, log.ledger, last=done)
             if log.probe:

@@ -54,7 +54,7 @@ class Updater:
 
     def save(self, path: Path) -> None:
         """Everything but the weights themselves; of lower-precision ones the masters."""
-        masters = [m for p, m in zip(self.params, self.masters) if m is not p]
+        masters = [m for p, m in zip(self.params, self.masters, strict=True) if m is not p]
         state = {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict(), "masters": masters}
         torch.save(state, path)
 
@@ -62,12 +62,12 @@ class Updater:
         state = torch.load(path, weights_only=True, map_location=self.model.device)
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        for p, master in zip(self.params, self.masters):
+        for p, master in zip(self.params, self.masters, strict=True):
             # AdamW passes over what has no gradient, and moves what has one of zeros by its momentum: a batch without
             # advantages moved the weights in the process that wrote this, and must here.
             if master in self.optimizer.state:
                 p.grad = torch.zeros_like(p)
-        masters = [m for p, m in zip(self.params, self.masters) if m is not p]
+        masters = [m for p, m in zip(self.params, self.masters, strict=True) if m is not p]
         for mine, stored in zip(masters, state["masters"], strict=True):
             mine.copy_(stored)
 
@@ -99,7 +99,7 @@ class Updater:
             rows = []
             for g in groups[start : start + share]:
                 advantages_K = group_advantages(g.rewards_K, self.loss.advantage).tolist()
-                rows += [Row(g.problem, r, ids[r.context.train], a) for r, a in zip(g.rollouts, advantages_K)]
+                rows += [Row(g.problem, r, ids[r.context.train], a) for r, a in zip(g.rollouts, advantages_K, strict=True)]
             updates.append(rows)
         return updates
 
@@ -191,7 +191,7 @@ class Updater:
 
         No step is taken where the guard will stop at this loss or norm.
         """
-        for p, master in zip(self.params, self.masters):
+        for p, master in zip(self.params, self.masters, strict=True):
             if master is not p:
                 master.grad = None if p.grad is None else p.grad.float()
         norm = float(torch.nn.utils.clip_grad_norm_(self.masters, self.cfg.grad_clip))
@@ -200,7 +200,7 @@ class Updater:
         self.optimizer.step()
         self.schedule.step()
         with torch.no_grad():
-            for p, master in zip(self.params, self.masters):
+            for p, master in zip(self.params, self.masters, strict=True):
                 if master is not p:
                     p.copy_(master)
         return norm

@@ -162,7 +162,7 @@ def _file_samples(
 ) -> dict[str, Any]:
     """Fills `files` and `unpacked` (size and hash of what is in them); returns the metrics."""
     samples = {}
-    for name, suite in result["suites"].items():
+    for name in result["suites"]:
         path = run / "samples" / f"{name}.jsonl"
         if not path.exists():
             raise HarnessError(f"{path} is missing; without samples a run can only be filed as --evidence reported")

@@ -177,7 +177,7 @@ class ModelProposer:
 
         prompts = [reflection_prompt(job, self.max_prompt_chars) for job in jobs]
         answers = self.ask(prompts)
-        for prompt, answer in zip(prompts, answers, strict=True):
+        for answer in answers:
             self.ledger.add_reflection(answer.prompt_tokens, answer.tokens)
             self.errors["unfenced"] += answer.text.count("```") < 2
         if self.record:

@@ -36,8 +36,8 @@ def observe(rows: Sequence[Row], branch_tokens: int) -> dict[str, float]:
         for step in range(1, len(words) + 1):
             wrote = [r for r in group if r.rollout.text.split()[:step] == words[:step]]
             kept = [1.0 if r.weights_T is None else r.weights_T[step - 1].item() for r in wrote]
-            net[step, kind].append(sum(r.advantage * k for r, k in zip(wrote, kept)))
-            dropped[step] += [float(k == 0) for r, k in zip(wrote, kept) if r.templated]
+            net[step, kind].append(sum(r.advantage * k for r, k in zip(wrote, kept, strict=True)))
+            dropped[step] += [float(k == 0) for r, k in zip(wrote, kept, strict=True) if r.templated]
     out = {f"branch_advantage_{step}_{kind}": sum(x) / len(x) for (step, kind), x in sorted(net.items())}
     return out | {f"branch_masked_{step}": sum(x) / len(x) for step, x in sorted(dropped.items()) if x}
 
@@ -52,7 +52,7 @@ def probe(policy: Any, branch_tokens: int, temperature: float, count: int = 100)
     words = [branch_words(p, branch_tokens) for p in hard]
     prompts, headers = [p.text for p in hard], [" ".join(w) for w in words]
     probs_P_T = [[math.exp(x) for x in row] for row in policy.score(prompts, headers, temperature)]
-    out = {f"branch_p_{t + 1}": statistics.fmean(column) for t, column in enumerate(zip(*probs_P_T))}
+    out = {f"branch_p_{t + 1}": statistics.fmean(column) for t, column in enumerate(zip(*probs_P_T, strict=True))}
     out["branch_p_joint"] = statistics.fmean(map(math.prod, probs_P_T))
     logps_P_T = policy.score(prompts, headers, 1.0)
     return out | {"branch_p_joint_t1": statistics.fmean(math.exp(sum(row)) for row in logps_P_T)}

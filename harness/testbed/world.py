@@ -282,5 +282,5 @@ def pieces() -> list[str]:
     for kind in PHRASES.values():
         for phrase in kind:
             words = phrase.split()
-            found += words + [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+            found += words + [f"{a} {b}" for a, b in zip(words, words[1:], strict=True)]
     return list(dict.fromkeys(found))

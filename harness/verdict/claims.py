@@ -297,7 +297,7 @@ def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | A
         reasons += _unfit(claim, chosen)
     questions: list[list[Questions]] = []
     if not reasons:
-        for side, result in chosen.items():
+        for result in chosen.values():
             try:
                 own = load_questions({**result, "suites": {name: result["suites"][name] for name in claim.suites}})
             except HarnessError as e:

@@ -134,7 +134,7 @@ def test_sampled_under_one_prompt_and_scored_under_the_other(trained, policy):
     rolled = [logps(policy, r["context"]["rollout"], r) for r in rows]
     scored = [logps(policy, r["context"]["train"], r) for r in rows]
     assert metrics["entropy"] == pytest.approx(-torch.cat(rolled).mean().item(), abs=TOLERANCE[backend])
-    gaps = torch.cat([a - b for r, a, b in zip(rows, rolled, scored) if r["context"]["template"]])
+    gaps = torch.cat([a - b for r, a, b in zip(rows, rolled, scored, strict=True) if r["context"]["template"]])
     assert gaps.abs().mean() > 0.05, "the templates must matter for this test to mean anything"
     # A token that the bare prompt makes next to impossible has a log-probability that bfloat16 knows to a per cent.
     assert metrics["hint_reliance"] == pytest.approx(gaps.mean().item(), rel=2 * TOLERANCE[backend], abs=1e-3)
@@ -185,7 +185,7 @@ def test_same_batch_same_direction(trained, policy):
     updater.step(groups, local.encode)
     kept = out / "openrlhf" / "s0" / "kept" / "_actor"
     theirs = get_fp32_state_dict_from_zero_checkpoint(str(kept), tag="e0000-b00001")
-    ours = {k: m.detach() for (k, _), m in zip(local.model.named_parameters(), updater.masters)}
+    ours = {k: m.detach() for (k, _), m in zip(local.model.named_parameters(), updater.masters, strict=True)}
     names = [k for k in ours if k in theirs]
     a = torch.cat([(ours[k] - before[k]).flatten() for k in names])
     b = torch.cat([(theirs[k].float() - before[k]).flatten() for k in names])

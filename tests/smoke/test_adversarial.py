@@ -17,12 +17,12 @@ def test_the_whole_corpus():
     corpus = rows()
     assert len(corpus) >= 2000
     found = grade_many([(f"\\boxed{{{answer}}}", gold, "math") for answer, gold, _ in corpus], workers=2)
-    wrong = [(a[:60], g, e, f.score, f.status) for (a, g, e), f in zip(corpus, found) if e not in (None, f.score)]
+    wrong = [(a[:60], g, e, f.score, f.status) for (a, g, e), f in zip(corpus, found, strict=True) if e not in (None, f.score)]
     assert wrong == []
     # A grader that fails on an ordinary answer says so in the status; only bombs may make it.
-    settled = [(a, f.status) for (a, _, e), f in zip(corpus, found) if e == 1.0]
+    settled = [(a, f.status) for (a, _, e), f in zip(corpus, found, strict=True) if e == 1.0]
     assert not [x for x in settled if x[1] in FAULTS]
-    towers = {f.status for (a, _, _), f in zip(corpus, found) if a in TOWERS}
+    towers = {f.status for (a, _, _), f in zip(corpus, found, strict=True) if a in TOWERS}
     assert "timeout" in towers and towers <= {"timeout", "ok"}
 
 

@@ -30,7 +30,7 @@ def test_list_and_run_from_the_wheel(site, tmp_path):
     env = {**os.environ, "PYTHONPATH": str(site)}
 
     def harness(*args):
-        code = "import harness, sys; assert harness.__file__.startswith(%r), harness.__file__\n" % str(site)
+        code = f"import harness, sys; assert harness.__file__.startswith({str(site)!r}), harness.__file__\n"
         code += "from harness.cli import main; main()"
         done = subprocess.run([sys.executable, "-P", "-c", code, *args], cwd=tmp_path, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

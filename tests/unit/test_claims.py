@@ -48,10 +48,10 @@ def runs(path, gain=10.0, seeds=3, seed_sd=1.0, parity=None, c=None, seed=0, **m
     for side, method in (("arm", "p2o"), ("baseline", "grpo")):
         offsets = seed_sd / 100 * np.array([-1, 0, 1, 0.5, -0.5, 0.2, -0.2][:seeds]) if seed_sd else np.zeros(seeds)
 
-        def cells(points, offsets=offsets):
+        def cells(points, offsets=offsets, side=side):
             share = 0.3 + (points / 100 if side == "arm" else 0) + offsets
             right = np.zeros((seeds, SIZE * K), bool)
-            for row, x in zip(right, share):
+            for row, x in zip(right, share, strict=True):
                 row[: round(x * SIZE * K)] = True
             return right.reshape(seeds, SIZE, K)
 

@@ -55,11 +55,11 @@ LIGHT = [
 @pytest.mark.parametrize("args", LIGHT, ids=" ".join)
 def test_nothing_heavy_is_imported(args, tmp_path):
     code = (
-        "import sys; sys.argv = ['harness'] + %r\n"
+        f"import sys; sys.argv = ['harness'] + {args!r}\n"
         "from harness.cli import main\n"
         "try: main()\n"
         "except SystemExit as e: assert not e.code, e.code\n"
-        "print('MODULES', *sys.modules)" % args
+        "print('MODULES', *sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     modules = set(done.stdout.split("MODULES")[1].split())

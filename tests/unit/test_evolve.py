@@ -88,7 +88,7 @@ def test_strict_acceptance():
 def test_budget_is_what_is_really_sampled_and_is_not_exceeded():
     for budget in (6, 17, 18, 100, 301, 600):
         policy, ledger, seen = ScriptedPolicy(), Ledger(rollouts=5, search_rollouts=5), []
-        pool = search(policy=policy, ledger=ledger, metric_calls=budget, progress=lambda *call: seen.append(call))
+        pool = search(policy=policy, ledger=ledger, metric_calls=budget, progress=lambda *call, seen=seen: seen.append(call))
         sampled = sum(map(len, policy.calls))
         assert pool.metric_calls == sampled == ledger.search_rollouts - 5 == ledger.rollouts - 5
         assert budget - (len(DEV) + 2 * 3) < sampled <= budget

@@ -87,7 +87,7 @@ def test_hint_reliance_and_diversity_wherever_the_gradient_is(model, gradient):
     for i in range(4):
         p = Problem(f"p{i}", "a b", "1")
         made = []
-        for j in range(3):
+        for _ in range(3):
             hint = rng.choice(["c", "d", "e d"]) if i else ""
             rolled = f"{hint} {p.text}".strip()
             context = Context(rolled, p.text if gradient == "original" else rolled, hint)
@@ -95,7 +95,7 @@ def test_hint_reliance_and_diversity_wherever_the_gradient_is(model, gradient):
             made.append(Rollout(context, "t", tokens, logps(model, rolled, tokens), 2, reward=float(rng.random() < 0.5)))
             if hint:
                 templates.append(hint)
-                gaps += [h - b for h, b in zip(logps(model, rolled, tokens), logps(model, p.text, tokens))]
+                gaps += [h - b for h, b in zip(logps(model, rolled, tokens), logps(model, p.text, tokens), strict=True)]
         groups.append(Group(p, made))
     cfg = TrainConfig(prompts_per_batch=4, updates_per_batch=2, lr=1e-9)
     before = {k: v.clone() for k, v in model.state_dict().items()}

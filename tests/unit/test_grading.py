@@ -105,11 +105,11 @@ REJECTED = [
 
 
 def test_equivalent_forms_are_accepted():
-    assert dict(zip(ACCEPTED, scores(ACCEPTED))) == dict.fromkeys(ACCEPTED, 1.0)
+    assert dict(zip(ACCEPTED, scores(ACCEPTED), strict=True)) == dict.fromkeys(ACCEPTED, 1.0)
 
 
 def test_other_values_are_rejected():
-    assert dict(zip(REJECTED, scores(REJECTED))) == dict.fromkeys(REJECTED, 0.0)
+    assert dict(zip(REJECTED, scores(REJECTED), strict=True)) == dict.fromkeys(REJECTED, 0.0)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -240,13 +240,13 @@ def test_the_fast_path_leaves_other_spellings_to_math_verify(a, b):
 
 def test_near_zero_numbers_and_upright_e():
     corpus = near_zero()
-    assert dict(zip(corpus, scores([(a, g) for a, g, _ in corpus]))) == {row: row[2] for row in corpus}
+    assert dict(zip(corpus, scores([(a, g) for a, g, _ in corpus]), strict=True)) == {row: row[2] for row in corpus}
 
 
 def test_a_part_of_the_adversarial_corpus():
     corpus = [row for row in rows()[::9] if len(row[0]) < 1000 and row[0] not in TOWERS and "{{{{{{" not in row[0]]
     found = grades([(a, g) for a, g, _ in corpus])
-    assert [(row, f) for row, f in zip(corpus, found) if f.score != row[2]] == []
+    assert [(row, f) for row, f in zip(corpus, found, strict=True) if f.score != row[2]] == []
 
 
 def test_an_overlong_answer_is_not_read():

@@ -252,7 +252,9 @@ def test_degenerate_groups_are_dropped_and_their_places_refilled():
         group = run(method, script, problem, seed)
         tried = [c[0].rollout for c, _ in script.calls]
         assert tried[0] == problem.text and script.calls[0][1] is None
-        assert all(p.text == text for text, (_, p) in zip(tried[1:], script.calls[1:])), "graded as the problem it is"
+        assert all(p.text == text for text, (_, p) in zip(tried[1:], script.calls[1:], strict=True)), (
+            "graded as the problem it is"
+        )
         assert all(wins(t) in (0, K) for t in tried[:-1]) and 0 < wins(tried[-1]) < K
         assert group.problem.text == tried[-1] and [r.context.rollout for r in group.discarded] == [
             t for t in tried[:-1] for _ in range(K)

@@ -205,7 +205,7 @@ PROMPTS = [[3, 4, 5, 6, 7], [8], [2, 2, 9]]
 def test_logps_match_one_row_at_a_time(tiny):
     completions = [[2, 3], [4, 5, 6, 1], [7]]
     logps_B_T, mask_B_T = completion_logps(tiny, PROMPTS, completions, 0.6, pad=0)
-    for i, (p, c) in enumerate(zip(PROMPTS, completions)):
+    for i, (p, c) in enumerate(zip(PROMPTS, completions, strict=True)):
         logits = tiny(torch.tensor([p + c])).logits[0] / 0.6
         expected = [torch.log_softmax(logits[len(p) - 1 + t], -1)[c[t]].item() for t in range(len(c))]
         assert logps_B_T[i, : len(c)].tolist() == pytest.approx(expected, abs=1e-5)
@@ -225,7 +225,7 @@ def test_sampler_reports_the_trainers_logps_and_stops_at_the_end_token(tiny):
 
 def test_greedy_matches_transformers_generate(tiny):
     rows = sample(tiny, PROMPTS, Sampling(0.0, 9), {1}, 0, torch.Generator(), max_tokens=500)
-    for p, row in zip(PROMPTS, rows):
+    for p, row in zip(PROMPTS, rows, strict=True):
         ids = torch.tensor([p])
         expected = tiny.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=9, do_sample=False)[0, len(p) :]
         assert row.tokens_T == expected.tolist()

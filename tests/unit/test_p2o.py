@@ -149,7 +149,7 @@ def test_greedy_cover_against_brute_force():
         scores = [[float(rng.random() < 0.3) for _ in range(6)] for _ in range(5)]
         pool = Pool([str(c) for c in range(5)], scores, [None] * 5, [f"p{v}" for v in range(6)])
         cover = greedy_cover(pool)
-        union = lambda cs: {v for c in cs for v in range(6) if scores[c][v]}  # noqa: E731
+        union = lambda cs, scores=scores: {v for c in cs for v in range(6) if scores[c][v]}  # noqa: E731
         everything = union(range(5))
         assert union(cover) == everything and len(set(cover)) == len(cover)
         smallest = next(n for n in range(6) if any(union(cs) == everything for cs in itertools.combinations(range(5), n)))

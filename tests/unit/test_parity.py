@@ -56,7 +56,7 @@ REJECTED = [
 def test_rules():
     pairs = ACCEPTED + REJECTED
     found = parity_many([(f"\\boxed{{{a}}}", g) for a, g in pairs], workers=2)
-    assert dict(zip(pairs, found)) == dict.fromkeys(ACCEPTED, 1.0) | dict.fromkeys(REJECTED, 0.0)
+    assert dict(zip(pairs, found, strict=True)) == dict.fromkeys(ACCEPTED, 1.0) | dict.fromkeys(REJECTED, 0.0)
 
 
 def test_what_is_decided_at_sight_is_what_the_rules_say():

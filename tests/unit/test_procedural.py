@@ -88,20 +88,20 @@ def test_without_the_package(monkeypatch):
 
 
 def test_chain_sums(problems):
-    for problem, answer in zip(problems["rg-chain-sum"], answers(problems["rg-chain-sum"])):
+    for problem, answer in zip(problems["rg-chain-sum"], answers(problems["rg-chain-sum"]), strict=True):
         terms = re.sub(r"([+-]) ", r"\1", problem.text.split("problem:")[1].rstrip(" =")).split()
         assert sum(map(int, terms)) == int(answer) and 4 <= len(terms) <= 8
 
 
 def test_equations(problems):
-    for problem, answer in zip(problems["rg-equations"], answers(problems["rg-equations"])):
+    for problem, answer in zip(problems["rg-equations"], answers(problems["rg-equations"]), strict=True):
         left, right = re.search(r": ([^:=]+) = ([^=]+)$", problem.text).groups()
         left = re.sub(r"\b[a-z]\b", f"({answer})", left)
         assert re.fullmatch(r"[-+*() 0-9]+", left) and eval(left) == int(right)  # digits and signs only
 
 
 def test_largest_islands(problems):
-    for problem, answer in zip(problems["rg-islands"], answers(problems["rg-islands"])):
+    for problem, answer in zip(problems["rg-islands"], answers(problems["rg-islands"]), strict=True):
         rows = [line.split() for line in problem.text.split("\n") if re.fullmatch(r"[01]( [01])+", line)]
         land = {(i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if cell == "1"}
         largest = 0
@@ -124,11 +124,11 @@ def test_largest_islands(problems):
 def test_golds_accept_themselves_and_no_other_gold(problems, name):
     found = problems[name]
     texts = [f"\\boxed{{\\text{{{answer}}}}}" for answer in answers(found)]
-    grades = grade_many([(text, p.answer, "reasoning_gym") for text, p in zip(texts, found)])
+    grades = grade_many([(text, p.answer, "reasoning_gym") for text, p in zip(texts, found, strict=True)])
     assert {(g.score, g.status) for g in grades} == {(1.0, "ok")}
-    shifted = grade_many([(text, p.answer, "reasoning_gym") for text, p in zip(texts[1:] + texts[:1], found)])
+    shifted = grade_many([(text, p.answer, "reasoning_gym") for text, p in zip(texts[1:] + texts[:1], found, strict=True)])
     gold = answers(found)
-    assert [g.score for g in shifted] == [float(a == b) for a, b in zip(gold[1:] + gold[:1], gold)]
+    assert [g.score for g in shifted] == [float(a == b) for a, b in zip(gold[1:] + gold[:1], gold, strict=True)]
 
 
 def test_partial_credit_is_wrong(problems):

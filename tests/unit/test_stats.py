@@ -55,7 +55,7 @@ def test_question_difference_by_hand():
 def test_two_suites_weigh_the_same_whatever_their_size():
     a, b = [RNG.random((3, 30)), RNG.random((3, 300))], [RNG.random((3, 30)), RNG.random((3, 300))]
     e = stats.question_difference(a, b)
-    assert e.value == pytest.approx(np.mean([x.mean() - y.mean() for x, y in zip(a, b)]))
+    assert e.value == pytest.approx(np.mean([x.mean() - y.mean() for x, y in zip(a, b, strict=True)]))
 
 
 def test_seeds_are_counted_once():
@@ -149,7 +149,7 @@ def test_tie_letters_are_shared_exactly_by_arms_that_are_not_different():
     assert stats.tie_letters(means, itertools.combinations("abc", 2)) == {"a": "a", "b": "b", "c": "c"}
     for _ in range(50):
         arms = [f"m{i}" for i in range(6)]
-        means = dict(zip(arms, RNG.random(6)))
+        means = dict(zip(arms, RNG.random(6), strict=True))
         different = [pair for pair in itertools.combinations(arms, 2) if RNG.random() < 0.5]
         letters = stats.tie_letters(means, different)
         for a, b in itertools.combinations(arms, 2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import json
 import os
 import subprocess
@@ -199,8 +200,8 @@ def test_golds_accept_themselves_and_no_others(data_dir, name):
     suite = load_suite(name)
     golds = [p.answer for p in suite.problems(data_dir)][::5]
     own = grade_many([(f"\\boxed{{{gold}}}", gold, suite.answer_type) for gold in golds])
-    assert [gold for gold, g in zip(golds, own) if (g.score, g.status) != (1.0, "ok")] == []
-    pairs = list(zip(golds, golds[1:]))
+    assert [gold for gold, g in zip(golds, own, strict=True) if (g.score, g.status) != (1.0, "ok")] == []
+    pairs = list(itertools.pairwise(golds))
     others = grade_many([(f"\\boxed{{{b}}}", a, suite.answer_type) for a, b in pairs])
     assert [g.score for g in others] == [float(a.casefold() == b.casefold()) for a, b in pairs]
 
