@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -176,9 +177,9 @@ def _check_built(folder: Path, built: Mapping[str, str]) -> None:
 
 
 def _name_difference(path: Path, said: str, should: str) -> None:
-    pairs = zip([*said.split("\n"), ""], [*should.split("\n"), ""], strict=True)
+    pairs = itertools.zip_longest(said.split("\n"), should.split("\n"), fillvalue="")
     line, (a, b) = next((i, p) for i, p in enumerate(pairs, 1) if p[0] != p[1])
-    at = next((i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y), min(len(a), len(b)))
+    at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
     a, b = (text[max(0, at - 20) : at + 40] for text in (a, b))
     raise HarnessError(visible(f"{path}, line {line}: published {a!r}, its runs give {b!r}"))
 

@@ -102,5 +102,5 @@ def _with_options(problem: str, answer: str, wrong: list[str], key: str) -> tupl
     """The problem with its options, `(A) ...` a line, and the letter of the right one."""
     options = [answer, *wrong]
     stream("options", key).shuffle(options)
-    lines = [f"({letter}) {option}" for letter, option in zip(ascii_uppercase, options, strict=True)]
+    lines = [f"({letter}) {option}" for letter, option in zip(ascii_uppercase, options, strict=False)]
     return "\n\n".join([problem, "\n".join(lines)]), ascii_uppercase[options.index(answer)]

@@ -96,7 +96,7 @@ def _same(answer: str, gold: str) -> bool:
         return False
     if answer.strip("()[]{}").lower() == gold.strip("()[]{}").lower():
         return True
-    both = list(zip(_items(answer), _items(gold), strict=True))
+    both = list(zip(_items(answer), _items(gold), strict=False))
     if both and len(_items(answer)) == len(_items(gold)):
         return all(_same(x, y) for x, y in both)  # in the order given
     return _symbolic(answer, gold)

@@ -14,6 +14,7 @@ only. Whether a problem belongs to training or to the suites is a hash of its re
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -282,5 +283,5 @@ def pieces() -> list[str]:
     for kind in PHRASES.values():
         for phrase in kind:
             words = phrase.split()
-            found += words + [f"{a} {b}" for a, b in zip(words, words[1:], strict=True)]
+            found += words + [f"{a} {b}" for a, b in itertools.pairwise(words)]
     return list(dict.fromkeys(found))
