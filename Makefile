@@ -8,7 +8,7 @@ HARNESS := $(VENV)/bin/harness
 VENV_OPENRLHF ?= .venv-openrlhf
 VENV_OLDEST ?= .venv-oldest
 VENV_WHEEL ?= .venv-wheel
-REHEARSAL := harness/backends/openrlhf/rehearsal
+REHEARSAL := harness/training/openrlhf/rehearsal
 
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1

@@ -17,9 +17,8 @@ from typing import Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
-from harness.errors import UNREADABLE, MissingError, UsageError, dotted, nearest
-from harness.registry import Preset, load_method, method_of, methods, presets, recipes
-from harness.settings import (
+from harness.core.errors import UNREADABLE, MissingError, UsageError, dotted, nearest
+from harness.core.settings import (
     BackendConfig,
     EngineConfig,
     EvalConfig,
@@ -30,6 +29,7 @@ from harness.settings import (
     TestbedConfig,
     TrainConfig,
 )
+from harness.registry import Preset, load_method, method_of, methods, presets, recipes
 
 M = TypeVar("M", bound=BaseModel)
 MOST_VALUES = 100_000

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import EvalSpec
+from harness.core.errors import HarnessError, MissingError, UsageError
+from harness.core.ledger import Ledger
+from harness.core.seeds import derive
 from harness.data.suites import Suite, TrainingSet, load_training_set, resolve_bench
-from harness.errors import HarnessError, MissingError, UsageError
 from harness.evaluation.engines import Engine, make_engine
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.results import Checklist, combine, part, stamp
-from harness.ledger import Ledger
 from harness.models import locate
 from harness.plan import EvalCost, eval_cost
 from harness.progress import Progress
-from harness.rundir import RunDir, write_json
-from harness.seeds import derive
+from harness.runs.files import write_json
+from harness.runs.rundir import RunDir
 
 
 @dataclass
@@ -135,7 +136,7 @@ def execute_eval(prepared: Prepared, run: RunDir, command: list[str]) -> dict[st
             progress.update((i + 1) * total, f"seed {seed} done")
         result = _summarise(prepared, run)
         write_json(run.path / "result.json", result)
-        from harness.pages.report import write_report
+        from harness.report.report import write_report
 
         write_report(run.path)
     return result

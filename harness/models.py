@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import MissingError
+from harness.core.errors import MissingError
 
 if TYPE_CHECKING:
     from harness.config import PolicySpec

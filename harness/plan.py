@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from harness.budget import rollouts_left
 from harness.config import PolicySpec, RunSpec
+from harness.core.budget import MANY_EPOCHS, rollouts_left
+from harness.core.errors import UsageError
+from harness.core.ledger import Ledger
+from harness.core.method import Method
 from harness.data.suites import Suite
-from harness.ledger import Ledger
-from harness.method import Method
 from harness.models import MODELS
+from harness.runs.result import load_result
 
 
 @dataclass
@@ -120,3 +124,16 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
         by_tokens,
         seconds,
     )
+
+
+def matched(run: Path) -> dict[str, Any]:
+    """Training settings that stop a seed at the tokens which the seeds of a finished run wrote on average.
+
+    Tokens are the only bound then: neither rollouts nor epochs end the run earlier. Raises as `load_result`, and
+    UsageError for a run that wrote none.
+    """
+    ledgers = [Ledger(**row) for row in load_result(run)["ledgers"].values()]
+    tokens = round(sum(ledger.written_tokens for ledger in ledgers) / len(ledgers))
+    if not tokens:
+        raise UsageError(f"{run} wrote no token in training, so there is no budget to match")
+    return {"max_generated_tokens": tokens, "max_rollouts": None, "max_seconds": None, "epochs": MANY_EPOCHS}

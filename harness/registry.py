@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harness.errors import MissingError, UsageError, nearest
+from harness.core.errors import MissingError, UsageError, nearest
 
 if TYPE_CHECKING:
-    from harness.method import Method
+    from harness.core.method import Method
 
 GROUP = "harness.methods"
 

@@ -6,23 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.backends import Backend, describe, make_backend
 from harness.config import RunSpec
+from harness.core.errors import UsageError
+from harness.core.ledger import Ledger
+from harness.core.method import Method
+from harness.core.seeds import derive
+from harness.core.types import Problem
 from harness.data import contamination
 from harness.data.suites import Suite, TrainingSet, content_sha256, load_training_set, resolve_bench
-from harness.errors import UsageError
 from harness.evaluation.engines import Frozen
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.results import Checklist, combine, part, stamp
-from harness.evolve.reflect import server_key
-from harness.ledger import Ledger
-from harness.method import Method
 from harness.plan import Plan, plan
 from harness.progress import Progress
 from harness.registry import load_method
-from harness.rundir import RunDir, SeedLog, write_json
-from harness.seeds import derive
-from harness.types import Problem
+from harness.runs.files import write_json
+from harness.runs.rundir import RunDir
+from harness.search.reflect import server_key
+from harness.training import Backend, describe, make_backend
+from harness.training.seedlog import SeedLog
 
 
 @dataclass
@@ -133,7 +135,7 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
         result = summarise(prepared, run)
         write_json(run.path / "ledger.json", {"total": result["ledger"], "seeds": result["ledgers"]})
         write_json(run.path / "result.json", result)
-        from harness.pages.report import write_report
+        from harness.report.report import write_report
 
         write_report(run.path)
     return result

@@ -26,15 +26,15 @@ from filelock import FileLock, Timeout
 from pydantic import Field, StringConstraints
 
 from harness.config import RunSpec, flatten, parse_set, read_yaml, resolve, validated
-from harness.errors import HarnessError, UsageError, nearest
+from harness.core.errors import HarnessError, UsageError, nearest
+from harness.core.settings import Strict
+from harness.core.tables import Table, compact, interval, points, seconds
 from harness.registry import method_of, studies
-from harness.settings import Strict
-from harness.tables import Table, compact, interval, points, seconds
 
 if TYPE_CHECKING:
     from harness.data.contamination import Match
     from harness.plan import Plan
-    from harness.verdict.compare import Comparison
+    from harness.stats.compare import Comparison
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
 """Of an arm or a condition: part of a folder's name."""
@@ -186,7 +186,8 @@ def prepare_study(
     A matched cell stops at the tokens of its arm in `out`, or, before that is finished, at the most it may write. Raises
     UsageError or MissingError, with the name of the cell.
     """
-    from harness.budget import MANY_EPOCHS, matched
+    from harness.core.budget import MANY_EPOCHS
+    from harness.plan import matched
     from harness.run import prepare
 
     for arm in only or ():
@@ -426,7 +427,7 @@ class StudyDir:
 
     def comparisons(self) -> dict[str, Comparison]:
         """By condition, of its finished cells under the names of their arms; a condition without any is left out."""
-        from harness.verdict.compare import compare_runs
+        from harness.stats.compare import compare_runs
 
         found = {}
         for condition in self.study.conditions or [""]:
@@ -440,7 +441,7 @@ class StudyDir:
 
     def write_results(self) -> dict[str, Any]:
         """study.md, study.html, and the results in study.json, of all that is finished; returns these results."""
-        from harness.pages.report import write_study
+        from harness.report.report import write_study
 
         found = self.comparisons()
         results = {
@@ -455,7 +456,7 @@ class StudyDir:
         return results
 
     def _write(self, more: Mapping[str, Any]) -> None:
-        from harness.rundir import write_json
+        from harness.runs.files import write_json
 
         cells = [cell.to_dict() for cell in self.cells]
         for row in cells:  # a matched cell's own spec holds the tokens that it stopped at, not the most that they might be

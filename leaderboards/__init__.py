@@ -1,1 +1,1 @@
-"""Published claims as data (claims/*.yaml); read by harness/verdict/claims.py."""
+"""Published claims as data (claims/*.yaml); read by harness/stats/claims.py."""

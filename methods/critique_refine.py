@@ -16,10 +16,10 @@ from __future__ import annotations
 import random
 from typing import Literal
 
-from harness.evolve.reflect import cut_middle
-from harness.hints import HintedConfig, HintedMethod, insert
-from harness.settings import Correction, LossSpec
-from harness.types import Context, Group, Problem, Rollout, Sample
+from harness.core.hints import HintedConfig, HintedMethod, insert
+from harness.core.settings import Correction, LossSpec
+from harness.core.types import Context, Group, Problem, Rollout, Sample
+from harness.search.reflect import cut_middle
 
 ATTEMPT_CHARS = 8000
 """Longer attempts are cut in the middle."""

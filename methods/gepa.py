@@ -15,15 +15,15 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.budget import rollouts_left
-from harness.errors import UsageError
-from harness.evolve.reflect import ReflectorConfig, make_proposer
-from harness.evolve.search import EvolveConfig, evolve, split
-from harness.hints import insert
-from harness.ledger import Ledger
-from harness.method import Method, MethodConfig, Policy
+from harness.core.budget import rollouts_left
+from harness.core.errors import UsageError
+from harness.core.hints import insert
+from harness.core.ledger import Ledger
+from harness.core.method import Method, MethodConfig, Policy
+from harness.core.types import Group, Problem, Sample, Sampling
 from harness.methods.p2o import pool_rows
-from harness.types import Group, Problem, Sample, Sampling
+from harness.search.prompt_search import EvolveConfig, evolve, split
+from harness.search.reflect import ReflectorConfig, make_proposer
 
 
 class PromptOnlyConfig(MethodConfig):

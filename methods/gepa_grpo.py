@@ -14,14 +14,14 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from harness.evolve.reflect import ReflectorConfig
-from harness.evolve.search import EvolveConfig
-from harness.hints import HintedConfig, insert
-from harness.ledger import Ledger
-from harness.method import Policy
+from harness.core.hints import HintedConfig, insert
+from harness.core.ledger import Ledger
+from harness.core.method import Policy
+from harness.core.settings import LossSpec
+from harness.core.types import Group, Problem, Sample
 from harness.methods.gepa import PromptOnly
-from harness.settings import LossSpec
-from harness.types import Group, Problem, Sample
+from harness.search.prompt_search import EvolveConfig
+from harness.search.reflect import ReflectorConfig
 
 
 class GepaGRPOConfig(HintedConfig):

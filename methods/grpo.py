@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import random
 
-from harness.method import Method
-from harness.types import Context, Group, Problem, Sample
+from harness.core.method import Method
+from harness.core.types import Context, Group, Problem, Sample
 
 
 class GRPO(Method):

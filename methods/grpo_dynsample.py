@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import random
 
+from harness.core.types import Context, Group, Problem, Sample
 from harness.methods.grpo import GRPO
-from harness.types import Context, Group, Problem, Sample
 
 PROBLEMS = 10
 """Most problems tried for one place of a batch (DAPO's recipe: 10 generation batches)."""

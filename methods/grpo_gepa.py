@@ -13,12 +13,12 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from harness.evolve.search import EvolveConfig
-from harness.ledger import Ledger
-from harness.method import Policy
+from harness.core.ledger import Ledger
+from harness.core.method import Policy
+from harness.core.settings import LossSpec
+from harness.core.types import Context, Group, Problem, Sample
 from harness.methods.gepa import PromptOnly
-from harness.settings import LossSpec
-from harness.types import Context, Group, Problem, Sample
+from harness.search.prompt_search import EvolveConfig
 
 
 class GRPOGepa(PromptOnly):

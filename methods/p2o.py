@@ -24,18 +24,18 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.budget import rollouts_left
-from harness.evolve.beam import feedback
-from harness.evolve.reflect import Job, ReflectorConfig, make_proposer
-from harness.evolve.search import EvolveConfig, Pool, evolve, split
-from harness.hints import HintedConfig, insert
-from harness.leaks import leaks
-from harness.ledger import Ledger
-from harness.method import Policy
+from harness.core.budget import rollouts_left
+from harness.core.hints import HintedConfig, insert
+from harness.core.leaks import leaks
+from harness.core.ledger import Ledger
+from harness.core.method import Policy
+from harness.core.seeds import derive, stream
+from harness.core.settings import Correction, LossSpec
+from harness.core.types import Context, Group, Problem, Sample, Sampling
 from harness.methods.grpo import GRPO
-from harness.seeds import derive, stream
-from harness.settings import Correction, LossSpec
-from harness.types import Context, Group, Problem, Sample, Sampling
+from harness.search.beam import feedback
+from harness.search.prompt_search import EvolveConfig, Pool, evolve, split
+from harness.search.reflect import Job, ReflectorConfig, make_proposer
 
 GENERIC = "think step by step"
 """The one hint of `templates=generic` (Kojima et al. 2022, zero-shot chain of thought)."""

@@ -15,11 +15,11 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.budget import rollouts_left
-from harness.hints import HintedConfig, HintedMethod, prefix, require_solutions
-from harness.ledger import Ledger
-from harness.method import Policy
-from harness.types import Group, Problem, Sample
+from harness.core.budget import rollouts_left
+from harness.core.hints import HintedConfig, HintedMethod, prefix, require_solutions
+from harness.core.ledger import Ledger
+from harness.core.method import Policy
+from harness.core.types import Group, Problem, Sample
 
 STAGES = (0.5, 0.25)
 """Share of the reference solution in each stage; all stages have equal parts of the budget."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from harness.hints import HintedConfig, HintedMethod, prefix, require_solutions
-from harness.types import Group, Problem, Sample
+from harness.core.hints import HintedConfig, HintedMethod, prefix, require_solutions
+from harness.core.types import Group, Problem, Sample
 
 LADDER = (0.25, 0.5, 0.75)
 """Shares of the reference solution, in turn."""

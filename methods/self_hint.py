@@ -18,11 +18,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from harness.errors import UsageError
-from harness.hints import HintedConfig, HintedMethod, require_solutions
-from harness.ledger import Ledger
-from harness.method import Policy
-from harness.types import Context, Group, Problem, Rollout, Sample
+from harness.core.errors import UsageError
+from harness.core.hints import HintedConfig, HintedMethod, require_solutions
+from harness.core.ledger import Ledger
+from harness.core.method import Policy
+from harness.core.types import Context, Group, Problem, Rollout, Sample
 
 LEVELS = 3
 RAISE_BELOW, LOWER_ABOVE = 0.1, 0.35

@@ -18,13 +18,13 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.evolve.reflect import Answer, ReflectorConfig, make_asker
+from harness.core.hints import require_solutions
+from harness.core.ledger import Ledger
+from harness.core.method import Method, MethodConfig, Policy
+from harness.core.seeds import derive
+from harness.core.types import Group, Problem, Sample
 from harness.grading.graders import grade_many
-from harness.hints import require_solutions
-from harness.ledger import Ledger
-from harness.method import Method, MethodConfig, Policy
-from harness.seeds import derive
-from harness.types import Group, Problem, Sample
+from harness.search.reflect import Answer, ReflectorConfig, make_asker
 
 
 class SFTTeacherConfig(MethodConfig):

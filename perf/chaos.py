@@ -63,9 +63,9 @@ PRELOAD = [
     "harness.run",
     "harness.evalrun",
     "harness.study",
-    "harness.boards.filing",
-    "harness.backends.local",
-    "harness.pages.report",
+    "harness.leaderboard.submit",
+    "harness.training.local.backend",
+    "harness.report.report",
     "lm_eval",
     "gepa",
 ]

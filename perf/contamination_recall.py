@@ -17,9 +17,9 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 
+from harness.core.types import Problem
 from harness.data.contamination import KINDS, Match, find, flagged, plain
 from harness.data.suites import read_problems
-from harness.types import Problem
 
 TEMPLATES = ("kk_", "countdown_", "game24")
 

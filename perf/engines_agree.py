@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.rundir import load_result, read_jsonl
+from harness.runs.files import read_jsonl
+from harness.runs.result import load_result
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ def check(holds: bool, *what: object) -> None:
 
 
 def fine(read: Callable[[], Any]) -> None:
-    from harness.errors import HarnessError
+    from harness.core.errors import HarnessError
 
     try:
         read()
@@ -164,7 +164,7 @@ def config(folder: Path) -> Target:
 def claims(folder: Path) -> Target:
     from test_fuzz_files import CLAIM
 
-    from harness.verdict.claims import load_claims, needs
+    from harness.stats.claims import load_claims, needs
 
     quick_settings(folder)
     (folder / "claims").mkdir()
@@ -210,8 +210,8 @@ def data(folder: Path) -> Target:
 
 
 def samples(folder: Path) -> Target:
-    from harness.rundir import mend, read_jsonl
-    from harness.verdict.questions import read_questions
+    from harness.runs.files import mend, read_jsonl
+    from harness.stats.questions import read_questions
 
     result = {"seeds": [0, 1], "suites": {"x": {"n": 2, "k": 2, "per_seed": {"0": 0.5, "1": 0.5}}}}
     path = folder / "x.jsonl"
@@ -239,22 +239,22 @@ def manifest(folder: Path) -> Target:
     from test_board import make_run
     from test_fuzz_files import figures, places, put, resealed
 
-    from harness.boards import filing, publish
-    from harness.filed import read_manifest, read_samples
+    from harness.leaderboard import build, submit
+    from harness.runs.filed import read_manifest, read_samples
     from harness.testbed import world
 
     world.suite_problems = cache(world.suite_problems)
-    filing._graders = lambda: "graders"  # it asks git
-    filed, _ = filing.add(make_run(folder / "run"), folder / "boards")
-    publish.build(folder / "boards")
+    submit._graders = lambda: "graders"  # it asks git
+    filed, _ = submit.add(make_run(folder / "run"), folder / "boards")
+    build.build(folder / "boards")
     index = filed.parent / "index.json"
     kept = {p.relative_to(filed): p.read_bytes() for p in filed.rglob("*") if p.is_file()}
     built, true = index.read_bytes(), figures(filed)
 
     def read(path: Path, content: bytes) -> Any:
         if path.suffix == ".zst":
-            return filing._rows(read_samples(filed, read_manifest(filed), "tb-long"))
-        return filing._rows(content) if path.suffix == ".jsonl" else json.loads(content)
+            return submit._rows(read_samples(filed, read_manifest(filed), "tb-long"))
+        return submit._rows(content) if path.suffix == ".jsonl" else json.loads(content)
 
     trees = {path: read(path, content) for path, content in kept.items()}
     spots = [(path, at) for path, tree in trees.items() for at in places(tree) if at]
@@ -264,7 +264,7 @@ def manifest(folder: Path) -> Target:
         rows, content = None, data[3:]
         try:
             tree = put(trees[path], at, json.loads(content))
-            content = filing._lines(tree) if path.suffix == ".jsonl" else filing._json(tree)
+            content = submit._lines(tree) if path.suffix == ".jsonl" else submit._json(tree)
             rows = tree if path.suffix == ".zst" else None
         except (ValueError, RecursionError):
             pass
@@ -274,7 +274,7 @@ def manifest(folder: Path) -> Target:
                 (filed / path).write_bytes(content)
             now = resealed(filed, rows) if data[2:3] > b"\x40" or rows else filed
             found = figures(now)
-            same = filing.difference(true[0], found[0]) is None is filing.difference(found[0], true[0])
+            same = submit.difference(true[0], found[0]) is None is submit.difference(found[0], true[0])
             check(same and found[1] == true[1], path, at)
         finally:
             now.rename(filed)
@@ -289,10 +289,10 @@ def manifest(folder: Path) -> Target:
 def answers(folder: Path) -> Target:
     from test_fuzz_files import JOB, REPLY
 
-    from harness import chat
-    from harness.evolve.answers import Answers
-    from harness.evolve.reflect import Answer, ModelProposer, ReflectorConfig, make_asker
-    from harness.ledger import Ledger
+    from harness.core import chat
+    from harness.core.ledger import Ledger
+    from harness.search.answers import Answers
+    from harness.search.reflect import Answer, ModelProposer, ReflectorConfig, make_asker
 
     path = folder / "answers.jsonl"
 

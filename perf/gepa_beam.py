@@ -17,13 +17,13 @@ from pathlib import Path
 
 import gepa
 
-from harness.evolve.beam import COMPONENT, Adapter, Meter, Reflection
-from harness.evolve.reflect import Proposer, ReflectorConfig, make_proposer
-from harness.evolve.search import EvolveConfig, evolve
-from harness.ledger import Ledger
-from harness.method import Policy
+from harness.core.ledger import Ledger
+from harness.core.method import Policy
+from harness.core.types import Context, Problem, Rollout, Sampling
+from harness.search.beam import COMPONENT, Adapter, Meter, Reflection
+from harness.search.prompt_search import EvolveConfig, evolve
+from harness.search.reflect import Proposer, ReflectorConfig, make_proposer
 from harness.testbed.world import HARD, MAX_NEW_TOKENS, PHRASES, pieces, train_problems
-from harness.types import Context, Problem, Rollout, Sampling
 
 SAMPLING = Sampling(0.0, MAX_NEW_TOKENS)
 
@@ -64,7 +64,7 @@ def _proposer(policy: Policy, seed: int) -> Proposer:
 
 
 def beam(policy: Policy, dev: list[Problem], train: list[Problem], metric_calls: int, seed: int) -> Timing:
-    """The beam of harness/evolve/search.py."""
+    """The beam of harness/search/prompt_search.py."""
     counted, start = CountingPolicy(policy), time.perf_counter()
     config = EvolveConfig(metric_calls=metric_calls)
     pool = evolve(dev, train, counted, _proposer(policy, seed), config, SAMPLING, seed, Ledger())
@@ -129,8 +129,8 @@ class StandIn:
 
 def load(folder: Path) -> Policy:
     """A testbed policy on the local backend, with its default settings."""
-    from harness.backends.local import LocalBackend
     from harness.config import RunSpec
+    from harness.training.local.backend import LocalBackend
 
     return LocalBackend(RunSpec(method="grpo"), offline=True, model=folder)
 

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.core.ledger import Ledger
 from harness.evaluation.evaluate import sample_metrics
 from harness.evaluation.results import macro_averages, over_seeds
-from harness.filed import spec_sha256
-from harness.ledger import Ledger
+from harness.runs.filed import spec_sha256
 
 SIZES = {"aime24": 30, "aime25": 30, "amc23": 40, "math500": 500, "minerva": 272, "olympiad": 675}
 WORDS = "we let the sum of a and b be x so that 2 x = 14 which gives another case to check before the end".split()

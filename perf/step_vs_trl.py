@@ -22,9 +22,9 @@ BATCH, K, NEW = 16, 6, 24
 
 
 def our_block(backend, method, problems, steps: int, block: int) -> tuple[list[float], list[float]]:
-    from harness.backends.gather import gather_groups
-    from harness.backends.update import Updater
-    from harness.seeds import derive
+    from harness.core.seeds import derive
+    from harness.training.gather import gather_groups
+    from harness.training.update import Updater
 
     cfg = backend.spec.train
     updater = Updater(backend.model, cfg, method.loss, backend.pad, backend.spec.local.forward_tokens)
@@ -120,11 +120,11 @@ def main() -> None:
     hf_logging.set_verbosity_error()
     torch.set_num_threads(args.threads)
 
-    from harness.backends.local import LocalBackend
     from harness.config import resolve
     from harness.methods.grpo import GRPO
     from harness.testbed.policy import POLICIES
     from harness.testbed.world import train_problems
+    from harness.training.local.backend import LocalBackend
 
     folder = str(Path(POLICIES) / "latent-s0")
     sets = ["train.lr=1e-9", f"train.max_new_tokens={NEW}", f"local.threads={args.threads}"]

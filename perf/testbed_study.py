@@ -79,7 +79,7 @@ def mean(values: list[float]) -> float | None:
 
 def summary(path: Path) -> dict[str, Any]:
     """The figures of a cell: scores per seed, and what was logged on the branch tokens."""
-    from harness.rundir import read_jsonl
+    from harness.runs.files import read_jsonl
 
     result = json.loads((path / "result.json").read_text())
     rows = read_jsonl(path / "metrics.jsonl")

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.verdict import stats
-from harness.verdict.claims import VERDICTS, verdict
-from harness.verdict.power import SuiteModel, power, question_se, seeds_needed
+from harness.stats import intervals
+from harness.stats.claims import VERDICTS, verdict
+from harness.stats.power import SuiteModel, power, question_se, seeds_needed
 
 WORLDS = {
     "alike": dict(seed_sd=0.05, cell_sd=0.5, correlation=0.85),
@@ -111,7 +111,7 @@ def coverage(reps: int, seed: int, gain: float, design: tuple[int, int, int], wo
         n = min(left, chunk)
         a, b, fixed, population = simulate(rng, n, *design, gain, **WORLDS[world])
         for i, (e, truth) in enumerate(
-            ((stats.seed_difference(a.mean(-1), b.mean(-1)), fixed), (stats.question_difference([a], [b]), population))
+            ((intervals.seed_difference(a.mean(-1), b.mean(-1)), fixed), (intervals.question_difference([a], [b]), population))
         ):
             low, high = e.interval()
             inside[i] += np.sum((low <= truth) & (truth <= high))
@@ -124,7 +124,7 @@ def wrong_on_questions(reps: int, seed: int, questions: int, k: int) -> float:
     rng = np.random.default_rng([seed, questions, k])
     difficulty = 1 / (1 + np.exp(-(0.3 + SPREAD * rng.standard_normal((reps, questions)))))
     a, b = (rng.binomial(k, difficulty) / k for _ in range(2))
-    return float(np.mean(stats.sign_flip([a - b], seed) < 0.05))
+    return float(np.mean(intervals.sign_flip([a - b], seed) < 0.05))
 
 
 def characteristics(reps: int, seed: int, effect: float, seed_sd: float, seeds: int, claimed: float = 4.7) -> tuple[float, ...]:
@@ -132,7 +132,7 @@ def characteristics(reps: int, seed: int, effect: float, seed_sd: float, seeds: 
     rng = np.random.default_rng([seed, int(100 * effect), int(10 * seed_sd), seeds])
     sd = np.hypot(seed_sd, DECODE_SD)
     a, b = effect + sd * rng.standard_normal((reps, seeds)), sd * rng.standard_normal((reps, seeds))
-    low, high = stats.seed_difference(a, b).interval()
+    low, high = intervals.seed_difference(a, b).interval()
     count = Counter(verdict(x, y, claimed) for x, y in zip(low, high, strict=True))
     return tuple(count[name] / reps for name in VERDICTS[:-1])
 
@@ -140,8 +140,8 @@ def characteristics(reps: int, seed: int, effect: float, seed_sd: float, seeds: 
 def split_halves(runs: list[Path]) -> str:
     """The A/A experiment, Markdown: every run's seeds in two halves, all ways, every suite. Shares of false differences,
     each of which would be a false verdict on any claim: `reproduced` or `contradicted`."""
-    from harness.rundir import load_result
-    from harness.verdict.questions import load_questions
+    from harness.runs.result import load_result
+    from harness.stats.questions import load_questions
 
     lines = ["| run | splits x suites | these questions | new questions |", "|---|---|---|---|"]
     total = np.zeros(3)
@@ -156,7 +156,7 @@ def split_halves(runs: list[Path]) -> str:
             rest = [s for s in range(S) if s not in first]
             for y in cells:
                 a, b = y[list(first)], y[rest]
-                fixed, new = stats.seed_difference(a.mean(-1), b.mean(-1)), stats.question_difference([a], [b])
+                fixed, new = intervals.seed_difference(a.mean(-1), b.mean(-1)), intervals.question_difference([a], [b])
                 ends = [e.interval() for e in (fixed, new)]
                 found += (1, *(fixed.spread and (low > 0 or high < 0) for low, high in ends))
         total += found

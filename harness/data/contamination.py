@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from harness.core.errors import MissingError
+from harness.core.tables import Table, points
+from harness.core.types import Problem
 from harness.data.suites import Suite, TrainingSet, unwrap
-from harness.errors import MissingError
-from harness.tables import Table, points
-from harness.types import Problem
 
 Kind = Literal["exact", "ngram", "near"]
 

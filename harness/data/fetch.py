@@ -14,10 +14,10 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+from harness.core.errors import MissingError, UsageError, nearest
+from harness.core.seeds import stream
 from harness.data.suites import Suite, TrainingSet, list_suites, list_training_sets
-from harness.errors import MissingError, UsageError, nearest
-from harness.rundir import sync, write_json
-from harness.seeds import stream
+from harness.runs.files import sync, write_json
 
 
 def find(name: str) -> TrainingSet | Suite:

@@ -12,8 +12,8 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from harness.errors import MissingError
-from harness.seeds import derive
+from harness.core.errors import MissingError
+from harness.core.seeds import derive
 
 PACKAGE = "reasoning_gym"
 

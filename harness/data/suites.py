@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from harness.errors import MissingError, UsageError, nearest
-from harness.seeds import stream
+from harness.core.errors import MissingError, UsageError, nearest
+from harness.core.seeds import stream
+from harness.core.types import Problem, Sampling
 from harness.testbed import world
-from harness.types import Problem, Sampling
 
 if TYPE_CHECKING:
     from harness.config import RunSpec
-    from harness.settings import EvalConfig, TestbedConfig
+    from harness.core.settings import EvalConfig, TestbedConfig
 
 Role = Literal["id", "ood"]
 MAX_BYTES, MAX_CHARS = 1 << 31, 1_000_000

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.backends import vllm_version
-from harness.backends.prompts import encode, rendering
-from harness.chat import Chat, ChatError
-from harness.errors import HarnessError, MissingError, UsageError
-from harness.settings import EngineConfig, ModelConfig
-from harness.types import Rollout, Sampling
+from harness.core.chat import Chat, ChatError
+from harness.core.errors import HarnessError, MissingError, UsageError
+from harness.core.settings import EngineConfig, ModelConfig
+from harness.core.types import Rollout, Sampling
+from harness.training import vllm_version
+from harness.training.prompts import encode, rendering
 
 if TYPE_CHECKING:
     from harness.config import EvalSpec
@@ -245,7 +245,7 @@ def make_engine(spec: EvalSpec, source: str, offline: bool) -> Engine:
         return Server(spec.model, spec.engine)
     if spec.engine.name == "vllm":
         return VLLM(source, spec.model, spec.engine)
-    from harness.backends.local import LocalBackend
+    from harness.training.local.backend import LocalBackend
 
     backend = LocalBackend(spec, offline, source)
     engine = Frozen(backend.generate, backend.identity(), spec.local.generation_tokens)

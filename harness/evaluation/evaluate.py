@@ -15,14 +15,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.errors import MissingError
+from harness.core.seeds import derive
+from harness.core.settings import EvalConfig
+from harness.core.types import Problem, Sampling
 from harness.data.suites import Suite, benchmarks_dir
-from harness.errors import MissingError
 from harness.evaluation.engines import Block, Completion, Engine
 from harness.evaluation.estimators import avg_at_k, mean_or_none, pass_at_k
-from harness.rundir import append_jsonl, mend, read_jsonl
-from harness.seeds import derive
-from harness.settings import EvalConfig
-from harness.types import Problem, Sampling
+from harness.runs.files import append_jsonl, mend, read_jsonl
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import HarnessError
+from harness.core.tables import Table, points
 from harness.data.suites import load_suite
-from harness.errors import HarnessError
 from harness.evaluation.estimators import mean_or_none
 from harness.evaluation.evaluate import sample_metrics
 from harness.grading.graders import grade_many
 from harness.grading.parity import parity_many
-from harness.rundir import load_result, read_jsonl, write_json
-from harness.tables import Table, points
+from harness.runs.files import read_jsonl, write_json
+from harness.runs.result import load_result
 
 METRICS = ("avg", "truncated", "unparsed", "grader_faults", "parity_avg", "disagreement", "greedy", "greedy_parity")
 

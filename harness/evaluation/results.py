@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.core.errors import HarnessError, MissingError
 from harness.data.suites import Suite, TrainingSet
-from harness.errors import HarnessError, MissingError
 from harness.evaluation.estimators import mean_or_none
 from harness.evaluation.evaluate import SuiteResult
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import product
 from typing import Any, Literal
 
-from harness.errors import MissingError
+from harness.core.errors import MissingError
 from harness.grading.pool import default_workers, run_many
 from harness.testbed import world
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import MissingError
+from harness.core.errors import MissingError
 
 if TYPE_CHECKING:
     from pebble import ProcessFuture, ProcessPool

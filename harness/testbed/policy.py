@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from harness.seeds import derive
+from harness.core.seeds import derive
 from harness.testbed.warmstart import Mixture, Progress, warm_start
 from harness.testbed.world import WORDS
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
-from harness.seeds import derive
+from harness.core.seeds import derive
+from harness.core.types import Problem
 from harness.testbed.world import HARD, MAX_NEW_TOKENS, PHRASES, SUITES, UNSEEN, branch_words, grade, suite_problems
-from harness.types import Problem
 
 PROMPTS = [
     "",

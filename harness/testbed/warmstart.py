@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
-from harness.seeds import stream
+from harness.core.seeds import stream
 from harness.testbed.optim import Muon
 from harness.testbed.world import PHRASES, Style, problem, target
 

@@ -20,8 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from harness.seeds import derive, stream
-from harness.types import Problem
+from harness.core.seeds import derive, stream
+from harness.core.types import Problem
 
 MODULUS = 10
 MAX_OPERATIONS = 7

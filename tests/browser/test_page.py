@@ -4,18 +4,17 @@ Needs the package playwright (any browser build of its own is not used) and a ch
 """
 
 import shutil
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from support.paths import ROOT
+
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install 'p2o-harness[test-browser]'")
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
-from test_board import HOSTILE, make_run  # noqa: E402
-
-from harness.boards import filing, publish  # noqa: E402
+from harness.leaderboard import build, submit  # noqa: E402
+from support.boards import HOSTILE, make_run  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
@@ -33,10 +32,10 @@ def chromium():
 def built(tmp_path_factory):
     """A board of three arms, one of one seed, whose models wrote hostile text, one of them a line of 1 MB."""
     root = tmp_path_factory.mktemp("board")
-    filing.add(make_run(root / "a", "p2o", ((3, 4), (5, 6)), text=HOSTILE + "</textarea>", template=HOSTILE), root / "b")
-    filing.add(make_run(root / "c", "grpo", ((1, 1), (2, 2)), text="x" * 1_000_000), root / "b")
-    filing.add(make_run(root / "d", "gepa", ((7, 8),)), root / "b")
-    [folder] = publish.build(root / "b")
+    submit.add(make_run(root / "a", "p2o", ((3, 4), (5, 6)), text=HOSTILE + "</textarea>", template=HOSTILE), root / "b")
+    submit.add(make_run(root / "c", "grpo", ((1, 1), (2, 2)), text="x" * 1_000_000), root / "b")
+    submit.add(make_run(root / "d", "gepa", ((7, 8),)), root / "b")
+    [folder] = build.build(root / "b")
     return (folder / "index.html").as_uri()
 
 
@@ -166,7 +165,7 @@ def test_is_no_wider_than_the_screen(page):
 @pytest.mark.parametrize("size", SIZES)
 def test_the_published_board(chromium, size):
     """The page in this repository: three worlds, 24 runs, sorted and filtered, samples shown."""
-    published = Path(__file__).parents[2] / "leaderboards" / "testbed" / "testbed" / "index.html"
+    published = ROOT / "leaderboards" / "testbed" / "testbed" / "index.html"
     with opened(chromium, published.as_uri(), SIZES[size]) as page:
         assert page.evaluate(FITS) and page.locator("section").count() == 3
         page.get_by_label("Measure", exact=True).first.select_option("OOD macro average")

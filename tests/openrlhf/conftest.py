@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from running import TOY
 
-import harness.backends.openrlhf
+import harness.training.openrlhf
 
 pytest.importorskip("deepspeed", reason="make test-openrlhf sets up its own environment")
 sys.path.insert(0, str(TOY))
 # What a rehearsal's processes get at their start: the stand-ins for a GPU, so that OpenRLHF can be imported here, too.
-runpy.run_path(str(Path(harness.backends.openrlhf.__file__).parent / "rehearsal" / "sitecustomize.py"))
+runpy.run_path(str(Path(harness.training.openrlhf.__file__).parent / "rehearsal" / "sitecustomize.py"))

@@ -30,6 +30,6 @@ def harness(*args):
 
 def left_behind(out):
     """Processes that seed 0 of the run in this folder started and that are still there."""
-    from harness.backends.openrlhf.backend import marked
+    from harness.training.openrlhf.backend import marked
 
     return marked(f"HARNESS_JOB={Path(out).resolve()}/openrlhf/s0")

@@ -5,7 +5,7 @@ import json
 import pytest
 from running import harness, left_behind
 
-from harness.rundir import read_jsonl
+from harness.runs.files import read_jsonl
 
 K = 4
 RUN = [

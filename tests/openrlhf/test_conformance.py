@@ -14,7 +14,7 @@ from running import harness, left_behind
 from toy_method import AGAIN, BAND, TEMPLATES, Toy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from harness.rundir import read_jsonl
+from harness.runs.files import read_jsonl
 
 K, PROBLEMS, TEMPERATURE = 4, 8, 0.6
 SETTINGS = [
@@ -162,10 +162,10 @@ def test_same_batch_same_direction(trained, policy):
         pytest.skip("is the other side of the comparison")
     from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 
-    from harness.backends.local import LocalBackend
-    from harness.backends.update import Updater
-    from harness.rundir import RunDir
-    from harness.types import Context, Group, Problem, Rollout
+    from harness.core.types import Context, Group, Problem, Rollout
+    from harness.runs.rundir import RunDir
+    from harness.training.local.backend import LocalBackend
+    from harness.training.update import Updater
 
     spec = RunDir(out).spec
     local = LocalBackend(spec)

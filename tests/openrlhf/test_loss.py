@@ -4,10 +4,10 @@ import pytest
 import torch
 from openrlhf.models.loss import PolicyLoss
 
-from harness.backends.loss import aggregate, correction_weights, token_losses
-from harness.backends.openrlhf.flags import NO_BOUND
-from harness.backends.openrlhf.trainer import as_weights
-from harness.settings import LossSpec
+from harness.core.settings import LossSpec
+from harness.training.loss import aggregate, correction_weights, token_losses
+from harness.training.openrlhf.flags import NO_BOUND
+from harness.training.openrlhf.trainer import as_weights
 
 B, T, BAND = 6, 9, (0.01, 10.0)
 

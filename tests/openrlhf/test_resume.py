@@ -8,7 +8,7 @@ import time
 import pytest
 from running import harness, left_behind, start
 
-from harness.rundir import read_jsonl
+from harness.runs.files import read_jsonl
 
 RUN = [
     "run",
@@ -64,7 +64,7 @@ def test_p2o_interrupted_and_resumed(tmp_path):
 
     process = start(*command, "--resume")  # the driver is killed in the second epoch
     wait(process, out, 5)
-    [driver] = [p for p in left_behind(out) if b"harness.backends.openrlhf.driver" in cmdline(p)][:1]
+    [driver] = [p for p in left_behind(out) if b"harness.training.openrlhf.driver" in cmdline(p)][:1]
     os.kill(driver, signal.SIGKILL)
     _, err = process.communicate(timeout=90)
     assert process.returncode == 1 and "--resume" in err and "Traceback" not in err

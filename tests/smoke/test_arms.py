@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from test_run import comparable, harness
 
 from harness.registry import methods
-from harness.rundir import SeedLog, read_jsonl
+from harness.runs.files import read_jsonl
+from harness.training.seedlog import SeedLog
+from support.smoke import comparable, harness
 
 SMALL = [
     "--bench",

@@ -2,9 +2,10 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
-SCRIPT = Path(__file__).parents[2] / "perf" / "chaos.py"
+from support.paths import ROOT
+
+SCRIPT = ROOT / "perf" / "chaos.py"
 
 
 def test_killed_and_resumed_is_bit_identical():

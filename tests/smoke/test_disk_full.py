@@ -3,7 +3,8 @@
 import subprocess
 
 import pytest
-from test_run import comparable, harness
+
+from support.smoke import comparable, harness
 
 RUN = (
     "run --method p2o --bench tb-id --seeds 0 --limit 6 --set testbed.problems=48 --set train.epochs=2 "

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from harness.cli import main
-from harness.rundir import read_jsonl
+from harness.runs.files import read_jsonl
 
 
 def harness(capsys, *args):
@@ -64,7 +64,7 @@ def test_a_run_evaluated_again_scores_the_same(capsys, tmp_path, trained):
 
 
 def test_an_interrupted_evaluation_goes_on(capsys, tmp_path, monkeypatch):
-    from harness.backends.local import LocalBackend
+    from harness.training.local.backend import LocalBackend
 
     args = ("eval", "testbed", "--bench", "tb-id,tb-long", "--limit", 12, "--set", "local.generation_tokens=512")
     assert harness(capsys, *args, "--out", tmp_path / "straight")[0] == 0

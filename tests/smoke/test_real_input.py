@@ -9,7 +9,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from harness.cli import main
-from harness.rundir import read_jsonl
+from harness.runs.files import read_jsonl
 from harness.testbed.policy import make_tokenizer
 
 

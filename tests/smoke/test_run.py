@@ -8,45 +8,9 @@ import time
 
 import pytest
 
-from harness.cli import main
-from harness.rundir import SeedLog, read_jsonl
-
-SMALL = [
-    "--limit",
-    "10",
-    "--seeds",
-    "0,1",
-    "--set",
-    "testbed.problems=64",
-    "--set",
-    "train.epochs=3",
-    "--set",
-    "train.prompts_per_batch=16",
-    "--set",
-    "train.max_rollouts=900",
-    "--set",
-    "train.checkpoint_steps=1",
-    "--set",
-    "p2o.min_hard=6",
-    "--set",
-    "p2o.evolve.metric_calls=120",
-    "--set",
-    "p2o.evolve.dev_size=8",
-    "--set",
-    "gepa.evolve.dev_size=16",
-]
-
-
-def harness(capsys, *args):
-    sys.argv = ["harness", *map(str, args)]
-    with pytest.raises(SystemExit) as e:
-        main()
-    out = capsys.readouterr()
-    return e.value.code, out.out, out.err
-
-
-def run(capsys, method, out, *more):
-    return harness(capsys, "run", "--method", method, "--bench", "all", "--out", out, "--json", *SMALL, *more)
+from harness.runs.files import read_jsonl
+from harness.training.seedlog import SeedLog
+from support.smoke import SMALL, comparable, harness, run
 
 
 @pytest.mark.parametrize("method", ["grpo", "p2o", "gepa"])
@@ -94,17 +58,6 @@ def check_ledger(folder, method):
         assert ledger["optimiser_steps"] == 0 and searched == ledger["rollouts"] > 800
         sample = read_jsonl(folder / "samples" / "tb-id.jsonl")[0]
         assert "\n\n" in sample["prompt"], "evaluated with its template"
-
-
-def comparable(folder):
-    """Everything a run writes that must not depend on interruptions; wall seconds are left out."""
-    result = json.loads((folder / "result.json").read_text())
-    for ledger in (result["ledger"], *result["ledgers"].values()):
-        del ledger["wall_seconds"]
-    names = sorted(p.relative_to(folder) for d in ("samples", "rollouts", "templates") for p in (folder / d).glob("*"))
-    files = {str(n): (folder / n).read_text() for n in names}
-    del result["run"]
-    return result, files, (folder / "metrics.jsonl").read_text()
 
 
 @pytest.mark.parametrize("method", ["grpo", "p2o"])

@@ -7,8 +7,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 def test_trl_minimises_the_mean_over_completion_tokens():
     """One batch at a vanishing rate: the loss it reports is that of the initial policy, computed row by row."""
-    from harness.backends.sft import finetune
     from harness.testbed.policy import make_tokenizer
+    from harness.training.local.sft import finetune
 
     torch.manual_seed(0)
     tokenizer = make_tokenizer()

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from harness.cli import main
-from harness.rundir import read_jsonl
+from harness.runs.files import read_jsonl
 
 
 @pytest.fixture

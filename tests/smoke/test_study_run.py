@@ -9,9 +9,9 @@ import time
 import pytest
 import yaml
 from filelock import FileLock
-from test_run import comparable, harness
 
-from harness.rundir import read_jsonl
+from harness.runs.files import read_jsonl
+from support.smoke import comparable, harness
 
 CELLS = ["p2o", "grpo", "hot"]
 

@@ -6,11 +6,12 @@ The short version of perf/verdict_monte_carlo.py, which prints all of it to more
 import importlib.util
 import itertools
 import math
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "perf" / "verdict_monte_carlo.py"
+from support.paths import ROOT
+
+SCRIPT = ROOT / "perf" / "verdict_monte_carlo.py"
 spec = importlib.util.spec_from_file_location("verdict_monte_carlo", SCRIPT)
 mc = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(mc)

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.config import RunSpec, parse_set, resolve
-from harness.errors import MissingError, UsageError
+from harness.core.errors import MissingError, UsageError
 from harness.registry import methods, recipes
 
 

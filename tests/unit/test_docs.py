@@ -3,14 +3,13 @@
 import re
 import shlex
 import sys
-from pathlib import Path
 
 import pytest
 
 from harness.cli import main
 from harness.registry import studies
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
@@ -48,7 +47,7 @@ def test_command(command, capsys, monkeypatch, tmp_path):
         assert words[3] in studies() or words[3].endswith(".yaml")
         words.append("--help")
     if words[1] == "fetch":
-        return  # needs the hub; tests/unit/test_fetch.py runs it on a folder
+        return  # needs the hub; tests/unit/data/test_fetch.py runs it on a folder
     monkeypatch.chdir(tmp_path)
     dry = words[1] in ("run", "eval") and "--help" not in words
     sys.argv = [*words, *(["--dry-run"] if dry else [])]

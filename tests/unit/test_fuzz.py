@@ -8,36 +8,21 @@ import re
 from itertools import combinations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.backends.gather import gather_groups
 from harness.config import merge, parse_set, read_yaml, resolve
+from harness.core.errors import HarnessError, MissingError, UsageError
+from harness.core.ledger import Ledger
+from harness.core.types import Context, Group, Problem, Rollout
 from harness.data import suites
-from harness.errors import HarnessError, MissingError, UsageError
 from harness.evaluation.estimators import avg_at_k, pass_at_k
 from harness.grading import graders
-from harness.ledger import Ledger
 from harness.registry import load_method, methods
-from harness.rundir import append_jsonl, mend, read_jsonl
-from harness.types import Context, Group, Problem, Rollout
+from harness.runs.files import append_jsonl, mend, read_jsonl
+from harness.training.gather import gather_groups
+from support.fuzzing import JSON, TEXT, fuzz
 
-TRIES = int(os.environ.get("HARNESS_FUZZ", 0))
-QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.differing_executors]
-
-
-def fuzz(tries):
-    return settings(
-        max_examples=TRIES or tries, deadline=None, suppress_health_check=QUIET, derandomize=not TRIES, database=None
-    )
-
-
-TEXT = st.text(st.characters(), max_size=30)  # surrogates too
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
-    lambda x: st.lists(x, max_size=3) | st.dictionaries(TEXT, x, max_size=3),
-    max_leaves=6,
-)
 KNOWN = ["train.lr", "eval.decoding", "train.loss.ratio_band", "p2o.evolve", "seeds", "model", "p2o", "train", "backend.flags"]
 
 

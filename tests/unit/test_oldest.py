@@ -1,13 +1,12 @@
 """The lower bounds in pyproject.toml are the versions that `make test-oldest` installs."""
 
 import tomllib
-from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-ROOT = Path(__file__).parents[2]
+from support.paths import ROOT
 
 
 def pins(name):

@@ -2,12 +2,12 @@
 
 import pytest
 
+from harness.cli.listing import list_methods
 from harness.config import resolve
-from harness.errors import UsageError
-from harness.listing import list_methods
-from harness.method import Method
+from harness.core.errors import UsageError
+from harness.core.method import Method
+from harness.core.types import Problem
 from harness.registry import load_method, methods, presets
-from harness.types import Problem
 
 
 @pytest.mark.parametrize("name", presets())

@@ -10,9 +10,10 @@ import pytest
 
 import harness
 from harness.config import resolve, resolve_eval
+from harness.core.errors import HarnessError, UsageError
 from harness.data import suites
-from harness.errors import HarnessError, UsageError
-from harness.rundir import RunDir, load_result
+from harness.runs.result import load_result
+from harness.runs.rundir import RunDir
 
 SPEC = resolve("grpo")
 SOURCES = [p for folder in ("methods", "benchmarks") for p in Path(str(files(f"harness.{folder}"))).rglob("*.py")]

@@ -14,9 +14,9 @@ import yaml
 
 from harness import study as s
 from harness.config import resolve
-from harness.errors import HarnessError, UsageError
+from harness.core.errors import HarnessError, UsageError
 from harness.registry import methods, presets, studies
-from harness.rundir import write_json
+from harness.runs.files import write_json
 
 TINY = {"train": {"epochs": 2, "prompts_per_batch": 16}, "testbed.problems": 32}
 

@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from harness.method import MethodConfig
+from harness.core.method import MethodConfig
+from harness.core.settings import LossSpec
+from harness.core.types import Context, Group, Problem
 from harness.methods.grpo import GRPO
-from harness.settings import LossSpec
-from harness.types import Context, Group, Problem
 
 TEMPLATES = ["please show running values", "work backwards now"]  # of epoch 0 and 1
 AGAIN = "step by step"  # of a retry

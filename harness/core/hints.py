@@ -1,0 +1,110 @@
+"""What every hinted arm shares: the two switches, how a hint is put beside a problem, prefixes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from harness.core.errors import UsageError
+from harness.core.leaks import leaks
+from harness.core.method import Method
+from harness.core.settings import Correction, LossSpec, MethodConfig
+from harness.core.types import Context, Group, Problem, Sample
+
+FRAMES = {"prefix": "The beginning of a solution:", "hint": "Hint:"}
+"""What introduces a hint after the question, by kind."""
+
+
+class HintedConfig(MethodConfig):
+    """The two switches of every hinted arm."""
+
+    gradient_context: Literal["hinted", "original"] = "hinted"
+    """The prompt in the loss: the one that was sampled under, or the bare problem (context distillation)."""
+    correction: Correction = "none"
+    """For tokens sampled with a hint when the gradient is taken without; bounds in train.loss.ratio_band."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_ratio(cls, data: Any) -> Any:
+        """With the gradient on the sampled prompt there is nothing to correct."""
+        if isinstance(data, dict) and data.get("gradient_context") == "hinted":
+            return {"correction": "none", **data}
+        return data
+
+    @model_validator(mode="after")
+    def _switches(self) -> HintedConfig:
+        if self.gradient_context == "hinted" and self.correction != "none":
+            raise ValueError(f"correction {self.correction} has no effect with gradient_context hinted; leave it out")
+        return self
+
+    def loss(self, base: LossSpec) -> LossSpec:
+        """The training settings' loss with this arm's correction."""
+        return base.model_copy(update={"correction": self.correction})
+
+    def context(self, problem: Problem, rolled: str, hint: str) -> Context:
+        """The context of a rollout under the prompt `rolled`, which holds `hint`."""
+        return Context(rollout=rolled, train=problem.text if self.gradient_context == "original" else rolled, template=hint)
+
+
+class HintedMethod(Method):
+    """Base of the arms that hint inside a rollout group."""
+
+    config: HintedConfig
+
+    @property
+    def loss(self) -> LossSpec:
+        return self.config.loss(self.train.loss)
+
+    async def plain(self, problem: Problem, k: int, sample: Sample) -> Group:
+        """k rollouts of the bare problem."""
+        return Group(problem, await sample([Context.plain(problem.text)] * k))
+
+    async def hinted(self, group: Group, k: int, sample: Sample, hint: str, kind: Literal["prefix", "hint"]) -> Group:
+        """The group with k rollouts under `hint` in place of its own; as it is where the hint is blank or refused."""
+        if not hint.strip():
+            return group
+        if leaks(hint, group.problem.answer):
+            group.refused += 1
+            return group
+        context = self.config.context(group.problem, beside(group.problem, hint, kind), hint)
+        return group.replaced_by(await sample([context] * k))
+
+
+def require_solutions(method: str, problems: Sequence[Problem]) -> None:
+    """Raises UsageError where no training problem has a reference solution."""
+    if not any(p.solution for p in problems):
+        raise UsageError(f"{method} needs reference solutions, and no problem of this training set has one")
+
+
+def insert(template: str, prompt: str) -> str:
+    """T(x, z) of the P2O release: the template, a blank line, the whole prompt; a blank template inserts nothing."""
+    return f"{template.strip()}\n\n{prompt}" if template.strip() else prompt
+
+
+def beside(problem: Problem, hint: str, kind: Literal["prefix", "hint"]) -> str:
+    """The user turn of a problem with a hint: question, blank line, a sentence that says what follows, the hint.
+
+    The testbed's policy knows no words but its own and reads what follows the question as its own completion, so there
+    the hint goes before the question, as a template does.
+    """
+    if problem.answer_type == "testbed":
+        return insert(hint, problem.text)
+    return f"{problem.text}\n\n{FRAMES[kind]}\n{hint}"
+
+
+def prefix(solution: str, share: float) -> str:
+    """The leading `share` of a solution's characters, cut back to the end of a sentence, or else of a word.
+
+    It ends before the first place that states the answer in a form which graders look for (\\boxed, ####, ans).
+    """
+    stated = re.search(r"\\boxed|####|\bans\b", solution)
+    whole = solution[: stated.start()] if stated else solution
+    cut = whole[: round(share * len(solution))]
+    if len(cut) < len(whole):
+        ends = [m.end() for m in re.finditer(r"[.!?](?=\s)|\n", cut)]
+        words = [m.start() for m in re.finditer(r"\s", cut)] if not whole[len(cut)].isspace() else [len(cut)]
+        cut = cut[: (ends or words or [0])[-1]]
+    return cut.strip()

@@ -1,0 +1,135 @@
+"""What flows between a method and a backend. Standard library only: everything else depends on this file.
+
+Array names carry shape suffixes: K = rollouts of one problem, T = tokens of one completion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One verifiable question. `answer_type` names the grader (see harness/grading/graders.py).
+
+    `asked_by`: of a training problem, the run's suites that ask it too; nothing may be selected by its rewards.
+    """
+
+    id: str
+    text: str
+    answer: str
+    answer_type: str = "math"
+    solution: str | None = None
+    meta: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
+    asked_by: list[str] = field(default_factory=list, hash=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The two prompts of a rollout: what the policy sees while sampling and what the gradient sees.
+
+    They differ exactly when there is context distillation (Lu et al. 2026, section 3.3). Both are the text of the
+    user turn; the backend renders the chat template. `template` is what was inserted ("" when nothing was).
+    """
+
+    rollout: str
+    train: str
+    template: str = ""
+
+    @classmethod
+    def plain(cls, prompt: str) -> Context:
+        return cls(rollout=prompt, train=prompt)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How completions are drawn. `temperature` 0 is greedy."""
+
+    temperature: float
+    max_new_tokens: int
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or self.max_new_tokens < 1:
+            raise ValueError(f"temperature must be >= 0 and max_new_tokens >= 1, got {self}")
+
+
+@dataclass
+class Rollout:
+    """One sampled completion, graded.
+
+    `tokens_T` includes the end token where one was drawn; `logps_T` are its log-probabilities under the *rollout*
+    prompt at the sampling temperature. `status` is "ok", "unparsed", "timeout" or "error" (grading).
+    """
+
+    context: Context
+    text: str
+    tokens_T: list[int]
+    logps_T: list[float]
+    prompt_tokens: int
+    truncated: bool = False
+    reward: float = 0.0
+    status: str = "ok"
+
+
+@dataclass
+class Group:
+    """The rollouts of one problem that share an advantage baseline.
+
+    `discarded` were paid for but are not trained on, in the order of sampling; `refused` counts the hints that the
+    answer-leak guard kept out (harness/core/leaks.py).
+    """
+
+    problem: Problem
+    rollouts: list[Rollout]
+    discarded: list[Rollout] = field(default_factory=list)
+    refused: int = 0
+
+    @property
+    def rewards_K(self) -> list[float]:
+        return [r.reward for r in self.rollouts]
+
+    @property
+    def successes(self) -> int:
+        return sum(r.reward >= 1.0 for r in self.rollouts)
+
+    @property
+    def degenerate(self) -> bool:
+        """True when all rewards are equal, so the group carries no gradient."""
+        return len(set(self.rewards_K)) <= 1
+
+    def replaced_by(self, rollouts: Sequence[Rollout]) -> Group:
+        """The same problem with new rollouts; the old ones stay on the ledger as discarded."""
+        return Group(self.problem, list(rollouts), self.discarded + self.rollouts, self.refused)
+
+    def to_row(self) -> dict[str, Any]:
+        """JSON form for rollouts/*.jsonl: texts and rewards; of the tokens only how many."""
+
+        def row(r: Rollout) -> dict[str, Any]:
+            out = asdict(r)
+            del out["logps_T"]
+            return {**out, "tokens_T": len(r.tokens_T)}
+
+        return {
+            "problem": self.problem.id,
+            "rollouts": [row(r) for r in self.rollouts],
+            "discarded": [row(r) for r in self.discarded],
+            "refused": self.refused,
+        }
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any], problems: dict[str, Problem]) -> Group:
+        """Inverse of `to_row`, without token ids and log-probabilities: an epoch hook must not need them."""
+
+        def restore(r: dict[str, Any]) -> Rollout:
+            return Rollout(**{**r, "context": Context(**r["context"]), "tokens_T": [], "logps_T": []})
+
+        rollouts, discarded = ([restore(r) for r in row[key]] for key in ("rollouts", "discarded"))
+        return cls(problems[row["problem"]], rollouts, discarded, row.get("refused", 0))
+
+
+class Sample(Protocol):
+    """`await sample(contexts)`: one graded rollout per context, of the problem whose group is being made or another."""
+
+    def __call__(self, contexts: Sequence[Context], problem: Problem | None = None) -> Awaitable[list[Rollout]]: ...

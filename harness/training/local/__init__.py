@@ -1,0 +1,1 @@
+"""The local backend: torch and transformers in this process."""

@@ -1,0 +1,215 @@
+"""The local backend: a compact loop of our own on torch and transformers, for a CPU or one GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
+
+from harness.config import PolicySpec
+from harness.core.errors import HarnessError, MissingError, UsageError
+from harness.core.method import Finetuned, Method
+from harness.core.seeds import derive
+from harness.core.types import Context, Group, Problem, Rollout, Sampling
+from harness.grading.graders import grade_many
+from harness.models import locate
+from harness.training.gather import gather_groups
+from harness.training.local.generation import Sampled, completion_logps, sample
+from harness.training.loop import train_epochs
+from harness.training.prompts import encode, rendering
+from harness.training.seedlog import SeedLog
+from harness.training.update import Updater
+
+disable_progress_bar()  # of loading and saving weights; the run has a progress display of its own
+
+
+class LocalBackend:
+    """A Hugging Face causal language model that samples, trains and reflects in this process.
+
+    `tick` may be set to a function that is told, while completions are sampled, how many of the call's are done.
+    """
+
+    def __init__(self, spec: PolicySpec, offline: bool = False, model: str | Path | None = None) -> None:
+        """Load the policy; only one of a RunSpec can be trained. Raises MissingError (no such model) or UsageError (a
+        folder that is not a policy)."""
+        self.spec = spec
+        if spec.local.threads:
+            torch.set_num_threads(spec.local.threads)
+        device = spec.local.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        elif device == "cuda" and not torch.cuda.is_available():
+            raise MissingError("local.device is cuda, but torch sees no GPU; use local.device=auto")
+        self.source = str(model or locate(spec, offline))
+        self.tokenizer, self.model = load_policy(self.source, spec.model.revision, spec.model.dtype, offline)
+        self.model.to(device).eval()
+        if self.tokenizer.eos_token_id is None:
+            raise UsageError(f"the tokenizer of {self.source} names no end-of-text token, so completions cannot end")
+        self.pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
+        ends = self.model.generation_config.eos_token_id
+        self.stop = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends] if ends else [])}
+        self._initial: dict[str, torch.Tensor] | None = None
+        self.tick: Callable[[int], None] = lambda done: None
+
+    # ------------------------------------------------------------------ sampling
+
+    def encode(self, prompt: str) -> list[int]:
+        """Token ids of one user turn."""
+        return encode(self.tokenizer, self.spec.model, prompt)
+
+    def _sample(self, prompts: Sequence[str], sampling: Sampling, seed: int) -> list[tuple[Sampled, str, int]]:
+        """(completion, its text, prompt tokens) per prompt."""
+        cached = {p: self.encode(p) for p in dict.fromkeys(prompts)}
+        generator = torch.Generator(device=self.model.device).manual_seed(seed)
+        try:
+            rows = sample(
+                self.model,
+                [cached[p] for p in prompts],
+                sampling,
+                self.stop,
+                self.pad,
+                generator,
+                self.spec.local.generation_tokens,
+                self.tick,
+            )
+        except RuntimeError as e:
+            if "probability tensor contains" in str(e):
+                raise HarnessError("the policy's probabilities are NaN or infinite: its weights are broken") from None
+            raise
+        texts = self.tokenizer.batch_decode([r.tokens_T for r in rows], skip_special_tokens=True)
+        return [(r, t, len(cached[p])) for r, t, p in zip(rows, texts, prompts, strict=True)]
+
+    def generate(self, prompts: Sequence[str], sampling: Sampling, seed: int) -> list[Rollout]:
+        return [
+            Rollout(Context.plain(p), text, s.tokens_T, s.logps_T, n, s.truncated)
+            for p, (s, text, n) in zip(prompts, self._sample(prompts, sampling, seed), strict=True)
+        ]
+
+    def rollouts(self, requests: Sequence[tuple[Problem, Context]], sampling: Sampling, seed: int) -> list[Rollout]:
+        drawn = self._sample([c.rollout for _, c in requests], sampling, seed)
+        grades = grade_many([(text, p.answer, p.answer_type) for (p, _), (_, text, _) in zip(requests, drawn, strict=True)])
+        return [
+            Rollout(c, text, s.tokens_T, s.logps_T, n, s.truncated, g.score, g.status)
+            for (_, c), (s, text, n), g in zip(requests, drawn, grades, strict=True)
+        ]
+
+    def complete(self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False) -> list[Rollout]:
+        if not initial or self._initial is None:
+            return self.generate(prompts, sampling, seed)
+        trained = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.model.load_state_dict(self._initial)
+        try:
+            return self.generate(prompts, sampling, seed)
+        finally:
+            self.model.load_state_dict(trained)
+
+    def count_tokens(self, text: str) -> int:
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def finetune(self, examples: Sequence[tuple[str, str]], lr: float, epochs: int, batch: int, seed: int) -> Finetuned:
+        """Each completion is followed by the end token. Raises MissingError without trl."""
+        from harness.training.local.sft import finetune
+
+        end = [self.tokenizer.eos_token_id]
+        pairs = [(self.encode(x), self.tokenizer(y, add_special_tokens=False)["input_ids"] + end) for x, y in examples]
+        return finetune(self.model, self.tokenizer, pairs, lr, epochs, batch, seed)
+
+    @torch.inference_mode()
+    def score(self, prompts: Sequence[str], completions: Sequence[str], temperature: float) -> list[list[float]]:
+        """Log-probability of every token of a completion given a user turn, at `temperature`; no end token."""
+        ids = [self.tokenizer(c, add_special_tokens=False)["input_ids"] for c in completions]
+        logps_B_T, _ = completion_logps(self.model, [self.encode(p) for p in prompts], ids, temperature, self.pad)
+        return [row[: len(i)].tolist() for row, i in zip(logps_B_T, ids, strict=True)]
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "engine": "transformers",
+            "version": version("transformers"),
+            "dtype": self.spec.model.dtype,
+            "rendering_sha256": rendering(self.tokenizer, self.spec.model),
+        }
+
+    # ------------------------------------------------------------------ training
+
+    def train(self, method: Method, log: SeedLog) -> None:
+        """All epochs of one seed; the trained policy ends up in the log's `final` folder."""
+        cfg = self.spec.train
+        self._initial = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self._updater = Updater(self.model, cfg, method.loss, self.pad, self.spec.local.forward_tokens)
+        commit = getattr(self.model.config, "_commit_hash", None)  # of the hub; None for a folder
+        log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=commit)
+        train_epochs(self, method, log)
+        self.save(log.final)
+
+    def begin_epoch(self, method: Method, epoch: int) -> None:
+        """Nothing to hand over: the method lives in this process."""
+
+    def batch(
+        self, method: Method, problems: list[Problem], log: SeedLog, epoch: int, batch: int
+    ) -> tuple[list[Group], dict[str, Any]]:
+        """Sample the groups of a batch side by side and take the optimiser steps on them."""
+        cfg = self.spec.train
+        rounds = count(1)
+
+        def serve(requests: list[tuple[Problem, Context]]) -> list[Rollout]:
+            rollouts = self.rollouts(requests, cfg.sampling, derive(log.seed, "rollout", epoch, batch, next(rounds)))
+            log.ledger.add_rollouts(rollouts)
+            return rollouts
+
+        groups = gather_groups(method, problems, cfg.rollouts_per_prompt, serve, (log.seed, "group", epoch, batch))
+        rows, metrics = self._updater.step(groups, self.encode)
+        log.ledger.add_update(groups, cfg.updates_per_batch)
+        if log.observe:
+            metrics |= log.observe(rows)
+        return groups, metrics
+
+    # ------------------------------------------------------------------ weights
+
+    def save(self, folder: Path) -> None:
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def write_checkpoint(self, folder: Path) -> None:
+        self.save(folder)
+        self._updater.save(folder / "optimizer.pt")
+
+    def read_checkpoint(self, folder: Path) -> None:
+        self.model.load_state_dict(_load(folder, self.model.dtype).state_dict())
+        self._updater.load(folder / "optimizer.pt")
+
+    def __enter__(self) -> LocalBackend:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Nothing runs outside this process."""
+
+
+def _load(folder: Path, dtype: torch.dtype) -> Any:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+
+
+def load_policy(source: str, revision: str | None, dtype: str, offline: bool) -> tuple[Any, Any]:
+    """(tokenizer, model) of a folder or hub id; one clear sentence when either is not there."""
+    options = {"revision": revision, "local_files_only": offline or Path(source).is_dir()}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+    except (OSError, ValueError) as e:
+        raise _not_a_policy(source, "tokenizer", e) from None
+    try:
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), use_safetensors=True, **options)
+    except (OSError, ValueError) as e:
+        raise _not_a_policy(source, "causal language model", e) from None
+    return tokenizer, model
+
+
+def _not_a_policy(source: str, what: str, error: Exception) -> Exception:
+    reason = str(error).strip().split("\n")[0]
+    if Path(source).is_dir():
+        return UsageError(f"the model folder {source} holds no usable {what}: {reason}")
+    return MissingError(f"cannot load the {what} of model {source!r} (no such folder; hub: {reason})")

@@ -1,0 +1,47 @@
+"""One completion from a vLLM engine of OpenRLHF, as a rollout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.core.settings import ModelConfig
+from harness.core.types import Context, Rollout, Sampling
+from harness.training.prompts import encode
+
+
+def request(tokenizer: Any, model: ModelConfig, prompt: str, sampling: Sampling, room: int, seed: int) -> tuple[list[int], Any]:
+    """Token ids and vLLM's sampling parameters. A prompt that leaves less room than asked for gets what is left."""
+    from vllm import SamplingParams
+
+    ids = encode(tokenizer, model, prompt)
+    left = min(sampling.max_new_tokens, room - len(ids))
+    if left < 1:
+        raise ValueError(f"a prompt of {len(ids)} tokens leaves no room in {room}; raise backend.prompt_tokens")
+    return ids, SamplingParams(
+        temperature=sampling.temperature,
+        top_p=1.0,
+        max_tokens=left,
+        min_tokens=1,
+        logprobs=0,
+        seed=seed % 2**63,
+        skip_special_tokens=False,
+    )
+
+
+def rollout(tokenizer: Any, context: Context, prompt_tokens: int, output: Any) -> Rollout:
+    """vLLM's answer, ungraded. Log-probabilities are of the sampled tokens, at the sampling temperature."""
+    done = output.outputs[0]
+    tokens_T = list(done.token_ids)
+    logps_T = [step[token].logprob for token, step in zip(tokens_T, done.logprobs, strict=True)]
+    text = tokenizer.decode(tokens_T, skip_special_tokens=True)
+    return Rollout(context, text, tokens_T, logps_T, prompt_tokens, truncated=done.finish_reason == "length")
+
+
+async def sample_one(
+    engine: Any, tokenizer: Any, model: ModelConfig, context: Context, sampling: Sampling, room: int, seed: int
+) -> Rollout:
+    """One ungraded rollout; both its prompts must leave room for the completion."""
+    longer = max((context.rollout, context.train), key=lambda p: len(encode(tokenizer, model, p)))
+    spare = len(encode(tokenizer, model, longer)) - len(encode(tokenizer, model, context.rollout))
+    ids, params = request(tokenizer, model, context.rollout, sampling, room - spare, seed)
+    return rollout(tokenizer, context, len(ids), await engine.generate(ids, params))

@@ -1,0 +1,78 @@
+"""What the harness's process, the trainer and the rollout executors share about one seed: a folder.
+
+    job.json prompts.jsonl     the spec, the seed, the problems (written once, before the driver starts)
+    state/e<epoch>.json        the method's state, for the executors (levels, templates)
+    progress.json              how far the trainer is
+    ask/*.json answer/*.json   completions that the harness wants of the engines, for evaluation
+    stop                       nothing more will be asked
+    checkpoints/               DeepSpeed's
+    driver.log                 everything that the driver prints
+
+On a cluster the folder must be on a file system that all nodes share.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.config import RunSpec
+from harness.core.method import Method
+from harness.core.types import Problem, Rollout, Sampling
+from harness.registry import load_method
+from harness.runs.files import append_jsonl, read_jsonl, write_json
+
+
+@dataclass
+class Job:
+    """One seed of a run on OpenRLHF."""
+
+    work: Path
+    spec: RunSpec
+    seed: int
+    problems: list[Problem]
+    phrases: list[str]
+
+    def write(self) -> None:
+        (self.work / "prompts.jsonl").unlink(missing_ok=True)
+        append_jsonl(self.work / "prompts.jsonl", ({"input": p.text, **asdict(p)} for p in self.problems))
+        spec = self.spec.model_dump(mode="json")
+        write_json(self.work / "job.json", {"spec": spec, "seed": self.seed, "phrases": self.phrases})
+
+    @classmethod
+    def read(cls, work: Path) -> Job:
+        job = json.loads((work / "job.json").read_text())
+        rows = read_jsonl(work / "prompts.jsonl")
+        problems = [Problem(**{k: v for k, v in row.items() if k != "input"}) for row in rows]
+        return cls(work, RunSpec(**job["spec"]), job["seed"], problems, job["phrases"])
+
+    def method(self) -> Method:
+        spec = self.spec
+        cls = load_method(spec.method)
+        return cls(spec.typed_method_config(), spec.train, self.problems, self.seed, self.phrases)
+
+    def state(self, epoch: int) -> Path:
+        return self.work / "state" / f"e{epoch:04d}.json"
+
+
+@dataclass
+class Ask:
+    """A request for completions, and its answer, each one file."""
+
+    prompts: list[str]
+    sampling: Sampling
+    seed: int
+
+    def write(self, path: Path) -> None:
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> Ask:
+        row = json.loads(path.read_text())
+        return cls(row["prompts"], Sampling(**row["sampling"]), row["seed"])
+
+
+def rollout_row(rollout: Rollout) -> dict[str, Any]:
+    return {k: v for k, v in asdict(rollout).items() if k != "context"}

@@ -1,0 +1,21 @@
+"""From the text of a user turn to the tokens that the policy sees: the same for every backend."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+from harness.core.settings import ModelConfig
+
+
+def encode(tokenizer: Any, model: ModelConfig, prompt: str) -> list[int]:
+    """Token ids of one user turn, chat template and generation prompt included where the tokenizer has one."""
+    if tokenizer.chat_template and model.chat_template:
+        turn = [{"role": "user", "content": prompt}]
+        return list(tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False, **model.chat_options))
+    return list(tokenizer(prompt, add_special_tokens=True)["input_ids"])
+
+
+def rendering(tokenizer: Any, model: ModelConfig) -> str:
+    """What identifies how prompts are rendered: SHA-256 of the text that a fixed user turn becomes."""
+    return sha256(tokenizer.decode(encode(tokenizer, model, "1 + 1 =")).encode()).hexdigest()

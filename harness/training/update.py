@@ -1,0 +1,273 @@
+"""Optimiser steps of the local backend: rows from groups, log-probabilities, the correction, the clipped loss."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.core.settings import LossSpec, TrainConfig
+from harness.core.types import Group, Problem, Rollout
+from harness.training.local.generation import completion_logps
+from harness.training.loss import aggregate, correction_weights, group_advantages, token_losses
+
+
+@dataclass
+class Row:
+    """One rollout on its way through the loss. The tensors, shape [T], are None where no forward pass was needed.
+
+    `weights_T` are the correction's (see harness/training/loss.py): 0 drops a token. `bare_logps_T` are
+    under the problem without its hint, where the gradient's prompt holds one.
+    """
+
+    problem: Problem
+    rollout: Rollout
+    prompt_ids: list[int]
+    advantage: float
+    old_logps_T: Tensor | None = None
+    weights_T: Tensor | None = None
+    bare_logps_T: Tensor | None = None
+
+    @property
+    def templated(self) -> bool:
+        return self.rollout.context.rollout != self.rollout.context.train
+
+
+class Updater:
+    """AdamW with linear warm-up on a policy, `updates_per_batch` clipped updates per call of `step`.
+
+    Lower-precision weights have float32 masters: a step of 1e-6 is lost on a bfloat16 weight.
+    """
+
+    def __init__(self, model: Any, cfg: TrainConfig, loss: LossSpec | None, pad: int, forward_tokens: int) -> None:
+        self.model, self.cfg, self.loss, self.pad, self.forward_tokens = model, cfg, loss, pad, forward_tokens
+        self.params = [p for p in model.parameters() if p.requires_grad]
+        self.masters = [p if p.dtype == torch.float32 else p.detach().float() for p in self.params]
+        self.optimizer = torch.optim.AdamW(self.masters, lr=cfg.lr, betas=cfg.betas, weight_decay=cfg.weight_decay)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda s: min(1.0, (s + 1) / (cfg.warmup_steps + 1)))
+
+    def save(self, path: Path) -> None:
+        """Everything but the weights themselves; of lower-precision ones the masters."""
+        masters = [m for p, m in zip(self.params, self.masters, strict=True) if m is not p]
+        state = {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict(), "masters": masters}
+        torch.save(state, path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True, map_location=self.model.device)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        for p, master in zip(self.params, self.masters, strict=True):
+            # AdamW passes over what has no gradient, and moves what has one of zeros by its momentum: a batch without
+            # advantages moved the weights in the process that wrote this, and must here.
+            if master in self.optimizer.state:
+                p.grad = torch.zeros_like(p)
+        masters = [m for p, m in zip(self.params, self.masters, strict=True) if m is not p]
+        for mine, stored in zip(masters, state["masters"], strict=True):
+            mine.copy_(stored)
+
+    def step(self, groups: Sequence[Group], encode: Callable[[str], list[int]]) -> tuple[list[Row], dict[str, float]]:
+        """All updates of one batch of groups; the rows (for observers) and what to log."""
+        updates = self._rows(groups, encode)
+        self._score_bare([r for rows in updates for r in rows], encode)
+        for rows in updates[1:]:  # the first update's old log-probabilities are those of its own forward pass
+            self._score_old(rows)
+        stats: dict[str, float] = {"loss": 0.0, "grad_norm": 0.0, "clipped_tokens": 0.0}
+        ratio = 1.0
+        for rows in updates:
+            done, largest = self._update(rows)
+            ratio = max(ratio, largest)
+            for key, value in done.items():
+                stats[key] += value / len(updates)
+            if self._broken(stats):
+                break
+        rows = [r for update in updates for r in update]
+        return rows, {**stats, "ratio_max": ratio, **batch_metrics(groups, rows), "lr": self.schedule.get_last_lr()[0]}
+
+    def _rows(self, groups: Sequence[Group], encode: Callable[[str], list[int]]) -> list[list[Row]]:
+        """Rows per update; the groups of one update are neighbours in the batch, and no group straddles two."""
+        share = max(1, -(-len(groups) // self.cfg.updates_per_batch))
+        prompts = {r.context.train for g in groups for r in g.rollouts}
+        ids = {p: encode(p) for p in prompts}
+        updates = []
+        for start in range(0, len(groups), share):
+            rows = []
+            for g in groups[start : start + share]:
+                advantages_K = group_advantages(g.rewards_K, self.loss.advantage).tolist()
+                rows += [Row(g.problem, r, ids[r.context.train], a) for r, a in zip(g.rollouts, advantages_K, strict=True)]
+            updates.append(rows)
+        return updates
+
+    def _needs_forward(self, row: Row) -> bool:
+        """A row without advantage has no gradient; a templated one is scored all the same, for the log."""
+        return row.advantage != 0.0 or row.templated
+
+    def _micro_batches(self, rows: Sequence[Row]) -> list[list[Row]]:
+        """Rows of similar length, at most `forward_tokens` tokens each with padding."""
+        length = {id(r): len(r.prompt_ids) + len(r.rollout.tokens_T) for r in rows}
+        out: list[list[Row]] = []
+        for row in sorted(rows, key=lambda r: length[id(r)]):
+            if out and (len(out[-1]) + 1) * length[id(row)] <= self.forward_tokens:
+                out[-1].append(row)
+            else:
+                out.append([row])
+        return out
+
+    def _logps(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+        return completion_logps(
+            self.model, [r.prompt_ids for r in rows], [r.rollout.tokens_T for r in rows], self.cfg.temperature, self.pad
+        )
+
+    def _set_old(self, rows: Sequence[Row], logps_B_T: Tensor) -> None:
+        """Store log pi_old(y|x) and the correction's weights per row."""
+        rollout_B_T = pad_rows([r.rollout.logps_T for r in rows], logps_B_T.shape[1], logps_B_T.device)
+        templated_B = torch.tensor([r.templated for r in rows], device=logps_B_T.device)
+        weights_B_T = correction_weights(logps_B_T, rollout_B_T, templated_B, self.loss)
+        for i, row in enumerate(rows):
+            n = len(row.rollout.tokens_T)
+            row.old_logps_T, row.weights_T = logps_B_T[i, :n], weights_B_T[i, :n]
+
+    @torch.no_grad()
+    def _score_bare(self, rows: Sequence[Row], encode: Callable[[str], list[int]]) -> None:
+        """For the log: how much a hint that the gradient sees, too, is relied on."""
+        hinted = [r for r in rows if r.rollout.context.template and not r.templated]
+        ids = {text: encode(text) for text in {r.problem.text for r in hinted}}
+        for micro in self._micro_batches(hinted):
+            logps_B_T, _ = completion_logps(
+                self.model,
+                [ids[r.problem.text] for r in micro],
+                [r.rollout.tokens_T for r in micro],
+                self.cfg.temperature,
+                self.pad,
+            )
+            for i, row in enumerate(micro):
+                row.bare_logps_T = logps_B_T[i, : len(row.rollout.tokens_T)].cpu()
+
+    @torch.no_grad()
+    def _score_old(self, rows: Sequence[Row]) -> None:
+        for micro in self._micro_batches([r for r in rows if self._needs_forward(r)]):
+            self._set_old(micro, self._logps(micro)[0])
+
+    def _broken(self, stats: Mapping[str, float]) -> bool:
+        """Whether no step may be taken on these: the run's guard stops there, with the weights from before."""
+        return self.cfg.guards.finite and not all(map(math.isfinite, stats.values()))
+
+    def _update(self, rows: Sequence[Row]) -> tuple[dict[str, float], float]:
+        """One optimiser step; what to log, and the largest ratio of a token's probabilities after and before."""
+        tokens = float(sum(len(r.rollout.tokens_T) for r in rows))
+        total, clipped, largest = 0.0, 0.0, 1.0
+        self.model.zero_grad(set_to_none=False)
+        scored = [r for r in rows if self._needs_forward(r)]
+        moving = [r for r in scored if r.advantage != 0.0]
+        if still := [r for r in scored if r.advantage == 0.0 and r.old_logps_T is None]:
+            self._score_old(still)
+        for micro in self._micro_batches(moving):
+            logps_B_T, real_B_T = self._logps(micro)
+            if micro[0].old_logps_T is None:
+                self._set_old(micro, logps_B_T.detach())
+            width, device = logps_B_T.shape[1], logps_B_T.device
+            old_B_T = pad_rows([r.old_logps_T for r in micro], width, device)
+            weights_B_T = pad_rows([r.weights_T for r in micro], width, device)
+            advantages_B = torch.tensor([r.advantage for r in micro], device=device)
+            templated_B = torch.tensor([r.templated for r in micro], device=device)
+            losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, self.loss, templated_B)
+            loss = aggregate(losses_B_T, real_B_T, weights_B_T, self.loss.aggregation, tokens, len(rows))
+            loss.backward()
+            total += loss.item()
+            ratio_B_T = torch.exp(logps_B_T.detach() - old_B_T)
+            outside = (ratio_B_T < 1 - self.loss.clip_low) | (ratio_B_T > 1 + self.loss.clip_high)
+            clipped += (outside * real_B_T).sum().item()
+            largest = max(largest, (ratio_B_T * real_B_T).max().item())
+        norm = self._step(total)
+        return {"loss": total, "grad_norm": norm, "clipped_tokens": clipped / max(tokens, 1.0)}, largest
+
+    def _step(self, loss: float = 0.0) -> float:
+        """Clip the gradient, step, and give lower-precision weights their masters' values; the gradient's norm.
+
+        No step is taken where the guard will stop at this loss or norm.
+        """
+        for p, master in zip(self.params, self.masters, strict=True):
+            if master is not p:
+                master.grad = None if p.grad is None else p.grad.float()
+        norm = float(torch.nn.utils.clip_grad_norm_(self.masters, self.cfg.grad_clip))
+        if self._broken({"loss": loss, "grad_norm": norm}):
+            return norm
+        self.optimizer.step()
+        self.schedule.step()
+        with torch.no_grad():
+            for p, master in zip(self.params, self.masters, strict=True):
+                if master is not p:
+                    p.copy_(master)
+        return norm
+
+
+def pad_rows(rows: Sequence[Sequence[float] | Tensor], width: int, device: torch.device) -> Tensor:
+    """[B, width] float tensor, zeros on the right."""
+    tensors = [torch.as_tensor(r, dtype=torch.float32, device=device) for r in rows]
+    return torch.stack([torch.nn.functional.pad(t, (0, width - len(t))) for t in tensors])
+
+
+def batch_metrics(groups: Sequence[Group], rows: Sequence[Row]) -> dict[str, float]:
+    """Rewards, all-zero and degenerate groups, templated rows, the correction, and the gap between trainer and sampler.
+
+    `all_zero_before`: share of groups without a success in their first attempt, among those that began without a hint;
+    `rescued_groups`: share of these failed ones that ended with a success; `all_zero_groups`: at the end, over all.
+    `hint_reliance` is the mean of log p(y|prompt with hint) - log p(y|prompt without) over tokens of templated rows;
+    `template_diversity` the probability that two such rows have different templates (Simpson's index);
+    `sampler_gap` the mean absolute difference of the two on untemplated rows, which should be numerical noise.
+    `advantage` is the mean absolute advantage; `entropy` the Monte-Carlo estimate, minus the mean log-probability of
+    the sampled tokens.
+    """
+    count = max(len(rows), 1)
+    out = {
+        "reward": sum(r.rollout.reward for r in rows) / count,
+        "advantage": sum(abs(r.advantage) for r in rows) / count,
+        "all_zero_groups": sum(g.successes == 0 for g in groups) / len(groups),
+        "degenerate_groups": sum(g.degenerate for g in groups) / len(groups),
+        "templated_rows": sum(bool(r.rollout.context.template) for r in rows) / count,
+        "truncated": sum(r.rollout.truncated for r in rows) / count,
+        "tokens_per_rollout": sum(len(r.rollout.tokens_T) for r in rows) / count,
+        "entropy": -_mean([x for r in rows for x in r.rollout.logps_T]),
+        "grading_faults": float(sum(r.rollout.status in ("timeout", "error") for r in rows)),
+        **_rescues(groups),
+        **_diversity([r.rollout.context.template for r in rows if r.rollout.context.template]),
+    }
+    scored = [(r, torch.as_tensor(r.rollout.logps_T) - r.old_logps_T.cpu()) for r in rows if r.old_logps_T is not None]
+    templated = [(r, gap_T) for r, gap_T in scored if r.templated]
+    plain = [gap_T.abs() for r, gap_T in scored if not r.templated]
+    gaps = [gap_T for _, gap_T in templated]
+    gaps += [torch.as_tensor(r.rollout.logps_T) - r.bare_logps_T for r in rows if r.bare_logps_T is not None]
+    if gaps:
+        out["hint_reliance"] = _mean(torch.cat(gaps).tolist())
+        out["masked_tokens"] = _mean([x == 0 for r, _ in templated for x in r.weights_T.tolist()])
+    if plain:
+        out["sampler_gap"] = _mean(torch.cat(plain).tolist())
+    return out
+
+
+def _rescues(groups: Sequence[Group]) -> dict[str, float]:
+    begun = []
+    for g in groups:
+        bare = [r for r in g.discarded + g.rollouts if not r.context.template]
+        if bare:
+            first = bare[0].context.rollout  # another problem's, where the group turned to a new one
+            begun.append((g, any(r.reward >= 1.0 for r in bare if r.context.rollout == first)))
+    failed = [g for g, solved in begun if not solved]
+    out = {"all_zero_before": len(failed) / len(begun)} if begun else {}
+    return out | ({"rescued_groups": sum(g.successes > 0 for g in failed) / len(failed)} if failed else {})
+
+
+def _diversity(templates: Sequence[str]) -> dict[str, float]:
+    n = len(templates)
+    if n < 2:
+        return {}
+    return {"template_diversity": 1 - sum(c * (c - 1) for c in Counter(templates).values()) / (n * (n - 1))}
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / max(len(values), 1)

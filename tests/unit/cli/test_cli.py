@@ -1,0 +1,178 @@
+"""The command line: light imports, bad input, exit codes, plans."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from support.command import harness
+
+HEAVY = {
+    "torch",
+    "transformers",
+    "vllm",
+    "ray",
+    "lm_eval",
+    "scipy",
+    "openai",
+    "math_verify",
+    "gepa",
+    "matplotlib",
+    "trl",
+    "datasets",
+    "numpy",
+    "pandas",
+    "jinja2",
+    "pebble",
+}
+
+
+LIGHT = [
+    ["--help"],
+    ["run", "--help"],
+    ["regrade", "--help"],
+    ["check", "golds", "--help"],
+    ["compare", "--help"],
+    ["power", "--help"],
+    ["claim", "list"],
+    *(["list", w] for w in ("methods", "benches", "models", "backends", "recipes", "studies", "runs")),
+    ["study", "plan", "--help"],
+    ["study", "run", "--help"],
+]
+
+
+@pytest.mark.parametrize("args", LIGHT, ids=" ".join)
+def test_nothing_heavy_is_imported(args, tmp_path):
+    code = (
+        f"import sys; sys.argv = ['harness'] + {args!r}\n"
+        "from harness.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as e: assert not e.code, e.code\n"
+        "print('MODULES', *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    modules = set(done.stdout.split("MODULES")[1].split())
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize("what", ["methods", "benches", "models", "backends", "recipes", "studies", "runs"])
+def test_list_json(capsys, what, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = harness(capsys, "list", what, "--json")
+    rows = json.loads(out)
+    assert code == 0 and (rows or what == "runs")
+    if what == "methods":
+        assert {"grpo", "p2o", "gepa"} <= {r["name"] for r in rows} and all(r["summary"] for r in rows)
+
+
+def test_dry_run_plans_and_writes_nothing(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = harness(capsys, "run", "--method", "grpo", "--dry-run", "--json")
+    plan = json.loads(out.splitlines()[-1])["plan"]
+    assert code == 0 and list(tmp_path.iterdir()) == []
+    # 320 problems in batches of 16 x 6 rollouts until 10,200: 107 batches, 10,272 rollouts
+    assert (plan["batches"], plan["rollouts"], plan["optimiser_steps"]) == (107, 10272, 107)
+    code, out, _ = harness(capsys, "run", "--method", "p2o", "--dry-run")
+    assert code == 0 and "10,2" in out and "minutes" in out
+    # 4 epochs of 1,920 and three searches of 800 leave 120, no room for a fourth: two plain batches more
+    assert re.search(r"rollouts\s+at most 10,272 a seed, 2,400 of them prompt search", out)
+
+
+BAD = [
+    (["run"], 2, "--method"),
+    (["run", "--method", "p20"], 2, "did you mean 'p2o'"),
+    (["run", "--method", "p2o", "--bench", "odd"], 2, "did you mean 'ood'"),
+    (["run", "--method", "p2o", "--recipe", "testbd"], 2, "did you mean 'testbed'"),
+    (["run", "--method", "p2o", "--set", "train.lrr=1"], 2, "did you mean 'lr'"),
+    (["run", "--method", "p2o", "--set", "p2o.hard_below=9"], 2, "hard_below"),
+    (["run", "--method", "p2o", "--seeds", "a,b"], 2, "whole numbers"),
+    (["run", "--method", "p2o", "--config", "nowhere.yaml"], 3, "nowhere.yaml"),
+    (["run", "--method", "p2o", "--backend", "openrlhf"], 3, "openrlhf"),
+    (["run", "--method", "p2o", "--recipe", "smollm2"], 3, "--data-dir"),
+    (["run", "--method", "p2o", "--recipe", "smollm2", "--data-dir", "nowhere"], 3, "nowhere"),
+    (["run", "--method", "p2o", "--set", "testbed.problems=3"], 2, "fewer than one batch"),
+    (["run", "--method", "p2o", "--resume"], 2, "nothing to resume"),
+    (["run", "--method", "p2o", "--resume", "--out", "gone"], 2, "nothing to resume"),
+    (["compare", "nowhere"], 3, "nowhere"),
+    (["regrade", "nowhere"], 3, "nowhere"),
+    (["check", "golds", "--bench", "amie24"], 2, "did you mean 'aime24'"),
+    (["check", "golds", "--bench", "aime24"], 3, "--data-dir"),
+    (["list", "stuff"], 2, "stuff"),
+    (["fly"], 2, "fly"),
+]
+
+
+@pytest.mark.parametrize(("args", "exit_code", "words"), BAD, ids=lambda x: " ".join(x) if isinstance(x, list) else None)
+def test_bad_input_is_one_clear_sentence(capsys, tmp_path, monkeypatch, args, exit_code, words):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = harness(capsys, *args)
+    assert code == exit_code and words in err and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == [], "nothing half-written"
+
+
+GOOD = '{"id": "a", "problem": "1+1?", "answer": "2"}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no problems"),
+        (GOOD + "{broken\n", "line 2 is not JSON"),
+        (GOOD + '{"id": "b", "problem": "", "answer": "2"}\n', "line 2: field 'problem'"),
+        (GOOD + '{"id": "b", "problem": "x", "answer": 3}\n', "line 2: field 'answer'"),
+        (GOOD + GOOD, "line 2: id 'a'"),
+        (GOOD, "1 problems, fewer than one batch"),
+    ],
+)
+def test_bad_training_data(capsys, tmp_path, monkeypatch, text, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "train").mkdir(parents=True)
+    (tmp_path / "data" / "train" / "gsm8k_train.jsonl").write_text(text)
+    code, _, err = harness(capsys, "run", "--method", "p2o", "--recipe", "smollm2", "--data-dir", "data", "--bench", "aime24")
+    assert code == 2 and words in err and "\n" not in err.strip()
+    assert [p.name for p in tmp_path.iterdir()] == ["data"]
+
+
+def test_an_existing_run_directory_is_refused(capsys, tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "spec.json").write_text("{}")
+    code, _, err = harness(capsys, "run", "--method", "grpo", "--out", tmp_path / "old")
+    assert code == 2 and "--resume" in err
+    assert (tmp_path / "old" / "spec.json").read_text() == "{}"
+
+
+def test_resume_under_another_spec_names_the_fields(capsys, tmp_path):
+    from harness.config import resolve
+    from harness.runs.rundir import RunDir
+
+    RunDir(tmp_path / "run").write_spec(resolve("grpo", flags={"eval": {"bench": "ood"}}))
+    code, _, err = harness(
+        capsys,
+        "run",
+        "--method",
+        "grpo",
+        "--out",
+        tmp_path / "run",
+        "--resume",
+        "--set",
+        "train.lr=0.5",
+        "--set",
+        "train.loss.clip_high=0.3",
+    )
+    assert code == 2 and "train.loss.clip_high, train.lr" in err
+
+
+@pytest.mark.parametrize("files", [{}, {"config.json": "{}"}, {"config.json": '{"model_type": "llama"}'}])
+def test_a_model_folder_without_a_tokenizer(capsys, tmp_path, files):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    data = tmp_path / "data" / "train"
+    data.mkdir(parents=True)
+    code, _, err = harness(
+        capsys, "run", "--method", "grpo", "--recipe", "testbed", "--model", folder, "--set", "train.set=testbed"
+    )
+    assert code == 2 and "\n" not in err.strip()

@@ -1,0 +1,287 @@
+"""Suites, training sets, roles, and the reader of problem files."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import itertools
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from harness.core.errors import MissingError, UsageError
+from harness.data import suites
+from harness.data.suites import (
+    PROMPTS,
+    benchmarks_dir,
+    list_groups,
+    list_suites,
+    load_suite,
+    load_training_set,
+    read_problems,
+    resolve_bench,
+)
+from harness.grading.graders import GRADERS, grade_many
+from support.paths import DATA
+
+MATHS = ["aime24", "aime25", "amc23", "math500", "minerva", "olympiad"]
+TESTBED = ["tb-id", "tb-long", "tb-format", "tb-family"]
+OTHERS = ["aime26", "hmmt-feb-2025", "gsm8k", "svamp", "mmlu-pro", "arc-challenge", "bbh", "gpqa-diamond"]
+PROCEDURAL = ["rg-chain-sum", "rg-color-cube", "rg-equations", "rg-family", "rg-islands", "rg-knights-knaves"]
+
+
+@pytest.fixture
+def data_dir():
+    """The real data, where they are at hand."""
+    folder = DATA
+    if not (folder / "eval").is_dir():
+        pytest.skip("no benchmark data; set HARNESS_DATA_DIR")
+    return folder
+
+
+def run_spec(limit=None, problems=20):
+    """The part of a run's settings that a training set reads."""
+    return SimpleNamespace(
+        train=SimpleNamespace(limit=limit),
+        testbed=SimpleNamespace(problems=problems, easy_share=0.5, branch_tokens=2),
+    )
+
+
+def names(found):
+    return [s.name for s in found]
+
+
+def write(path, *rows):
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+def row(id="a", problem="1+1?", answer="2", **more):
+    return {"id": id, "problem": problem, "answer": answer, **more}
+
+
+# ------------------------------------------------------------------ cards and roles
+
+
+def test_all_suites_are_found_and_consistent():
+    assert set(names(list_suites())) == {*MATHS, *OTHERS, *TESTBED, *PROCEDURAL}
+    for suite in list_suites():
+        assert suite.answer_type in GRADERS and suite.prompt in PROMPTS
+        assert (suite.file is None) == (suite.name in TESTBED + PROCEDURAL)
+        assert (suite.generator is not None) == (suite.name in PROCEDURAL)
+        assert suite.k == (16 if suite.size < 100 else 4 if suite.size < 5000 else 1) and suite.temperature == 0.6
+        assert suite.licence and suite.known_defects and suite.revision
+        pinned = suite.sha256 is not None and len(suite.sha256) == 64
+        assert pinned == suite.verified == (suite.name != "gpqa-diamond")
+
+
+def test_choices_are_asked_for_letters():
+    assert {s.prompt for s in list_suites() if s.answer_type == "choice"} == {"choice"}
+    assert "letter" in PROMPTS["choice"] and "\\boxed{}" in PROMPTS["choice"] and "\\boxed{}" in PROMPTS["short"]
+
+
+def test_groups():
+    groups = list_groups()
+    assert list(groups) == ["six", "post-cutoff", "reasoning", "school", "procedural"]
+    assert list(groups["six"]) == MATHS and list(groups["procedural"]) == PROCEDURAL
+    members = [name for group in groups.values() for name in group]
+    assert len(members) == len(set(members)) and {*members, *TESTBED} == set(names(list_suites()))
+    assert not {*groups} & {*names(list_suites()), "id", "ood", "all"}
+    assert load_suite("svamp").groups == ["school"] and load_suite("tb-id").groups == []
+
+
+def test_bench_takes_groups():
+    gsm8k = load_training_set("gsm8k")
+    assert names(resolve_bench("school, id, post-cutoff", gsm8k)) == ["gsm8k", "svamp", "aime26", "hmmt-feb-2025"]
+    assert names(resolve_bench("school,tb-id", None)) == ["gsm8k", "svamp", "tb-id"]
+    with pytest.raises(UsageError, match="unknown suite 'ood'"):
+        resolve_bench("ood", None)  # no role without a training set
+
+
+def test_the_readme_lists_every_suite_and_group():
+    lines = [line for line in (benchmarks_dir() / "README.md").read_text().split("\n") if line.startswith("| ")]
+    table = "\n".join(lines)
+    assert all(f"`{name}`" in table for name in [*names(list_suites()), *list_groups()])
+
+
+def test_unknown_suite_names_the_nearest():
+    with pytest.raises(UsageError, match="'aime24'"):
+        load_suite("aime-24")
+
+
+def test_roles_belong_to_the_training_set():
+    gsm8k, math, testbed = (load_training_set(n) for n in ("gsm8k", "math", "testbed"))
+    assert names(resolve_bench("id", gsm8k)) == ["gsm8k"] and names(resolve_bench("ood", gsm8k)) == MATHS
+    assert names(resolve_bench("id", math)) == ["math500"]
+    assert set(names(resolve_bench("ood", math))) == set(MATHS) - {"math500"}
+    assert names(resolve_bench("all", testbed)) == TESTBED
+    assert (gsm8k.role_of("math500"), math.role_of("math500"), testbed.role_of("math500")) == ("ood", "id", None)
+
+
+def test_bench_mixes_names_and_roles_without_repeats():
+    assert names(resolve_bench("amc23, ood,tb-id", load_training_set("testbed"))) == ["amc23", *TESTBED[1:], "tb-id"]
+
+
+@pytest.mark.parametrize(
+    ("bench", "says"),
+    [
+        ("odd", "did you mean 'ood'"),
+        ("procedura", "did you mean 'procedural'"),
+        ("bhb", "'bbh'"),
+        (" , ", "empty"),
+        ("id,nonsense", "known.*post-cutoff"),
+    ],
+)
+def test_bad_bench(bench, says):
+    with pytest.raises(UsageError, match=says):
+        resolve_bench(bench, load_training_set("testbed"))
+
+
+def test_unknown_training_set_names_the_nearest():
+    with pytest.raises(UsageError, match="'gsm8k'"):
+        load_training_set("gsm8")
+
+
+def test_planned_respects_the_limit():
+    suite = load_suite("tb-id")
+    assert (suite.planned(None), suite.planned(7), suite.planned(10_000)) == (200, 7, 200)
+
+
+# ------------------------------------------------------------------ data
+
+
+@pytest.mark.parametrize("name", TESTBED)
+def test_testbed_suites_are_the_pinned_ones(name):
+    suite = load_suite(name)
+    problems = suite.problems(None)
+    assert len(problems) == suite.size == len({p.text for p in problems})
+    assert {p.answer_type for p in problems} == {"testbed"}
+
+
+def test_changed_generated_problems_are_refused():
+    suite = replace(load_suite("tb-id"), sha256="0" * 64)
+    with pytest.raises(UsageError, match="not those its card pins"):
+        suite.problems(None)
+
+
+def test_suite_without_data_says_what_to_pass(tmp_path):
+    with pytest.raises(MissingError, match="--data-dir"):
+        load_suite("aime24").problems(None)
+    with pytest.raises(MissingError, match=r"no file .*aime24\.jsonl.*--data-dir"):
+        load_suite("aime24").problems(tmp_path)
+    with pytest.raises(MissingError, match="harness fetch gpqa-diamond --data-dir"):
+        load_suite("gpqa-diamond").problems(tmp_path)
+
+
+def test_other_bytes_than_the_pinned_ones_are_refused(tmp_path):
+    (tmp_path / "eval").mkdir()
+    path = write(tmp_path / "eval" / "aime24.jsonl", row())
+    with pytest.raises(UsageError, match="SHA-256"):
+        load_suite("aime24").problems(tmp_path)
+    pinned = replace(load_suite("aime24"), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    [problem] = pinned.problems(tmp_path)
+    assert problem.text.endswith("\nQuestion: 1+1?") and "\\boxed{}" in problem.text.split("\n")[0]
+
+
+def test_suites_agree_with_the_data(data_dir):
+    for suite in list_suites():
+        if suite.file is not None and suite.sha256 is not None:
+            assert len(suite.problems(data_dir)) == suite.size
+
+
+@pytest.mark.parametrize("name", ["arc-challenge", "bbh"])
+def test_golds_accept_themselves_and_no_others(data_dir, name):
+    """Every fifth gold in a box, for its own problem and for the one after it."""
+    suite = load_suite(name)
+    golds = [p.answer for p in suite.problems(data_dir)][::5]
+    own = grade_many([(f"\\boxed{{{gold}}}", gold, suite.answer_type) for gold in golds])
+    assert [gold for gold, g in zip(golds, own, strict=True) if (g.score, g.status) != (1.0, "ok")] == []
+    pairs = list(itertools.pairwise(golds))
+    others = grade_many([(f"\\boxed{{{b}}}", a, suite.answer_type) for a, b in pairs])
+    assert [g.score for g in others] == [float(a.casefold() == b.casefold()) for a, b in pairs]
+
+
+def test_a_suite_without_a_pinned_file_is_stamped(tmp_path):
+    (tmp_path / "eval").mkdir()
+    path = write(tmp_path / "eval" / "gpqa_diamond.jsonl", row(answer="B"))
+    suite = load_suite("gpqa-diamond")
+    assert [p.answer_type for p in suite.problems(tmp_path)] == ["choice"]
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in suite.deviation(tmp_path)
+    assert load_suite("aime24").deviation(tmp_path) is None and load_suite("tb-id").deviation(None) is None
+
+
+def test_training_sets_agree_with_the_data(data_dir):
+    for name, size in (("gsm8k", 7473), ("math", 7500)):
+        problems = load_training_set(name).problems(run_spec(), data_dir)
+        assert len(problems) == size and all(p.solution for p in problems)
+
+
+def test_training_limit_is_a_fixed_subset_in_order():
+    testbed = load_training_set("testbed")
+    all_of_them = testbed.problems(run_spec(), None)
+    some = testbed.problems(run_spec(limit=7), None)
+    assert len(all_of_them) == 20 and len(some) == 7
+    assert some == testbed.problems(run_spec(limit=7), None) == [p for p in all_of_them if p in some]
+    assert testbed.problems(run_spec(limit=99), None) == all_of_them
+    assert testbed.phrases() and not load_training_set("gsm8k").phrases()
+
+
+# ------------------------------------------------------------------ the reader
+
+
+def test_reader_takes_plain_and_gzipped_lines(tmp_path):
+    rows = [row(solution="count"), row("b", "2+2?", "4", level="1", meta={"year": 1})]
+    plain = write(tmp_path / "a.jsonl", rows[0], "", rows[1])
+    packed = tmp_path / "a.jsonl.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    a, b = read_problems(plain, "math", "bare")
+    assert (a.id, a.text, a.answer, a.answer_type, a.solution) == ("a", "1+1?", "2", "math", "count")
+    assert b.solution is None and b.meta == {"year": 1}
+    assert read_problems(packed, "math", "bare") == [a, b]
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ("{", "line 2 is not JSON"),
+        ("[1]", "line 2 is not a JSON object"),
+        ({"id": "b", "problem": "x"}, "line 2: field 'answer'"),
+        (row("b", answer=" "), "line 2: field 'answer'"),
+        (row("b", answer=4), "line 2: field 'answer'"),
+        (row("", "x"), "line 2: field 'id'"),
+        (row("b", None), "line 2: field 'problem'"),
+        (row("b", solution=3), "line 2: field 'solution'"),
+        (row("a"), "line 2: id 'a' is that of line 1"),
+    ],
+)
+def test_malformed_rows_name_file_line_and_field(tmp_path, bad, says):
+    path = write(tmp_path / "p.jsonl", row(), bad)
+    with pytest.raises(UsageError, match=says) as caught:
+        read_problems(path, "math")
+    assert str(path) in str(caught.value)
+
+
+def test_empty_missing_and_broken_files(tmp_path):
+    with pytest.raises(UsageError, match="no problems"):
+        read_problems(write(tmp_path / "empty.jsonl"), "math")
+    with pytest.raises(MissingError, match="--data-dir"):
+        read_problems(tmp_path / "none.jsonl", "math")
+    (tmp_path / "x.jsonl.gz").write_bytes(b"not gzip")
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_problems(tmp_path / "x.jsonl.gz", "math")
+
+
+def test_import_is_light():
+    heavy = "{'lm_eval', 'torch', 'math_verify', 'datasets', 'pebble', 'reasoning_gym'}"
+    light = "harness.data.suites, harness.grading.graders, harness.grading.golds, harness.evaluation.evaluate"
+    code = f"import sys, {light}; print({heavy} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "set()"
+
+
+def test_prompts_leave_braces_of_the_problem_alone():
+    assert suites.render("${x}{problem}$", "boxed").endswith("Question: ${x}{problem}$")

@@ -1,0 +1,167 @@
+"""Statistics against scipy, hand arithmetic, brute force and closed forms."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats as sp
+
+from harness.stats import intervals
+
+RNG = np.random.default_rng(7)
+
+
+def test_seed_difference_is_welch():
+    a, b = [0.5, 0.7, 0.65, 0.6], [0.4, 0.5]
+    e = intervals.seed_difference(np.array(a), np.array(b))
+    reference = sp.ttest_ind(a, b, equal_var=False)
+    assert e.interval() == pytest.approx(tuple(reference.confidence_interval(0.95)))
+    assert (e.p(), e.df) == pytest.approx((reference.pvalue, reference.df))
+    # many degrees of freedom: 1.960 + 0.842 standard errors
+    assert intervals.Estimate(0.0, 1.0, 1e9).mde() == pytest.approx(2.8016, abs=1e-3)
+
+
+def test_batches_agree_with_single_calls():
+    a, b = RNG.random((4, 3, 20)), RNG.random((4, 5, 20))
+    together = intervals.question_difference([a, a[..., :7]], [b, b[..., :7]])
+    for i in range(4):
+        one = intervals.question_difference([a[i], a[i][:, :7]], [b[i], b[i][:, :7]])
+        assert (one.value, one.se, one.df) == pytest.approx((together.value[i], together.se[i], together.df[i]))
+
+
+def test_residual_is_that_of_a_two_way_analysis_of_variance():
+    y = RNG.random((3, 5))
+    table = [(s, q, y[s, q]) for s in range(3) for q in range(5)]
+    design = np.array([[1, *(s == i for i in (1, 2)), *(q == i for i in (1, 2, 3, 4))] for s, q, _ in table], float)
+    values = np.array([v for *_, v in table])
+    squares = ((values - design @ np.linalg.lstsq(design, values, rcond=None)[0]) ** 2).sum()
+    assert intervals.residual_variance(y) == pytest.approx(squares / (2 * 4) / 15)
+
+
+def test_question_difference_by_hand():
+    a = np.array([[1.0, 0.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0]])
+    b = np.array([[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+    # seeds: a .75 .75, b .25 .5; v_seeds = 0 + .03125/2. Differences of question means 1 .5 0 0: variance .2291667, / 4.
+    # residuals: a +-0 in columns 1 and 3 and +-.5 in 2 and 4: squares 1, / 3 / 8; b: columns -.125.. see the analysis above
+    e = intervals.question_difference([a], [b])
+    shared = intervals.residual_variance(a) + intervals.residual_variance(b)
+    v = 0.2291667 / 4 + max(0.03125 / 2 - shared, 0)
+    assert e.value == pytest.approx(0.375)
+    assert e.se**2 == pytest.approx(max(v, 0.03125 / 2), rel=1e-6)
+    assert shared == pytest.approx((1 / 3 + 0.375 / 3) / 8)
+    assert e.df == pytest.approx(3)  # the seeds vary by less than the residual explains
+
+
+def test_two_suites_weigh_the_same_whatever_their_size():
+    a, b = [RNG.random((3, 30)), RNG.random((3, 300))], [RNG.random((3, 30)), RNG.random((3, 300))]
+    e = intervals.question_difference(a, b)
+    assert e.value == pytest.approx(np.mean([x.mean() - y.mean() for x, y in zip(a, b, strict=True)]))
+
+
+def test_seeds_are_counted_once():
+    """Without any question effect the new-questions SE is that of the seeds; without any seed effect, of the questions."""
+    seeds = RNG.random((3, 1)) * np.ones((1, 40))
+    none = np.zeros((3, 40)) + RNG.random((3, 1))
+    assert intervals.question_difference([seeds], [none]).se == pytest.approx(
+        intervals.seed_difference(seeds.mean(1), none.mean(1)).se
+    )
+    questions = np.ones((3, 1)) * RNG.random((1, 40))
+    e = intervals.question_difference([questions], [np.zeros((3, 40))])
+    assert e.interval() == pytest.approx(tuple(sp.ttest_1samp(questions[0], 0).confidence_interval(0.95)))
+
+
+def test_score_of_one_seed_is_a_t_interval_over_questions():
+    y = RNG.random((1, 25))
+    assert intervals.score([y]).interval() == pytest.approx(tuple(sp.ttest_1samp(y[0], 0).confidence_interval(0.95)))
+    two = [RNG.random((1, 25)), RNG.random((1, 9))]
+    assert intervals.score(two).se == pytest.approx(np.sqrt(sum(x.var(ddof=1) / x.size for x in two)) / 2)
+
+
+def test_score_covers_with_new_seeds_and_questions():
+    rng = np.random.default_rng(5)
+    y = rng.normal(0, 1, (4000, 1, 40)) + rng.normal(0, 0.2, (4000, 4, 1)) + rng.normal(0, 0.5, (4000, 4, 40))
+    low, high = intervals.score([y]).interval()
+    assert 0.93 <= np.mean((low <= 0) & (0 <= high)) <= 0.97
+
+
+def test_sign_flips_against_all_of_them():
+    d = RNG.normal(0.3, 1, 10)
+    exact = np.mean([abs(np.dot(s, d)) >= abs(d.sum()) - 1e-12 for s in itertools.product((-1, 1), repeat=10)])
+    reference = sp.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert reference.pvalue == pytest.approx(exact)
+    p = intervals.sign_flip([np.stack([d, 0 * d, np.full(10, 0.2)])])
+    assert abs(p[0] - exact) < 4 * np.sqrt(exact * (1 - exact) / intervals.RESAMPLES)
+    assert p[1] == 1.0
+    assert abs(p[2] - 2 / 1024) < 4 * np.sqrt(2 / 1024 / intervals.RESAMPLES)
+    assert list(intervals.sign_flip([d[None]])) == list(intervals.sign_flip([d[None]])), "seeded"
+
+
+def test_sign_flips_of_a_macro_average_weigh_suites():
+    d = [RNG.normal(0.5, 1, 6), RNG.normal(0.5, 1, 4)]
+    flips = itertools.product((-1, 1), repeat=10)
+    value = lambda s: (np.dot(s[:6], d[0]) / 6 + np.dot(s[6:], d[1]) / 4) / 2
+    exact = np.mean([abs(value(s)) >= abs(value((1,) * 10)) - 1e-12 for s in flips])
+    [p] = intervals.sign_flip([x[None] for x in d])
+    assert abs(p - exact) < 4 * np.sqrt(exact * (1 - exact) / intervals.RESAMPLES)
+
+
+def test_mcnemar_is_a_sign_test_of_the_questions_that_differ():
+    a, b = np.array([1] * 9 + [0] * 3 + [1] * 20), np.array([0] * 9 + [1] * 3 + [1] * 20)
+    # 2 * (C(12,0) + C(12,1) + C(12,2) + C(12,3)) / 2^12
+    assert intervals.mcnemar(a, b) == pytest.approx(2 * (1 + 12 + 66 + 220) / 4096)
+    assert intervals.mcnemar(a, a) == 1.0
+
+
+def test_wilson_by_its_formula():
+    z, n, p = sp.norm.ppf(0.975), 30, 0.1
+    centre, half = (p + z**2 / 2 / n) / (1 + z**2 / n), z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / 4 / n**2)
+    assert intervals.wilson(3, 30) == pytest.approx((centre - half, centre + half))
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_exact_test_of_shares_keeps_its_level(n):
+    """Its size, by full enumeration, is at most 5% whatever the common share; and it is no weaker than Fisher's."""
+    p = {(i, j): intervals.exact_shares(i, n, j, n) for i in range(n + 1) for j in range(n + 1)}
+    for share in np.linspace(0.02, 0.98, 49):
+        pmf = sp.binom.pmf(np.arange(n + 1), n, share)
+        assert sum(pmf[i] * pmf[j] for (i, j), value in p.items() if value <= 0.05) <= 0.05 + 1e-9
+    assert all(value <= sp.fisher_exact([[i, j], [n - i, n - j]]).pvalue + 1e-6 for (i, j), value in p.items())
+    assert p[n, n] == p[0, 0] == 1.0
+    if n == 3:  # three of three against none: 2 (1/2)^3 (1/2)^3
+        assert p[3, 0] == pytest.approx(1 / 32)
+
+
+def test_corrections_by_hand():
+    p = {"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.5}
+    assert intervals.holm(p) == pytest.approx({"a": 0.04, "c": 0.09, "b": 0.09, "d": 0.5})
+    assert intervals.benjamini_hochberg(p) == pytest.approx({"a": 0.04, "b": 0.16 / 3, "c": 0.16 / 3, "d": 0.5})
+    assert intervals.benjamini_hochberg({}) == {}
+    levels = intervals.holm_levels(p)
+    assert levels == pytest.approx({"a": 0.0125, "c": 0.05 / 3, "b": 0.05 / 3, "d": 0.05 / 3})
+    for _ in range(200):
+        p = dict(enumerate(RNG.random(5) ** 3))
+        levels, adjusted = intervals.holm_levels(p), intervals.holm(p)
+        assert all((p[k] < levels[k]) == (adjusted[k] < 0.05) for k in p), "the interval at 1 - level agrees with Holm"
+
+
+def test_tie_letters_are_shared_exactly_by_arms_that_are_not_different():
+    means = {"a": 3.0, "b": 2.0, "c": 1.0}
+    assert intervals.tie_letters(means, []) == {"a": "a", "b": "a", "c": "a"}
+    assert intervals.tie_letters(means, [("c", "a")]) == {"a": "a", "b": "ab", "c": "b"}
+    assert intervals.tie_letters(means, itertools.combinations("abc", 2)) == {"a": "a", "b": "b", "c": "c"}
+    for _ in range(50):
+        arms = [f"m{i}" for i in range(6)]
+        means = dict(zip(arms, RNG.random(6), strict=True))
+        different = [pair for pair in itertools.combinations(arms, 2) if RNG.random() < 0.5]
+        letters = intervals.tie_letters(means, different)
+        for a, b in itertools.combinations(arms, 2):
+            assert bool(set(letters[a]) & set(letters[b])) == ((a, b) not in different)
+        assert "a" in letters[max(means, key=means.get)]
+
+
+def test_question_variance_takes_noise_out():
+    rng = np.random.default_rng(3)
+    true = rng.normal(0, 0.3, 4000)
+    a, b = true + rng.normal(0, 0.4, (3, 4000)), rng.normal(0, 0.4, (3, 4000))
+    assert intervals.question_variance([a], [b]) == pytest.approx(0.09 / 4000, rel=0.1)
+    assert intervals.question_variance([b], [b]) == 0.0
