@@ -32,7 +32,7 @@ from harness.core.settings import (
 from harness.registry import Preset, load_method, method_of, methods, presets, recipes
 
 M = TypeVar("M", bound=BaseModel)
-MOST_VALUES = 100_000
+MAX_VALUES = 100_000
 """Of a YAML text, each alias counted as what it stands for: a few lines of aliases of aliases unfold to any number."""
 
 
@@ -139,7 +139,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _yaml(text: str) -> Any:
     """The value of a YAML text, which JSON can say too. Raises YAMLError or, for a scalar that is none of its tag's, anything
-    of UNREADABLE; ValueError for what could not be stored or would unfold to more than MOST_VALUES."""
+    of UNREADABLE; ValueError for what could not be stored or would unfold to more than MAX_VALUES."""
     tree = yaml.safe_load(text)
     inside, count = [tree], 0
     while inside:
@@ -151,8 +151,8 @@ def _yaml(text: str) -> Any:
         if isinstance(value, str):
             value.encode()  # not half of a surrogate pair
         parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-        if (count := count + len(parts)) > MOST_VALUES:
-            raise ValueError(f"it holds more than {MOST_VALUES:,} values")
+        if (count := count + len(parts)) > MAX_VALUES:
+            raise ValueError(f"it holds more than {MAX_VALUES:,} values")
         inside += parts
     return tree
 

@@ -103,10 +103,10 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
         rollouts = int(max(rollouts, min(rollouts + extra, bound - 1 + worst)))
     rollouts, search = rollouts + closing, search + closing
     evaluation = eval_cost(spec, suites)
-    by_tokens = cfg.max_generated_tokens is not None and cfg.max_rollouts is None
+    by_tokens = cfg.max_sampled_tokens is not None and cfg.max_rollouts is None
     tokens = rollouts * cfg.max_new_tokens
     if by_tokens:  # the last batch may begin just below the bound
-        tokens = cfg.max_generated_tokens + worst * cfg.max_new_tokens
+        tokens = cfg.max_sampled_tokens + worst * cfg.max_new_tokens
     named = MODELS.get(spec.model.id)
     seconds = len(spec.seeds) * (tokens + evaluation.tokens) / named.cpu_tokens_per_second if named else None
     return Plan(
@@ -133,7 +133,7 @@ def matched(run: Path) -> dict[str, Any]:
     UsageError for a run that wrote none.
     """
     ledgers = [Ledger(**row) for row in load_result(run)["ledgers"].values()]
-    tokens = round(sum(ledger.written_tokens for ledger in ledgers) / len(ledgers))
+    tokens = round(sum(ledger.sampled_tokens for ledger in ledgers) / len(ledgers))
     if not tokens:
         raise UsageError(f"{run} wrote no token in training, so there is no budget to match")
-    return {"max_generated_tokens": tokens, "max_rollouts": None, "max_seconds": None, "epochs": MANY_EPOCHS}
+    return {"max_sampled_tokens": tokens, "max_rollouts": None, "max_seconds": None, "epochs": MANY_EPOCHS}

@@ -14,7 +14,7 @@ from harness.core.seeds import derive
 from harness.core.types import Problem
 from harness.data import contamination
 from harness.data.suites import Suite, TrainingSet, content_sha256, load_training_set, resolve_bench
-from harness.evaluation.engines import Frozen
+from harness.evaluation.engines import BackendEngine
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.results import Checklist, combine, part, stamp
 from harness.plan import Plan, plan
@@ -32,7 +32,7 @@ class Prepared:
     """All inputs of a run, checked: nothing is written before this exists.
 
     `overlaps`: per suite, its problems to be run that match a training problem. The training problems name
-    those suites (`asked_by`).
+    those suites (`overlapping_suites`).
     """
 
     spec: RunSpec
@@ -160,7 +160,7 @@ def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Backend, prog
         evaluated = samples
         progress.update(done + samples, f"seed {seed} {suite} evaluated")
 
-    engine = Frozen(backend.generate, backend.identity(), _block_tokens(spec))
+    engine = BackendEngine(backend.generate, backend.identity(), _block_tokens(spec))
     engine.tick = lambda n: progress.update(done + evaluated + n, f"seed {seed} evaluating")
     backend.tick = lambda n: engine.tick(n)
     results = evaluate(

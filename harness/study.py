@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
 """Of an arm or a condition: part of a folder's name."""
-MOST_JOBS = 4
+MAX_JOBS = 4
 """Runs at once, unless told otherwise."""
 OWN = ("seeds", "eval.bench")
 """Settings that a study says at its top, not among its settings."""
@@ -213,7 +213,7 @@ def prepare_study(
                 elif match:
                     plan = cells[match].plan
                     most = plan.generated_tokens if plan else None
-                    flags["train"] = {"max_generated_tokens": most, "max_rollouts": None, "epochs": MANY_EPOCHS}
+                    flags["train"] = {"max_sampled_tokens": most, "max_rollouts": None, "epochs": MANY_EPOCHS}
                 cell = Cell(
                     name,
                     condition,
@@ -313,7 +313,7 @@ class StudyDir:
         spec = self.path(cell.name) / "spec.json"
         fields = cell.spec.changed(json.loads(spec.read_text())["spec"]) if spec.exists() else []
         pending = cell.match is not None and not self.done(cell.match)  # its budget is not known yet
-        return [f for f in fields if not (pending and f == "train.max_generated_tokens")]
+        return [f for f in fields if not (pending and f == "train.max_sampled_tokens")]
 
     def run(self, jobs: int | None = None) -> dict[str, str]:
         """Run what is not done of the chosen arms, `jobs` at once; returns why, for every cell that is not done then.
@@ -341,7 +341,7 @@ class StudyDir:
     def _default_jobs(self) -> int:
         if any(cell.spec.backend.name == "openrlhf" for cell in self.cells):
             return 1  # it takes the whole cluster
-        return min(os.cpu_count() or 1, MOST_JOBS)
+        return min(os.cpu_count() or 1, MAX_JOBS)
 
     def _run_all(self, jobs: int) -> dict[str, str]:
         from harness.progress import Progress

@@ -85,7 +85,7 @@ class PromptOnly(Method):
         self.best = pool.templates_C[best]
         self._rows = pool_rows(pool, [best])
         return {
-            "search_calls": pool.metric_calls,
+            "search_rollouts": pool.metric_calls,
             "candidates": len(pool.templates_C),
             "proposals": pool.proposals,
             "accepted": pool.accepted,

@@ -51,7 +51,7 @@ class GepaGRPO(PromptOnly):
     def begin(self, policy: Policy, ledger: Ledger) -> dict[str, Any]:
         screened = super().begin(policy, ledger)
         found = self.search(policy, ledger)
-        return {**screened, **found, "search_calls": screened.get("search_calls", 0) + found["search_calls"]}
+        return {**screened, **found, "search_rollouts": screened.get("search_rollouts", 0) + found["search_rollouts"]}
 
     def opening_budget(self) -> int:
         return super().opening_budget() + PromptOnly.search_budget(self)

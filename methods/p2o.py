@@ -35,7 +35,7 @@ from harness.core.types import Context, Group, Problem, Sample, Sampling
 from harness.methods.grpo import GRPO
 from harness.search.beam import feedback
 from harness.search.prompt_search import EvolveConfig, Pool, evolve, split
-from harness.search.reflect import Job, ReflectorConfig, make_proposer
+from harness.search.reflect import ReflectionRequest, ReflectorConfig, make_proposer
 
 GENERIC = "think step by step"
 """The one hint of `templates=generic` (Kojima et al. 2022, zero-shot chain of thought)."""
@@ -123,11 +123,11 @@ class P2O(GRPO):
         if self.config.templates != "gepa":
             if len(hard) >= self.config.min_hard:
                 self.assigned = self.without_search(hard, groups, policy, ledger, seed)
-            return {**metrics, "search_calls": 0}
+            return {**metrics, "search_rollouts": 0}
         dev, minibatch = split(hard, config.dev_size, seed)
         left = rollouts_left(self.train, ledger)
         if len(hard) < self.config.min_hard or not dev or left <= config.budget(len(dev)):  # too few, or no rollout left
-            return {**metrics, "search_calls": 0}
+            return {**metrics, "search_rollouts": 0}
         proposer = make_proposer(self.config.reflector, policy, self.phrases, seed, ledger)
         greedy = Sampling(0.0, self.train.max_new_tokens)
         start = self.pool if self.config.carry_pool else None
@@ -138,7 +138,7 @@ class P2O(GRPO):
         self._rows = pool_rows(self.pool, cover)
         return {
             **metrics,
-            "search_calls": self.pool.metric_calls,
+            "search_rollouts": self.pool.metric_calls,
             "candidates": len(self.pool.templates_C),
             "proposals": self.pool.proposals,
             "accepted": self.pool.accepted,
@@ -186,7 +186,7 @@ class P2O(GRPO):
             return {p.id: group([" ".join(rng.choices(pieces, k=rng.randint(1, 4))) for _ in range(count)]) for p in hard}
         failed = {g.problem.id: [r for r in g.rollouts if r.reward < 1.0] for g in groups}
         jobs = [
-            Job(
+            ReflectionRequest(
                 "",
                 [
                     {"Inputs": p.text, "Generated Outputs": r.text, "Feedback": feedback(p, r)}

@@ -310,7 +310,7 @@ def answers(folder: Path) -> Target:
         path.unlink()
         try:
             reply = chat._parse(data)
-        except chat.Nonsense:
+        except chat.MalformedResponse:
             return
         first = propose(lambda prompts: [Answer(reply.text, reply.prompt_tokens, reply.tokens)], path)
         check(propose(replay(), None) == first)

@@ -20,7 +20,7 @@ import gepa
 from harness.core.ledger import Ledger
 from harness.core.method import Policy
 from harness.core.types import Context, Problem, Rollout, Sampling
-from harness.search.beam import COMPONENT, Adapter, Meter, Reflection
+from harness.search.beam import COMPONENT, Adapter, MeteredPolicy, Reflection
 from harness.search.prompt_search import EvolveConfig, evolve
 from harness.search.reflect import Proposer, ReflectorConfig, make_proposer
 from harness.testbed.world import HARD, MAX_NEW_TOKENS, PHRASES, pieces, train_problems
@@ -74,7 +74,7 @@ def beam(policy: Policy, dev: list[Problem], train: list[Problem], metric_calls:
 def sequential(policy: Policy, dev: list[Problem], train: list[Problem], metric_calls: int, seed: int) -> Timing:
     """gepa with its own sampling strategy, batch sampler and stopper."""
     counted, start = CountingPolicy(policy), time.perf_counter()
-    meter = Meter(counted, SAMPLING, seed, Ledger(), metric_calls)
+    meter = MeteredPolicy(counted, SAMPLING, seed, Ledger(), metric_calls)
     result = gepa.optimize(
         seed_candidate={COMPONENT: ""},
         trainset=train,

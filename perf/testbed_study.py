@@ -103,8 +103,8 @@ def summary(path: Path) -> dict[str, Any]:
         **{
             key: mean([r[key] for r in batches if r["epoch"] == 1 and key in r])
             for key in (
-                "branch_advantage_1_templated",
-                "branch_advantage_2_templated",
+                "branch_advantage_1_distilled",
+                "branch_advantage_2_distilled",
                 "branch_advantage_1_plain",
                 "branch_advantage_2_plain",
                 "branch_masked_1",
@@ -163,7 +163,7 @@ def mechanism_table(out: Path) -> str:
         ends = " ".join(show(p, 3) for p in sorted(s["branch_p_joint_end"]))
         lines.append(
             f"| {name} | {show(s['degenerate_groups_epoch_0'])}, {show(s['degenerate_groups_epoch_1'])} | {hard} "
-            f"| {pair('branch_advantage_{}_templated')} | {pair('branch_advantage_{}_plain')} "
+            f"| {pair('branch_advantage_{}_distilled')} | {pair('branch_advantage_{}_plain')} "
             f"| {pair('branch_masked_{}')} | {ends} |"
         )
     return "\n".join(lines)

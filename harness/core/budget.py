@@ -25,9 +25,9 @@ def rollouts_left(cfg: TrainConfig, ledger: Ledger) -> float:
     left = [math.inf]
     if cfg.max_rollouts is not None:
         left.append(cfg.max_rollouts - ledger.rollouts)
-    if cfg.max_generated_tokens is not None:
-        each = ledger.written_tokens / ledger.rollouts if ledger.rollouts else cfg.max_new_tokens
-        left.append((cfg.max_generated_tokens - ledger.written_tokens) / max(each, 1e-9))
+    if cfg.max_sampled_tokens is not None:
+        each = ledger.sampled_tokens / ledger.rollouts if ledger.rollouts else cfg.max_new_tokens
+        left.append((cfg.max_sampled_tokens - ledger.sampled_tokens) / max(each, 1e-9))
     if cfg.max_seconds is not None and ledger.rollouts and ledger.wall_seconds:
         left.append((cfg.max_seconds - ledger.wall_seconds) * ledger.rollouts / ledger.wall_seconds)
     return min(left)

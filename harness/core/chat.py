@@ -24,7 +24,7 @@ FIXED_BYTES, TOKEN_BYTES = 1 << 20, 64
 """An answer may have this many bytes, and as many more per token that was asked for (JSON writes a character in up to 12)."""
 
 
-class Nonsense(Exception):
+class MalformedResponse(Exception):
     """What came is no answer; another attempt may bring one."""
 
 
@@ -66,7 +66,7 @@ class Chat:
                 return self._attempt(prompt, temperature, max_new_tokens, more)
             except openai.OpenAIError as error:
                 raise ChatError(_reason(error)) from None
-            except Nonsense as error:
+            except MalformedResponse as error:
                 if not left:
                     raise ChatError(str(error)) from None
             time.sleep(pause * random.uniform(0.5, 1.0))  # never the run's own streams: when we ask changes no result
@@ -86,14 +86,14 @@ class Chat:
                 try:
                     chunk = next(chunks, None)
                 except Exception:  # whatever the transport raises: reset, cut off, timed out, badly compressed
-                    raise Nonsense("broke off in mid-answer") from None
+                    raise MalformedResponse("broke off in mid-answer") from None
                 if chunk is None:
                     break
                 data += chunk
                 if len(data) > bound:
-                    raise Nonsense(f"sent more than {bound:,} bytes for at most {max_new_tokens:,} tokens")
+                    raise MalformedResponse(f"sent more than {bound:,} bytes for at most {max_new_tokens:,} tokens")
                 if time.monotonic() > until:
-                    raise Nonsense("did not answer in time")
+                    raise MalformedResponse("did not answer in time")
         return _parse(bytes(data))
 
     def close(self) -> None:
@@ -101,22 +101,22 @@ class Chat:
 
 
 def _parse(data: bytes) -> Reply:
-    """Raises Nonsense for anything but a completion, ChatError where one comes without a token count."""
+    """Raises MalformedResponse for anything but a completion, ChatError where one comes without a token count."""
     try:
         answer = json.loads(data)
         [first, *_] = answer["choices"]
         text, finish = first["message"].get("content") or "", first.get("finish_reason")
         usage = answer.get("usage")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise Nonsense("sent something that is no chat completion") from None
+        raise MalformedResponse("sent something that is no chat completion") from None
     if usage is None:
         raise ChatError("sent no token usage (a token count), without which no budget can be kept")
     try:
         counts = usage["prompt_tokens"], usage["completion_tokens"]
     except (LookupError, TypeError):
-        raise Nonsense("sent something that is no token count") from None
+        raise MalformedResponse("sent something that is no token count") from None
     if not isinstance(text, str) or not all(type(n) is int and 0 <= n < 1 << 40 for n in counts):
-        raise Nonsense("sent something that is no chat completion")
+        raise MalformedResponse("sent something that is no chat completion")
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # half a pair could not be stored
     return Reply(text, *counts, finish == "length")
 

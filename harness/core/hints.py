@@ -69,7 +69,7 @@ class HintedMethod(Method):
         if leaks(hint, group.problem.answer):
             group.refused += 1
             return group
-        context = self.config.context(group.problem, beside(group.problem, hint, kind), hint)
+        context = self.config.context(group.problem, with_hint(group.problem, hint, kind), hint)
         return group.replaced_by(await sample([context] * k))
 
 
@@ -84,7 +84,7 @@ def insert(template: str, prompt: str) -> str:
     return f"{template.strip()}\n\n{prompt}" if template.strip() else prompt
 
 
-def beside(problem: Problem, hint: str, kind: Literal["prefix", "hint"]) -> str:
+def with_hint(problem: Problem, hint: str, kind: Literal["prefix", "hint"]) -> str:
     """The user turn of a problem with a hint: question, blank line, a sentence that says what follows, the hint.
 
     The testbed's policy knows no words but its own and reads what follows the question as its own completion, so there

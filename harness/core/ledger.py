@@ -34,7 +34,7 @@ class Ledger:
     wall_seconds: float = 0.0
 
     @property
-    def written_tokens(self) -> int:
+    def sampled_tokens(self) -> int:
         """All tokens that a model wrote for training: completions and reflections."""
         return self.generated_tokens + self.reflection_tokens
 

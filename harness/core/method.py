@@ -97,7 +97,7 @@ class Method:
         ledger.add_rollouts(rollouts, search=True)
         solved = [sum(r.reward >= 1.0 for r in rollouts[i : i + k]) for i in range(0, len(rollouts), k)]
         self.problems = [p for p, n in zip(self.problems, solved, strict=True) if n < 2]
-        return {"seen_problems": seen, "hard_problems": len(self.problems), "search_calls": len(requests)}
+        return {"seen_problems": seen, "hard_problems": len(self.problems), "search_rollouts": len(requests)}
 
     def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
         """Between epochs: mine hard problems, evolve templates, change levels. Returns what is worth logging.

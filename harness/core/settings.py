@@ -129,7 +129,7 @@ class TrainConfig(Strict):
     """Passes over the training set, at most; 0 evaluates the initial policy."""
     max_rollouts: int | None = Field(None, ge=1)
     """Stop before the first step that begins at or past this many rollouts, prompt search included; null is no bound."""
-    max_generated_tokens: int | None = Field(None, ge=1)
+    max_sampled_tokens: int | None = Field(None, ge=1)
     """The same bound in tokens written: completions, also discarded ones, and reflections."""
     max_seconds: float | None = Field(None, gt=0)
     """The same bound in seconds of training."""
@@ -175,13 +175,13 @@ class TrainConfig(Strict):
         return self
 
 
-class Greedy(Strict):
+class GreedyDecoding(Strict):
     """One completion a problem, the likeliest token each time."""
 
     kind: Literal["greedy"]
 
 
-class Sampled(Strict):
+class SampledDecoding(Strict):
     """k completions a problem. Null keeps the suite card's own value."""
 
     kind: Literal["sampled"]
@@ -196,7 +196,7 @@ class EvalConfig(Strict):
 
     bench: str = "ood"
     """Comma-separated suites, groups of suites, or the roles `id`, `ood`, `all` of the training set."""
-    decoding: Annotated[Greedy | Sampled, Field(discriminator="kind")] | None = None
+    decoding: Annotated[GreedyDecoding | SampledDecoding, Field(discriminator="kind")] | None = None
     """`{kind: greedy}`, or `{kind: sampled, k: 4, temperature: 0.6}`; null: the card's samples, and its greedy pass."""
     max_new_tokens: int | None = Field(None, ge=1)
     """Per completion."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 class Problem:
     """One verifiable question. `answer_type` names the grader (see harness/grading/graders.py).
 
-    `asked_by`: of a training problem, the run's suites that ask it too; nothing may be selected by its rewards.
+    `overlapping_suites`: of a training problem, the run's suites that ask it too; nothing may be selected by its rewards.
     """
 
     id: str
@@ -23,7 +23,7 @@ class Problem:
     answer_type: str = "math"
     solution: str | None = None
     meta: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
-    asked_by: list[str] = field(default_factory=list, hash=False, compare=False)
+    overlapping_suites: list[str] = field(default_factory=list, hash=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -151,12 +151,12 @@ def flagged(matches: Sequence[Match]) -> dict[str, Kind]:
 
 
 def marked(train: Sequence[Problem], found: Mapping[str, Sequence[Match]]) -> list[Problem]:
-    """The training problems; `asked_by` of each that matches a test problem names the suites that ask it."""
+    """The training problems; `overlapping_suites` of each that matches a test problem names the suites that ask it."""
     suites: dict[str, list[str]] = defaultdict(list)
     for suite, matches in found.items():
         for problem in {match.train for match in matches}:
             suites[problem].append(suite)
-    return [replace(p, asked_by=suites[p.id]) if p.id in suites else p for p in train]
+    return [replace(p, overlapping_suites=suites[p.id]) if p.id in suites else p for p in train]
 
 
 def summary(training_set: TrainingSet, suite: Suite, matches: Sequence[Match]) -> dict[str, Any]:

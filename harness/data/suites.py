@@ -32,7 +32,7 @@ Role = Literal["id", "ood"]
 MAX_BYTES, MAX_CHARS = 1 << 31, 1_000_000
 """Of an unpacked data file, and of a field of one of its rows; other people wrote them."""
 
-PROMPTS = {
+PROMPT_FORMS = {
     "bare": "{problem}",
     "boxed": "Please reason step by step and put your final answer within \\boxed{}.\nQuestion: {problem}",
     "choice": "Please reason step by step and put the letter of the right option within \\boxed{}.\nQuestion: {problem}",
@@ -193,13 +193,13 @@ class TrainingSet:
 
 
 def render(problem: str, prompt: str) -> str:
-    """The user turn of a problem's text under a prompt of PROMPTS."""
-    return PROMPTS[prompt].replace("{problem}", problem)
+    """The user turn of a problem's text under a prompt of PROMPT_FORMS."""
+    return PROMPT_FORMS[prompt].replace("{problem}", problem)
 
 
 def unwrap(text: str) -> str:
     """The problem's text of a user turn that `render` made, under whichever prompt."""
-    for template in PROMPTS.values():
+    for template in PROMPT_FORMS.values():
         before, after = template.split("{problem}")
         text = text.removeprefix(before).removesuffix(after)
     return text

@@ -1,6 +1,6 @@
 """Engines: who answers the user turns of an evaluation. A block of turns is drawn from one random stream.
 
-`Frozen` wraps a training backend (this process, or the engines of OpenRLHF); the others exist for `harness eval`.
+`BackendEngine` wraps a training backend (this process, or the engines of OpenRLHF); the others exist for `harness eval`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Engine(Protocol):
         ...
 
 
-class Frozen:
+class BackendEngine:
     """A backend's policy at its present weights. Blocks are as large as the backend samples side by side anyway."""
 
     def __init__(
@@ -248,6 +248,6 @@ def make_engine(spec: EvalSpec, source: str, offline: bool) -> Engine:
     from harness.training.local.backend import LocalBackend
 
     backend = LocalBackend(spec, offline, source)
-    engine = Frozen(backend.generate, backend.identity(), spec.local.generation_tokens)
+    engine = BackendEngine(backend.generate, backend.identity(), spec.local.generation_tokens)
     backend.tick = lambda done: engine.tick(done)
     return engine

@@ -69,7 +69,7 @@ def grade_math(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Gr
     """The last `\\boxed{}` against the gold answer by math-verify; what `_at_sight` decides needs no child."""
     answers = [last_boxed(text) for text, _ in pairs]
     asked = [(a, gold.strip()) for a, (_, gold) in zip(answers, pairs, strict=True) if a]
-    verdicts: dict[Pair, Verdict | None] = {pair: _at_sight(*pair) for pair in asked}
+    verdicts: dict[Pair, Outcome | None] = {pair: _at_sight(*pair) for pair in asked}
     verdicts |= verify_many(sorted(pair for pair, verdict in verdicts.items() if verdict is None), workers, timeout_s)
     grades = []
     for answer, (_, gold) in zip(answers, pairs, strict=True):
@@ -236,7 +236,7 @@ def last_boxed(text: str) -> str | None:
 
 # ---------------------------------------------------------------------- math-verify, in child processes
 
-Verdict = Literal["right", "wrong", "unparsed", "timeout", "error"]
+Outcome = Literal["right", "wrong", "unparsed", "timeout", "error"]
 
 _E_NOTATION = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))[eE]([+-]?[0-9]{1,6})")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,14}")
@@ -245,7 +245,7 @@ AGREE = 1e-5
 """Relative difference up to which two numbers may be equal; 0.333333 and 1/3 differ by 1e-6."""
 
 
-def _at_sight(answer: str, gold: str) -> Verdict | None:
+def _at_sight(answer: str, gold: str) -> Outcome | None:
     """The verdict that math-verify would reach on stripped texts, where the texts alone settle it; else None.
 
     Equal texts: the forms that math-verify reads depend on the text alone, the last of them is the text itself after
@@ -294,7 +294,7 @@ def _parse(answer: str) -> tuple[Any, ...]:
     return tuple(parse(latex(answer), boxed, parsing_timeout=None, raise_on_error=True))
 
 
-def _verify(answer: str, gold: str) -> Verdict:
+def _verify(answer: str, gold: str) -> Outcome:
     """Compare in a child. Both sides go in as one LaTeX box, gold first: math-verify is not symmetric."""
     from math_verify import verify
 
@@ -368,13 +368,13 @@ def _far_apart(gold: Any, answer: Any) -> bool:
     return all(abs(gold - s * answer) > AGREE * max(abs(gold), abs(s * answer)) for s in SCALES)
 
 
-def verify_many(pairs: Sequence[Pair], workers: int, timeout_s: float) -> dict[Pair, Verdict]:
+def verify_many(pairs: Sequence[Pair], workers: int, timeout_s: float) -> dict[Pair, Outcome]:
     """Verdicts of distinct (extracted answer, gold) pairs, all of them from math-verify."""
     outcomes = run_many(_verify, pairs, workers, timeout_s)
     return {pair: _named(outcome) for pair, outcome in zip(pairs, outcomes, strict=True)}
 
 
-def _named(outcome: Any) -> Verdict:
+def _named(outcome: Any) -> Outcome:
     """An exception is the grader's failure: raised by math-verify, out of time, or the child died."""
     if isinstance(outcome, Exception):
         return "timeout" if isinstance(outcome, TimeoutError) else "error"

@@ -26,7 +26,7 @@ from harness.report.report import CURVES, every_seed, excerpt, overview, render,
 from harness.runs import filed
 from harness.runs.files import write_text
 from harness.runs.result import is_filed, load_result, runs_below
-from harness.stats.arms import apart, check_identity
+from harness.stats.arms import check_identity, distinguishing_settings
 from harness.stats.compare import (
     Comparison,
     Measure,
@@ -49,11 +49,11 @@ DEPTH = 24
 PANELS = 4
 """Learning curves of a page, in the order of CURVES."""
 
-Group = tuple[Comparison, list[Entry]]
+ComparableRuns = tuple[Comparison, list[Entry]]
 """Runs that can be compared, best first, and their comparison."""
 
 
-def group(entries: Sequence[Entry]) -> list[Group]:
+def group(entries: Sequence[Entry]) -> list[ComparableRuns]:
     """Entries that share policy, problems, protocol and engine, as one comparison each; the largest first."""
     sets: list[list[Entry]] = []
     for entry in entries:
@@ -202,7 +202,7 @@ def _main(c: Comparison) -> Measure:
     return averages.get("ood") or averages.get("id") or c.measures[0]
 
 
-def _markdown(title: str, groups: Sequence[Group]) -> str:
+def _markdown(title: str, groups: Sequence[ComparableRuns]) -> str:
     parts = [f"# {markdown_cell(title)}\n"]
     for i, (what, (comparison, entries)) in enumerate(zip(_titles(groups), groups, strict=True)):
         if len(groups) > 1:
@@ -214,9 +214,9 @@ def _markdown(title: str, groups: Sequence[Group]) -> str:
     return "\n".join(parts)
 
 
-def _titles(groups: Sequence[Group]) -> list[str]:
+def _titles(groups: Sequence[ComparableRuns]) -> list[str]:
     """Of each set: what its runs have in common, in words, and what tells it from the others."""
-    differ = apart([entries[0].result for _, entries in groups])
+    differ = distinguishing_settings([entries[0].result for _, entries in groups])
     return [_what(c) + (f"; {own}" if own else "") for (c, _), own in zip(groups, differ, strict=True)]
 
 
@@ -306,7 +306,7 @@ def _points(share: float | None) -> str:
 # ---------------------------------------------------------------------- the page
 
 
-def page(title: str, kind: str, groups: Sequence[Group]) -> str:
+def page(title: str, kind: str, groups: Sequence[ComparableRuns]) -> str:
     """One self-contained page; its script is named by hash in the content security policy, so no other one runs."""
     from markupsafe import Markup
 

@@ -47,7 +47,7 @@ from harness.runs.files import read_jsonl, sync
 from harness.runs.result import load_result
 from harness.stats.questions import Questions, read_questions
 
-PROTOCOL = ("role", "title", "data_sha256", "n", "k", "temperature", "max_new_tokens", "flagged")
+SUITE_FACTS = ("role", "title", "data_sha256", "n", "k", "temperature", "max_new_tokens", "flagged")
 """What a manifest says of a suite; all other figures are derived from samples."""
 ROW = (
     "problem",
@@ -231,7 +231,7 @@ def _manifest(
         "started": env.get("started"),
         "hardware": {key: value for key, value in env.items() if key not in hidden},
         "identity": result.get("identity", {}),
-        "suites": {n: {key: s[key] for key in PROTOCOL if key in s} for n, s in result["suites"].items()},
+        "suites": {n: {key: s[key] for key in SUITE_FACTS if key in s} for n, s in result["suites"].items()},
         "ledger": result["ledger"],
         "ledgers": result["ledgers"],
         "files": {

@@ -25,7 +25,7 @@ CURVES = {
     "all_zero_before": "Groups without a success in their first attempt, share",
     "all_zero_groups": "Groups without a success, share",
     "rescued_groups": "Rescued of those that failed at first, share",
-    "templated_rows": "Rollouts with a template, share",
+    "templated_rollouts": "Rollouts with a template, share",
     "masked_tokens": "Masked tokens of those, share",
     "hint_reliance": "Hint reliance, nats per token",
     "template_diversity": "Two templates of a batch differ, probability",

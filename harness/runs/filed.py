@@ -35,7 +35,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         return HarnessError(visible(f"{path}: {what}"))
 
     try:
-        m = json.loads(read_bytes(path))
+        m: dict[str, Any] = json.loads(read_bytes(path))
         if m["schema"] != SCHEMA:
             raise refuse(f"schema is {m['schema']!r}, this version of the harness reads {SCHEMA}")
         for name, f in m["files"].items():
@@ -139,7 +139,8 @@ def spec_sha256(spec: Mapping[str, Any]) -> str:
 
 def compress(data: bytes) -> bytes:
     """As one zstd frame; the same bytes for the same data and version of the library."""
-    return _zstd().compress(data, LEVEL)
+    packed: bytes = _zstd().compress(data, LEVEL)
+    return packed
 
 
 def decompress(data: bytes, size: int, path: Path) -> bytes:
@@ -147,7 +148,7 @@ def decompress(data: bytes, size: int, path: Path) -> bytes:
     zstd = _zstd()
     unpack = zstd.ZstdDecompressor()
     try:
-        out = unpack.decompress(data, size + 1)
+        out: bytes = unpack.decompress(data, size + 1)
     except zstd.ZstdError as e:
         raise HarnessError(f"{path} cannot be unpacked: {e}") from None
     if len(out) != size or not unpack.eof or unpack.unused_data:

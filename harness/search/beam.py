@@ -18,7 +18,7 @@ from harness.core.ledger import Ledger
 from harness.core.method import Policy
 from harness.core.seeds import derive, stream
 from harness.core.types import Context, Problem, Rollout, Sampling
-from harness.search.reflect import Job, Proposer, Record
+from harness.search.reflect import Proposer, Record, ReflectionRequest
 
 if TYPE_CHECKING:
     from gepa.core.adapter import EvaluationBatch
@@ -36,7 +36,7 @@ COMPONENT = "template"
 """Name of the one text component that gepa evolves."""
 
 
-class Meter:
+class MeteredPolicy:
     """Samples for one search and puts every rollout on the ledger; `used` of `total` metric calls are spent."""
 
     def __init__(
@@ -112,7 +112,7 @@ class Adapter:
 
     propose_new_texts = None  # left to the reflection strategy, which sees the whole beam
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: MeteredPolicy) -> None:
         self.meter = meter
 
     def evaluate(
@@ -168,7 +168,7 @@ class Reflection:
 
         self.check()
         try:
-            texts = self.proposer.propose([Job(parent[COMPONENT], data[COMPONENT]) for parent, data, _ in jobs])
+            texts = self.proposer.propose([ReflectionRequest(parent[COMPONENT], data[COMPONENT]) for parent, data, _ in jobs])
         except Exception as error:
             self.failure = error
             raise
@@ -193,7 +193,7 @@ class Carried:
     def __init__(self, templates: Sequence[str], proposer: Proposer) -> None:
         self.waiting, self.proposer, self.errors = list(templates), proposer, proposer.errors
 
-    def propose(self, jobs: Sequence[Job]) -> list[str]:
+    def propose(self, jobs: Sequence[ReflectionRequest]) -> list[str]:
         waiting, self.waiting = self.waiting, []
         return waiting or self.proposer.propose(jobs)
 
@@ -206,7 +206,7 @@ class Beam:
     proposals that selection lets through.
     """
 
-    def __init__(self, meter: Meter, dev_size: int, minibatch: int, width: int, seed: int, carried: int) -> None:
+    def __init__(self, meter: MeteredPolicy, dev_size: int, minibatch: int, width: int, seed: int, carried: int) -> None:
         self.meter, self.dev_size, self.minibatch, self.width = meter, dev_size, minibatch, width
         self.carried, self.rng = carried, stream(seed, "evolve", "parents")
         self.iterations = self.accepted = self.duplicates = self.unpaid = 0

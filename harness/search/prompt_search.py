@@ -19,7 +19,7 @@ from harness.core.method import Policy
 from harness.core.seeds import derive, stream
 from harness.core.settings import Strict
 from harness.core.types import Problem, Sampling
-from harness.search.beam import COMPONENT, Adapter, Beam, Carried, Meter, Minibatches, Progress, Reflection, tie_counts
+from harness.search.beam import COMPONENT, Adapter, Beam, Carried, MeteredPolicy, Minibatches, Progress, Reflection, tie_counts
 from harness.search.reflect import Proposer
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def split(hard: Sequence[Problem], dev_size: int, seed: int) -> tuple[list[Probl
     """
     order = list(hard)
     stream(seed, "evolve", "split").shuffle(order)
-    dev = [p for p in order if not p.asked_by][: min(dev_size, len(order) // 2)]
+    dev = [p for p in order if not p.overlapping_suites][: min(dev_size, len(order) // 2)]
     chosen = {p.id for p in dev}
     return dev, [p for p in order if p.id not in chosen]
 
@@ -129,9 +129,10 @@ def evolve(
     """
     if not dev or not minibatch_problems:
         raise ValueError("prompt evolution needs dev problems and minibatch problems")
-    if shared := [p for p in dev if p.asked_by]:
+    if shared := [p for p in dev if p.overlapping_suites]:
+        suites = {s for p in shared for s in p.overlapping_suites}
         raise UsageError(
-            f"{len(shared)} dev problems are questions of {', '.join(sorted({s for p in shared for s in p.asked_by}))}, "
+            f"{len(shared)} dev problems are questions of {', '.join(sorted(suites))}, "
             f"the first is {shared[0].id!r}; templates may not be selected on test questions"
         )
     size, total = min(config.minibatch, len(minibatch_problems)), config.budget(len(dev))
@@ -143,7 +144,7 @@ def evolve(
         raise MissingError('prompt evolution needs gepa; install it with pip install "p2o-harness[local]"') from error
 
     carried = _carried(start, config.keep, payable=(total - len(dev) - 1) // (len(dev) + 1))
-    meter = Meter(policy, sampling, seed, ledger, total, progress)
+    meter = MeteredPolicy(policy, sampling, seed, ledger, total, progress)
     reflection = Reflection(Carried(carried, proposer))
     beam = Beam(meter, len(dev), size, config.width, seed, len(carried))
 
@@ -180,7 +181,7 @@ def _carried(start: Pool | None, keep: int, payable: int) -> list[str]:
     return list(templates)[: min(keep, max(payable, 0))]
 
 
-def _pool(result: GEPAResult, dev: Sequence[Problem], meter: Meter, reflection: Reflection, beam: Beam) -> Pool:
+def _pool(result: GEPAResult, dev: Sequence[Problem], meter: MeteredPolicy, reflection: Reflection, beam: Beam) -> Pool:
     parents_C = [parents[0] for parents in result.parents]
     parents_C[1 : 1 + beam.carried] = [None] * beam.carried
     return Pool(

@@ -34,7 +34,7 @@ KEYS = ("HARNESS_REFLECTOR_KEY", "OPENAI_API_KEY")
 """Environment variables that may hold the server's key; the first one set wins. The key is stored nowhere."""
 
 
-class Job(NamedTuple):
+class ReflectionRequest(NamedTuple):
     """What one child is written from: its parent and the parent's rollouts on a minibatch."""
 
     template: str
@@ -54,7 +54,7 @@ class Proposer(Protocol):
 
     errors: Counter[str]
 
-    def propose(self, jobs: Sequence[Job]) -> list[str]:
+    def propose(self, jobs: Sequence[ReflectionRequest]) -> list[str]:
         """A child template per job; "" where there is no proposal."""
         ...
 
@@ -138,7 +138,7 @@ class OfflineProposer:
         self.pieces, self.max_pieces, self.rng = list(pieces), max_pieces, rng
         self.errors: Counter[str] = Counter()
 
-    def propose(self, jobs: Sequence[Job]) -> list[str]:
+    def propose(self, jobs: Sequence[ReflectionRequest]) -> list[str]:
         parents = list(dict.fromkeys(job.template for job in jobs if job.template))
         return [self._child(job.template, [p for p in parents if p != job.template]) for job in jobs]
 
@@ -172,7 +172,7 @@ class ModelProposer:
         self.ask, self.max_prompt_chars, self.ledger, self.record = ask, max_prompt_chars, ledger, record
         self.errors: Counter[str] = Counter()
 
-    def propose(self, jobs: Sequence[Job]) -> list[str]:
+    def propose(self, jobs: Sequence[ReflectionRequest]) -> list[str]:
         from gepa.strategies.instruction_proposal import InstructionProposalSignature
 
         prompts = [reflection_prompt(job, self.max_prompt_chars) for job in jobs]
@@ -204,7 +204,7 @@ def cut_middle(text: str, limit: int) -> str:
     return text[: kept - kept // 2] + mark[:limit] + text[len(text) - kept // 2 :]
 
 
-def reflection_prompt(job: Job, max_chars: int) -> str:
+def reflection_prompt(job: ReflectionRequest, max_chars: int) -> str:
     """GEPA's stock prompt for one job in at most `max_chars` characters.
 
     All responses longer than some length are cut to it in the middle, the length being the largest that fits (P2O

@@ -54,7 +54,7 @@ def _identity(result: Result) -> dict[str, Any]:
     return out
 
 
-def apart(results: Sequence[Result]) -> list[str]:
+def distinguishing_settings(results: Sequence[Result]) -> list[str]:
     """For runs that cannot be compared with each other: the settings in which each differs from another, as text."""
     settings = [{k: v for k, v in _identity(r).items() if k.startswith(("model.", "testbed.", "train."))} for r in results]
     differ = [k for k in sorted(set().union(*settings)) if len({_text(s.get(k)) for s in settings}) > 1]

@@ -38,9 +38,9 @@ Verdict = Literal[
     "not assessable",
 ]
 VERDICTS: tuple[str, ...] = get_args(Verdict)
-LEAST_SEEDS = 3
+MIN_SEEDS = 3
 """Per arm; with fewer nothing is assessed."""
-PLACE = ("seeds", "recipe", "backend.", "local.", "eval.bench", "eval.limit")
+IGNORED_FIELDS = ("seeds", "recipe", "backend.", "local.", "eval.bench", "eval.limit")
 """Settings that do not make another arm: what ran, where. Problems left out by a limit are found by counting them."""
 SERVER = ("base_url", "timeout_s", "max_retries", "concurrency")
 """Of a reflector: how it is reached, not what it is."""
@@ -294,7 +294,7 @@ def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | A
             reasons.append(f"no run is its {side}, {arm.method}{hint}")
     missing = len(chosen) < 2
     if not missing:
-        reasons += _unfit(claim, chosen)
+        reasons += _ineligible(claim, chosen)
     questions: list[list[Questions]] = []
     if not reasons:
         for result in chosen.values():
@@ -308,12 +308,12 @@ def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | A
             else:
                 questions.append([own[name] for name in claim.suites])
     if not reasons:
-        reasons += _unlike(claim, questions)
+        reasons += _question_mismatches(claim, questions)
     if reasons:
-        return _open(claim, chosen, tuple(reasons), missing)
+        return _not_assessable(claim, chosen, tuple(reasons), missing)
     evidence = _Evidence(claim, (chosen["arm"], chosen["baseline"]), (questions[0], questions[1]))
     if not _measure(evidence)[0].spread:
-        return _open(claim, chosen, ("the seeds do not scatter at all, so there is no interval",), missing)
+        return _not_assessable(claim, chosen, ("the seeds do not scatter at all, so there is no interval",), missing)
     return evidence
 
 
@@ -321,7 +321,9 @@ def _differences(spec: RunSpec, result: Mapping[str, Any]) -> list[str]:
     """Settings in which a run is not this arm, in words."""
     wanted = flatten(spec.model_dump(mode="json"))
     own = flatten(result["spec"])
-    differ = [k for k, v in wanted.items() if k in own and own[k] != v and not k.startswith(PLACE) and not k.endswith(SERVER)]
+    differ = [
+        k for k, v in wanted.items() if k in own and own[k] != v and not k.startswith(IGNORED_FIELDS) and not k.endswith(SERVER)
+    ]
     return [f"{k} ({own[k]!r}, claimed {wanted[k]!r})" for k in sorted(differ)]
 
 
@@ -330,7 +332,7 @@ def _elsewhere(spec: RunSpec, result: Mapping[str, Any]) -> bool:
     return (result["model"], result["training_set"]) != (spec.model.id, spec.train.set)
 
 
-def _unfit(claim: Claim, chosen: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _ineligible(claim: Claim, chosen: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Why these two runs cannot be held against the claim."""
     from harness.data.suites import load_suite
     from harness.stats.compare import budget_of, mismatched
@@ -346,8 +348,8 @@ def _unfit(claim: Claim, chosen: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 reasons.append(f"{result['run']} has {n} of the {size} problems of {name}")
         if result.get("not_a_result"):
             reasons.append(f"{result['run']} is not a result: {result['not_a_result']}")
-        if len(result["seeds"]) < LEAST_SEEDS:
-            reasons.append(f"{result['run']} has {len(result['seeds'])} seeds; {LEAST_SEEDS} are the least")
+        if len(result["seeds"]) < MIN_SEEDS:
+            reasons.append(f"{result['run']} has {len(result['seeds'])} seeds; {MIN_SEEDS} are the least")
     if reasons:
         return reasons
     arm, baseline = chosen["arm"], chosen["baseline"]
@@ -362,7 +364,7 @@ def _unfit(claim: Claim, chosen: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return reasons
 
 
-def _unlike(claim: Claim, questions: Sequence[list[Questions]]) -> list[str]:
+def _question_mismatches(claim: Claim, questions: Sequence[list[Questions]]) -> list[str]:
     pairs = list(zip(claim.suites, *questions, strict=True))
     differ = [name for name, a, b in pairs if a.ids != b.ids]
     ungraded = [n for n, a, b in pairs if claim.grader == "parity" and (a.parity_S_Q is None or b.parity_S_Q is None)]
@@ -449,7 +451,9 @@ def _assess(x: _Evidence, fixed: Any, new: Any, level: float) -> Assessment:
     return out
 
 
-def _open(claim: Claim, chosen: Mapping[str, Mapping[str, Any]], reasons: tuple[str, ...], missing: bool) -> Assessment:
+def _not_assessable(
+    claim: Claim, chosen: Mapping[str, Mapping[str, Any]], reasons: tuple[str, ...], missing: bool
+) -> Assessment:
     """Not assessable, and what it would take."""
     return Assessment(
         claim.name,
@@ -494,11 +498,11 @@ def needs(claim: Claim, pilots: Sequence[Mapping[str, Any]] = ()) -> list[str]:
 
 
 def seeds_line(effect: float, sds: Sequence[float], source: str) -> str:
-    """Seeds needed at each spread, in words; at least LEAST_SEEDS."""
-    from harness.stats.power import MOST_SEEDS, seeds_needed
+    """Seeds needed at each spread, in words; at least MIN_SEEDS."""
+    from harness.stats.power import MAX_SEEDS, seeds_needed
 
     counts = [(sd, seeds_needed(effect, sd)) for sd in sds]
-    parts = [f"{f'more than {MOST_SEEDS}' if n is None else max(LEAST_SEEDS, n)} at a seed sd of {sd:.1f}" for sd, n in counts]
+    parts = [f"{f'more than {MAX_SEEDS}' if n is None else max(MIN_SEEDS, n)} at a seed sd of {sd:.1f}" for sd, n in counts]
     of = f" (that of {source})" if source else ""
     return f"seeds an arm for an 80% chance to see {effect:g} points: {', '.join(parts)}{of}"
 

@@ -15,7 +15,7 @@ from typing import Any
 from harness.core.errors import UsageError
 from harness.core.tables import Table
 
-MOST_SEEDS = 200
+MAX_SEEDS = 200
 """Beyond these "never" is said."""
 
 
@@ -60,13 +60,13 @@ def seeds_needed(
     wanted: float = 0.8,
     question_df: float = math.inf,
 ) -> int | None:
-    """Fewest seeds per arm (at least 2) with that power; None where MOST_SEEDS do not suffice."""
+    """Fewest seeds per arm (at least 2) with that power; None where MAX_SEEDS do not suffice."""
     enough = lambda seeds: power(effect, seed_sd, seeds, question_se, alpha, question_df) >= wanted  # noqa: E731
-    if ceiling(effect, question_se, alpha) < wanted or not enough(MOST_SEEDS):
+    if ceiling(effect, question_se, alpha) < wanted or not enough(MAX_SEEDS):
         return None
     low, high = 1, 2
     while not enough(high):
-        low, high = high, min(2 * high, MOST_SEEDS)
+        low, high = high, min(2 * high, MAX_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
@@ -256,7 +256,7 @@ def power_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: flo
     header += [x for s in seeds for x in (f"power at {s}", f"MDE at {s}", f"questions at {s}")]
     body = []
     for r in rows:
-        never = f">{MOST_SEEDS}"
+        never = f">{MAX_SEEDS}"
         cells = [r["name"], f"{r['effect']:g}", f"{r['seed_sd']:.2f}", f"{r['question_se']:.2f}" if r["question_se"] else ""]
         cells.append(str(r["seeds_these_questions"] or never))
         cells.append(str(r["seeds_new_questions"] or ("never" if r["ceiling"] < wanted else never)) if r["question_se"] else "")

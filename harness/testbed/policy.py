@@ -17,7 +17,7 @@ from tokenizers.models import WordLevel
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from harness.core.seeds import derive
-from harness.testbed.warmstart import Mixture, Progress, warm_start
+from harness.testbed.warmstart import Log, Mixture, warm_start
 from harness.testbed.world import WORDS
 
 RECIPE = 1
@@ -122,7 +122,7 @@ def save(model: LlamaForCausalLM, folder: Path) -> None:
     make_tokenizer().save_pretrained(folder)
 
 
-def build(config: PolicyConfig, out_dir: Path, progress: Progress | None = None) -> Path:
+def build(config: PolicyConfig, out_dir: Path, progress: Log | None = None) -> Path:
     """Trains the policy and writes it to `out_dir`, which must not exist yet or be empty; returns `out_dir`.
 
     The folder appears only when complete. `progress` gets a line of text now and then.
@@ -150,7 +150,7 @@ def build(config: PolicyConfig, out_dir: Path, progress: Progress | None = None)
     return out_dir
 
 
-def ensure(config: PolicyConfig, cache_dir: Path, progress: Progress | None = None) -> Path:
+def ensure(config: PolicyConfig, cache_dir: Path, progress: Log | None = None) -> Path:
     """The folder of the policy: shipped, else cached under `cache_dir`, else built there (minutes on a CPU).
 
     Two processes may build the same policy at once; the first to finish wins, and both get the same folder.

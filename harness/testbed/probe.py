@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def observe(rows: Sequence[Row], branch_tokens: int) -> dict[str, float]:
     """Net advantage and mask share on the branch words of a batch.
 
-    `branch_advantage_<step>_<templated|plain>`: sum over a group's rollouts that wrote the word of advantage times
+    `branch_advantage_<step>_<distilled|plain>`: sum over a group's rollouts that wrote the word of advantage times
     mask, averaged over the groups with (without) a template. `branch_masked_<step>`: share of such words that the ratio
     mask drops, over templated rollouts.
     """
@@ -31,13 +31,13 @@ def observe(rows: Sequence[Row], branch_tokens: int) -> dict[str, float]:
     net: dict[tuple[int, str], list[float]] = defaultdict(list)
     dropped: dict[int, list[float]] = defaultdict(list)
     for group in groups.values():
-        kind = "templated" if any(r.templated for r in group) else "plain"
+        kind = "distilled" if any(r.distilled for r in group) else "plain"
         words = branch_words(group[0].problem, branch_tokens)
         for step in range(1, len(words) + 1):
             wrote = [r for r in group if r.rollout.text.split()[:step] == words[:step]]
             kept = [1.0 if r.weights_T is None else r.weights_T[step - 1].item() for r in wrote]
             net[step, kind].append(sum(r.advantage * k for r, k in zip(wrote, kept, strict=True)))
-            dropped[step] += [float(k == 0) for r, k in zip(wrote, kept, strict=True) if r.templated]
+            dropped[step] += [float(k == 0) for r, k in zip(wrote, kept, strict=True) if r.distilled]
     out = {f"branch_advantage_{step}_{kind}": sum(x) / len(x) for (step, kind), x in sorted(net.items())}
     return out | {f"branch_masked_{step}": sum(x) / len(x) for step, x in sorted(dropped.items()) if x}
 

@@ -13,7 +13,7 @@ from harness.core.seeds import derive
 from harness.core.types import Problem
 from harness.testbed.world import HARD, MAX_NEW_TOKENS, PHRASES, SUITES, UNSEEN, branch_words, grade, suite_problems
 
-PROMPTS = [
+TEMPLATES = [
     "",
     "please",
     "think",
@@ -94,7 +94,7 @@ def prompt_for(problem: Problem, template: str) -> str:
     return f"{template}\n\n{problem.text}" if template else problem.text
 
 
-class Meter:
+class LoadedPolicy:
     """A policy folder loaded for measuring. All samples come from one stream, so a sequence of calls is repeatable."""
 
     def __init__(self, folder: Path, seed: int = 0) -> None:
@@ -162,7 +162,7 @@ def _of(problems: Sequence[Problem], family: str) -> list[Problem]:
     return [p for p in problems if p.meta["family"] == family]
 
 
-def lifted(meter: Meter, problems: Sequence[Problem], samples: int = 10) -> dict[str, tuple[float, float]]:
+def lifted(meter: LoadedPolicy, problems: Sequence[Problem], samples: int = 10) -> dict[str, tuple[float, float]]:
     """Per family: share of `problems` that fail >= 90% without an instruction, and of those that are then solved.
 
     Solved: at least 90% of the samples under the right instruction succeed, all at T=.6.
@@ -179,7 +179,7 @@ def lifted(meter: Meter, problems: Sequence[Problem], samples: int = 10) -> dict
     return shares
 
 
-def luck(meter: Meter, problems: Sequence[Problem], samples: int = 6, temperature: float = 0.6) -> float:
+def luck(meter: LoadedPolicy, problems: Sequence[Problem], samples: int = 6, temperature: float = 0.6) -> float:
     """Success rate of the uninstructed completions of `problems` that answer directly (nan when none does)."""
     rewards, texts = meter.sample(problems, "", samples, temperature)
     direct = torch.tensor([[text.startswith("ans") for text in row] for row in texts])
@@ -188,11 +188,11 @@ def luck(meter: Meter, problems: Sequence[Problem], samples: int = 6, temperatur
 
 def measure(folder: Path, branch_tokens: int = 2, per_cell: int = 30, samples: int = 6, seed: int = 0) -> Truth:
     """All measurements of the policy in `folder`, `per_cell` problems per family and number of operations, at T=.6."""
-    meter = Meter(folder, seed)
+    meter = LoadedPolicy(folder, seed)
     problems = suite_problems("tb-id", per_cell * len(SUITES["tb-id"]))
     hard = hard_problems(per_cell * 6)
     table, groups = {}, 0.0
-    for prompt in PROMPTS:
+    for prompt in TEMPLATES:
         rewards = meter.sample(problems, prompt, samples)[0]
         for family, n, _ in SUITES["tb-id"]:
             rows = [i for i, p in enumerate(problems) if (p.meta["family"], p.meta["n"]) == (family, n)]

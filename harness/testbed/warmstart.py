@@ -22,7 +22,7 @@ MATRIX_RATE = 0.01
 """Peak learning rate of Muon, for the weight matrices."""
 OTHER_RATE = 3e-3
 """Peak learning rate of AdamW, for the embedding and the norms."""
-Progress = Callable[[str], None]
+Log = Callable[[str], None]
 
 KINDS = ["", "N", "S", "L", "R", "D", "SL"]
 """Kinds of prompts: plain, neutral, and the kinds of the phrases in the instruction, then their shares."""
@@ -141,7 +141,7 @@ def warm_start(
     vocabulary: dict[str, int],
     mixture: Mixture,
     seed: int,
-    progress: Progress | None = None,
+    progress: Log | None = None,
     steps: int = STEPS,
 ) -> None:
     """Trains `model` in place: one loop, one mixture, one cosine schedule. `vocabulary` gives each word its token id.

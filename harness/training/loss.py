@@ -27,10 +27,10 @@ SHAPING = 0.1
 """gamma of policy shaping (LUFFY, arXiv 2504.14945; Critique-GRPO, arXiv 2506.03106)."""
 
 
-def correction_weights(train_logps_B_T: Tensor, rollout_logps_B_T: Tensor, templated_B: Tensor, spec: LossSpec) -> Tensor:
-    """Weight of every token [B, T], from the context ratio w = pi_old(y|x) / pi_old(y|x~) of `templated_B` rows.
+def correction_weights(train_logps_B_T: Tensor, rollout_logps_B_T: Tensor, distilled_B: Tensor, spec: LossSpec) -> Tensor:
+    """Weight of every token [B, T], from the context ratio w = pi_old(y|x) / pi_old(y|x~) of `distilled_B` rows.
 
-    `templated_B`: the rollout's prompt x~ is not the gradient's x; all other rows weigh 1. `mask`: 1 inside the ratio
+    `distilled_B`: the rollout's prompt x~ is not the gradient's x; all other rows weigh 1. `mask`: 1 inside the ratio
     band (inclusive), 0 outside (P2O's released "hard clip": no importance weight). `clip`: min(w, upper end of the
     band), the truncated importance weight. `none` and `shaping`: 1.
     """
@@ -42,15 +42,15 @@ def correction_weights(train_logps_B_T: Tensor, rollout_logps_B_T: Tensor, templ
         weights_B_T = ratio_B_T.clamp(max=high)
     else:
         weights_B_T = torch.ones_like(ratio_B_T)
-    return torch.where(templated_B[:, None], weights_B_T, 1.0)
+    return torch.where(distilled_B[:, None], weights_B_T, 1.0)
 
 
 def token_losses(
-    logps_B_T: Tensor, old_logps_B_T: Tensor, advantages_B: Tensor, spec: LossSpec, templated_B: Tensor | None = None
+    logps_B_T: Tensor, old_logps_B_T: Tensor, advantages_B: Tensor, spec: LossSpec, distilled_B: Tensor | None = None
 ) -> Tensor:
     """Clipped surrogate per token [B, T] (Schulman et al. 2017, eq. 7), with the dual clip of Ye et al. 2020, eq. 5.
 
-    With correction `shaping`, rows of `templated_B` (see `correction_weights`) have the surrogate p / (p + gamma) times
+    With correction `shaping`, rows of `distilled_B` (see `correction_weights`) have the surrogate p / (p + gamma) times
     the advantage instead, p = pi(y|x), without a ratio or a clip (Critique-GRPO, arXiv 2506.03106).
     """
     advantages_B_1 = advantages_B[:, None]
@@ -60,9 +60,9 @@ def token_losses(
     if spec.dual_clip is not None:
         bounded_B_T = torch.maximum(surrogate_B_T, spec.dual_clip * advantages_B_1)
         surrogate_B_T = torch.where(advantages_B_1 < 0, bounded_B_T, surrogate_B_T)
-    if spec.correction == "shaping" and templated_B is not None:
+    if spec.correction == "shaping" and distilled_B is not None:
         p_B_T = torch.exp(logps_B_T)
-        surrogate_B_T = torch.where(templated_B[:, None], p_B_T / (p_B_T + SHAPING) * advantages_B_1, surrogate_B_T)
+        surrogate_B_T = torch.where(distilled_B[:, None], p_B_T / (p_B_T + SHAPING) * advantages_B_1, surrogate_B_T)
     return -surrogate_B_T
 
 

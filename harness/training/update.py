@@ -35,7 +35,7 @@ class Row:
     bare_logps_T: Tensor | None = None
 
     @property
-    def templated(self) -> bool:
+    def distilled(self) -> bool:
         return self.rollout.context.rollout != self.rollout.context.train
 
 
@@ -105,7 +105,7 @@ class Updater:
 
     def _needs_forward(self, row: Row) -> bool:
         """A row without advantage has no gradient; a templated one is scored all the same, for the log."""
-        return row.advantage != 0.0 or row.templated
+        return row.advantage != 0.0 or row.distilled
 
     def _micro_batches(self, rows: Sequence[Row]) -> list[list[Row]]:
         """Rows of similar length, at most `forward_tokens` tokens each with padding."""
@@ -126,8 +126,8 @@ class Updater:
     def _set_old(self, rows: Sequence[Row], logps_B_T: Tensor) -> None:
         """Store log pi_old(y|x) and the correction's weights per row."""
         rollout_B_T = pad_rows([r.rollout.logps_T for r in rows], logps_B_T.shape[1], logps_B_T.device)
-        templated_B = torch.tensor([r.templated for r in rows], device=logps_B_T.device)
-        weights_B_T = correction_weights(logps_B_T, rollout_B_T, templated_B, self.loss)
+        distilled_B = torch.tensor([r.distilled for r in rows], device=logps_B_T.device)
+        weights_B_T = correction_weights(logps_B_T, rollout_B_T, distilled_B, self.loss)
         for i, row in enumerate(rows):
             n = len(row.rollout.tokens_T)
             row.old_logps_T, row.weights_T = logps_B_T[i, :n], weights_B_T[i, :n]
@@ -135,7 +135,7 @@ class Updater:
     @torch.no_grad()
     def _score_bare(self, rows: Sequence[Row], encode: Callable[[str], list[int]]) -> None:
         """For the log: how much a hint that the gradient sees, too, is relied on."""
-        hinted = [r for r in rows if r.rollout.context.template and not r.templated]
+        hinted = [r for r in rows if r.rollout.context.template and not r.distilled]
         ids = {text: encode(text) for text in {r.problem.text for r in hinted}}
         for micro in self._micro_batches(hinted):
             logps_B_T, _ = completion_logps(
@@ -174,8 +174,8 @@ class Updater:
             old_B_T = pad_rows([r.old_logps_T for r in micro], width, device)
             weights_B_T = pad_rows([r.weights_T for r in micro], width, device)
             advantages_B = torch.tensor([r.advantage for r in micro], device=device)
-            templated_B = torch.tensor([r.templated for r in micro], device=device)
-            losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, self.loss, templated_B)
+            distilled_B = torch.tensor([r.distilled for r in micro], device=device)
+            losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, self.loss, distilled_B)
             loss = aggregate(losses_B_T, real_B_T, weights_B_T, self.loss.aggregation, tokens, len(rows))
             loss.backward()
             total += loss.item()
@@ -229,7 +229,7 @@ def batch_metrics(groups: Sequence[Group], rows: Sequence[Row]) -> dict[str, flo
         "advantage": sum(abs(r.advantage) for r in rows) / count,
         "all_zero_groups": sum(g.successes == 0 for g in groups) / len(groups),
         "degenerate_groups": sum(g.degenerate for g in groups) / len(groups),
-        "templated_rows": sum(bool(r.rollout.context.template) for r in rows) / count,
+        "templated_rollouts": sum(bool(r.rollout.context.template) for r in rows) / count,
         "truncated": sum(r.rollout.truncated for r in rows) / count,
         "tokens_per_rollout": sum(len(r.rollout.tokens_T) for r in rows) / count,
         "entropy": -_mean([x for r in rows for x in r.rollout.logps_T]),
@@ -238,8 +238,8 @@ def batch_metrics(groups: Sequence[Group], rows: Sequence[Row]) -> dict[str, flo
         **_diversity([r.rollout.context.template for r in rows if r.rollout.context.template]),
     }
     scored = [(r, torch.as_tensor(r.rollout.logps_T) - r.old_logps_T.cpu()) for r in rows if r.old_logps_T is not None]
-    templated = [(r, gap_T) for r, gap_T in scored if r.templated]
-    plain = [gap_T.abs() for r, gap_T in scored if not r.templated]
+    templated = [(r, gap_T) for r, gap_T in scored if r.distilled]
+    plain = [gap_T.abs() for r, gap_T in scored if not r.distilled]
     gaps = [gap_T for _, gap_T in templated]
     gaps += [torch.as_tensor(r.rollout.logps_T) - r.bare_logps_T for r in rows if r.bare_logps_T is not None]
     if gaps:

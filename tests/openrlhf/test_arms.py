@@ -63,7 +63,7 @@ def test_arm(tmp_path, arm):
         assert len(texts) <= screened["hard_problems"] < screened["seen_problems"] == 24, "refilled with hard ones only"
         return
     hinted = [g for g in groups if g["rollouts"][0]["context"]["template"]]
-    assert hinted and any(r["templated_rows"] for r in batches)
+    assert hinted and any(r["templated_rollouts"] for r in batches)
     for g in hinted:
         context = g["rollouts"][0]["context"]
         assert all(r["context"] == context for r in g["rollouts"]), "one hint for the group"

@@ -23,10 +23,10 @@ def test_same_loss_and_gradient(correction, dual_clip, aggregation):
     advantages_B = torch.randn(B, generator=draw)
     lengths_B = torch.tensor([9, 5, 7, 1, 9, 4])
     real_B_T = (torch.arange(T) < lengths_B[:, None]).float()
-    templated_B = torch.tensor([True, False, True, True, False, True])
+    distilled_B = torch.tensor([True, False, True, True, False, True])
     spec = LossSpec(dual_clip=dual_clip, aggregation=aggregation, ratio_band=BAND, correction=correction)
 
-    weights_B_T = correction_weights(old_B_T, rollout_B_T, templated_B, spec)
+    weights_B_T = correction_weights(old_B_T, rollout_B_T, distilled_B, spec)
     losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, spec)
     ours = aggregate(losses_B_T, real_B_T, weights_B_T, aggregation, real_B_T.sum().item(), B)
     [our_gradient] = torch.autograd.grad(ours, logps_B_T)

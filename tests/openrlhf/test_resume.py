@@ -78,7 +78,7 @@ def test_p2o_interrupted_and_resumed(tmp_path):
     for epoch in (0, 1):
         assert len({r["problem"] for r in rows if r["epoch"] == epoch}) == 64
     ledger = json.loads(stdout.splitlines()[-1])["ledger"]
-    [searched] = [r["search_calls"] for r in read_jsonl(out / "metrics.jsonl") if r.get("search_calls")]
+    [searched] = [r["search_rollouts"] for r in read_jsonl(out / "metrics.jsonl") if r.get("search_rollouts")]
     assert ledger["optimiser_steps"] == 8 and ledger["rollouts"] == 2 * 64 * 6 + searched
     templated = [r for row in rows if row["epoch"] == 1 for r in row["rollouts"] if r["context"]["template"]]
     assert templated and all(r["context"]["rollout"].startswith(r["context"]["template"]) for r in templated)

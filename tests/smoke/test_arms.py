@@ -68,9 +68,9 @@ def test_arm_end_to_end(capsys, tmp_path, arm):
     assert ledger["refused_hints"] == sum(g["refused"] for g in groups) and ledger["optimiser_steps"] == len(groups) / 16
     assert result["teacher_tokens"] == 0 and result["reference_source"] == REFERENCE.get(arm.removesuffix("-original"), "none")
     batches = [r for r in read_jsonl(tmp_path / "run" / "metrics.jsonl") if r["kind"] == "batch"]
-    assert batches and all({"all_zero_groups", "entropy", "templated_rows"} <= set(r) for r in batches)
+    assert batches and all({"all_zero_groups", "entropy", "templated_rollouts"} <= set(r) for r in batches)
     if arm in HINTED:
-        seen = [r for r in batches if r["templated_rows"]]
+        seen = [r for r in batches if r["templated_rollouts"]]
         assert seen and all({"hint_reliance", "masked_tokens", "template_diversity"} <= set(r) for r in seen)
         distilled = [r for r in kept if r["context"]["template"] and r["context"]["train"] != r["context"]["rollout"]]
         assert bool(distilled) == (arm.endswith("-original") or arm in ("reflection", "p2o-random-templates"))

@@ -43,7 +43,7 @@ def check_ledger(folder, method):
     rows = read_jsonl(folder / "rollouts" / "s0.jsonl")
     trained = [r for row in rows for r in row["rollouts"]]
     epochs = [r for r in read_jsonl(folder / "metrics.jsonl") if r["seed"] == 0 and r["kind"] == "epoch"]
-    searched = sum(r.get("search_calls", 0) for r in epochs)
+    searched = sum(r.get("search_rollouts", 0) for r in epochs)
     assert ledger["rollouts"] == len(trained) + searched and ledger["search_rollouts"] == searched
     assert ledger["trained_tokens"] == sum(r["tokens_T"] for r in trained)
     assert ledger["generated_tokens"] >= ledger["trained_tokens"]

@@ -56,7 +56,7 @@ def test_one_job(capsys, whole):
     assert comparison["baseline"] == "grpo" and [a["label"] for a in comparison["arms"]] == CELLS
     written = json.loads((out / "study.json").read_text())
     assert written["results"] == {k: v for k, v in result.items() if k != "study"}
-    assert written["cells"][1]["spec"]["train"]["max_generated_tokens"] == tokens["p2o"]
+    assert written["cells"][1]["spec"]["train"]["max_sampled_tokens"] == tokens["p2o"]
     page, text = (out / "study.html").read_text(), (out / "study.md").read_text()
     assert "Not a result" in page and "Not a result" in text and all(f"| {arm} |" in text for arm in CELLS)
     code, stdout, err = harness(capsys, "study", "run", file, "--out", out)

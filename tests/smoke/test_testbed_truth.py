@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harness.testbed.policy import POLICIES, SHIPPED, PolicyConfig, ensure
-from harness.testbed.truth import RIGHT, Meter, hard_problems, lifted, luck
+from harness.testbed.truth import RIGHT, LoadedPolicy, hard_problems, lifted, luck
 from harness.testbed.world import PHRASES, UNSEEN, Problem, suite_problems
 
 LATENT = ["latent-s0", "latent-s1"]
@@ -24,11 +24,11 @@ def one_thread() -> None:
 
 
 @functools.cache
-def load(name: str) -> Meter:
-    return Meter(POLICIES / name)
+def load(name: str) -> LoadedPolicy:
+    return LoadedPolicy(POLICIES / name)
 
 
-def meter(name: str) -> Meter:
+def meter(name: str) -> LoadedPolicy:
     """Every use starts the same stream of samples, so no measurement depends on which tests ran before."""
     load(name).generator.manual_seed(0)
     return load(name)

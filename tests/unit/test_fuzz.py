@@ -368,7 +368,7 @@ def test_a_ledger_adds_up_however_it_is_cut(pairs, at):
     assert Ledger.total([ledger(groups[:at]), ledger(groups[at:])]) == whole
     assert Ledger(**json.loads(json.dumps(whole.to_dict()))) == whole
     dropped = sum(len(r.tokens_T) for g in groups for r in g.discarded)
-    assert whole.generated_tokens == whole.trained_tokens + dropped and whole.written_tokens >= whole.generated_tokens
+    assert whole.generated_tokens == whole.trained_tokens + dropped and whole.sampled_tokens >= whole.generated_tokens
     assert whole.discarded_rollouts <= whole.rollouts and all(v >= 0 for v in whole.to_dict().values())
 
 

@@ -162,7 +162,7 @@ def test_plan_is_that_of_the_single_runs(tmp_path, capsys):
     planned = last_line("study", "plan", path, "--json")["cells"]
     assert (planned[0]["plan"], planned[0]["hash"]) == (single["plan"], single["hash"])
     assert planned[1]["match"] == "grpo"
-    assert planned[1]["spec"]["train"]["max_generated_tokens"] == single["plan"]["generated_tokens"]
+    assert planned[1]["spec"]["train"]["max_sampled_tokens"] == single["plan"]["generated_tokens"]
     study = s.load_study(str(path))
     rows = s.plan_table(study, s.prepare_study(study, None)).rows
     # 2 epochs x 32 problems x 6 rollouts x 2 seeds; 24 new tokens each
@@ -199,10 +199,10 @@ def test_a_changed_study_names_cells_and_fields(tmp_path, quick):
 
 def test_a_matched_cell_takes_the_tokens_that_were_written(tmp_path, quick):
     path, out = write(tmp_path, {"a": {"method": "grpo", "match": "p2o"}, "p2o": {"method": "p2o"}}), tmp_path / "out"
-    assert cells(path)[0].spec.train.max_generated_tokens == 77, "before: what it may write"
+    assert cells(path)[0].spec.train.max_sampled_tokens == 77, "before: what it may write"
     finished(out / "cells" / "p2o", cells(path)[1], [100, 200])
     cell = cells(path, out=out)[0]
-    assert (cell.spec.train.max_generated_tokens, cell.spec.train.max_rollouts) == (150, None)
+    assert (cell.spec.train.max_sampled_tokens, cell.spec.train.max_rollouts) == (150, None)
 
 
 class Fake(s.StudyDir):

@@ -20,7 +20,7 @@ from harness.core.types import Context, Group, Problem, Rollout, Sampling
 from harness.grading.graders import grade_many
 from harness.models import locate
 from harness.training.gather import gather_groups
-from harness.training.local.generation import Sampled, completion_logps, sample
+from harness.training.local.generation import SampledTokens, completion_logps, sample
 from harness.training.loop import train_epochs
 from harness.training.prompts import encode, rendering
 from harness.training.seedlog import SeedLog
@@ -63,7 +63,7 @@ class LocalBackend:
         """Token ids of one user turn."""
         return encode(self.tokenizer, self.spec.model, prompt)
 
-    def _sample(self, prompts: Sequence[str], sampling: Sampling, seed: int) -> list[tuple[Sampled, str, int]]:
+    def _sample(self, prompts: Sequence[str], sampling: Sampling, seed: int) -> list[tuple[SampledTokens, str, int]]:
         """(completion, its text, prompt tokens) per prompt."""
         cached = {p: self.encode(p) for p in dict.fromkeys(prompts)}
         generator = torch.Generator(device=self.model.device).manual_seed(seed)

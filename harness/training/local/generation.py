@@ -13,7 +13,7 @@ from harness.core.types import Sampling
 
 
 @dataclass
-class Sampled:
+class SampledTokens:
     """One completion: token ids (the end token included), their log-probabilities, and whether it hit the limit."""
 
     tokens_T: list[int]
@@ -44,13 +44,13 @@ def sample(
     generator: torch.Generator,
     max_tokens: int,
     tick: Callable[[int], None] = lambda done: None,
-) -> list[Sampled]:
+) -> list[SampledTokens]:
     """One completion per prompt, in order; `tick` gets the number done so far.
 
     Prompts of similar length share a pass, as many as keep rows x (longest prompt + new tokens) within `max_tokens`.
     """
     order = sorted(range(len(prompts_B)), key=lambda i: len(prompts_B[i]))
-    out: list[Sampled | None] = [None] * len(prompts_B)
+    out: list[SampledTokens | None] = [None] * len(prompts_B)
     done = 0
     while done < len(order):
         rows = 1
@@ -69,7 +69,7 @@ def sample(
     return out  # type: ignore[return-value]
 
 
-def _sample_chunk(model, prompts_B, sampling: Sampling, stop: set[int], pad: int, generator) -> Iterator[Sampled]:
+def _sample_chunk(model, prompts_B, sampling: Sampling, stop: set[int], pad: int, generator) -> Iterator[SampledTokens]:
     device = model.device
     ids, mask = left_pad(prompts_B, pad, device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
@@ -109,7 +109,7 @@ def _sample_chunk(model, prompts_B, sampling: Sampling, stop: set[int], pad: int
         logits = model(input_ids=token, attention_mask=mask, position_ids=positions, past_key_values=cache).logits[:, -1]
     ended = ended_B.tolist()
     for i, n in enumerate(lengths_B.tolist()):
-        yield Sampled(tokens_B_T[i, :n].tolist(), logps_B_T[i, :n].tolist(), truncated=not ended[i])
+        yield SampledTokens(tokens_B_T[i, :n].tolist(), logps_B_T[i, :n].tolist(), truncated=not ended[i])
 
 
 def completion_logps(

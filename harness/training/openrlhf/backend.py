@@ -22,7 +22,7 @@ from harness.core.types import Context, Rollout, Sampling
 from harness.models import locate
 from harness.training import vllm_version
 from harness.training.openrlhf.flags import Translation, translate
-from harness.training.openrlhf.job import Ask, Job
+from harness.training.openrlhf.job import Ask, SeedJob
 from harness.training.prompts import rendering
 from harness.training.seedlog import SeedLog
 
@@ -57,7 +57,7 @@ class OpenRLHFBackend:
         for leftover in ("ask", "answer", "stop", "progress.json"):
             path = self.work / leftover
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        job = Job(self.work, self.spec, log.seed, log.problems, method.phrases)
+        job = SeedJob(self.work, self.spec, log.seed, log.problems, method.phrases)
         job.write()
         restored = log.restore()
         if restored:  # DeepSpeed may have written a newer one whose log entry was lost

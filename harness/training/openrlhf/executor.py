@@ -20,7 +20,7 @@ from harness.core.seeds import derive, stream
 from harness.core.types import Context, Group, Problem, Rollout
 from harness.grading.graders import grade_many
 from harness.training.openrlhf.engine import sample_one
-from harness.training.openrlhf.job import Job, rollout_row
+from harness.training.openrlhf.job import SeedJob, rollout_row
 from harness.training.prompts import encode
 
 
@@ -29,7 +29,7 @@ class AgentExecutor(AgentExecutorBase):
 
     def __init__(self) -> None:
         self.groups: dict[str, tuple[asyncio.Task, Any]] = {}
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, SeedJob] = {}
         self.methods: dict[tuple[str, int], Any] = {}
 
     async def execute(
@@ -85,7 +85,7 @@ class AgentExecutor(AgentExecutorBase):
             "extra_logs": {},
         }
 
-    async def _group(self, at: dict[str, Any], max_length: int, tokenizer: Any, engine: Any) -> tuple[Group, Ledger, Job]:
+    async def _group(self, at: dict[str, Any], max_length: int, tokenizer: Any, engine: Any) -> tuple[Group, Ledger, SeedJob]:
         """Run the coroutine of one problem; every rollout it asks for is metered."""
         job, method, problem = self._method(at["work"], at["epoch"], at["problem"])
         cfg, ledger, rounds = job.spec.train, Ledger(), count(1)
@@ -122,10 +122,10 @@ class AgentExecutor(AgentExecutorBase):
             )
         return group, ledger, job
 
-    def _method(self, work: str, epoch: int, problem: str) -> tuple[Job, Any, Any]:
+    def _method(self, work: str, epoch: int, problem: str) -> tuple[SeedJob, Any, Any]:
         """The job, the method in its state of this epoch, and the problem."""
         if work not in self.jobs:
-            job = self.jobs[work] = Job.read(Path(work))
+            job = self.jobs[work] = SeedJob.read(Path(work))
             self.problems = {p.id: p for p in job.problems}
         job = self.jobs[work]
         if (work, epoch) not in self.methods:

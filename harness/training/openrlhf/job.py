@@ -26,7 +26,7 @@ from harness.runs.files import append_jsonl, read_jsonl, write_json
 
 
 @dataclass
-class Job:
+class SeedJob:
     """One seed of a run on OpenRLHF."""
 
     work: Path
@@ -42,7 +42,7 @@ class Job:
         write_json(self.work / "job.json", {"spec": spec, "seed": self.seed, "phrases": self.phrases})
 
     @classmethod
-    def read(cls, work: Path) -> Job:
+    def read(cls, work: Path) -> SeedJob:
         job = json.loads((work / "job.json").read_text())
         rows = read_jsonl(work / "prompts.jsonl")
         problems = [Problem(**{k: v for k, v in row.items() if k != "input"}) for row in rows]

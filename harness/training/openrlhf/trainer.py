@@ -33,7 +33,7 @@ from harness.runs.rundir import RunDir
 from harness.training.loop import train_epochs
 from harness.training.loss import correction_weights
 from harness.training.openrlhf.engine import request, rollout
-from harness.training.openrlhf.job import Ask, Job, rollout_row
+from harness.training.openrlhf.job import Ask, SeedJob, rollout_row
 from harness.training.prompts import rendering
 from harness.training.seedlog import SeedLog
 from harness.training.update import Row, batch_metrics
@@ -54,7 +54,7 @@ class ContextRatio(RemoteExperienceMaker):
     """The method's correction in terms of OpenRLHF's unchanged loss; also keeps what the run's log needs."""
 
     loss: LossSpec
-    templated: list[bool] = []
+    distilled: list[bool] = []
     rows: list[tuple[float, torch.Tensor, torch.Tensor]] = []
     """Per rollout of the last batch: advantage, log pi_old(y|x) and token weights."""
 
@@ -62,9 +62,9 @@ class ContextRatio(RemoteExperienceMaker):
         experiences = super().make_experience_batch(rollout_samples)
         self.rows = [None] * len(rollout_samples)  # type: ignore[list-item]
         for e in experiences:
-            templated_B = torch.tensor([self.templated[i] for i in e.index])
+            distilled_B = torch.tensor([self.distilled[i] for i in e.index])
             old_B_T = e.action_log_probs.float()
-            weights_B_T = correction_weights(old_B_T, e.rollout_log_probs, templated_B, self.loss)
+            weights_B_T = correction_weights(old_B_T, e.rollout_log_probs, distilled_B, self.loss)
             e.rollout_log_probs, e.action_log_probs = as_weights(old_B_T, weights_B_T), old_B_T
             for b, i in enumerate(e.index):
                 real_T = e.action_mask[b].bool()
@@ -92,7 +92,7 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.job = Job.read(Path(self.args.data.prompt_dataset).parent)
+        self.job = SeedJob.read(Path(self.args.data.prompt_dataset).parent)
         self.method = self.job.method()
         self.prompts = self.samples_generator.prompts_dataloader = Prompts()
         maker = self.experience_maker = ContextRatio(
@@ -153,7 +153,7 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
         samples, *_ = self.samples_generator.generate_samples(**self.generate_kwargs)
         sampled = time.perf_counter() - start
         groups, rollouts = self._groups(samples, problems, log.ledger)
-        self.experience_maker.templated = [r.context.rollout != r.context.train for _, r, _ in rollouts]
+        self.experience_maker.distilled = [r.context.rollout != r.context.train for _, r, _ in rollouts]
         status, self.steps = self.train_step(samples, self.steps)
         rows = [
             Row(problem, r, [0] * prompt_tokens, advantage, old_T, weights_T)

@@ -20,7 +20,7 @@ from harness.methods.grpo import GRPO
 from harness.runs.files import append_jsonl, read_jsonl
 from harness.runs.rundir import RunDir
 from harness.search.answers import Answers, current, keep_answers
-from harness.search.reflect import Job, ReflectorConfig, make_proposer
+from harness.search.reflect import ReflectionRequest, ReflectorConfig, make_proposer
 from harness.training.loop import train_epochs
 from harness.training.seedlog import SeedLog
 
@@ -162,7 +162,7 @@ class Reflects(GRPO):
         writer = make_proposer(config, policy, [], 0, ledger)
         for p in self.problems:
             records = [{"Inputs": p.text, "Generated Outputs": self.drawn, "Feedback": "wrong"}]
-            self.written = [*getattr(self, "written", []), *writer.propose([Job("same", records)])]
+            self.written = [*getattr(self, "written", []), *writer.propose([ReflectionRequest("same", records)])]
         return {}
 
 
@@ -253,6 +253,6 @@ def test_a_recording_that_was_torn_can_be_recorded_on(tmp_path):
     (tmp_path / "r.jsonl").open("a").write('{"torn')
     policy = type("P", (), {"complete": lambda *a, **k: [Rollout(Context.plain(""), "```\nx\n```", [1], [0.0], 1)]})()
     config = ReflectorConfig(kind="policy", record=str(tmp_path / "r.jsonl"))
-    job = Job("z", [{"Inputs": "", "Generated Outputs": "", "Feedback": ""}])
+    job = ReflectionRequest("z", [{"Inputs": "", "Generated Outputs": "", "Feedback": ""}])
     make_proposer(config, policy, [], 0, Ledger()).propose([job])
     assert [set(r) for r in read_jsonl(tmp_path / "r.jsonl")] == [{"a"}, {"prompt_sha256", "answer", "prompt_tokens", "tokens"}]

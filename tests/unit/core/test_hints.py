@@ -5,7 +5,7 @@ import itertools
 import pytest
 from pydantic import ValidationError
 
-from harness.core.hints import HintedConfig, beside, prefix
+from harness.core.hints import HintedConfig, prefix, with_hint
 from harness.core.leaks import leaks
 from harness.core.types import Problem
 
@@ -53,8 +53,8 @@ def test_prefix_ends_at_a_sentence_or_word_and_before_the_answer():
 
 
 def test_a_hint_follows_the_question_but_precedes_it_on_the_testbed():
-    assert beside(Problem("p", "What?", "1"), "think", "hint") == "What?\n\nHint:\nthink"
-    assert beside(Problem("p", "run :", "1 2", "testbed"), "think", "hint") == "think\n\nrun :"
+    assert with_hint(Problem("p", "What?", "1"), "think", "hint") == "What?\n\nHint:\nthink"
+    assert with_hint(Problem("p", "run :", "1 2", "testbed"), "think", "hint") == "think\n\nrun :"
 
 
 def test_switches():

@@ -11,7 +11,7 @@ from harness.core.errors import UsageError
 from harness.core.ledger import Ledger
 from harness.core.types import Problem
 from harness.data.contamination import NGRAM, find, flagged, grams, normal_form, words
-from harness.data.suites import PROMPTS, TrainingSet, load_suite, load_training_set, read_problems, render, unwrap
+from harness.data.suites import PROMPT_FORMS, TrainingSet, load_suite, load_training_set, read_problems, render, unwrap
 from harness.evaluation.evaluate import SuiteResult, sample_metrics
 from harness.evaluation.results import _scores
 from harness.run import prepare
@@ -53,7 +53,7 @@ def test_words_keep_commands_apart():
     assert words("$a\\leq9$ and x_1^{23}") == ["a", "\\le", "9", "and", "x", "1", "23"]
 
 
-@pytest.mark.parametrize("prompt", PROMPTS)
+@pytest.mark.parametrize("prompt", PROMPT_FORMS)
 def test_unwrap_is_the_inverse_of_render(prompt):
     assert unwrap(render("Find ${x}$. ", prompt)) == "Find ${x}$. "
 
@@ -186,9 +186,9 @@ def test_a_run_marks_its_training_problems_that_a_suite_asks(monkeypatch):
     asked = load_suite("tb-long").problems(None)[:3]
     monkeypatch.setattr(TrainingSet, "problems", lambda *_: [*before, *asked])
     prepared = prepare(spec, None, False)
-    assert {p.id: p.asked_by for p in prepared.problems if p.asked_by} == {p.id: ["tb-long"] for p in asked}
+    assert {p.id: p.overlapping_suites for p in prepared.problems if p.overlapping_suites} == {p.id: ["tb-long"] for p in asked}
     assert prepared.flagged["tb-long"] == [p.id for p in asked]
-    assert [p for p in prepared.method(0).problems if p.asked_by] == asked
+    assert [p for p in prepared.method(0).problems if p.overlapping_suites] == asked
     monkeypatch.setattr(TrainingSet, "problems", lambda *_: load_suite("tb-long").problems(None))
     gepa = prepare(resolve("gepa", "testbed", flags={"eval": {"bench": "id,ood"}}), None, False).method(0)
     with pytest.raises(UsageError, match="ask every training problem"):

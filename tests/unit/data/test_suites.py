@@ -16,7 +16,7 @@ import pytest
 from harness.core.errors import MissingError, UsageError
 from harness.data import suites
 from harness.data.suites import (
-    PROMPTS,
+    PROMPT_FORMS,
     benchmarks_dir,
     list_groups,
     list_suites,
@@ -70,7 +70,7 @@ def row(id="a", problem="1+1?", answer="2", **more):
 def test_all_suites_are_found_and_consistent():
     assert set(names(list_suites())) == {*MATHS, *OTHERS, *TESTBED, *PROCEDURAL}
     for suite in list_suites():
-        assert suite.answer_type in GRADERS and suite.prompt in PROMPTS
+        assert suite.answer_type in GRADERS and suite.prompt in PROMPT_FORMS
         assert (suite.file is None) == (suite.name in TESTBED + PROCEDURAL)
         assert (suite.generator is not None) == (suite.name in PROCEDURAL)
         assert suite.k == (16 if suite.size < 100 else 4 if suite.size < 5000 else 1) and suite.temperature == 0.6
@@ -81,7 +81,7 @@ def test_all_suites_are_found_and_consistent():
 
 def test_choices_are_asked_for_letters():
     assert {s.prompt for s in list_suites() if s.answer_type == "choice"} == {"choice"}
-    assert "letter" in PROMPTS["choice"] and "\\boxed{}" in PROMPTS["choice"] and "\\boxed{}" in PROMPTS["short"]
+    assert "letter" in PROMPT_FORMS["choice"] and "\\boxed{}" in PROMPT_FORMS["choice"] and "\\boxed{}" in PROMPT_FORMS["short"]
 
 
 def test_groups():

@@ -10,7 +10,7 @@ from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.settings import EngineConfig, EvalConfig, ModelConfig
 from harness.core.types import Context, Rollout, Sampling
 from harness.data.suites import load_suite, load_training_set
-from harness.evaluation.engines import Block, Completion, Frozen, Server
+from harness.evaluation.engines import BackendEngine, Block, Completion, Server
 from harness.evaluation.evaluate import complete, evaluate
 from harness.evaluation.results import Checklist, combine, part
 from harness.stats.arms import check_identity
@@ -48,11 +48,11 @@ def test_blocks_hold_turns_of_similar_length_and_order_is_kept():
         return answers(prompts, sampling, seed)
 
     prompts = ["ccc", "a", "dddd", "bb", "e"]
-    out = complete(Frozen(generate, tokens=40), prompts, HOT, 7, None)  # 40 // 16 = 2 turns
+    out = complete(BackendEngine(generate, tokens=40), prompts, HOT, 7, None)  # 40 // 16 = 2 turns
     assert seen == [["a", "e"], ["bb", "ccc"], ["dddd"]]
     assert [c.text.split("/")[0] for c in out] == prompts and [c.tokens for c in out] == [3, 1, 4, 2, 1]
     assert len({c.text.split("/")[1] for c in out}) == 3, "a stream a block"
-    whole = complete(Frozen(answers), prompts, HOT, 7, None)
+    whole = complete(BackendEngine(answers), prompts, HOT, 7, None)
     assert [c.text for c in whole] == [f"{p}/7/{i}" for i, p in enumerate(prompts)], "one block has the seed itself"
 
 
@@ -97,10 +97,12 @@ def test_a_greedy_pass_stands_beside_the_samples():
         right = sampling.temperature == 0
         return [Rollout(Context.plain(p), f"ans {gold[p] if right else 'x'}", [1], [], 1) for p in prompts]
 
-    [r] = evaluate([suite], Frozen(generate), lambda p: p.text, 0, None, EvalConfig(limit=3))
+    [r] = evaluate([suite], BackendEngine(generate), lambda p: p.text, 0, None, EvalConfig(limit=3))
     assert (r.n, r.k, r.avg, r.greedy, r.greedy_parity, r.generated_tokens) == (3, 4, 0.0, 1.0, None, 15)
     assert [row["greedy"] for row in r.samples] == [False] * 12 + [True] * 3
-    [r] = evaluate([suite], Frozen(generate), lambda p: p.text, 0, None, EvalConfig(limit=3, decoding={"kind": "greedy"}))
+    [r] = evaluate(
+        [suite], BackendEngine(generate), lambda p: p.text, 0, None, EvalConfig(limit=3, decoding={"kind": "greedy"})
+    )
     assert (r.n, r.k, r.avg, r.greedy, r.temperature) == (3, 1, 1.0, None, 0.0)
     sampled = EvalConfig(decoding={"kind": "sampled", "k": 2})
     assert suite.passes(sampled) == [(2, Sampling(0.6, 32))], "one kind only where one is asked for"
@@ -209,7 +211,7 @@ def test_finished_policies_may_differ_in_model_and_chat_template_but_not_in_engi
 
 def test_seeds_evaluated_under_different_conditions_are_not_averaged():
     suite = load_suite("tb-id")
-    results = evaluate([suite], Frozen(answers, {"engine": "a"}), lambda p: p.text, 0, None, EvalConfig(limit=2))
+    results = evaluate([suite], BackendEngine(answers, {"engine": "a"}), lambda p: p.text, 0, None, EvalConfig(limit=2))
     one, other = (part(results, {"engine": name}, {}) for name in "ab")
     training_set = load_training_set("testbed")
     assert combine({0: one, 1: one}, [suite], training_set, {})["macro"]["id"] == 0.0

@@ -13,7 +13,7 @@ from harness.core.settings import EvalConfig
 from harness.core.types import Context, Rollout
 from harness.data import suites
 from harness.data.suites import benchmarks_dir, list_suites, load_suite
-from harness.evaluation.engines import Frozen
+from harness.evaluation.engines import BackendEngine
 from harness.evaluation.evaluate import evaluate as evaluate_engine
 
 pytest.importorskip("lm_eval")
@@ -38,7 +38,7 @@ class Scripted:
 
 
 def evaluate(suites, generate, eval_prompt, seed, folder, **more):
-    return evaluate_engine(suites, Frozen(generate), eval_prompt, seed, folder, **more)
+    return evaluate_engine(suites, BackendEngine(generate), eval_prompt, seed, folder, **more)
 
 
 def bare(problem):

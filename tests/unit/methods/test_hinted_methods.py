@@ -119,7 +119,7 @@ def test_the_curriculum_keeps_hard_problems_and_shortens_the_prefix_with_the_bud
     method = made("prefix-curriculum", "train.max_rollouts=1000", "train.epochs=100", problems=problems)
     ledger = Ledger()
     metrics = method.begin(Policy(), ledger)
-    assert [p.id for p in method.problems] == ["p0", "p1"] and metrics["search_calls"] == 5 * K == ledger.search_rollouts
+    assert [p.id for p in method.problems] == ["p0", "p1"] and metrics["search_rollouts"] == 5 * K == ledger.search_rollouts
     stages = []
     for epoch, paid in enumerate((200, 499, 500, 800, 990)):
         group = run(method, Script(lambda c, i: i == 0), problems[0])
@@ -299,7 +299,7 @@ def test_the_prompt_is_searched_first_then_trained_with(name, kept):
     method, ledger = made(name, *sets, problems=problems), Ledger()
     metrics = method.begin(Magic(), ledger)
     assert "alpha" in method.best and metrics["dev_score"] == 1.0
-    assert metrics["search_calls"] == ledger.search_rollouts <= 200 == method.opening_budget()
+    assert metrics["search_rollouts"] == ledger.search_rollouts <= 200 == method.opening_budget()
     group = run(method, Script(lambda c, i: True), problems[3])
     assert {r.context for r in group.rollouts} == {Context(f"{method.best}\n\nq3", f"{method.best}\n\nq3", method.best)}
     assert method.eval_prompt(problems[0]) == (f"{method.best}\n\nq0" if kept else "q0")

@@ -79,7 +79,7 @@ def test_after_an_epoch_hard_problems_are_rolled_out_with_templates_that_solve_t
             word = ("magic", "words")[int(p.id[1:]) % 2]
             assert all(word in z for z in m.assigned[p.id])
     assert run_group(m, PROBLEMS[30]).rollouts[0].context == Context.plain("question 30")
-    assert ledger.search_rollouts == metrics["search_calls"] == sum(n for n, _ in policy.seen)
+    assert ledger.search_rollouts == metrics["search_rollouts"] == sum(n for n, _ in policy.seen)
     assert {t for _, t in policy.seen} == {0.0}, "metric calls are greedy"
 
 
@@ -87,7 +87,7 @@ def test_gate_clears_templates():
     m = method("p2o.min_hard=30")
     m.assigned = {"p00": ["old"] * 6}
     metrics = m.end_epoch(0, groups({p.id: 0 if i < 20 else 6 for i, p in enumerate(PROBLEMS)}), MagicPolicy(), Ledger(), False)
-    assert m.assigned == {} and metrics["search_calls"] == 0
+    assert m.assigned == {} and metrics["search_rollouts"] == 0
 
 
 def test_last_epoch_mines_but_does_not_search():
@@ -181,7 +181,7 @@ def test_templates_without_a_search():
     for source in ("reflection", "random", "generic", "none"):
         m, ledger, policy = method(f"p2o.templates={source}"), Ledger(), MagicPolicy()
         metrics = m.end_epoch(0, made, policy, ledger, last=False)
-        assert metrics["hard_problems"] == 20 and metrics["search_calls"] == 0 == m.search_budget()
+        assert metrics["hard_problems"] == 20 and metrics["search_rollouts"] == 0 == m.search_budget()
         assert policy.seen == [] and ledger.rollouts == 0
         assigned[source] = m.assigned
         method(f"p2o.templates={source}").load_state_dict(m.state_dict())

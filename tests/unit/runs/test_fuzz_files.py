@@ -19,7 +19,7 @@ from harness.leaderboard import build, submit
 from harness.runs import filed
 from harness.runs.result import load_result
 from harness.search.answers import Answers
-from harness.search.reflect import Answer, Job, ModelProposer, ReflectorConfig, make_asker
+from harness.search.reflect import Answer, ModelProposer, ReflectionRequest, ReflectorConfig, make_asker
 from harness.stats.claims import load_claims, needs
 from harness.stats.questions import load_questions
 from harness.study import load_study, prepare_study
@@ -286,7 +286,7 @@ REPLY = {
     "usage": {"prompt_tokens": 100, "completion_tokens": 20},
     "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "so\n```\nbe\n```"}}],
 }
-JOB = Job("old", [{"Inputs": "q", "Generated Outputs": "a", "Feedback": "wrong"}])
+JOB = ReflectionRequest("old", [{"Inputs": "q", "Generated Outputs": "a", "Feedback": "wrong"}])
 
 
 @fuzz(150)
@@ -297,7 +297,7 @@ JOB = Job("old", [{"Inputs": "q", "Generated Outputs": "a", "Feedback": "wrong"}
 def test_an_answer_is_taken_with_its_bill_or_refused(data):
     try:
         reply = chat._parse(data)
-    except (chat.Nonsense, chat.ChatError) as e:
+    except (chat.MalformedResponse, chat.ChatError) as e:
         assert str(e).startswith("sent ") and len(str(e)) < 200
         return
     reply.text.encode()

@@ -16,7 +16,7 @@ from harness.core.ledger import Ledger
 from harness.core.types import Context, Problem, Rollout, Sampling
 from harness.search.beam import draw_parents, feedback, tie_counts
 from harness.search.prompt_search import EvolveConfig, Pool, evolve, split
-from harness.search.reflect import Job, ReflectorConfig, make_proposer
+from harness.search.reflect import ReflectionRequest, ReflectorConfig, make_proposer
 
 GREEDY = Sampling(0.0, 8)
 PIECES = ["magic", "spell", "please", "now", "think", "hello"]
@@ -245,7 +245,7 @@ def test_exceptions_of_policy_and_proposer_propagate():
 def test_reflection_sees_feedback_with_the_gold_answer_and_plain_inputs():
     proposer = Script(lambda parent: "magic")
     search(proposer, metric_calls=60)
-    job: Job = proposer.beams[1][1]
+    job: ReflectionRequest = proposer.beams[1][1]
     assert job.template == "magic" and len(job.records) == 3
     for record in job.records:
         assert set(record) == {"Inputs", "Generated Outputs", "Feedback"}
@@ -287,13 +287,13 @@ def test_insert_and_split():
 
 
 def test_nothing_is_selected_on_a_question_of_a_suite():
-    asked = [replace(p, asked_by=["aime24"]) if i % 3 else p for i, p in enumerate(problems("ms" * 10))]
+    asked = [replace(p, overlapping_suites=["aime24"]) if i % 3 else p for i, p in enumerate(problems("ms" * 10))]
     dev, rest = split(asked, 300, seed=0)
-    assert len(dev) == 7 and not any(p.asked_by for p in dev), "all that no suite asks, for they are fewer than half"
+    assert len(dev) == 7 and not any(p.overlapping_suites for p in dev), "all that no suite asks, for they are fewer than half"
     assert sorted(p.id for p in dev + rest) == sorted(p.id for p in asked)
     policy, ledger = ScriptedPolicy(), Ledger()
     proposer = make_proposer(ReflectorConfig(kind="offline"), policy, PIECES, 0, ledger)
     with pytest.raises(UsageError, match="1 dev problems are questions of aime24, the first is 's0'"):
-        dev = [*DEV[:1], replace(problems("s")[0], asked_by=["aime24"])]
+        dev = [*DEV[:1], replace(problems("s")[0], overlapping_suites=["aime24"])]
         evolve(dev, TRAIN, policy, proposer, EvolveConfig(), GREEDY, 0, ledger)
     assert not policy.calls, "refused before anything is sampled"

@@ -13,14 +13,23 @@ from werkzeug import Response
 from harness.core.errors import MissingError
 from harness.core.ledger import Ledger
 from harness.core.types import Context, Rollout, Sampling
-from harness.search.reflect import Job, OfflineProposer, ReflectorConfig, cut_middle, make_proposer, reflection_prompt
+from harness.search.reflect import (
+    OfflineProposer,
+    ReflectionRequest,
+    ReflectorConfig,
+    cut_middle,
+    make_proposer,
+    reflection_prompt,
+)
 
 PIECES = ["one", "two words", "three", "four"]
 
 
 def job(template="old rule", answers=("short",), question="What?"):
     keys = ("Inputs", "Generated Outputs", "Feedback")
-    return Job(template, [dict(zip(keys, (question, a, f"Wrong {i}"), strict=True)) for i, a in enumerate(answers)])
+    return ReflectionRequest(
+        template, [dict(zip(keys, (question, a, f"Wrong {i}"), strict=True)) for i, a in enumerate(answers)]
+    )
 
 
 class ReflectingPolicy:

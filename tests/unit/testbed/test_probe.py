@@ -26,7 +26,7 @@ def test_net_advantage_and_mask_share():
         row(second, [*head, "1"], 2.0, False, None),
     ]
     stats = observe(rows, 2)
-    assert stats["branch_advantage_1_templated"] == pytest.approx(1.5 * 0 - 0.5)
-    assert stats["branch_advantage_2_templated"] == pytest.approx(1.5)
+    assert stats["branch_advantage_1_distilled"] == pytest.approx(1.5 * 0 - 0.5)
+    assert stats["branch_advantage_2_distilled"] == pytest.approx(1.5)
     assert stats["branch_advantage_1_plain"] == stats["branch_advantage_2_plain"] == 2.0
     assert stats["branch_masked_1"] == 0.5 and stats["branch_masked_2"] == 0.0

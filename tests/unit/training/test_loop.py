@@ -65,8 +65,8 @@ def start(tmp_path, *sets):
     [
         ("train.max_rollouts=25", 3),
         ("train.max_rollouts=24", 2),
-        ("train.max_generated_tokens=121", 3),
-        ("train.max_generated_tokens=120", 2),
+        ("train.max_sampled_tokens=121", 3),
+        ("train.max_sampled_tokens=120", 2),
         ("train.epochs=2", 20),
         ("train.max_seconds=1e-9", 1),
     ],
@@ -129,11 +129,11 @@ def test_too_few_hard_problems_for_a_batch(tmp_path):
 def test_rollouts_left_is_the_nearest_bound():
     paid = Ledger(rollouts=100, generated_tokens=400, reflection_tokens=100, wall_seconds=20)
     assert rollouts_left(TrainConfig(), paid) == float("inf") and not spent(TrainConfig(), paid)
-    cfg = TrainConfig(max_rollouts=250, max_generated_tokens=1000, max_seconds=60)
+    cfg = TrainConfig(max_rollouts=250, max_sampled_tokens=1000, max_seconds=60)
     assert rollouts_left(cfg, paid) == pytest.approx(min(150, 500 / 5, 40 / 0.2))
-    assert rollouts_left(TrainConfig(max_generated_tokens=1000, max_new_tokens=10), Ledger()) == 100
-    assert spent(TrainConfig(max_generated_tokens=500), paid), "reflections count"
-    assert not spent(TrainConfig(max_generated_tokens=501), paid)
+    assert rollouts_left(TrainConfig(max_sampled_tokens=1000, max_new_tokens=10), Ledger()) == 100
+    assert spent(TrainConfig(max_sampled_tokens=500), paid), "reflections count"
+    assert not spent(TrainConfig(max_sampled_tokens=501), paid)
 
 
 def test_matched_budget_is_the_mean_over_seeds(tmp_path):
@@ -141,9 +141,9 @@ def test_matched_budget_is_the_mean_over_seeds(tmp_path):
     write_json(tmp_path / "spec.json", {"spec": {}})
     write_json(tmp_path / "result.json", {"ledgers": {s: ledger.to_dict() for s, ledger in ledgers.items()}})
     found = matched(tmp_path)
-    assert found["max_generated_tokens"] == 160 and found["max_rollouts"] is None
+    assert found["max_sampled_tokens"] == 160 and found["max_rollouts"] is None
     spec = resolve("grpo", flags={"train": found})
-    assert spec.train.max_generated_tokens == 160 and spec.train.epochs > 100
+    assert spec.train.max_sampled_tokens == 160 and spec.train.epochs > 100
     write_json(tmp_path / "result.json", {"ledgers": {"0": Ledger().to_dict()}})
     with pytest.raises(UsageError, match="no budget to match"):
         matched(tmp_path)

@@ -151,12 +151,12 @@ def test_corrections_token_by_token(tensors):
     """clip: min(pi_old(y|x) / pi_old(y|x~), upper bound) as a factor; shaping: p / (p + 0.1) in place of the surrogate."""
     logps_B_T, old_B_T, advantages_B, mask_B_T = tensors
     rollout_B_T = old_B_T + 3 * torch.randn(B, T, generator=torch.Generator().manual_seed(5))
-    templated_B = torch.arange(B) % 2 == 0
+    distilled_B = torch.arange(B) % 2 == 0
     values = {}
     for correction in ("none", "clip", "shaping"):
         spec = LossSpec(correction=correction, ratio_band=(0.5, 2.0))
-        weights_B_T = correction_weights(old_B_T, rollout_B_T, templated_B, spec)
-        losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, spec, templated_B)
+        weights_B_T = correction_weights(old_B_T, rollout_B_T, distilled_B, spec)
+        losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, spec, distilled_B)
         values[correction] = losses_B_T * weights_B_T
     assert torch.equal(values["none"], token_losses(logps_B_T, old_B_T, advantages_B, LossSpec()))
     for i in range(B):
@@ -165,14 +165,14 @@ def test_corrections_token_by_token(tensors):
             w = math.exp(old_B_T[i, t].item() - rollout_B_T[i, t].item())
             p = math.exp(logps_B_T[i, t].item())
             clip, shaped = plain * min(w, 2.0), -advantages_B[i].item() * p / (p + 0.1)
-            if not templated_B[i]:
+            if not distilled_B[i]:
                 clip = shaped = plain
             assert values["clip"][i, t].item() == pytest.approx(clip, rel=1e-4, abs=1e-6)
             assert values["shaping"][i, t].item() == pytest.approx(shaped, rel=1e-4, abs=1e-6)
     [gradient] = torch.autograd.grad(values["shaping"].sum(), logps_B_T)  # d/d log p = -A gamma p / (p + gamma)^2
     p_B_T = logps_B_T.detach().exp()
     expected_B_T = -advantages_B[:, None] * 0.1 * p_B_T / (p_B_T + 0.1) ** 2
-    assert torch.allclose(gradient[templated_B], expected_B_T[templated_B], atol=1e-5)
+    assert torch.allclose(gradient[distilled_B], expected_B_T[distilled_B], atol=1e-5)
 
 
 def test_advantages():

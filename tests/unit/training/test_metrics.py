@@ -103,7 +103,7 @@ def test_hint_reliance_and_diversity_wherever_the_gradient_is(model, gradient):
     rows, metrics = updater.step(groups, encode)
     model.load_state_dict(before)
     assert metrics["hint_reliance"] == pytest.approx(sum(gaps) / len(gaps), abs=1e-4) and abs(metrics["hint_reliance"]) > 1e-3
-    assert metrics["templated_rows"] == 9 / 12 and metrics["masked_tokens"] == 0.0
+    assert metrics["templated_rollouts"] == 9 / 12 and metrics["masked_tokens"] == 0.0
     pairs = list(itertools.combinations(templates, 2))
     assert metrics["template_diversity"] == pytest.approx(sum(a != b for a, b in pairs) / len(pairs))
 
