@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from harness.testbed.world import branch_words, suite_problems
 
 if TYPE_CHECKING:
-    from harness.training.update import Row
+    from harness.training.metrics import Row
 
 
 def observe(rows: Sequence[Row], branch_tokens: int) -> dict[str, float]:

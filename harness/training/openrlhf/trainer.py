@@ -32,11 +32,11 @@ from harness.runs.files import write_json
 from harness.runs.rundir import RunDir
 from harness.training.loop import train_epochs
 from harness.training.loss import correction_weights
+from harness.training.metrics import Row, batch_metrics
 from harness.training.openrlhf.engine import request, rollout
 from harness.training.openrlhf.job import Ask, SeedJob, rollout_row
 from harness.training.prompts import rendering
 from harness.training.seedlog import SeedLog
-from harness.training.update import Row, batch_metrics
 
 SECONDS = {"generation": "sample", "make_experience": "score", "ppo_train": "update", "broadcast": "sync"}
 

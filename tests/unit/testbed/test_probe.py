@@ -6,7 +6,7 @@ import torch
 from harness.core.types import Context, Rollout
 from harness.testbed.probe import observe
 from harness.testbed.world import branch_words, train_problems
-from harness.training.update import Row
+from harness.training.metrics import Row
 
 
 def row(problem, words, advantage, templated, keep):

@@ -10,7 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from harness.core.ledger import Ledger
 from harness.core.settings import LossSpec, TrainConfig
 from harness.core.types import Context, Group, Problem, Rollout
-from harness.training.update import Updater, batch_metrics
+from harness.training.metrics import batch_metrics
+from harness.training.update import Updater
 
 
 def rollout(context, reward):
