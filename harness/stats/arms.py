@@ -1,4 +1,4 @@
-"""Which runs may stand in one comparison, what each is called there, and which one is the baseline."""
+"""Which runs can be compared, what each is called in the comparison, and which one is the baseline."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from harness.config import flatten
 from harness.core.errors import UsageError, nearest
 
 PROTOCOL = ("n", "k", "temperature", "max_new_tokens")
-"""What of a suite must be equal: problems, samples per problem, and how they are drawn."""
+"""Suite entries that must be equal: problems, samples per problem, and how they are drawn."""
 
 Result = Mapping[str, Any]
 
 
 def check_identity(results: Sequence[Result]) -> None:
-    """Raises UsageError, naming what differs, unless all share base policy, training problems, protocol and engine.
+    """Raises UsageError naming the difference unless all runs share base policy, training problems, protocol and engine.
 
-    Settings of the policy and of the training problems are looked up in "spec", where a result has one. Evaluations of
-    finished policies (`harness eval`) may be of different ones, each under its own chat template.
+    The settings of the policy and of the training problems are read from "spec", if a result has one. Evaluations of
+    finished policies (`harness eval`) may be of different policies, each under its own chat template.
     """
     first = _identity(results[0])
     for other in results[1:]:
@@ -55,14 +55,14 @@ def _identity(result: Result) -> dict[str, Any]:
 
 
 def distinguishing_settings(results: Sequence[Result]) -> list[str]:
-    """For runs that cannot be compared with each other: the settings in which each differs from another, as text."""
+    """For runs that cannot be compared with each other: the settings by which each can be told from the others, as text."""
     settings = [{k: v for k, v in _identity(r).items() if k.startswith(("model.", "testbed.", "train."))} for r in results]
     differ = [k for k in sorted(set().union(*settings)) if len({_text(s.get(k)) for s in settings}) > 1]
     return [", ".join(f"{k}={_text(s[k])}" for k in differ if k in s) for s in settings]
 
 
 def labels(results: Sequence[Result]) -> list[str]:
-    """One distinct name per arm: its method, with the settings in which arms of that method differ, or a number."""
+    """A distinct label per arm: its method, plus the settings that differ among arms of that method, or a number."""
     names = [_label(r, [o for o in results if o["method"] == r["method"]]) for r in results]
     total, seen = Counter(names), Counter[str]()
     for i, name in enumerate(names):
@@ -79,27 +79,26 @@ def _label(result: Result, same: Sequence[Result], most: int = 3) -> str:
     differ = [k for k in sorted(own) if len({_text(s.get(k)) for s in specs}) > 1]
     shown = [k for k in differ if not k.startswith(hidden)] or [k for k in differ if k == "seeds"]
     if not shown:
-        return result["method"]
+        return str(result["method"])
     parts = [f"{k.replace('method_config', result['method'])}={_text(own[k])}" for k in shown[:most]]
     more = [f"{len(shown) - most} more"] if len(shown) > most else []
     return f"{result['method']} ({', '.join(parts + more)})"
 
 
 def _text(value: Any) -> str:
-    """A setting as it is written in a recipe."""
+    """A setting as a recipe would have it."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int | str | None) -> int:
-    """Position of the baseline: an index, a label, a run or a method; None is the first grpo arm, else the first.
-
-    Raises UsageError where `wanted` is none of the arms, or a method that several arms have.
+    """The index of the baseline, given as an index, a label, a run or a method; by default the first grpo arm, or else
+    the first arm. Raises UsageError if `wanted` matches no arm, or is the method of several.
     """
     if wanted is None:
         return next((i for i, r in enumerate(results) if r["method"] == "grpo"), 0)
     if isinstance(wanted, int):
         if not 0 <= wanted < len(results):
-            raise UsageError(f"no arm {wanted}: there are {len(results)}, counted from 0")
+            raise UsageError(f"no arm {wanted}: there are {len(results)} arms, counted from 0")
         return wanted
     runs = [r["run"] for r in results]
     for keys in (names, runs, [Path(run).name for run in runs], [r["method"] for r in results]):
@@ -107,5 +106,5 @@ def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int |
         if len(found) == 1:
             return found[0]
         if found:
-            raise UsageError(f"baseline {wanted!r} is {len(found)} of the arms; name one of: {', '.join(names)}")
+            raise UsageError(f"baseline {wanted!r} matches {len(found)} arms; choose one of: {', '.join(names)}")
     raise UsageError(f"no arm {wanted!r}{nearest(wanted, names)}")

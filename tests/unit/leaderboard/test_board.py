@@ -171,7 +171,7 @@ FORGERIES = {  # what is changed, whether hashes are made to fit, and what verif
         "scores.svg, line",
     ),
     "a built file less": (lambda f: (f.parent / "scores.csv").unlink(), False, "scores.csv: is missing"),
-    "a built file more": (lambda f: (f.parent / "scores-9.csv").touch(), False, "scores-9.csv: is not of this board"),
+    "a built file more": (lambda f: (f.parent / "scores-9.csv").touch(), False, "scores-9.csv: does not belong to this board"),
 }
 
 
@@ -398,12 +398,12 @@ def test_the_page_holds_what_a_board_needs(filed):
         "new questions",
         "ties",
         "over budget",
-        "Every seed",
+        "All seeds",
         "Learning curves",
         "recomputed",
         "0: 37.5, 1: 62.5",
         "a hint more",
-        "Difference to grpo",
+        "Difference from grpo",
     ):
         assert words in page, words
     assert "lonely" not in page, "neither selected nor an ancestor"
@@ -449,7 +449,7 @@ def test_exports(tmp_path, capsys):
 
     run = make_run(tmp_path / "a")
     code, out, _ = harness(capsys, "export", "hf-eval-results", run)
-    assert code == 0 and yaml.safe_load(out) == [] and "Left out, no dataset on the hub is known for them" in out
+    assert code == 0 and yaml.safe_load(out) == [] and "Omitted, their datasets on the hub are not known" in out
     args = ("--dataset", "tb-long=me/chains:main", "--url", "https://example.org/board")
     code, out, _ = harness(capsys, "export", "hf-eval-results", run, *args)
     [row] = yaml.safe_load(out)
@@ -474,7 +474,7 @@ def test_report_of_a_run_and_of_a_study(tmp_path, capsys):
     assert code == 0 and "<h2>Ledger</h2>" in (runs[0] / "report.html").read_text(), err
     assert harness(capsys, "report", tmp_path / "study")[0] == 0
     page = (tmp_path / "study" / "report.html").read_text()
-    assert "Difference to grpo" in page and "not filed" in page and str(tmp_path) not in page
+    assert "Difference from grpo" in page and "not filed" in page and str(tmp_path) not in page
     assert harness(capsys, "report", *runs)[0] == 2
     assert harness(capsys, "report", *runs, "--out", tmp_path / "x" / "o.html")[0] == 0
     assert harness(capsys, "report", tmp_path / "x")[0] == 3
