@@ -4,11 +4,9 @@ import hashlib
 import json
 import re
 import shutil
-import sys
 
 import pytest
 
-from harness.cli import main
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.leaderboard import build, submit
 from harness.leaderboard.ancestry import DEPTH, ancestry, trees
@@ -17,14 +15,7 @@ from harness.runs.files import write_json
 from harness.runs.result import load_result
 from harness.stats.questions import load_questions
 from support.boards import HOSTILE, make_run, reseal, sample_rows, tree
-
-
-def harness(capsys, *args):
-    sys.argv = ["harness", *map(str, args)]
-    with pytest.raises(SystemExit) as e:
-        main()
-    out = capsys.readouterr()
-    return e.value.code, out.out, out.err
+from support.command import harness
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +40,7 @@ def test_a_filed_run_verifies_and_holds_no_paths_and_no_more_than_it_should(file
     root = filed.parents[2]
     code, out, err = harness(capsys, "leaderboard", "verify", root)
     assert code == 0, err
-    assert "16 samples graded again" in out and "golds of tb-long are the suites' own" in out and "2 runs verified" in out
+    assert "16 regraded samples" in out and "gold answers of tb-long match the suites" in out and "2 runs verified" in out
     m = json.loads((filed / "manifest.json").read_text())
     assert filed.relative_to(root).parts[:2] == ("testbed", "testbed") and filed.name == m["run"]
     assert (m["evidence"], m["code"]["commit"], m["hardware"], m["seeds"]) == ("recomputed", "c" * 40, {"cpus": 2}, [0, 1])
