@@ -271,16 +271,15 @@ def fetch_command(name: str, data_dir: Path, source: str | None, revision: str |
 
 def contamination_command(train_sets: Sequence[str], bench: str, data_dir: Path | None, as_json: bool) -> None:
     """`harness check contamination`."""
-    from harness.core.settings import TestbedConfig
     from harness.core.tables import print_to_terminal
     from harness.data import contamination
-    from harness.data.suites import list_training_sets, load_training_set, resolve_bench
+    from harness.data.training_sets import list_training_sets, load_training_set, resolve_bench
 
     chosen = [load_training_set(name) for name in dict.fromkeys(train_sets)] or list_training_sets()
     benches = [resolve_bench(bench, training_set) for training_set in chosen]
     rows, notes = [], [contamination.METHOD]
     for training_set, suites in zip(chosen, benches, strict=True):
-        problems = training_set.whole(TestbedConfig(), data_dir)
+        problems = training_set.whole(None, data_dir)
         found = contamination.find(problems, {suite.name: suite.problems(data_dir) for suite in suites})
         rows += [contamination.summary(training_set, suite, found[suite.name]) for suite in suites]
         notes += [note] if (note := training_set.deviation(data_dir)) else []
@@ -368,7 +367,8 @@ def export_command(form: str, run: Path, out: Path | None, url: str | None, data
 def check_golds_command(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
     """`harness check golds`; raises HarnessError for a rejection that no card explains."""
     from harness.core.tables import visible
-    from harness.data.suites import list_suites, resolve_bench
+    from harness.data.suites import list_suites
+    from harness.data.training_sets import resolve_bench
     from harness.grading.golds import at_hand, check_golds
 
     suites = list_suites()

@@ -87,10 +87,10 @@ def insert(template: str, prompt: str) -> str:
 def with_hint(problem: Problem, hint: str, kind: Literal["prefix", "hint"]) -> str:
     """The user turn of a problem with a hint: question, blank line, a sentence that says what follows, the hint.
 
-    The testbed's policy knows no words but its own and reads what follows the question as its own completion, so there
-    the hint goes before the question, as a template does.
+    Where the problem's set says so (`hint_position`), the hint alone goes before the question, as a template does: a
+    policy that knows no words but its own reads what follows the question as its own completion.
     """
-    if problem.answer_type == "testbed":
+    if problem.hint_position == "before":
         return insert(hint, problem.text)
     return f"{problem.text}\n\n{FRAMES[kind]}\n{hint}"
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from harness.core.errors import UNREADABLE, HarnessError, MissingError, UsageError
 from harness.core.tables import Table, compact, markdown_cell, points, visible
+from harness.data.training_sets import solved_at
 from harness.leaderboard import submit
 from harness.leaderboard.submit import Entry
 from harness.report import plots
@@ -70,8 +71,8 @@ def group(entries: Sequence[Entry]) -> list[ComparableRuns]:
     for members in sorted(sets, key=lambda s: -len(s)):
         ranked = sorted(members, key=lambda e: (-_rank(e.result), e.result["run"]))
         results = [e.result for e in ranked]
-        bimodal = all(r["training_set"] == "testbed" for r in results)  # a seed solves that world or does not
-        out.append((compare(results, None, 0.5 if bimodal else None, [e.questions for e in ranked]), ranked))
+        threshold = solved_at(r["training_set"] for r in results)
+        out.append((compare(results, None, threshold, [e.questions for e in ranked]), ranked))
     return out
 
 

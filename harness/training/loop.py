@@ -12,6 +12,7 @@ from harness.core.guards import Guard
 from harness.core.method import Method, Policy
 from harness.core.seeds import stream
 from harness.core.types import Group, Problem
+from harness.core.world import Scorer
 from harness.search.answers import keep_answers
 from harness.training.seedlog import SeedLog
 
@@ -97,8 +98,8 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
         trainee.tick = _searching(log, f"after epoch {epoch + 1}")
         with log.ledger.clock(), keep_answers(log.answers, epoch, log.ledger):
             metrics = method.end_epoch(epoch, log.groups, trainee, log.ledger, last=done)
-            if log.probe:
-                metrics = {**metrics, **log.probe(trainee)}
+            if log.world and isinstance(trainee, Scorer):
+                metrics = {**metrics, **log.world.probe(trainee, log.spec.train.temperature)}
         trainee.tick = lambda n: None
         log.epoch(epoch, metrics, method.templates())
         epoch, batch = epoch + 1, 0
