@@ -20,7 +20,7 @@ from harness.grading.graders import Grade, grade_many
 from harness.models import locate
 from harness.run import execute, prepare
 from harness.runs.rundir import RunDir
-from harness.stats.compare import compare_runs
+from harness.stats.comparison import compare_runs
 
 WORDS = "p m sw ad run back".split()
 """Of the testbed's vocabulary, so that its policy can be trained here."""
