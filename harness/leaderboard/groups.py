@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.core.errors import UsageError
+from harness.data.training_sets import solved_at
 from harness.leaderboard.submit import Entry
 from harness.stats.arms import check_identity, distinguishing_settings
 from harness.stats.comparison import Comparison, compare
@@ -31,8 +32,8 @@ def group(entries: Sequence[Entry]) -> list[ComparableRuns]:
     for members in sorted(sets, key=lambda s: -len(s)):
         ranked = sorted(members, key=lambda e: (-_rank(e.result), e.result["run"]))
         results = [e.result for e in ranked]
-        bimodal = all(r["training_set"] == "testbed" for r in results)  # a seed solves that world or does not
-        out.append((compare(results, None, 0.5 if bimodal else None, [e.questions for e in ranked]), ranked))
+        threshold = solved_at(r["training_set"] for r in results)
+        out.append((compare(results, None, threshold, [e.questions for e in ranked]), ranked))
     return out
 
 
