@@ -28,13 +28,13 @@ from pydantic import Field, StringConstraints
 from harness.config import RunSpec, flatten, parse_set, read_yaml, resolve, validated
 from harness.core.errors import HarnessError, UsageError, nearest
 from harness.core.settings import Strict
-from harness.core.tables import Table, compact, interval, points, seconds
 from harness.registry import method_of, studies
+from harness.report.tables import Table, compact, interval, points, seconds
 
 if TYPE_CHECKING:
     from harness.data.contamination import Match
     from harness.plan import Plan
-    from harness.stats.compare import Comparison
+    from harness.stats.comparison import Comparison
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
 """Of an arm or a condition: part of a folder's name."""
@@ -427,7 +427,7 @@ class StudyDir:
 
     def comparisons(self) -> dict[str, Comparison]:
         """By condition, of its finished cells under the names of their arms; a condition without any is left out."""
-        from harness.stats.compare import compare_runs
+        from harness.stats.comparison import compare_runs
 
         found = {}
         for condition in self.study.conditions or [""]:
@@ -441,7 +441,7 @@ class StudyDir:
 
     def write_results(self) -> dict[str, Any]:
         """study.md, study.html, and the results in study.json, of all that is finished; returns these results."""
-        from harness.report.report import write_study
+        from harness.report.study import write_study
 
         found = self.comparisons()
         results = {

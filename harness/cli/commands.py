@@ -76,9 +76,10 @@ def _show_result(result: dict[str, Any], as_json: bool) -> None:
         keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
         click.echo(json.dumps({k: result[k] for k in keys}))
         return
-    from harness.stats.compare import compare
+    from harness.report.comparison import print_comparison
+    from harness.stats.comparison import compare
 
-    compare([result], None).print()
+    print_comparison(compare([result], None))
     click.echo(f"report: {result['run']}/report.html")
 
 
@@ -141,8 +142,9 @@ def _show_plan(spec: RunSpec, plan: Any, translation: Sequence[str], as_json: bo
 
 def compare_command(runs: Sequence[Path], baseline: str | None, out: Path | None, form: str | None, as_json: bool) -> None:
     """`harness compare`."""
-    from harness.report.report import render_comparison, write_comparison
-    from harness.stats.compare import compare_runs
+    from harness.report.comparison import print_comparison
+    from harness.report.formats import render_comparison, write_comparison
+    from harness.stats.comparison import compare_runs
 
     table = compare_runs(runs, baseline)
     if out is not None:
@@ -152,7 +154,7 @@ def compare_command(runs: Sequence[Path], baseline: str | None, out: Path | None
     elif form is not None and out is None:
         click.echo(render_comparison(list(runs), table, form), nl=False)
     else:
-        table.print()
+        print_comparison(table)
         if out is not None:
             click.echo(f"written: {out}")
 
@@ -161,7 +163,7 @@ def study_plan_command(
     file: str, seeds: tuple[int, ...] | None, only: tuple[str, ...] | None, data_dir: Path | None, as_json: bool
 ) -> None:
     """`harness study plan`."""
-    from harness.core.tables import print_to_terminal
+    from harness.report.tables import print_to_terminal
     from harness.study import load_study, plan_table, prepare_study
 
     study = load_study(file)
@@ -182,7 +184,7 @@ def study_run_command(
     jobs: int | None,
 ) -> None:
     """`harness study run`; raises HarnessError where a run failed, once all others are done."""
-    from harness.core.tables import print_to_terminal
+    from harness.report.tables import print_to_terminal
     from harness.study import StudyDir, load_study, prepare_study, summary_table
 
     study = load_study(file)
@@ -211,8 +213,9 @@ def power_command(
     as_json: bool,
 ) -> None:
     """`harness power`."""
-    from harness.core.tables import print_to_terminal
-    from harness.stats.power import answer, designs, power_table
+    from harness.report.power import power_table
+    from harness.report.tables import print_to_terminal
+    from harness.stats.power import answer, designs
 
     found = designs(pilots, seed_sds, question_se, scores, correlation)
     rows = answer(found, effects, seeds, alpha, wanted)
@@ -224,7 +227,7 @@ def power_command(
 
 def claim_list_command(folder: Path | None, as_json: bool) -> None:
     """`harness claim list`."""
-    from harness.core.tables import visible
+    from harness.core.text import visible
     from harness.stats.claims import load_claims
 
     claims = load_claims(folder)
@@ -239,19 +242,21 @@ def claim_check_command(
     words: Sequence[str], runs: Sequence[str], junit_file: Path | None, alpha: float, folder: Path | None, as_json: bool
 ) -> None:
     """`harness claim check`; raises HarnessError where a claim expects another verdict."""
-    from harness.core.tables import print_to_terminal
-    from harness.stats import claims as c
+    from harness.report.claims import claims_table, junit, to_dict
+    from harness.report.tables import print_to_terminal
+    from harness.stats.assess import check
+    from harness.stats.claims import choose, load_claims
 
-    known = c.load_claims(folder)
-    names, more = c.choose(known, words)
-    found = c.check([known[n] for n in names or known], [*map(Path, runs), *more], alpha)
+    known = load_claims(folder)
+    names, more = choose(known, words)
+    found = check([known[n] for n in names or known], [*map(Path, runs), *more], alpha)
     named = bool(names)
     if junit_file is not None:
-        write_text(junit_file, c.junit(found, named))
+        write_text(junit_file, junit(found, named))
     if as_json:
-        click.echo(json.dumps(c.to_dict(found, named)))
+        click.echo(json.dumps(to_dict(found, named)))
     else:
-        print_to_terminal(c.claims_table(found).to_rich(), width=150)
+        print_to_terminal(claims_table(found).to_rich(), width=150)
     wrong = [a for a in found if a.as_expected(named) is False]
     if wrong:
         raise HarnessError("; ".join(f"{a.claim} is {a.verdict}, expected {a.expected}" for a in wrong))
@@ -272,9 +277,10 @@ def fetch_command(name: str, data_dir: Path, source: str | None, revision: str |
 def contamination_command(train_sets: Sequence[str], bench: str, data_dir: Path | None, as_json: bool) -> None:
     """`harness check contamination`."""
     from harness.core.settings import TestbedConfig
-    from harness.core.tables import print_to_terminal
     from harness.data import contamination
     from harness.data.suites import list_training_sets, load_training_set, resolve_bench
+    from harness.report.checks import contamination_table
+    from harness.report.tables import print_to_terminal
 
     chosen = [load_training_set(name) for name in dict.fromkeys(train_sets)] or list_training_sets()
     benches = [resolve_bench(bench, training_set) for training_set in chosen]
@@ -287,13 +293,14 @@ def contamination_command(train_sets: Sequence[str], bench: str, data_dir: Path 
     if as_json:
         click.echo(json.dumps({"method": contamination.METHOD, "pairs": rows}))
         return
-    print_to_terminal(contamination.table(rows, notes).to_rich())
+    print_to_terminal(contamination_table(rows, notes).to_rich())
 
 
 def regrade_command(run: Path, as_json: bool) -> None:
     """`harness regrade`."""
-    from harness.core.tables import print_to_terminal
-    from harness.evaluation.regrade import regrade, regrade_table
+    from harness.evaluation.regrade import regrade
+    from harness.report.checks import regrade_table
+    from harness.report.tables import print_to_terminal
 
     found = regrade(run)
     if as_json:
@@ -330,7 +337,7 @@ def board_build_command(board: Path, as_json: bool) -> None:
 
 def board_verify_command(board: Path, data_dir: Path | None, as_json: bool) -> None:
     """`harness leaderboard verify`; raises HarnessError at the first difference."""
-    from harness.core.tables import visible
+    from harness.core.text import visible
     from harness.leaderboard.build import verify
 
     found = verify(board, data_dir)
@@ -347,7 +354,7 @@ def board_verify_command(board: Path, data_dir: Path | None, as_json: bool) -> N
 
 def report_command(runs: Sequence[Path], out: Path | None, as_json: bool) -> None:
     """`harness report`."""
-    from harness.leaderboard.build import write_page
+    from harness.leaderboard.page import write_page
 
     path = write_page(runs, out)
     click.echo(json.dumps({"page": str(path)}) if as_json else f"written: {path}")
@@ -367,9 +374,9 @@ def export_command(form: str, run: Path, out: Path | None, url: str | None, data
 
 def check_golds_command(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
     """`harness check golds`; raises HarnessError for a rejection that no card explains."""
-    from harness.core.tables import visible
     from harness.data.suites import list_suites, resolve_bench
     from harness.grading.golds import at_hand, check_golds
+    from harness.report.checks import golds_lines
 
     suites = list_suites()
     chosen = resolve_bench(bench, None) if bench else at_hand(suites, data_dir)
@@ -378,12 +385,8 @@ def check_golds_command(bench: str | None, data_dir: Path | None, as_json: bool)
     if as_json:
         click.echo(json.dumps({"suites": found, "left_out": left_out}))
     else:
-        for name, s in found.items():
-            click.echo(f"{name:<18} {s['accepted']} of {s['n']} golds accepted")
-            for row in s["rejected"]:
-                click.echo(f"  {row['id']}: {row['status']}, {row['reason'] or 'no reason given'}: {visible(row['gold'])}")
-        if left_out:
-            click.echo(f"left out, no data (--data-dir) or no reasoning_gym: {', '.join(left_out)}")
+        for line in golds_lines(found, left_out):
+            click.echo(line)
     unexplained = sum(not row["reason"] for s in found.values() for row in s["rejected"])
     if unexplained:
         raise HarnessError(f"{unexplained} gold answers are rejected by their own grader and not listed in a card")
