@@ -14,6 +14,8 @@ import click
 from harness.config import RunSpec, resolve, resolve_eval
 from harness.core.errors import HarnessError
 from harness.runs.files import write_text
+from harness.runs.formats import tree
+from harness.runs.result import Result
 from harness.runs.rundir import RunDir
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
@@ -71,16 +73,16 @@ def run_command(
     _show_result(result, as_json)
 
 
-def _show_result(result: dict[str, Any], as_json: bool) -> None:
+def _show_result(result: Result, as_json: bool) -> None:
     if as_json:
         keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
-        click.echo(json.dumps({k: result[k] for k in keys}))
+        click.echo(json.dumps(tree({key: getattr(result, key) for key in keys})))
         return
     from harness.report.comparison import print_comparison
     from harness.stats.comparison import compare
 
     print_comparison(compare([result], None))
-    click.echo(f"report: {result['run']}/report.html")
+    click.echo(f"report: {result.run}/report.html")
 
 
 def eval_command(
@@ -304,7 +306,7 @@ def regrade_command(run: Path, as_json: bool) -> None:
 
     found = regrade(run)
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps({"run": str(run), **tree(found)}))
         return
     print_to_terminal(regrade_table(found).to_rich(), width=160)
     click.echo(f"written: {run / 'regrade.json'}")

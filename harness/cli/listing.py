@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from harness.core.errors import HarnessError
 
 
 def list_methods() -> list[dict[str, Any]]:
@@ -70,16 +71,20 @@ def list_studies() -> list[dict[str, Any]]:
 
 
 def list_runs() -> list[dict[str, Any]]:
-    """Every run below runs/, newest first; a folder that holds no run's spec is listed with the reason."""
+    """Every run and evaluation below runs/, newest first; one that cannot be read is listed with the reason."""
+    from harness.runs.result import is_finished
+    from harness.runs.spec import load_spec
+
     rows = []
     for path in sorted(Path("runs").glob("**/spec.json"), key=lambda p: p.stat().st_mtime, reverse=True):
-        row: dict[str, Any] = {"run": str(path.parent)}
+        run = path.parent
+        row: dict[str, Any] = {"run": str(run)}
         try:
-            spec = json.loads(path.read_text())["spec"]
-            row |= {"method": spec["method"], "model": spec["model"]["id"], "bench": spec["eval"]["bench"]}
-            row |= {"seeds": spec["seeds"], "finished": (path.parent / "result.json").exists()}
-        except (ValueError, KeyError, TypeError) as e:
-            row["error"] = f"not a run's spec: {e!r}"
+            spec = load_spec(run)
+            row |= {"method": spec.label, "model": spec.model.id, "bench": spec.eval.bench}
+            row |= {"seeds": list(spec.seeds), "finished": is_finished(run)}
+        except HarnessError as e:
+            row["error"] = str(e)
         rows.append(row)
     return rows
 
