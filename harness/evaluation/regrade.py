@@ -13,7 +13,8 @@ from harness.evaluation.scores import macro_averages, score_suite
 from harness.grading.graders import grade_many
 from harness.grading.parity import parity_many
 from harness.runs import formats
-from harness.runs.result import Result, SuiteFigures, SuiteScores, load_result
+from harness.runs.regraded import OldNew, Regraded, RegradedMacro, RegradedSuite
+from harness.runs.result import Result, SuiteScores, load_result
 from harness.runs.samples import Row, Sample, read_samples, samples_path
 
 
@@ -36,36 +37,6 @@ def grade_again(samples: Mapping[str, Sequence[Row]]) -> dict[str, list[FreshGra
     for i, ((name, _), grade) in enumerate(zip(rows, grades, strict=True)):
         out[name].append(FreshGrade(grade.score, grade.status, parity.get(i)))
     return out
-
-
-class RegradedSuite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One suite. `changed`: how many of its samples have another score, status or parity grade than the stored one."""
-
-    samples: int
-    changed: int
-    old: SuiteFigures
-    new: SuiteFigures
-
-
-class OldNew(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A macro average, None where the role has no suite."""
-
-    old: float | None
-    new: float | None
-
-
-class RegradedMacro(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Macro averages by role."""
-
-    id: OldNew
-    ood: OldNew
-
-
-class Regraded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=1):
-    """regrade.json: what result.json says, and what the present graders give."""
-
-    suites: dict[str, RegradedSuite]
-    macro: RegradedMacro
 
 
 def regrade(run: Path) -> Regraded:

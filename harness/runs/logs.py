@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -66,18 +67,22 @@ def read_metrics(run: Path) -> list[Metrics]:
 
 
 def last_metrics(run: Path, size: int = 20_000) -> list[MetricRow]:
-    """The last whole rows, in `size` bytes, of a metrics.jsonl that may be written to right now."""
+    """The last whole rows, in `size` bytes, of a metrics.jsonl that may be written to right now.
+
+    What is no row is left out: it is for the run itself to refuse.
+    """
     path = run / "metrics.jsonl"
-    if not path.exists():
+    if not path.is_file():
         return []
     with path.open("rb") as file:
         start = max(file.seek(0, os.SEEK_END) - size, 0)
         file.seek(start)
         lines = file.read().split(b"\n")
-    try:
-        return [msgspec.json.decode(line, type=MetricRow) for line in lines[bool(start) : -1] if line]
-    except (msgspec.MsgspecError, *UNREADABLE) as e:
-        raise HarnessError(visible(f"{path} cannot be read: {dotted([e])}")) from None
+    rows = []
+    for line in lines[bool(start) : -1]:
+        with contextlib.suppress(msgspec.MsgspecError, *UNREADABLE):
+            rows.append(msgspec.json.decode(line, type=MetricRow))
+    return rows
 
 
 def template_rows(run: Path, seeds: Sequence[int]) -> list[dict[str, Any]]:

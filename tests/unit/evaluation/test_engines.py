@@ -17,7 +17,6 @@ from harness.evaluation.results import Checklist, combine, seed_result
 from harness.stats.arms import check_identity
 from support import results
 
-pytest.importorskip("lm_eval")
 HOT = Sampling(0.6, 16)
 
 

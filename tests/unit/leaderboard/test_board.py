@@ -4,11 +4,9 @@ import hashlib
 import json
 import re
 import shutil
-import sys
 
 import pytest
 
-from harness.cli import main
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.leaderboard import build, submit
 from harness.leaderboard.ancestry import DEPTH, ancestry, trees
@@ -21,16 +19,9 @@ from harness.runs.packing import compress, decompress
 from harness.runs.result import load_result
 from harness.stats.questions import load_questions
 from support.boards import HOSTILE, id_of, make_run, reseal, sample_rows, tree
+from support.command import harness
 
 MACHINE = {"python": "3.11", "platform": "Linux x86_64", "cpus": 2}
-
-
-def harness(capsys, *args):
-    sys.argv = ["harness", *map(str, args)]
-    with pytest.raises(SystemExit) as e:
-        main()
-    out = capsys.readouterr()
-    return e.value.code, out.out, out.err
 
 
 @pytest.fixture(scope="module")
