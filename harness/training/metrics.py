@@ -65,7 +65,8 @@ def batch_metrics(groups: Sequence[Group], rows: Sequence[Row]) -> dict[str, flo
     gaps += [torch.as_tensor(r.rollout.logps_T) - r.bare_logps_T for r in rows if r.bare_logps_T is not None]
     if gaps:
         out["hint_reliance"] = _mean(torch.cat(gaps).tolist())
-        out["masked_tokens"] = _mean([x == 0 for r, _ in templated for x in r.weights_T.tolist()])
+        weights = [r.weights_T for r, _ in templated if r.weights_T is not None]  # set together with old_logps_T
+        out["masked_tokens"] = _mean([x == 0 for weights_T in weights for x in weights_T.tolist()])
     if plain:
         out["sampler_gap"] = _mean(torch.cat(plain).tolist())
     return out
