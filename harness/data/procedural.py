@@ -48,7 +48,7 @@ def questions(name: str, task: str, config: dict[str, Any], count: int) -> list[
 
 def gold_answer(gold: str) -> str:
     """The answer in a gold answer of `questions`."""
-    return json.loads(gold)["answer"]
+    return str(json.loads(gold)["answer"])
 
 
 def score(answer: str, gold: str) -> float:
