@@ -136,7 +136,7 @@ def execute_eval(prepared: Prepared, run: RunDir, command: list[str]) -> dict[st
             progress.update((i + 1) * total, f"seed {seed} done")
         result = _summarise(prepared, run)
         write_json(run.path / "result.json", result)
-        from harness.report.report import write_report
+        from harness.report.run import write_report
 
         write_report(run.path)
     return result

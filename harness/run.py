@@ -135,7 +135,7 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
         result = summarise(prepared, run)
         write_json(run.path / "ledger.json", {"total": result["ledger"], "seeds": result["ledgers"]})
         write_json(run.path / "result.json", result)
-        from harness.report.report import write_report
+        from harness.report.run import write_report
 
         write_report(run.path)
     return result

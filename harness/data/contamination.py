@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from harness.core.errors import MissingError
-from harness.core.tables import Table, points
 from harness.core.types import Problem
 from harness.data.suites import Suite, TrainingSet, unwrap
 
@@ -173,19 +172,6 @@ def summary(training_set: TrainingSet, suite: Suite, matches: Sequence[Match]) -
         "flagged": list(kinds),
         "matches": [asdict(m) for m in matches],
     }
-
-
-def table(rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> Table:
-    """A table of `summary` rows, those of one training set in succession."""
-    header = ("training set", "suite", "role", "problems", *KINDS, "same answer", "flagged %")
-    cells, last = [], None
-    for row in rows:
-        counts = (str(row[key]) for key in ("problems", *KINDS, "same_answer"))
-        name = "" if row["training_set"] == last else row["training_set"]
-        cells.append((name, row["suite"], row["role"], *counts, points(row["share"])))
-        last = row["training_set"]
-    more = "Same answer: of those flagged, questions whose answer is also that of a matching training question."
-    return Table("Contamination", header, "lll" + "r" * (len(header) - 3), cells, (*notes, more))
 
 
 def _features(problem: Problem) -> tuple[str, set[str], set[str]]:

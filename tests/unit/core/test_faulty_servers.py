@@ -13,6 +13,7 @@ from harness.core import chat
 from harness.core.chat import Chat, ChatError
 from harness.core.errors import HarnessError, MissingError
 from harness.core.ledger import Ledger
+from harness.core.method import EpochReport
 from harness.core.settings import EngineConfig, ModelConfig
 from harness.core.types import Context, Group, Problem, Rollout, Sampling
 from harness.evaluation.engines import Server
@@ -165,7 +166,7 @@ class Reflects(GRPO):
         for p in self.problems:
             records = [{"Inputs": p.text, "Generated Outputs": self.drawn, "Feedback": "wrong"}]
             self.written = [*getattr(self, "written", []), *writer.propose([ReflectionRequest("same", records)])]
-        return {}
+        return EpochReport()
 
 
 class Idle:

@@ -14,9 +14,7 @@ from harness.data.suites import PROMPT_FORMS, TrainingSet, load_suite, load_trai
 from harness.evaluation.evaluate import SuiteResult, sample_metrics
 from harness.evaluation.results import _scores
 from harness.run import prepare
-from harness.stats.compare import compare
 from support.command import harness
-from support.results import result
 
 
 def problems(*texts, name="p", kind="math"):
@@ -134,12 +132,6 @@ def test_second_score_leaves_the_flagged_problems_out():
     r = SuiteResult("s", 2, 2, 0.6, 9, None, 0, **sample_metrics(samples, 2), samples=samples)
     assert _scores(r, ["a"])["avg_clean"] == 0.5
     assert _scores(r, [])["avg_clean"] is None and _scores(r, ["a", "b"])["avg_clean"] is None
-
-
-def test_tables_note_the_second_score_only_where_it_differs():
-    plain, other = result("grpo"), result("p2o", flagged=["x", "y"], avg_clean=0.25)
-    assert "match training problems" not in compare([plain]).to_markdown()
-    assert "Longer chains: 2 of 200 problems match training problems; without them p2o 25.0." in compare([other]).to_markdown()
 
 
 # ------------------------------------------------------------------ the command

@@ -9,10 +9,11 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from harness.core.advantages import group_advantages
 from harness.core.settings import LossSpec
 from harness.core.types import Sampling
 from harness.training.local.generation import completion_logps, sample
-from harness.training.loss import aggregate, correction_weights, group_advantages, token_losses
+from harness.training.loss import aggregate, correction_weights, token_losses
 
 B, T = 12, 7
 
@@ -150,11 +151,11 @@ def test_corrections_token_by_token(tensors):
 
 
 def test_advantages():
-    assert group_advantages([1, 0, 0, 0, 0, 1], "group_norm").tolist() == pytest.approx(
+    assert group_advantages([1, 0, 0, 0, 0, 1], "group_norm") == pytest.approx(
         [(r - 1 / 3) / (math.sqrt(4 / 15) + 1e-6) for r in (1, 0, 0, 0, 0, 1)], abs=1e-6
     )
-    assert group_advantages([1, 0, 0, 0], "group_centre").tolist() == pytest.approx([0.75, -0.25, -0.25, -0.25])
-    assert group_advantages([1.0] * 6, "group_norm").tolist() == [0.0] * 6
+    assert group_advantages([1, 0, 0, 0], "group_centre") == pytest.approx([0.75, -0.25, -0.25, -0.25])
+    assert group_advantages([1.0] * 6, "group_norm") == [0.0] * 6
 
 
 PROMPTS = [[3, 4, 5, 6, 7], [8], [2, 2, 9]]
