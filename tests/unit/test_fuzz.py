@@ -337,7 +337,7 @@ def test_groups_of_every_method_under_any_rewards(name, rewards, k, seed):
     groups = gather_groups(method, PROBLEMS, k, scripted(rewards, ledger, sizes), (seed, "group"))
     ledger.add_update(groups, 1)
     assert len(groups) == len(PROBLEMS) and all(len(g.rollouts) == k for g in groups)
-    assert all(len(g.rollouts) + len(g.discarded) <= method.group_budget(k) for g in groups)
+    assert all(len(g.rollouts) + len(g.discarded) <= method.costs().group for g in groups)
     drawn = [r for g in groups for r in g.rollouts + g.discarded]
     assert ledger.rollouts == sum(sizes) == len(drawn) == len({id(r) for r in drawn}), "none lost, none counted twice"
     assert ledger.generated_tokens == sum(len(r.tokens_T) for r in drawn)
