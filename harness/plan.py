@@ -103,10 +103,10 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
         rollouts = int(max(rollouts, min(rollouts + extra, bound - 1 + worst)))
     rollouts, search = rollouts + closing, search + closing
     evaluation = eval_cost(spec, suites)
-    by_tokens = cfg.max_sampled_tokens is not None and cfg.max_rollouts is None
+    by_tokens = False
     tokens = rollouts * cfg.max_new_tokens
-    if by_tokens:  # the last batch may begin just below the bound
-        tokens = cfg.max_sampled_tokens + worst * cfg.max_new_tokens
+    if cfg.max_sampled_tokens is not None and cfg.max_rollouts is None:  # the last batch may begin just below the bound
+        by_tokens, tokens = True, cfg.max_sampled_tokens + worst * cfg.max_new_tokens
     named = MODELS.get(spec.model.id)
     seconds = len(spec.seeds) * (tokens + evaluation.tokens) / named.cpu_tokens_per_second if named else None
     return Plan(

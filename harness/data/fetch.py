@@ -26,7 +26,7 @@ def find(name: str) -> TrainingSet | Suite:
 
     Raises UsageError for a name of neither, with the nearest one that can be fetched, and for one without a dataset.
     """
-    every = [*list_training_sets(), *list_suites()]
+    every: list[TrainingSet | Suite] = [*list_training_sets(), *list_suites()]
     for target in every:
         if target.name == name and target.hub is not None:
             return target

@@ -17,6 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import yaml
 
 from harness.core.errors import MissingError, UsageError, nearest
@@ -150,25 +151,42 @@ def benchmarks_dir() -> Path:
 
 
 @cache
-def _suites() -> dict[str, Suite]:
-    found = {}
-    for card in sorted(benchmarks_dir().glob("*/card.yaml")):
-        fields = yaml.safe_load(card.read_text())
-        fields["known_defects"] = tuple(fields["known_defects"])
-        found[card.parent.name] = Suite(name=card.parent.name, **fields)
-    return found
+def _suites() -> dict[str, Suite | str]:
+    """By name: the suite, or why its card cannot be read. A damaged card harms no other suite."""
+    return {card.parent.name: _read_card(card) for card in sorted(benchmarks_dir().glob("*/card.yaml"))}
+
+
+def _read_card(card: Path) -> Suite | str:
+    """The suite of a card.yaml, or what is wrong with it, with the file and the field."""
+    try:
+        tree = yaml.safe_load(card.read_text())
+        if not isinstance(tree, dict):
+            return f"{card}: holds no fields"
+        if unknown := [key for key in tree if key == "name" or key not in Suite.__dataclass_fields__]:
+            return f"{card}: unknown field {unknown[0]!r}{nearest(str(unknown[0]), Suite.__dataclass_fields__)}"
+        return msgspec.convert({"name": card.parent.name, **tree}, Suite)
+    except (OSError, ValueError, yaml.YAMLError) as e:  # msgspec names the field
+        return f"{card}: {' '.join(str(e).split())}"
 
 
 def list_suites() -> list[Suite]:
-    """All suites, by name."""
-    return list(_suites().values())
+    """All suites whose card can be read, by name."""
+    return [suite for suite in _suites().values() if isinstance(suite, Suite)]
+
+
+def broken_suites() -> dict[str, str]:
+    """The other ones: what is wrong with the card, by the suite's name."""
+    return {name: fault for name, fault in _suites().items() if isinstance(fault, str)}
 
 
 def load_suite(name: str) -> Suite:
-    """Raises UsageError with the nearest name for an unknown one."""
+    """Raises UsageError with the nearest name for an unknown one, or with what is wrong with the suite's card."""
     if name not in _suites():
         raise UsageError(f"unknown suite {name!r}{nearest(name, _suites())}")
-    return _suites()[name]
+    suite = _suites()[name]
+    if isinstance(suite, str):
+        raise UsageError(suite)
+    return suite
 
 
 @cache

@@ -81,7 +81,8 @@ def grade_math(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Gr
             grades.append(Grade(0.0, "unparsed", None))
             continue
         verdict = verdicts[answer, gold.strip()]
-        status: Status = "ok" if verdict in ("right", "wrong") else verdict  # type: ignore[assignment]
+        assert verdict is not None, "what is not decided at sight is verified above"
+        status: Status = "ok" if verdict == "right" or verdict == "wrong" else verdict
         grades.append(Grade(float(verdict == "right"), status, answer))
     return grades
 
@@ -378,7 +379,7 @@ def verify_many(pairs: Sequence[Pair], workers: int, timeout_s: float) -> dict[P
     return {pair: _named(outcome) for pair, outcome in zip(pairs, outcomes, strict=True)}
 
 
-def _named(outcome: Any) -> Outcome:
+def _named(outcome: Outcome | Exception) -> Outcome:
     """An exception is the grader's failure: raised by math-verify, out of time, or the child died."""
     if isinstance(outcome, Exception):
         return "timeout" if isinstance(outcome, TimeoutError) else "error"

@@ -45,9 +45,9 @@ def golds_lines(found: Mapping[str, Mapping[str, Any]], left_out: Sequence[str])
     """What `check_golds` found by suite, in lines, and the suites that were `left_out`."""
     lines = []
     for name, s in found.items():
-        lines.append(f"{name:<18} {s['accepted']} of {s['n']} golds accepted")
+        lines.append(f"{name:<18} {s['accepted']} of {s['n']} gold answers accepted")
         for row in s["rejected"]:
             lines.append(f"  {row['id']}: {row['status']}, {row['reason'] or 'no reason given'}: {visible(row['gold'])}")
     if left_out:
-        lines.append(f"left out, no data (--data-dir) or no reasoning_gym: {', '.join(left_out)}")
+        lines.append(f"skipped, no data (--data-dir) or no reasoning_gym: {', '.join(left_out)}")
     return lines

@@ -55,7 +55,9 @@ class PolicyConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _default_probability(cls, data: object) -> object:
-        default = _STYLE_PROBABILITY.get(str(data.get("world"))) if isinstance(data, dict) else None
+        if not isinstance(data, dict):
+            return data
+        default = _STYLE_PROBABILITY.get(str(data.get("world")))
         return {"style_probability": default, **data} if default else data
 
     @model_validator(mode="after")

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-import harness
-from harness.cli import commands, main
+import harness.run
+from harness.cli import main
 from harness.config import resolve
 from harness.core.errors import HarnessError, UsageError
 from harness.core.types import Context, Group, Problem, Rollout
@@ -216,10 +216,10 @@ def test_durations_are_measured_by_a_clock_that_does_not_jump():
 
 
 def cli(capsys, monkeypatch, error):
-    def fail(**options):
+    def fail(*args):
         raise error
 
-    monkeypatch.setattr(commands, "run_command", fail)
+    monkeypatch.setattr(harness.run, "prepare", fail)
     monkeypatch.setattr(sys, "argv", ["harness", "run", "--method", "grpo"])
     with pytest.raises(SystemExit) as e:
         main()
@@ -233,7 +233,7 @@ def test_the_disks_errors_are_a_sentence(capsys, monkeypatch, number):
 
 
 def test_a_bug_is_not_mistaken_for_the_disk(capsys, monkeypatch):
-    monkeypatch.setattr(commands, "run_command", lambda **options: open("/nowhere/at/all"))
+    monkeypatch.setattr(harness.run, "prepare", lambda *args: open("/nowhere/at/all"))
     monkeypatch.setattr(sys, "argv", ["harness", "run", "--method", "grpo"])
     with pytest.raises(FileNotFoundError):
         main()

@@ -34,7 +34,7 @@ def quick(monkeypatch):
     """Cells are resolved, but neither their data nor their overlaps are looked at."""
     plan = SimpleNamespace(rollouts=10, eval_samples=5, generated_tokens=77, eval_tokens=3, optimiser_steps=2, seconds=1.0)
     monkeypatch.setattr("harness.run.prepare", lambda spec, *a: SimpleNamespace(plan=plan, overlaps={}))
-    monkeypatch.setattr(s, "POLL_S", 0.01)
+    monkeypatch.setattr("harness.study.folder.POLL_S", 0.01)
 
 
 def cells(path, **options):
