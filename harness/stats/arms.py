@@ -128,7 +128,7 @@ def _label(result: Result, same: Sequence[Result], most: int = 3) -> str:
     shown = [k for k in differ if kind_of(k, result["method"]) in (Kind.POLICY, Kind.PROTOCOL, Kind.ARM)]
     shown = shown or [k for k in differ if k == "seeds"] or differ
     if not shown:
-        return result["method"]
+        return str(result["method"])
     parts = [f"{k.replace('method_config', result['method'])}={_text(own[k])}" for k in shown[:most]]
     more = [f"{len(shown) - most} more"] if len(shown) > most else []
     return f"{result['method']} ({', '.join(parts + more)})"

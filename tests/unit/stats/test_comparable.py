@@ -2,8 +2,10 @@
 
 import itertools
 import json
+from types import SimpleNamespace
 from typing import Annotated
 
+import numpy as np
 import pytest
 
 from harness.config import EvalSpec, RunSpec, flatten, merge, parse_set, resolve, resolve_eval
@@ -11,12 +13,15 @@ from harness.core.errors import UsageError
 from harness.core.kinds import Kind, leaves
 from harness.core.method import Method
 from harness.core.settings import MethodConfig
+from harness.leaderboard.groups import group
 from harness.registry import load_method, methods, recipes, worlds
 from harness.report.comparison import scores_table, to_markdown
 from harness.stats.arms import check_identity, labels
 from harness.stats.comparable import CLAIMED, SHARED, differing, kind_of, settings_of
 from harness.stats.comparison import compare
+from support.command import harness
 from support.results import result
+from support.runs import make_run
 
 SPECS = {
     f"{method} {recipe}": resolve(method, recipe).model_dump(mode="json")
@@ -258,6 +263,25 @@ def test_a_name_that_cannot_be_allowed_is_refused(name, words):
     pair = [evaluation(), evaluation(identity={"extra": {"top_k": 20}})]
     with pytest.raises(UsageError, match=words):
         compare(pair, allow=[name])
+
+
+def test_harness_compare_asks_for_the_field_by_its_name(capsys, tmp_path):
+    right_S_Q_K = np.random.default_rng(0).integers(0, 2, (2, 10, 4))
+    specs = [resolve("grpo", sets=[f"testbed.world={w}"]).model_dump(mode="json") for w in ("latent", "open")]
+    pair = [make_run(tmp_path / str(i), "grpo", right_S_Q_K, spec=spec) for i, spec in enumerate(specs)]
+    code, _, err = harness(capsys, "compare", *pair)
+    assert code == 2 and "differ in testbed.world: latent and open" in err
+    code, _, err = harness(capsys, "compare", *pair, "--allow-different", "testbed.wrold")
+    assert code == 2 and "did you mean 'testbed.world'" in err
+    code, out, _ = harness(capsys, "compare", *pair, "--allow-different", "testbed.world", "--format", "markdown")
+    assert code == 0 and "These arms differ in testbed.world: latent and open" in out
+
+
+def test_boards_know_no_permission():
+    """What cannot be compared without the option stands in tables of its own there."""
+    other = resolve("grpo", sets=["testbed.world=open"]).model_dump(mode="json")
+    entries = [SimpleNamespace(result=run(spec), questions={}) for spec in (SPECS["grpo testbed"], other)]
+    assert [len(members) for _, members in group(entries)] == [1, 1]
 
 
 def test_labels_say_what_makes_the_arm_before_where_it_ran():
