@@ -92,18 +92,25 @@ class Rollout:
 class Group:
     """The rollouts of one problem that share an advantage baseline.
 
-    `discarded` were paid for but are not trained on, in the order of sampling; `refused` counts the hints that the
-    answer-leak guard kept out (harness/core/leaks.py).
+    `discarded` are attempts that were paid for but are not trained on, in the order of sampling. `requests` are completions
+    that are no attempts at all, such as hints that the policy wrote; they are paid for, too. `refused` counts the hints
+    that the answer-leak guard rejected (harness/core/leaks.py).
     """
 
     problem: Problem
     rollouts: list[Rollout]
     discarded: list[Rollout] = field(default_factory=list)
     refused: int = 0
+    requests: list[Rollout] = field(default_factory=list)
 
     @property
     def rewards_K(self) -> list[float]:
         return [r.reward for r in self.rollouts]
+
+    @property
+    def lengths_K(self) -> list[int]:
+        """Completion tokens of each rollout, the end token included."""
+        return [len(r.tokens_T) for r in self.rollouts]
 
     @property
     def successes(self) -> int:
@@ -116,7 +123,7 @@ class Group:
 
     def replaced_by(self, rollouts: Sequence[Rollout]) -> Group:
         """The same problem with new rollouts; the old ones stay on the ledger as discarded."""
-        return Group(self.problem, list(rollouts), self.discarded + self.rollouts, self.refused)
+        return Group(self.problem, list(rollouts), self.discarded + self.rollouts, self.refused, self.requests)
 
     def to_row(self) -> dict[str, Any]:
         """JSON form for rollouts/*.jsonl: texts and rewards; of the tokens only how many."""
@@ -130,6 +137,7 @@ class Group:
             "problem": self.problem.id,
             "rollouts": [row(r) for r in self.rollouts],
             "discarded": [row(r) for r in self.discarded],
+            "requests": [row(r) for r in self.requests],
             "refused": self.refused,
         }
 
@@ -141,7 +149,8 @@ class Group:
             return Rollout(**{**r, "context": Context(**r["context"]), "tokens_T": [], "logps_T": []})
 
         rollouts, discarded = ([restore(r) for r in row[key]] for key in ("rollouts", "discarded"))
-        return cls(problems[row["problem"]], rollouts, discarded, row.get("refused", 0))
+        requests = [restore(r) for r in row.get("requests", [])]
+        return cls(problems[row["problem"]], rollouts, discarded, row.get("refused", 0), requests)
 
 
 class Sample(Protocol):

@@ -11,7 +11,7 @@ from typing import Any
 from harness.config import flatten
 from harness.core.errors import UsageError, nearest
 from harness.core.kinds import Kind
-from harness.registry import worlds
+from harness.registry import baseline_method, worlds
 from harness.stats.comparable import kind_of, of_policy
 
 PROTOCOL = ("n", "k", "temperature", "max_new_tokens")
@@ -145,7 +145,7 @@ def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int |
     Raises UsageError where `wanted` is none of the arms, or a method that several arms have.
     """
     if wanted is None:
-        return next((i for i, r in enumerate(results) if r["method"] == "grpo"), 0)
+        return next((i for i, r in enumerate(results) if r["method"] == baseline_method()), 0)
     if isinstance(wanted, int):
         if not 0 <= wanted < len(results):
             raise UsageError(f"no arm {wanted}: there are {len(results)}, counted from 0")

@@ -16,7 +16,6 @@ from harness.evaluation.evaluate import complete, evaluate
 from harness.evaluation.results import Checklist, combine, part
 from harness.stats.arms import check_identity
 
-pytest.importorskip("lm_eval")
 HOT = Sampling(0.6, 16)
 
 

@@ -4,11 +4,9 @@ import hashlib
 import json
 import re
 import shutil
-import sys
 
 import pytest
 
-from harness.cli import main
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.leaderboard import build, submit
 from harness.leaderboard.ancestry import DEPTH, ancestry, trees
@@ -17,14 +15,7 @@ from harness.runs.files import write_json
 from harness.runs.result import load_result
 from harness.stats.questions import load_questions
 from support.boards import HOSTILE, make_run, reseal, sample_rows, tree
-
-
-def harness(capsys, *args):
-    sys.argv = ["harness", *map(str, args)]
-    with pytest.raises(SystemExit) as e:
-        main()
-    out = capsys.readouterr()
-    return e.value.code, out.out, out.err
+from support.command import harness
 
 
 @pytest.fixture(scope="module")
