@@ -103,6 +103,7 @@ def scores_table(c: Comparison) -> Table:
     if grey:
         notes.append("Grey: a single seed shows no spread, so there is no interval and no tie group.")
     notes += [f"{arm.label}, unequal budget: {_unequal(arm)} per seed." for arm in c.arms if arm.unequal]
+    notes += [f"The arms differ in {what}, allowed by --allow-different." for what in c.allowed]
     notes += [f"{arm.label} is not a result: {arm.not_a_result}." for arm in c.arms if arm.not_a_result]
     notes += overlap_notes(c)
     align = "ll" + "r" * (len(header) - 2)

@@ -12,23 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import structs
 
-from harness.config import RunSpec, flatten
+from harness.config import RunSpec
 from harness.core.errors import HarnessError, UsageError
+from harness.runs.result import Result, load_result, runs_below
 from harness.stats.arms import check_identity
 from harness.stats.budgets import BUDGET, budget_of, mismatched
 from harness.stats.claims import MIN_SEEDS, Claim, Verdict
+from harness.stats.comparable import CLAIMED, differing, settings_of
 from harness.stats.needs import needs, seeds_line
 
 if TYPE_CHECKING:
     from harness.stats.contrasts import Bounds
     from harness.stats.intervals import Array, Estimate
     from harness.stats.questions import Questions
-
-IGNORED_FIELDS = ("seeds", "recipe", "backend.", "local.", "eval.bench", "eval.limit")
-"""Settings that do not make a different arm: what ran, and where. A limit shows in the number of problems instead."""
-SERVER = ("base_url", "timeout_s", "max_retries", "concurrency")
-"""Settings of a reflector that say how it is reached, not what it is."""
 
 
 def verdict(low: float, high: float, effect: float) -> Verdict:
@@ -40,7 +38,7 @@ def verdict(low: float, high: float, effect: float) -> Verdict:
     return "not reproduced" if high < effect else "underpowered"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Assessment:
     """A claim and what the runs say about it; scores, differences and intervals are percent points.
 
@@ -55,7 +53,6 @@ class Assessment:
     verdict: Verdict
     runs: dict[str, str]
     seeds: dict[str, int]
-    expected: Verdict | None
     scores: dict[str, float] = field(default_factory=dict)
     difference: float | None = None
     fixed: Bounds | None = None
@@ -65,6 +62,7 @@ class Assessment:
     modifiers: dict[str, str] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    expected: Verdict | None = None
     missing: bool = False
 
     def as_expected(self, named: bool) -> bool | None:
@@ -83,7 +81,7 @@ class _Evidence:
     """The runs of both arms, and their questions suite by suite."""
 
     claim: Claim
-    results: tuple[Mapping[str, Any], Mapping[str, Any]]
+    results: tuple[Result, Result]
     questions: tuple[list[Questions], list[Questions]]
 
     def cells(self, grader: str, without: Mapping[str, set[str]] | None = None) -> Cells | None:
@@ -109,7 +107,7 @@ class _Evidence:
         """The problems that match training problems, by suite."""
         found: dict[str, set[str]] = {}
         for name in self.claim.suites:
-            found[name] = {p for r in self.results for p in r["suites"][name].get("flagged", ())}
+            found[name] = {p for r in self.results for p in r.suites[name].flagged}
         return found
 
 
@@ -119,7 +117,6 @@ def check(claims: Sequence[Claim], runs: Sequence[Path], alpha: float = 0.05) ->
     `alpha` serves planned interim looks (docs/statistics.md). Raises as `load_result` does: a run that cannot be read
     stops the check.
     """
-    from harness.runs.result import load_result, runs_below
     from harness.stats import intervals
 
     results = [load_result(run) for path in runs for run in runs_below(path) or [path]]
@@ -136,11 +133,11 @@ def check(claims: Sequence[Claim], runs: Sequence[Path], alpha: float = 0.05) ->
     return out
 
 
-def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | Assessment:
+def _gather(claim: Claim, results: Sequence[Result]) -> _Evidence | Assessment:
     """The evidence on a claim, or "not assessable" if there is not enough of it."""
     from harness.stats.questions import load_questions
 
-    chosen: dict[str, Mapping[str, Any]] = {}
+    chosen: dict[str, Result] = {}
     reasons: list[str] = []
     for side, arm in claim.sides.items():
         spec = claim.specs[side]
@@ -149,10 +146,10 @@ def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | A
         if len(exact) == 1:
             chosen[side] = exact[0]
         elif exact:
-            reasons.append(f"{len(exact)} runs match its {side}; name one: {', '.join(r['run'] for r in exact)}")
+            reasons.append(f"{len(exact)} runs match its {side}; name one: {', '.join(r.run for r in exact)}")
         else:
-            same = [x for x in near if results[x[1]]["method"] == arm.method and not _elsewhere(spec, results[x[1]])]
-            hint = f"; {results[same[0][1]]['run']} differs in {', '.join(same[0][0][:3])}" if same else ""
+            same = [x for x in near if results[x[1]].method == arm.method and not _elsewhere(spec, results[x[1]])]
+            hint = f"; {results[same[0][1]].run} differs in {', '.join(same[0][0][:3])}" if same else ""
             reasons.append(f"no run matches its {side}, {arm.method}{hint}")
     missing = len(chosen) < 2
     if not missing:
@@ -161,12 +158,12 @@ def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | A
     if not reasons:
         for result in chosen.values():
             try:
-                own = load_questions({**result, "suites": {name: result["suites"][name] for name in claim.suites}})
+                own = load_questions(_only(claim, result))
             except HarnessError as e:
                 reasons.append(str(e))
                 continue
             if not own:
-                reasons.append(f"{result['run']} has no samples")
+                reasons.append(f"{result.run} has no samples")
             else:
                 questions.append([own[name] for name in claim.suites])
     if not reasons:
@@ -179,43 +176,45 @@ def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | A
     return evidence
 
 
-def _differences(spec: RunSpec, result: Mapping[str, Any]) -> list[str]:
-    """The settings in which a run differs from this arm, as text."""
-    wanted = flatten(spec.model_dump(mode="json"))
-    own = flatten(result["spec"])
-    differ = [
-        k for k, v in wanted.items() if k in own and own[k] != v and not k.startswith(IGNORED_FIELDS) and not k.endswith(SERVER)
-    ]
-    return [f"{k} ({own[k]!r}, claimed {wanted[k]!r})" for k in sorted(differ)]
+def _differences(spec: RunSpec, result: Result) -> list[str]:
+    """The settings in which a run differs from this arm, as text. A limit shows in the number of problems instead."""
+    claimed = spec.model_dump(mode="json")
+    wanted, own = settings_of(claimed), settings_of(result.spec)
+    differ = differing(claimed, result.spec, CLAIMED)
+
+    def said(settings: Mapping[str, Any], key: str) -> str:
+        return repr(settings[key]) if key in settings else "unset"
+
+    return [f"{k} ({said(own, k)}, claimed {said(wanted, k)})" for k in differ]
 
 
-def _elsewhere(spec: RunSpec, result: Mapping[str, Any]) -> bool:
+def _elsewhere(spec: RunSpec, result: Result) -> bool:
     """Whether a run has another model or training set, so that its other settings do not matter."""
-    return (result["model"], result["training_set"]) != (spec.model.id, spec.train.set)
+    return (result.model, result.training_set) != (spec.model.id, spec.train.set)
 
 
-def _ineligible(claim: Claim, chosen: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _ineligible(claim: Claim, chosen: Mapping[str, Result]) -> list[str]:
     """Why the claim cannot be assessed on these two runs."""
     from harness.data.suites import load_suite
 
     reasons = []
     for result in chosen.values():
-        absent = [name for name in claim.suites if name not in result["suites"]]
+        absent = [name for name in claim.suites if name not in result.suites]
         if absent:
-            reasons.append(f"{result['run']} was not evaluated on {', '.join(absent)}")
+            reasons.append(f"{result.run} was not evaluated on {', '.join(absent)}")
         for name in claim.suites:
-            n, size = result["suites"].get(name, {}).get("n"), load_suite(name).size
+            n, size = result.suites[name].n if name in result.suites else None, load_suite(name).size
             if n is not None and n != size:
-                reasons.append(f"{result['run']} has {n} of the {size} problems of {name}")
-        if result.get("not_a_result"):
-            reasons.append(f"{result['run']} is not a result: {result['not_a_result']}")
-        if len(result["seeds"]) < MIN_SEEDS:
-            reasons.append(f"{result['run']} has {len(result['seeds'])} seeds; at least {MIN_SEEDS} are needed")
+                reasons.append(f"{result.run} has {n} of the {size} problems of {name}")
+        if result.not_a_result:
+            reasons.append(f"{result.run} is not a result: {result.not_a_result}")
+        if len(result.seeds) < MIN_SEEDS:
+            reasons.append(f"{result.run} has {len(result.seeds)} seeds; at least {MIN_SEEDS} are needed")
     if reasons:
         return reasons
     arm, baseline = chosen["arm"], chosen["baseline"]
     try:
-        check_identity([{**r, "suites": {n: r["suites"][n] for n in claim.suites}} for r in (arm, baseline)])
+        check_identity([_only(claim, r) for r in (arm, baseline)])
     except UsageError as e:
         reasons.append(str(e))
     needed = {"tokens": ("rollouts", "sampled_tokens"), "rollouts": ("rollouts",), "any": ()}[claim.budget]
@@ -225,6 +224,11 @@ def _ineligible(claim: Claim, chosen: Mapping[str, Mapping[str, Any]]) -> list[s
 
 def _budget_lines(off: Mapping[str, tuple[float, float]]) -> list[str]:
     return [f"{BUDGET[key]} {a:,.0f} against {b:,.0f} per seed" for key, (a, b) in off.items()]
+
+
+def _only(claim: Claim, result: Result) -> Result:
+    """A run as if it had been evaluated on the claim's suites alone."""
+    return structs.replace(result, suites={name: result.suites[name] for name in claim.suites})
 
 
 def _question_mismatches(claim: Claim, questions: Sequence[list[Questions]]) -> list[str]:
@@ -263,14 +267,14 @@ def _assess(x: _Evidence, fixed: Estimate, new: Estimate, level: float) -> Asses
         modifiers = {"generalises": "the interval for new questions excludes 0, too", **modifiers}
     if claim.scores and claim.tolerance and abs(scores["baseline"] - claim.scores.baseline) > claim.tolerance:
         modifiers["baseline-differs"] = f"it scores {scores['baseline']:.1f}, published: {claim.scores.baseline:.1f}"
-    seeds = {side: len(r["seeds"]) for side, r in zip(sides, x.results, strict=True)}
+    seeds = {side: len(r.seeds) for side, r in zip(sides, x.results, strict=True)}
     sd = bounds.se / math.sqrt(sum(1 / n for n in seeds.values()))
     return Assessment(
         claim=claim.name,
         text=claim.text,
         effect=claim.effect,
         verdict=found,
-        runs={side: r["run"] for side, r in zip(sides, x.results, strict=True)},
+        runs={side: r.run for side, r in zip(sides, x.results, strict=True)},
         seeds=seeds,
         scores=scores,
         difference=100 * float(fixed.value),
@@ -285,7 +289,7 @@ def _assess(x: _Evidence, fixed: Estimate, new: Estimate, level: float) -> Asses
 
 
 def _modifiers(x: _Evidence, found: Verdict, level: float) -> dict[str, str]:
-    """What to know beside the verdict `found`: other graders, flagged problems, budgets, checkpoints."""
+    """What qualifies the verdict `found`: the other grader, flagged problems, budgets, checkpoints."""
     claim = x.claim
 
     def verdict_on(cells: Cells) -> Verdict:
@@ -307,17 +311,15 @@ def _modifiers(x: _Evidence, found: Verdict, level: float) -> dict[str, str]:
     return modifiers
 
 
-def _not_assessable(
-    claim: Claim, chosen: Mapping[str, Mapping[str, Any]], reasons: tuple[str, ...], missing: bool
-) -> Assessment:
+def _not_assessable(claim: Claim, chosen: Mapping[str, Result], reasons: tuple[str, ...], missing: bool) -> Assessment:
     """The verdict "not assessable", with what it would take to assess the claim."""
     return Assessment(
         claim=claim.name,
         text=claim.text,
         effect=claim.effect,
         verdict="not assessable",
-        runs={side: r["run"] for side, r in chosen.items()},
-        seeds={side: len(r["seeds"]) for side, r in chosen.items()},
+        runs={side: r.run for side, r in chosen.items()},
+        seeds={side: len(r.seeds) for side, r in chosen.items()},
         reasons=reasons,
         needs=tuple(needs(claim, list(chosen.values()))),
         expected=claim.expected,

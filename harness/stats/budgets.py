@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from typing import Any
 
-from harness.core.ledger import Ledger
+from harness.runs.result import RunFacts
 
 BUDGET = {
     "rollouts": "rollouts",
@@ -24,9 +23,9 @@ EQUAL = (0.95, 1.05)
 """Two budgets are equal if their ratio lies in this range."""
 
 
-def budget_of(result: Mapping[str, Any]) -> dict[str, float]:
+def budget_of(result: RunFacts) -> dict[str, float]:
     """The fields of BUDGET, averaged over seeds."""
-    ledgers = [Ledger(**entries) for entries in result["ledgers"].values()]
+    ledgers = list(result.ledgers.values())
     return {key: statistics.fmean(getattr(ledger, key) for ledger in ledgers) for key in BUDGET}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UsageError
-from harness.runs.result import load_result
+from harness.runs.result import Result, load_result
 from harness.stats.arms import check_identity, find_baseline, labels
 from harness.stats.budgets import budget_of, mismatched
 from harness.stats.contrasts import Contrast, contrasts_of, ties_of
@@ -54,6 +54,8 @@ class Comparison:
     measures: list[Measure]
     arms: list[Arm]
     seed_sd: dict[str, PooledSd]
+    allowed: tuple[str, ...] = ()
+    """What differs between arms because the caller allowed it, in words."""
 
     @property
     def stamps(self) -> list[str]:
@@ -66,22 +68,23 @@ class Comparison:
 
 
 def compare(
-    results: Sequence[Mapping[str, Any]],
+    results: Sequence[Result],
     baseline: int | str | None = None,
     solved_at: float | None = None,
     questions: Sequence[Mapping[str, Questions]] = (),
+    allow: Sequence[str] = (),
 ) -> Comparison:
     """Compare results from `load_result` (or from a run just finished), in the given order.
 
-    `baseline` is an index, a label, a run or a method; by default the first grpo arm, or else the first arm. With
-    `solved_at`, seeds that score at least this share are counted too: a mean says little if outcomes are bimodal over
-    seeds. `questions` (`load_questions` of each result) adds the question-level statistics; runs without samples have
-    none. Raises UsageError for no results, an unknown baseline, or arms that differ in model, training set, protocol or
-    questions.
+    `baseline` is an index, a label, a run or a method; by default the first arm of the baseline method, or else the first
+    arm. With `solved_at`, seeds that score at least this share are counted too: a mean says little if outcomes are bimodal
+    over seeds. `questions` (`load_questions` of each result) adds the question-level statistics; runs without samples have
+    none. `allow` names what arms may differ in nevertheless, see `check_identity`. Raises UsageError for no results, an
+    unknown baseline, or arms that differ in model, training set, protocol or questions.
     """
     if not results:
         raise UsageError("nothing to compare: name at least one run")
-    check_identity(results)
+    allowed = check_identity(results, allow)
     names = labels(results)
     base = find_baseline(results, names, baseline)
     measures = measures_of(results[0])
@@ -95,38 +98,47 @@ def compare(
     theirs = budget_of(results[base])
     arms = [_arm(r, name, s, x, theirs) for r, name, s, x in zip(results, names, scores, contrasts, strict=True)]
     pooled = {m.key: sd for m in measures if (sd := pooled_sd([s[m.key].per_seed.values() for s in scores]))}
-    return Comparison(results[0]["model"], results[0]["training_set"], base, measures, arms, pooled)
+    return Comparison(
+        model=results[0].model,
+        training_set=results[0].training_set,
+        baseline=base,
+        measures=measures,
+        arms=arms,
+        seed_sd=pooled,
+        allowed=tuple(allowed),
+    )
 
 
 def _arm(
-    result: Mapping[str, Any],
+    result: Result,
     label: str,
     scores: dict[str, Score],
     contrasts: dict[str, Contrast],
     baseline: Mapping[str, float],
 ) -> Arm:
     """`baseline` is the baseline's budget."""
-    budget, suites = budget_of(result), result["suites"]
+    budget = budget_of(result)
     return Arm(
         label=label,
-        method=result["method"],
-        run=result["run"],
-        seeds=tuple(result["seeds"]),
-        not_a_result=result.get("not_a_result"),
+        method=result.method,
+        run=result.run,
+        seeds=result.seeds,
+        not_a_result=result.not_a_result,
         scores=scores,
         contrasts=contrasts,
         budget=budget,
         ratio={k: v / baseline[k] if baseline[k] else None for k, v in budget.items()},
         unequal=mismatched(budget, baseline),
-        truncated={name: s["truncated"] for name, s in suites.items() if s.get("truncated") is not None},
-        disagreement={name: s["disagreement"] for name, s in suites.items() if s.get("disagreement") is not None},
+        truncated={name: s.truncated for name, s in result.suites.items()},
+        disagreement={name: s.disagreement for name, s in result.suites.items() if s.disagreement is not None},
     )
 
 
-def compare_runs(runs: Sequence[Path], baseline: int | str | None = None) -> Comparison:
+def compare_runs(runs: Sequence[Path], baseline: int | str | None = None, allow: Sequence[str] = ()) -> Comparison:
     """Compare run directories, samples included. Raises as `load_result`, `load_questions` and `compare` do."""
+    from harness.data.training_sets import solved_at
     from harness.stats.questions import load_questions
 
     results = [load_result(path) for path in runs]
-    bimodal = all(r["training_set"] == "testbed" for r in results)  # a seed solves that world or does not
-    return compare(results, baseline, 0.5 if bimodal else None, [load_questions(r) for r in results])
+    threshold = solved_at(r.training_set for r in results)
+    return compare(results, baseline, threshold, [load_questions(r) for r in results], allow)

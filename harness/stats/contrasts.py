@@ -6,12 +6,13 @@ The statistics are in harness/stats/intervals.py; docs/statistics.md explains ev
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.runs.result import Result
 from harness.stats.scores import Cells, Measure, Score, scores_by_seed
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _question_p(arms: Sequence[list[Questions] | None], baseline: list[Questions
     return out
 
 
-def ties_of(results: Sequence[Mapping[str, Any]], names: Sequence[str], key: str) -> dict[str, str]:
+def ties_of(results: Sequence[Result], names: Sequence[str], key: str) -> dict[str, str]:
     """The tie groups of the arms that have two seeds or more; Holm over all pairs."""
     from harness.stats import intervals
 

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from harness.config import RunSpec, flatten, resolve
 from harness.core.errors import HarnessError, UsageError, nearest
 from harness.registry import method_of
+from harness.runs.result import is_finished
+from harness.stats.comparable import SHARED, kind_of
 from harness.study.file import Study, as_sets
 
 if TYPE_CHECKING:
     from harness.data.contamination import Match
     from harness.plan import Plan
-
-SHARED = ("model.", "testbed.", "eval.", "backend.name", "train.set", "train.limit")
-"""Settings in which the arms of a condition must agree: `harness compare` refuses them otherwise."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def prepare_study(
             match = cell_name(condition, own.match) if own.match else None
             try:
                 sets = [item for tree in (study.settings, common, own.settings) for item in as_sets(tree)]
-                if match and out and (cells_dir(out) / match / "result.json").exists():
+                if match and out and is_finished(cells_dir(out) / match):
                     flags["train"] = matched(cells_dir(out) / match)
                 elif match:
                     plan = cells[match].plan
@@ -117,7 +116,8 @@ def cells_dir(out: Path) -> Path:
 
 
 def _shared(key: str) -> bool:
-    return key.startswith(SHARED)
+    """Whether the arms of a condition must agree in a setting: `harness compare` refuses them otherwise."""
+    return kind_of(key) in SHARED
 
 
 def _check_condition(cells: Sequence[Cell]) -> None:
