@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import reason
 from harness.core.tables import visible
 
 WIDTH = 80
@@ -145,16 +146,9 @@ def list_runs() -> list[dict[str, Any]]:
             row |= {"model": spec["model"]["id"], "bench": spec["eval"]["bench"], "seeds": list(spec["seeds"])}
             row |= {"finished": (path.parent / "result.json").exists()}
         except (OSError, ValueError, LookupError, TypeError, RecursionError) as e:
-            row |= {"kind": None, "error": f"spec.json cannot be read: {_reason(e)}"}
+            row |= {"kind": None, "error": f"spec.json cannot be read: {reason(e)}"}
         rows.append(row)
     return rows
-
-
-def _reason(e: Exception) -> str:
-    """One line, in words."""
-    if isinstance(e, KeyError):
-        return f"no field {e.args[0]!r}"
-    return "it is not of a run" if isinstance(e, TypeError) else " ".join(str(e).split())
 
 
 LISTS = {

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import UNREADABLE, HarnessError
+from harness.core.errors import UNREADABLE, HarnessError, reason
 from harness.core.tables import visible
 
 SCHEMA = 1
@@ -68,7 +68,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
                 raise refuse(f"{key} is wrong" if found is True else f"{key} is {said!r}, its content gives {found!r}")
         return m
     except UNREADABLE as e:
-        raise refuse(f"cannot be read: {e!r}") from None
+        raise refuse(f"cannot be read: {reason(e)}") from None
 
 
 def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -100,7 +100,7 @@ def result_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         suites = {name: {**s, **metrics["suites"][name]} for name, s in manifest["suites"].items()}
         macro = metrics["macro"]
     except UNREADABLE as e:
-        raise HarnessError(visible(f"{folder / 'metrics.json'} cannot be read: {e!r}")) from None
+        raise HarnessError(visible(f"{folder / 'metrics.json'} cannot be read: {reason(e)}")) from None
     facts = (
         "method",
         "model",

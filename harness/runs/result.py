@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import HarnessError, MissingError
+from harness.core.errors import HarnessError, MissingError, reason
 from harness.runs import filed
 
 
@@ -29,7 +29,7 @@ def load_result(path: Path) -> dict[str, Any]:
             raise ValueError(f"{strange[0]!r} is no name of a suite")  # files are found by it
         return result
     except (ValueError, KeyError, TypeError) as e:
-        raise HarnessError(f"the run at {path} cannot be read: {e!r}") from None
+        raise HarnessError(f"the run at {path} cannot be read: {reason(e)}") from None
 
 
 def is_filed(path: Path) -> bool:

@@ -32,7 +32,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from harness.config import PolicySpec, RunSpec
-from harness.core.errors import HarnessError, UsageError
+from harness.core.errors import HarnessError, UsageError, listed
 from harness.runs.environment import environment
 from harness.runs.files import iter_jsonl, write_json, write_lines
 
@@ -95,7 +95,7 @@ class RunDir:
             raise UsageError(f"nothing to resume: {out} holds no spec.json")
         stored = json.loads((out / "spec.json").read_text())["spec"]
         if changed := spec.changed(stored):
-            raise UsageError(f"cannot resume {out} under another spec; changed: {', '.join(changed)}")
+            raise UsageError(f"cannot resume {out} under another spec; changed: {listed(changed)}")
         return cls(out)._unfinished()
 
     def _unfinished(self) -> RunDir:

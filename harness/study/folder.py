@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from harness.core.errors import HarnessError, UsageError
+from harness.core.errors import HarnessError, UsageError, listed
 from harness.study.cells import Cell, cell_name, cells_dir
 from harness.study.file import Study
 from harness.study.tables import summary, summary_table
@@ -63,7 +63,7 @@ class StudyDir:
             raise UsageError(f"{out} already holds files that are no study's; name another --out")
         changed = {cell.name: fields for cell in cells if (fields := self._changed(cell))}
         if changed:
-            what = "; ".join(f"{name}: {', '.join(fields)}" for name, fields in changed.items())
+            what = "; ".join(f"{name}: {listed(fields)}" for name, fields in changed.items())
             raise UsageError(f"{out} was begun under other settings, name another --out or set them back; changed: {what}")
 
     def path(self, name: str) -> Path:
