@@ -10,13 +10,15 @@ from harness.config import EvalSpec
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.ledger import Ledger
 from harness.core.seeds import derive
-from harness.data.suites import Suite, TrainingSet, load_training_set, resolve_bench
+from harness.data.suites import Suite
+from harness.data.training_sets import TrainingSet, load_training_set, resolve_bench
 from harness.evaluation.engines import Engine, make_engine
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.results import Checklist, combine, part, stamp
 from harness.models import locate
 from harness.plan import EvalCost, eval_cost
 from harness.progress import Progress
+from harness.registry import home_of, worlds
 from harness.runs.files import write_json
 from harness.runs.rundir import RunDir
 
@@ -42,15 +44,15 @@ def describe_model(model: str) -> dict[str, Any]:
     """
     path = Path(model)
     if not (path / "spec.json").exists():
-        own = {"train_set": "testbed"} if model == "testbed" else {}
-        return {"model": {"id": model}, **own}
+        home = home_of(model)
+        return {"model": {"id": model}, **({"train_set": home} if home else {})}
     run = RunDir(path)
     if not run.finished:
         raise HarnessError(f"the run at {path} is unfinished; finish it with --resume")
     spec = run.read("spec.json")["spec"]
     if "train" not in spec:
         raise UsageError(f"{path} is an evaluation, not a training run; name its model")
-    keys = ("model", "testbed", "local", "seeds")
+    keys = ("model", "local", "seeds", *worlds())
     return {**{k: spec[k] for k in keys if k in spec}, "train_set": spec["train"]["set"], "run": str(path)}
 
 
@@ -140,7 +142,7 @@ def execute_eval(prepared: Prepared, run: RunDir, command: list[str]) -> dict[st
             progress.update((i + 1) * total, f"seed {seed} done")
         result = _summarise(prepared, run)
         write_json(run.path / "result.json", result)
-        from harness.report.report import write_report
+        from harness.report.run import write_report
 
         write_report(run.path)
     return result

@@ -13,7 +13,8 @@ from harness.core.method import Method
 from harness.core.seeds import derive
 from harness.core.types import Problem
 from harness.data import contamination
-from harness.data.suites import Suite, TrainingSet, content_sha256, load_training_set, resolve_bench
+from harness.data.suites import Suite, content_sha256
+from harness.data.training_sets import TrainingSet, load_training_set, resolve_bench
 from harness.evaluation.engines import BackendEngine
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.results import Checklist, combine, part, stamp
@@ -58,9 +59,7 @@ class Prepared:
 
     def method(self, seed: int) -> Method:
         spec = self.spec
-        return load_method(spec.method)(
-            spec.typed_method_config(), spec.train, self.problems, seed, self.training_set.phrases()
-        )
+        return load_method(spec.method)(spec.typed_method_config(), spec.train, self.problems, seed, self.training_set.pieces())
 
 
 def prepare(
@@ -135,7 +134,7 @@ def execute(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, An
         result = summarise(prepared, run)
         write_json(run.path / "ledger.json", {"total": result["ledger"], "seeds": result["ledgers"]})
         write_json(run.path / "result.json", result)
-        from harness.report.report import write_report
+        from harness.report.run import write_report
 
         write_report(run.path)
     return result
@@ -149,8 +148,7 @@ def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Backend, prog
     def tick(rollouts: int, text: str) -> None:
         progress.update(done + min(rollouts, prepared.plan.rollouts), text)
 
-    observe, probe = _observers(spec)
-    log = SeedLog(run, seed, spec, prepared.problems, tick, observe, probe)
+    log = SeedLog(run, seed, spec, prepared.problems, tick, prepared.training_set.world_of(spec))
     backend.train(method, log)
     done += prepared.plan.rollouts
     evaluated = 0
@@ -180,16 +178,6 @@ def _one_seed(prepared: Prepared, run: RunDir, seed: int, backend: Backend, prog
 def _block_tokens(spec: RunSpec) -> int | None:
     """New tokens of what an evaluation samples, and keeps, at once. OpenRLHF's engines schedule a whole suite themselves."""
     return spec.local.generation_tokens if spec.backend.name == "local" else None
-
-
-def _observers(spec: RunSpec) -> tuple[Any, Any]:
-    """The testbed logs its branch tokens, per batch and per epoch; no other training set has any."""
-    if spec.train.set != "testbed":
-        return None, None
-    from harness.testbed.probe import observe, probe
-
-    steps = spec.testbed.branch_tokens
-    return (lambda rows: observe(rows, steps)), (lambda policy: probe(policy, steps, spec.train.temperature))
 
 
 def summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:

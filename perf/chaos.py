@@ -65,7 +65,7 @@ PRELOAD = [
     "harness.study",
     "harness.leaderboard.submit",
     "harness.training.local.backend",
-    "harness.report.report",
+    "harness.report.run",
     "lm_eval",
     "gepa",
 ]

@@ -164,7 +164,8 @@ def config(folder: Path) -> Target:
 def claims(folder: Path) -> Target:
     from test_fuzz_files import CLAIM
 
-    from harness.stats.claims import load_claims, needs
+    from harness.stats.claims import load_claims
+    from harness.stats.needs import needs
 
     quick_settings(folder)
     (folder / "claims").mkdir()

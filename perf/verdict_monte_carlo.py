@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from harness.stats import intervals
-from harness.stats.claims import VERDICTS, verdict
+from harness.stats.assess import verdict
+from harness.stats.claims import VERDICTS
 from harness.stats.power import SuiteModel, power, question_se, seeds_needed
 
 WORLDS = {

@@ -52,9 +52,9 @@ def regrade(run: Path, as_json: bool) -> None:
 
     Needs no model. Prints old and new scores next to each other and writes regrade.json into the run.
     """
-    from harness.core.tables import print_to_terminal
     from harness.evaluation.regrade import regrade as regraded
-    from harness.evaluation.regrade import regrade_table
+    from harness.report.checks import regrade_table
+    from harness.report.tables import print_to_terminal
 
     with o.reading(run):
         found = regraded(run)
@@ -80,9 +80,10 @@ def golds(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
 
     The exit code is 1 if one is rejected without an explanation in the suite's card.
     """
-    from harness.core.tables import visible
-    from harness.data.suites import list_suites, resolve_bench
+    from harness.data.suites import list_suites
+    from harness.data.training_sets import resolve_bench
     from harness.grading.golds import at_hand, check_golds
+    from harness.report.checks import golds_lines
 
     suites = list_suites()
     chosen = resolve_bench(bench, None) if bench else at_hand(suites, data_dir)
@@ -91,12 +92,8 @@ def golds(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
     if as_json:
         o.echo_json({"suites": found, "left_out": left_out})
     else:
-        for name, s in found.items():
-            click.echo(f"{name:<18} {s['accepted']} of {s['n']} gold answers accepted")
-            for row in s["rejected"]:
-                click.echo(f"  {row['id']}: {row['status']}, {row['reason'] or 'no reason given'}: {visible(row['gold'])}")
-        if left_out:
-            click.echo(f"skipped, no data (--data-dir) or no reasoning_gym: {', '.join(left_out)}")
+        for line in golds_lines(found, left_out):
+            click.echo(line)
     unexplained = sum(not row["reason"] for s in found.values() for row in s["rejected"])
     if unexplained:
         raise HarnessError(f"{unexplained} gold answers are rejected by their own grader and not listed in a card")
@@ -112,20 +109,20 @@ def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None
 
     The exit code is 0 whether or not there are any.
     """
-    from harness.core.settings import TestbedConfig
-    from harness.core.tables import print_to_terminal
     from harness.data import contamination as overlaps
-    from harness.data.suites import list_training_sets, load_training_set, resolve_bench
+    from harness.data.training_sets import list_training_sets, load_training_set, resolve_bench
+    from harness.report.checks import contamination_table
+    from harness.report.tables import print_to_terminal
 
     chosen = [load_training_set(name) for name in dict.fromkeys(train_sets)] or list_training_sets()
     benches = [resolve_bench(bench, training_set) for training_set in chosen]
     rows, notes = [], [overlaps.METHOD]
     for training_set, suites in zip(chosen, benches, strict=True):
-        problems = training_set.whole(TestbedConfig(), data_dir)
+        problems = training_set.whole(None, data_dir)
         found = overlaps.find(problems, {suite.name: suite.problems(data_dir) for suite in suites})
         rows += [overlaps.summary(training_set, suite, found[suite.name]) for suite in suites]
         notes += [note] if (note := training_set.deviation(data_dir)) else []
     if as_json:
         o.echo_json({"method": overlaps.METHOD, "pairs": rows})
         return
-    print_to_terminal(overlaps.table(rows, notes).to_rich())
+    print_to_terminal(contamination_table(rows, notes).to_rich())

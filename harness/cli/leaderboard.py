@@ -70,7 +70,7 @@ def verify(board: Path, data_dir: Path | None, as_json: bool) -> None:
 
     Stops with exit code 1 at the first difference.
     """
-    from harness.core.tables import visible
+    from harness.core.text import visible
     from harness.leaderboard.build import verify as verify_boards
 
     with o.reading(board):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import reason
-from harness.core.tables import visible
+from harness.core.text import visible
 
 WIDTH = 80
 """Columns of a terminal. Only the last column is wrapped, at spaces: names stay whole."""
@@ -69,7 +69,7 @@ def _text(value: Any) -> str:
 
 
 def list_methods() -> list[dict[str, Any]]:
-    from harness.registry import methods, presets
+    from harness.registry import broken_presets, methods, presets
 
     rows = []
     for name, target in methods().items():
@@ -82,7 +82,8 @@ def list_methods() -> list[dict[str, Any]]:
         except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as e:
             error = f"cannot be loaded from {target}: {e}"
         rows.append({"name": name, "summary": summary, "error": error})
-    return rows + [{"name": n, "summary": f"{p.method}: {p.summary}", "error": None} for n, p in presets().items()]
+    rows += [{"name": n, "summary": f"{p.method}: {p.summary}", "error": None} for n, p in presets().items()]
+    return rows + [{"name": n, "summary": None, "error": reason} for n, reason in broken_presets().items()]
 
 
 def list_benches() -> list[dict[str, Any]]:

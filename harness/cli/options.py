@@ -86,9 +86,10 @@ def show_result(result: dict[str, Any], json_wanted: bool) -> None:
         keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
         echo_json({k: result[k] for k in keys})
         return
-    from harness.stats.compare import compare
+    from harness.report.comparison import print_comparison
+    from harness.stats.comparison import compare
 
-    compare([result], None).print()
+    print_comparison(compare([result], None))
     click.echo(f"report: {result['run']}/report.html")
 
 

@@ -15,7 +15,7 @@ from harness.cli import options as o
 @o.as_json
 def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Write one page about runs or a folder of runs."""
-    from harness.leaderboard.build import write_page
+    from harness.leaderboard.page import write_page
 
     with o.reading(*runs):
         path = write_page(runs, out)

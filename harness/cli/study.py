@@ -31,7 +31,7 @@ def plan(file: str, seeds: tuple[int, ...] | None, only: tuple[str, ...] | None,
 
     FILE is a name from `harness list studies` or a path.
     """
-    from harness.core.tables import print_to_terminal
+    from harness.report.tables import print_to_terminal
     from harness.study import load_study, plan_table, prepare_study
 
     loaded = load_study(file)
@@ -60,7 +60,7 @@ def run(
     FILE is a name from `harness list studies` or a path. Repeat the same command to continue an interrupted study. The
     exit code is 1 if a run failed, after all others are done.
     """
-    from harness.core.tables import print_to_terminal
+    from harness.report.tables import print_to_terminal
     from harness.study import StudyDir, load_study, prepare_study, summary_table
 
     loaded = load_study(file)

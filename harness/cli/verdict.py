@@ -23,8 +23,9 @@ from harness.core.errors import HarnessError
 @o.as_json
 def compare(runs: tuple[Path, ...], baseline: str | None, out: Path | None, form: str | None, as_json: bool) -> None:
     """Compare runs: scores, intervals, tests, budgets."""
-    from harness.report.report import render_comparison, write_comparison
-    from harness.stats.compare import compare_runs
+    from harness.report.comparison import print_comparison
+    from harness.report.formats import render_comparison, write_comparison
+    from harness.stats.comparison import compare_runs
 
     with o.reading(*runs):
         table = compare_runs(runs, baseline)
@@ -36,7 +37,7 @@ def compare(runs: tuple[Path, ...], baseline: str | None, out: Path | None, form
     elif page is not None:
         click.echo(page, nl=False)
     else:
-        table.print()
+        print_comparison(table)
         if out is not None:
             click.echo(f"written: {out}")
 
@@ -77,8 +78,9 @@ def power(
     as_json: bool,
 ) -> None:
     """Show how many seeds and questions an effect needs."""
-    from harness.core.tables import print_to_terminal
-    from harness.stats.power import answer, designs, power_table
+    from harness.report.power import power_table
+    from harness.report.tables import print_to_terminal
+    from harness.stats.power import answer, designs
 
     with o.reading(*pilots):
         found = designs(pilots, seed_sds, question_se, scores, correlation)
@@ -127,22 +129,23 @@ def check(
 
     All claims are checked unless some are named. The exit code is 1 only where a claim file expects another verdict.
     """
-    from harness.core.tables import print_to_terminal
+    from harness.report import claims as render
+    from harness.report.tables import print_to_terminal
     from harness.runs.files import write_text
-    from harness.stats import claims as c
+    from harness.stats import assess, claims
 
-    known = c.load_claims(folder)
-    names, more = c.choose(known, words)
+    known = claims.load_claims(folder)
+    names, more = claims.choose(known, words)
     given = [*map(Path, runs), *more]
     with o.reading(*given):
-        found = c.check([known[n] for n in names or known], given, alpha)
+        found = assess.check([known[n] for n in names or known], given, alpha)
     named = bool(names)
     if junit is not None:
-        write_text(junit, c.junit(found, named))
+        write_text(junit, render.junit(found, named))
     if as_json:
-        o.echo_json(c.to_dict(found, named))
+        o.echo_json(render.to_dict(found, named))
     else:
-        print_to_terminal(c.claims_table(found).to_rich(), width=150)
+        print_to_terminal(render.claims_table(found).to_rich(), width=150)
     wrong = [a for a in found if a.as_expected(named) is False]
     if wrong:
         raise HarnessError("; ".join(f"{a.claim} is {a.verdict}, expected {a.expected}" for a in wrong))

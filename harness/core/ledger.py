@@ -51,8 +51,9 @@ class Ledger:
         self.optimiser_steps += steps
         for group in groups:
             self.trained_tokens += sum(len(r.tokens_T) for r in group.rollouts)
-            self.discarded_rollouts += len(group.discarded)
-            self.discarded_groups += bool(group.discarded)
+            unused = group.discarded + group.requests
+            self.discarded_rollouts += len(unused)
+            self.discarded_groups += bool(unused)
             self.refused_hints += group.refused
             self.leaking_rollouts += sum(leaks(r.context.template, group.problem.answer) for r in group.rollouts)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError
-from harness.core.tables import Table, points
 from harness.data.suites import load_suite
 from harness.evaluation.estimators import mean_or_none
 from harness.evaluation.evaluate import sample_metrics
@@ -66,21 +65,3 @@ def _over_seeds(rows: Sequence[dict[str, Any]], k: int, seeds: Sequence[int]) ->
     out["grader_faults"] = sum(part["grader_faults"] for part in parts)
     out["pass_at"] = {str(m): statistics.fmean(part["pass_at"][m] for part in parts) for m in parts[0]["pass_at"]}
     return out
-
-
-def regrade_table(found: dict[str, Any]) -> Table:
-    """A row per suite and role: old and new side by side."""
-
-    def cell(value: float | None) -> str:
-        return "" if value is None else points(value)
-
-    rows = []
-    for name, s in found["suites"].items():
-        shares = (cell(s[side][key]) for key in ("avg", "parity_avg", "disagreement", "unparsed") for side in ("old", "new"))
-        faults = (str(s[side]["grader_faults"]) for side in ("old", "new"))
-        rows.append((name, *shares, *faults, f"{s['changed']} of {s['samples']}"))
-    for role, m in found["macro"].items():
-        if m["old"] is not None:
-            rows.append((f"{role.upper()} macro average", cell(m["old"]), cell(m["new"]), *[""] * 9))
-    pairs = (f"{key}, {side}" for key in ("score", "parity", "disagree", "unparsed", "faults") for side in ("old", "new"))
-    return Table("Regraded", ("suite", *pairs, "changed"), "l" + "r" * 11, rows, ("Percent points, means over seeds.",))

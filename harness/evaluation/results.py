@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.core.errors import HarnessError, MissingError
-from harness.data.suites import Suite, TrainingSet
+from harness.data.suites import Suite
+from harness.data.training_sets import TrainingSet
 from harness.evaluation.estimators import mean_or_none
 from harness.evaluation.evaluate import SuiteResult
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 from harness.grading.graders import MAX_CHARS, Pair, last_boxed, rational
 from harness.grading.pool import default_workers, run_many
@@ -129,7 +130,7 @@ def _symbolic(answer: str, gold: str) -> bool:
     from latex2sympy2_extended import latex2sympy
     from sympy import simplify
 
-    def read(text: str):
+    def read(text: str) -> Any:
         leading = re.split(r",(?![^(\[{]*[)\]}])", text)[0]
         left, sign, right = leading.partition("=")
         try:

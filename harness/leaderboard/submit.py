@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UNREADABLE, HarnessError, MissingError, UsageError, dotted
-from harness.core.tables import visible
+from harness.core.text import visible
 from harness.data.suites import load_suite
 from harness.evaluation.estimators import mean_or_none
 from harness.evaluation.evaluate import sample_metrics
@@ -287,8 +287,8 @@ def _same(folder: Path, files: Mapping[str, bytes]) -> bool:
 
 def _curves(run: Path) -> dict[str, list[Curve]]:
     """The metrics that a page draws, of every seed: means of consecutive rows, at most POINTS of them, six digits."""
+    from harness.report.pages import CURVES
     from harness.report.plots import thin
-    from harness.report.report import CURVES
 
     by: dict[str, dict[tuple[int, str], list[Row]]] = {}
     for row in read_jsonl(run / "metrics.jsonl"):

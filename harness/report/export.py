@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 
 from harness.core.errors import UsageError, nearest
-from harness.core.tables import interval, markdown_cell, points
 from harness.data.suites import load_suite
+from harness.report.comparison import budget_table, protocol_table, scores_table
+from harness.report.tables import interval, markdown_cell, points
 from harness.runs.result import load_result
-from harness.stats.compare import Comparison, budget_table, compare, protocol_table, scores_table
+from harness.stats.comparison import Comparison, compare
 from harness.stats.questions import load_questions
 
 _DATASET = re.compile(r"([a-z0-9-]+)=([\w.-]+/[\w.-]+)(?::([\w.-]+))?")

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.core.tables import compact, visible
+from harness.core.text import visible
+from harness.report.tables import compact
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

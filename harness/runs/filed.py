@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UNREADABLE, HarnessError, reason
-from harness.core.tables import visible
+from harness.core.text import visible
 
 SCHEMA = 1
 """Of manifest.json; a change that older code cannot read raises it."""

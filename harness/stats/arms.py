@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.config import flatten
 from harness.core.errors import UsageError, nearest
+from harness.registry import baseline_method
 
 PROTOCOL = ("n", "k", "temperature", "max_new_tokens")
 """What of a suite must be equal: problems, samples per problem, and how they are drawn."""
@@ -96,7 +97,7 @@ def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int |
     Raises UsageError where `wanted` is none of the arms, or a method that several arms have.
     """
     if wanted is None:
-        return next((i for i, r in enumerate(results) if r["method"] == "grpo"), 0)
+        return next((i for i, r in enumerate(results) if r["method"] == baseline_method()), 0)
     if isinstance(wanted, int):
         if not 0 <= wanted < len(results):
             raise UsageError(f"no arm {wanted}: there are {len(results)}, counted from 0")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UNREADABLE, HarnessError
-from harness.core.tables import visible
+from harness.core.text import visible
 from harness.runs.filed import read_manifest, read_samples
 from harness.runs.result import is_filed
 

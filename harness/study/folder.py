@@ -31,7 +31,7 @@ from harness.study.file import Study
 from harness.study.tables import summary, summary_table
 
 if TYPE_CHECKING:
-    from harness.stats.compare import Comparison
+    from harness.stats.comparison import Comparison
 
 MAX_JOBS = 4
 """Runs at once, unless told otherwise."""
@@ -194,7 +194,7 @@ class StudyDir:
 
     def comparisons(self) -> dict[str, Comparison]:
         """By condition, of its finished cells under the names of their arms; a condition without any is left out."""
-        from harness.stats.compare import compare_runs
+        from harness.stats.comparison import compare_runs
 
         found = {}
         for condition in self.study.conditions or [""]:
@@ -208,7 +208,7 @@ class StudyDir:
 
     def write_results(self) -> dict[str, Any]:
         """study.md, study.html, and the results in study.json, of all that is finished; returns these results."""
-        from harness.report.report import write_study
+        from harness.report.study import write_study
 
         found = self.comparisons()
         results: dict[str, Any] = {

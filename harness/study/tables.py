@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.core.tables import Table, compact, interval, points, seconds
+from harness.report.tables import Table, compact, interval, points, seconds
 from harness.study.cells import Cell, cell_name
 from harness.study.file import Study
 
 if TYPE_CHECKING:
-    from harness.stats.compare import Comparison
+    from harness.stats.comparison import Comparison
 
 
 def plan_table(study: Study, cells: Sequence[Cell]) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from harness.core.method import Method
 from harness.core.seeds import stream
@@ -56,7 +57,7 @@ async def _gather(
     return [t.result() for t in tasks]
 
 
-async def _settle(waiting: list) -> None:
+async def _settle(waiting: list[Any]) -> None:
     """Let every coroutine run until it waits: the queue has not grown for three turns of the loop."""
     quiet, size = 0, -1
     while quiet < 3:

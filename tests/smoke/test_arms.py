@@ -7,7 +7,8 @@ import pytest
 from harness.registry import methods
 from harness.runs.files import read_jsonl
 from harness.training.seedlog import SeedLog
-from support.smoke import comparable, harness
+from support.command import harness
+from support.smoke import comparable
 
 SMALL = [
     "--bench",

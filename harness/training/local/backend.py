@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -22,6 +23,7 @@ from harness.models import locate
 from harness.training.gather import gather_groups
 from harness.training.local.generation import SampledTokens, completion_logps, sample
 from harness.training.loop import train_epochs
+from harness.training.loss import checked_advantages
 from harness.training.prompts import encode, rendering
 from harness.training.seedlog import SeedLog
 from harness.training.update import Updater
@@ -141,7 +143,8 @@ class LocalBackend:
         """All epochs of one seed; the trained policy ends up in the log's `final` folder."""
         cfg = self.spec.train
         self._initial = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self._updater = Updater(self.model, cfg, method.loss, self.pad, self.spec.local.forward_tokens)
+        advantages = partial(checked_advantages, method)
+        self._updater = Updater(self.model, cfg, method.loss, self.pad, self.spec.local.forward_tokens, advantages)
         commit = getattr(self.model.config, "_commit_hash", None)  # of the hub; None for a folder
         log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=commit)
         train_epochs(self, method, log)
@@ -165,8 +168,8 @@ class LocalBackend:
         groups = gather_groups(method, problems, cfg.rollouts_per_prompt, serve, (log.seed, "group", epoch, batch))
         rows, metrics = self._updater.step(groups, self.encode)
         log.ledger.add_update(groups, cfg.updates_per_batch)
-        if log.observe:
-            metrics |= log.observe(rows)
+        if log.world:
+            metrics |= log.world.observe(rows)
         return groups, metrics
 
     # ------------------------------------------------------------------ weights

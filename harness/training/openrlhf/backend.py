@@ -18,11 +18,11 @@ from typing import Any
 from harness.config import RunSpec
 from harness.core.errors import HarnessError, MissingError
 from harness.core.method import Method
-from harness.core.types import Context, Rollout, Sampling
+from harness.core.types import Rollout, Sampling
 from harness.models import locate
 from harness.training import vllm_version
 from harness.training.openrlhf.flags import Translation, translate
-from harness.training.openrlhf.job import Ask, SeedJob
+from harness.training.openrlhf.job import Ask, SeedJob, rollout_from
 from harness.training.prompts import rendering
 from harness.training.seedlog import SeedLog
 
@@ -82,7 +82,7 @@ class OpenRLHFBackend:
             self.tick(told["done"])
         rows = json.loads(answer.read_text())
         answer.unlink()
-        return [Rollout(Context.plain(p), **row) for p, row in zip(prompts, rows, strict=True)]
+        return [rollout_from(row) for row in rows]
 
     def identity(self) -> dict[str, Any]:
         from transformers import AutoTokenizer

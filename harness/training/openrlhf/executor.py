@@ -67,7 +67,8 @@ class AgentExecutor(AgentExecutorBase):
             "reward": rollout.reward,
             "status": rollout.status,
             "start": len(x),
-            "discarded": [{**rollout_row(r), "context": vars(r.context)} for r in group.discarded] if first else [],
+            "discarded": [rollout_row(r) for r in group.discarded] if first else [],
+            "requests": [rollout_row(r) for r in group.requests] if first else [],
             "refused": group.refused if first else 0,
             "ledger": ledger.to_dict() if first else None,
         }

@@ -142,11 +142,7 @@ def translate(spec: RunSpec, method: Method, source: str, work: Path, final: Pat
         Flag("rollout.top_p", 1.0, "log-probabilities are of the whole distribution"),
         Flag("rollout.max_new_tokens", train.max_new_tokens, "train.max_new_tokens"),
         Flag("data.max_len", backend.prompt_tokens + train.max_new_tokens, "backend.prompt_tokens + train.max_new_tokens"),
-        Flag(
-            "algo.advantage.estimator",
-            {"group_norm": "group_norm", "group_centre": "dr_grpo"}[loss.advantage],
-            "train.loss.advantage",
-        ),
+        Flag("algo.advantage.estimator", "group_norm", "no critic; the method's own advantages take their place"),
         Flag("algo.kl.init_coef", 0, "no reference model"),
         Flag("algo.dynamic_filtering_enable", False, "every group is needed, for mining and the ledger"),
         Flag("actor.eps_clip_low_high", [loss.clip_low, loss.clip_high], "train.loss.clip_low, clip_high"),

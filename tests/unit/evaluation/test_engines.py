@@ -9,13 +9,13 @@ import pytest
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.settings import EngineConfig, EvalConfig, ModelConfig
 from harness.core.types import Context, Rollout, Sampling
-from harness.data.suites import load_suite, load_training_set
+from harness.data.suites import load_suite
+from harness.data.training_sets import load_training_set
 from harness.evaluation.engines import BackendEngine, Block, Completion, Server
 from harness.evaluation.evaluate import complete, evaluate
 from harness.evaluation.results import Checklist, combine, part
 from harness.stats.arms import check_identity
 
-pytest.importorskip("lm_eval")
 HOT = Sampling(0.6, 16)
 
 

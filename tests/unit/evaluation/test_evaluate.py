@@ -16,8 +16,6 @@ from harness.data.suites import benchmarks_dir, list_suites, load_suite
 from harness.evaluation.engines import BackendEngine
 from harness.evaluation.evaluate import evaluate as evaluate_engine
 
-pytest.importorskip("lm_eval")
-
 PROBLEMS = [("p0", "What is 1/2?", "\\frac{1}{2}"), ("p1", "What is $2^2$?", "4"), ("p2", "What is 1e3?", "1000")]
 
 

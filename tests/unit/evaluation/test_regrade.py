@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 
-from harness.cli import main
 from harness.data import suites
 from harness.evaluation.evaluate import sample_metrics
-
-
-def harness(capsys, *args):
-    sys.argv = ["harness", *map(str, args)]
-    with pytest.raises(SystemExit) as e:
-        main()
-    out = capsys.readouterr()
-    return e.value.code, out.out, out.err
+from support.command import harness
 
 
 def sample(seed, problem, index, answer, score, **more):

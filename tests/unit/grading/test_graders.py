@@ -14,7 +14,6 @@ import pytest
 from harness.grading import graders, pool
 from harness.grading.graders import Grade, grade_many, last_boxed, verify_many
 from support.adversarial import TOWERS, near_zero, rows
-from support.paths import DATA
 
 HANGING = "9^{9^{9^{9}}}"
 FILES = [
@@ -113,12 +112,9 @@ def test_other_values_are_rejected():
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_golds_accept_themselves(name):
+def test_golds_accept_themselves(name, data_dir):
     """Through math-verify, without the short cut for equal texts; every sixth problem of the large suites."""
-    folder = DATA
-    if not (folder / "eval").is_dir():
-        pytest.skip("no benchmark data; set HARNESS_DATA_DIR")
-    golds = [json.loads(line)["answer"] for line in (folder / "eval" / f"{name}.jsonl").open()]
+    golds = [json.loads(line)["answer"] for line in (data_dir / "eval" / f"{name}.jsonl").open()]
     golds = sorted(set(golds[:: 1 if len(golds) < 100 else 6]))
     verdicts = verify_many([(gold, gold) for gold in golds], 2, 20.0)
     assert {pair: v for pair, v in verdicts.items() if v != "right"} == {}
@@ -136,9 +132,12 @@ def test_a_hanging_item_times_out_and_the_pool_lives_on():
 
 def test_dead_children_are_replaced():
     assert scores(ACCEPTED[:1]) == [1.0]
-    for pid in list(pool._pool._pool_manager.worker_manager.workers):
+    children = pool._pool._pool_manager.worker_manager.workers
+    killed = set(children)
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    time.sleep(0.5)
+    while killed & set(children):  # until the pool has noticed
+        time.sleep(0.01)
     assert scores(ACCEPTED[:1]) == [1.0]
 
 
@@ -373,8 +372,8 @@ def test_the_last_box_of_brackets_counts():
 
 
 def test_long_boxes_cost_little():
-    started = time.monotonic()
+    started = time.process_time()
     for text in ("\\boxed{" + "} ] " * 250_000, "\\boxed{" + "\\text{" * 1600 + "}" * 1601, "\\boxed{" * 100_000):
         for gold in ("} ]", "(A)", "35", "yes"):
             assert grade_many([(text, gold, "exact")])[0].score == 0.0
-    assert time.monotonic() - started < 5.0
+    assert time.process_time() - started < 20, "CPU seconds; what reads a box again at every brace takes hours"

@@ -4,27 +4,18 @@ import hashlib
 import json
 import re
 import shutil
-import sys
 
 import pytest
 
-from harness.cli import main
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.leaderboard import build, submit
-from harness.leaderboard.build import ancestry
+from harness.leaderboard.ancestry import DEPTH, ancestry, trees
 from harness.runs.filed import compress, decompress, read_manifest, run_id
 from harness.runs.files import write_json
 from harness.runs.result import load_result
 from harness.stats.questions import load_questions
 from support.boards import HOSTILE, make_run, reseal, sample_rows, tree
-
-
-def harness(capsys, *args):
-    sys.argv = ["harness", *map(str, args)]
-    with pytest.raises(SystemExit) as e:
-        main()
-    out = capsys.readouterr()
-    return e.value.code, out.out, out.err
+from support.command import harness
 
 
 @pytest.fixture(scope="module")
@@ -437,11 +428,11 @@ def test_ancestry():
     assert [(r["candidate"], at) for r, at in found] == [(0, None), (1, 0), (2, 1), (4, 1), (5, None)]
     assert len(ancestry([row(0, 1, True), row(1, 0)])) == 2, "a circle ends"
     deep = [{**row(i, i - 1 if i else None, True), "template": str(i), "mean_score": None} for i in range(500)]
-    [node] = build._trees(ancestry(deep))
+    [node] = trees(ancestry(deep))
     depth = 0
     while node["children"]:
         node, depth = node["children"][0], depth + 1
-    assert depth == build.DEPTH
+    assert depth == DEPTH
 
 
 def test_exports(tmp_path, capsys):

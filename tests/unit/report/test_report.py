@@ -8,11 +8,13 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from harness.core.errors import HarnessError, UsageError
+from harness.report.comparison import tables, to_csv
+from harness.report.formats import FORMATS, write_comparison
 from harness.report.plots import Mark, dots, thin
-from harness.report.report import FORMATS, write_comparison, write_report
+from harness.report.run import write_report
 from harness.runs.files import append_jsonl, write_json
 from harness.runs.result import load_result
-from harness.stats.compare import compare
+from harness.stats.comparison import compare
 from support.results import result
 
 HOSTILE = '</pre></textarea><script>alert(1)</script><img src=x onerror="a"> \u202eevil\u2066 {{ 7*7 }} \ud800 $x^{$ |`'
@@ -121,12 +123,12 @@ def test_comparison_page_holds_every_cell_of_the_table(tmp_path):
     runs = [make_run(tmp_path / "a", "grpo"), make_run(tmp_path / "b"), make_run(tmp_path / "c", seeds=(7,))]
     comparison = compare([load_result(r) for r in runs])
     page = write_comparison(runs, comparison, tmp_path / "v1.2.html")
-    assert write_comparison(runs, comparison, tmp_path / "v1.2", "csv").read_text() == comparison.to_csv()
+    assert write_comparison(runs, comparison, tmp_path / "v1.2", "csv").read_text() == to_csv(comparison)
     assert json.loads(write_comparison(runs, comparison, tmp_path / "c.json").read_text())["baseline"] == "grpo"
     with pytest.raises(UsageError, match="--format"):
         write_comparison(runs, comparison, tmp_path / "v1.2")
     text = page.read_text()
-    for table in comparison.tables:
+    for table in tables(comparison):
         for row in table.rows:
             for cell in row:
                 assert cell in text

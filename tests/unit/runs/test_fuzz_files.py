@@ -20,7 +20,8 @@ from harness.runs import filed
 from harness.runs.result import load_result
 from harness.search.answers import Answers
 from harness.search.reflect import Answer, ModelProposer, ReflectionRequest, ReflectorConfig, make_asker
-from harness.stats.claims import load_claims, needs
+from harness.stats.claims import load_claims
+from harness.stats.needs import needs
 from harness.stats.questions import load_questions
 from harness.study import load_study, prepare_study
 from harness.testbed import world

@@ -10,7 +10,8 @@ from harness.core.errors import MissingError, UsageError
 from harness.data.suites import load_suite
 from harness.runs.result import load_result
 from harness.stats import intervals
-from harness.stats.claims import VERDICTS, Claim, check, choose, load_claims, verdict
+from harness.stats.assess import check, verdict
+from harness.stats.claims import VERDICTS, Claim, choose, load_claims
 from harness.stats.power import seeds_needed
 from harness.stats.questions import load_questions
 from support.command import harness

@@ -206,20 +206,24 @@ def test_a_matched_cell_takes_the_tokens_that_were_written(tmp_path, quick):
 
 
 class Fake(s.StudyDir):
-    """Cells are processes that log their start and end and take `time` seconds; those in `broken` fail."""
+    """Cells are processes that log their start and end. Those in `together` wait for each other's start before they end,
+    those in `broken` fail, and where they are `endless` they wait for a signal."""
 
     broken: tuple[str, ...] = ()
-    time = 0.03
+    together: tuple[str, ...] = ()
+    endless = False
 
     def _start(self, cell):
         events, path = self.out / "events", self.path(cell.name)
         path.mkdir(parents=True, exist_ok=True)
         files = [str(path / name) for name in ("result.json", "report.html")]
         end = "raise SystemExit(3)" if cell.name in self.broken else f"[open(f, 'w').write('{{}}') for f in {files}]"
-        code = f"import signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL); e = open({str(events)!r}, 'a', 1); "
-        code += f"e.write('+{cell.name}\\n'); time.sleep({self.time}); "
-        words = [sys.executable, "-S", "-c", f"{code} e.write('-{cell.name}\\n'); {end}"]
-        return subprocess.Popen(words, start_new_session=True)
+        others = {f"+{name}" for name in self.together if cell.name in self.together}
+        code = "import signal, time\n"
+        code += f"signal.signal(signal.SIGINT, signal.SIG_DFL); e = open({str(events)!r}, 'a', 1); e.write('+{cell.name}\\n')\n"
+        code += f"while {self.endless} or not set({others}) <= set(open({str(events)!r}).read().split()): time.sleep(0.01)\n"
+        code += f"e.write('-{cell.name}\\n'); {end}"
+        return subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=True)
 
     def events(self):
         return (self.out / "events").read_text().split()
@@ -237,6 +241,7 @@ ARMS = {
 def test_matched_cells_start_after_their_arm(tmp_path, quick, jobs):
     path = write(tmp_path, ARMS)
     folder = Fake(tmp_path / "out", s.load_study(str(path)), cells(path), None)
+    folder.together = ("p2o", "hot") if jobs == 3 else ()
     assert folder.run(jobs=jobs) == {}
     order = folder.events()
     assert order.index("-p2o") < order.index("+late") and order.index("-late") < order.index("+later")
@@ -272,16 +277,21 @@ def test_only_needs_the_matched_arm(tmp_path, quick):
 def test_sigterm_stops_the_children_too(tmp_path, quick):
     path = write(tmp_path)
     folder = Fake(tmp_path / "out", s.load_study(str(path)), cells(path), None)
-    folder.time = 60
-    started, real = [], folder._start
+    folder.endless = True
+    started, real, looked, both = [], folder._start, folder._units_done, threading.Event()
     folder._start = lambda cell: started.append(real(cell)) or started[-1]
 
+    def units_done(cell, failed):
+        if len(started) == 2 and (tmp_path / "out" / "events").exists() and len(folder.events()) == 2:
+            both.set()
+        return looked(cell, failed)
+
     def terminate():
-        while not (tmp_path / "out" / "events").exists() or len(folder.events()) < 2:
-            pass
+        both.wait()
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=terminate).start()
+    folder._units_done = units_done
+    threading.Thread(target=terminate, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         folder.run(jobs=2)
     assert len(started) == 2 and all(p.poll() is not None for p in started)

@@ -200,11 +200,14 @@ def test_example_weights_and_branches() -> None:
     rng = random.Random(0)
     for branch_tokens in (1, 2):
         mixture = Mixture(first=0.5, second=0.4, useful=True, branch_tokens=branch_tokens)
+        counts = set()
         for _ in range(300):
             e = example(rng, mixture)
+            counts.add(len(e.branches))
             assert len(e.weights) == len(e.words) + 1 and min(e.weights) > 0
             for word, distribution in zip(e.words, e.branches, strict=False):
                 assert word in distribution and sum(distribution.values()) == pytest.approx(1)
+        assert counts == set(range(branch_tokens + 1)), "as many as the drawn style has, for plain prompts"
 
 
 def test_policy_config() -> None:

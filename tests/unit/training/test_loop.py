@@ -8,6 +8,7 @@ from harness.config import resolve
 from harness.core.budget import rollouts_left, spent
 from harness.core.errors import UsageError
 from harness.core.ledger import Ledger
+from harness.core.method import EpochReport
 from harness.core.settings import TrainConfig
 from harness.core.types import Context, Group, Problem, Rollout
 from harness.methods.grpo import GRPO
@@ -94,12 +95,12 @@ def test_hard_problems_only_and_paid_for(tmp_path):
 
 def test_rollouts_are_left_for_a_search_at_the_end(tmp_path):
     class Searches(GRPO):
-        def closing_budget(self):
-            return 30
+        def costs(self):
+            return super().costs()._replace(last=30)
 
         def end_epoch(self, epoch, groups, policy, ledger, last):
             ledger.rollouts += 30 * last
-            return {}
+            return EpochReport()
 
     _, log = start(tmp_path, "train.max_rollouts=100")
     trainee = Scripted()

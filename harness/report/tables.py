@@ -10,22 +10,14 @@ import csv
 import io
 import re
 import sys
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from harness.core.text import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table as RichTable
-
-_STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (bidi, zero width), lone surrogate, line separators
-
-
-def visible(text: str) -> str:
-    """Spell out control, bidi, zero-width and surrogate characters, e.g. ``<U+202E>``; newlines and tabs stay."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(f"<U+{ord(c):04X}>" if unicodedata.category(c) in _STEERING and c not in "\n\t" else c for c in text)
 
 
 def markdown_cell(text: str) -> str:

@@ -1,0 +1,14 @@
+"""Text that nobody vouches for, made safe to show."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (bidi, zero width), lone surrogate, line separators
+
+
+def visible(text: str) -> str:
+    """Spell out control, bidi, zero-width and surrogate characters, e.g. ``<U+202E>``; newlines and tabs stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(f"<U+{ord(c):04X}>" if unicodedata.category(c) in _STEERING and c not in "\n\t" else c for c in text)

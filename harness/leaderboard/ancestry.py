@@ -1,0 +1,87 @@
+"""Templates of a run's prompt search below their ancestors, as a page shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.leaderboard.submit import Entry
+from harness.report.pages import excerpt
+from harness.report.tables import points
+from harness.stats.comparison import Comparison
+
+TEMPLATES = 400
+"""Shown on a page, at most, of TEMPLATE_CHARS each."""
+TEMPLATE_CHARS = 800
+DEPTH = 24
+"""Generations of templates that are indented."""
+
+
+def template_pools(c: Comparison, entries: Sequence[Entry], arms: int) -> list[dict[str, Any]]:
+    """Of every arm the pools of its first seeds, as far as there is room: selected templates below their ancestors."""
+    out = []
+    for arm, entry in zip(c.arms, entries, strict=True):
+        by_pool: dict[tuple[int, int], list[dict[str, Any]]] = {}
+        for row in entry.templates:
+            by_pool.setdefault((row["seed"], row["epoch"]), []).append(row)
+        pools, room = [], TEMPLATES // arms
+        for (seed, epoch), rows in sorted(by_pool.items()):
+            family = ancestry(rows)
+            if len(family) > room:
+                break
+            room -= len(family)
+            chosen = sum(row["selected"] for row in rows)
+            name = f"seed {seed}, " + (f"after epoch {epoch + 1}" if epoch >= 0 else "before training")
+            pools.append({"title": f"{name}: {chosen} selected of {len(rows)}", "roots": trees(family)})
+        if by_pool:
+            left = len(by_pool) - len(pools)
+            out.append({"arm": arm.label, "pools": pools, "left": f"{left} more pools are in templates.jsonl." if left else ""})
+    return out
+
+
+def ancestry(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], int | None]]:
+    """The selected templates of one pool and all they descend from, parents first: (row, position of its parent).
+
+    The position is None for a row whose parent is not in the pool, or that would be an ancestor of itself.
+    """
+    by = {row["candidate"]: row for row in rows if row.get("candidate") is not None}
+    out: list[tuple[Mapping[str, Any], int | None]] = []
+    place: dict[int, int] = {}
+    for row in rows:
+        if not row["selected"]:
+            continue
+        line, at = [row], row.get("parent")
+        if row.get("candidate") in place:
+            continue
+        seen = {row.get("candidate")}
+        while at in by and at not in place and at not in seen:
+            seen.add(at)
+            line.append(by[at])
+            at = by[at].get("parent")
+        for one in reversed(line):
+            out.append((one, place.get(one["parent"]) if one.get("parent") is not None else None))
+            if one.get("candidate") is not None:
+                place[one["candidate"]] = len(out) - 1
+    return out
+
+
+def trees(family: Sequence[tuple[Mapping[str, Any], int | None]]) -> list[dict[str, Any]]:
+    """Nested nodes; below DEPTH generations all are siblings."""
+    nodes = [_node(row) for row, _ in family]
+    roots, above = [], []
+    for node, (_, parent) in zip(nodes, family, strict=True):
+        while parent is not None and len(above[parent]) >= DEPTH:
+            parent = above[parent][-1]
+        above.append([] if parent is None else [*above[parent], parent])
+        (roots if parent is None else nodes[parent]["children"]).append(node)
+    return roots
+
+
+def _node(row: Mapping[str, Any]) -> dict[str, Any]:
+    score = row.get("mean_score")
+    return {
+        "text": excerpt(row["template"], TEMPLATE_CHARS) or "(the empty template)",
+        "score": "unscored" if score is None else points(score),
+        "selected": bool(row["selected"]),
+        "children": [],
+    }

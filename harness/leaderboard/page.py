@@ -1,0 +1,231 @@
+"""The page of a leaderboard or a study: a pure function of runs, the same bytes for the same runs.
+
+One page holds all: tables that a script sorts and filters, plots, templates with their ancestry, a sample browser. It
+reads without the script too, but for the samples. Whatever a model wrote is hostile: it enters the page as escaped text,
+or as JSON in a data block whose `<`, `>` and `&` are escaped, and the script shows it as text only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import MissingError, UsageError
+from harness.core.text import visible
+from harness.leaderboard import submit
+from harness.leaderboard.ancestry import template_pools
+from harness.leaderboard.groups import ComparableRuns, group, titles
+from harness.leaderboard.submit import Entry
+from harness.report import plots
+from harness.report.comparison import budget_table, protocol_table, scores_table, tests_table
+from harness.report.pages import CURVES, excerpt, overview, render
+from harness.report.run import render_report
+from harness.report.tables import Table, compact, points
+from harness.runs.files import write_text
+from harness.runs.result import is_filed, load_result, runs_below
+from harness.stats.budgets import sampled
+from harness.stats.comparison import Comparison
+
+SAMPLES = 400
+"""Shown on a page, at most, in SAMPLE_BYTES."""
+SAMPLE_BYTES = 1_200_000
+PANELS = 4
+"""Learning curves of a page, in the order of CURVES."""
+
+
+def per_suite(entries: int, suites: int) -> int:
+    """Problems of each suite whose samples a page shows."""
+    return max(1, min(8, SAMPLES // max(1, entries * suites)))
+
+
+def write_page(paths: Sequence[Path], out: Path | None) -> Path:
+    """The page of one run, or of several runs and all runs below folders; returns where it is.
+
+    Raises MissingError where no finished run is, UsageError where several folders, or a board, which holds nothing but what
+    was filed and built, leave no default for `out`.
+    """
+    runs = list(dict.fromkeys(run for path in paths for run in runs_below(path)))
+    if not runs:
+        raise MissingError(f"no finished run at or below {', '.join(map(str, paths))}")
+    if out is None:
+        if len(paths) > 1 or any(map(is_filed, runs)):
+            raise UsageError(f"{'several runs' if len(paths) > 1 else 'filed runs stay as they are'}: name the page with --out")
+        out = paths[0] / "report.html"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if len(runs) == 1 and not is_filed(runs[0]):
+        return write_text(out, render_report(runs[0])[0])
+    suites = max(len(load_result(run)["suites"]) for run in runs)
+    load = {run: submit.load_filed if is_filed(run) else submit.load_run for run in runs}
+    entries = [load[run](run, per_suite(len(runs), suites)) for run in runs]
+    return write_text(out, page(paths[0].resolve().name if len(paths) == 1 else "Runs", "Study", group(entries)))
+
+
+def runs_table(c: Comparison, entries: Sequence[Entry]) -> Table:
+    """A row per arm: which run it is, and whose work its scores rest on."""
+    rows = []
+    for arm, entry in zip(c.arms, entries, strict=True):
+        code = entry.environment.get("code") or {}
+        commit = (str(code["commit"])[:12] + (" and local changes" if code.get("dirty") else "")) if code else "not known"
+        teacher, started = entry.result.get("teacher") or "", str(entry.environment.get("started") or "")[:10]
+        seeds = ", ".join(map(str, arm.seeds))
+        evidence = entry.evidence or "not filed"
+        rows.append(
+            (
+                arm.label,
+                evidence,
+                entry.folder.name,
+                str(entry.result.get("recipe")),
+                seeds,
+                teacher,
+                commit,
+                started,
+                entry.result["spec_hash"][:12],
+            )
+        )
+    header = ("arm", "evidence", "run", "recipe", "seeds", "teacher", "code", "started", "spec")
+    return Table("Runs", header, "l" * len(header), rows)
+
+
+def suite_table(c: Comparison, entries: Sequence[Entry], key: str) -> Table:
+    """A row per arm: every seed's score on a suite, and what could make it misleading."""
+    suites = [e.result["suites"][key] for e in entries]
+    ks = sorted({k for s in suites for k in s.get("pass_at", {}) if k != "1"}, key=int)
+    also = [("parity_avg", "parity score"), ("disagreement", "graders differ"), ("greedy", "greedy")]
+    also = [(x, name) for x, name in also if any(s.get(x) is not None for s in suites)]
+    header = ["arm", "score", *(f"pass@{k}" for k in ks), "tokens", "cut", "unparsed", "faults"]
+    header += [*(name for _, name in also), "seeds"]
+    rows = []
+    for arm, s in zip(c.arms, suites, strict=True):
+        drawn = s["n"] * (s["k"] + (s.get("greedy") is not None)) * len(arm.seeds)
+        tokens = compact(s["generated_tokens"] / drawn) if "generated_tokens" in s else ""
+        cells = [points(s["avg"]), *(_points(s.get("pass_at", {}).get(k)) for k in ks), tokens]
+        cells += [_points(s.get("truncated")), _points(s.get("unparsed")), str(s.get("grader_faults", ""))]
+        cells += [_points(s.get(x)) for x, _ in also]
+        seeds = ", ".join(f"{seed}: {points(v)}" for seed, v in s["per_seed"].items())
+        rows.append((arm.label, *cells, seeds))
+    return Table(key, tuple(header), "l" + "r" * (len(header) - 2) + "l", rows)
+
+
+def _points(share: float | None) -> str:
+    return "" if share is None else points(share)
+
+
+def page(title: str, kind: str, groups: Sequence[ComparableRuns]) -> str:
+    """One self-contained page; its script is named by hash in the content security policy, so no other one runs."""
+    from markupsafe import Markup
+
+    script = (files("harness.report") / "templates" / "board.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    total = sum(len(rows) for _, entries in groups for e in entries for rows in e.picks.values())
+    sections, data = [], []
+    for what, (comparison, entries) in zip(titles(groups), groups, strict=True):
+        samples = _samples(comparison, entries, SAMPLE_BYTES // max(1, total))
+        data.append(samples)
+        sections.append(
+            {
+                "title": what,
+                "stamps": comparison.stamps,
+                "keys": [{"label": a.label, "colour": plots.colour(i)} for i, a in enumerate(comparison.arms)],
+                "scores": scores_table(comparison),
+                "tests": [tests_table(comparison)] if len(comparison.arms) > 1 else [],
+                "overview": [*overview(comparison), *_budgets(comparison)],
+                "curves": _curves(entries),
+                "suites": [
+                    {"title": m.title, "table": suite_table(comparison, entries, m.key)}
+                    for m in comparison.measures
+                    if m.protocol
+                ],
+                "templates": template_pools(comparison, entries, sum(len(e) for _, e in groups)),
+                "samples": len(samples),
+                "rest": [budget_table(comparison), protocol_table(comparison), runs_table(comparison, entries)],
+            }
+        )
+    return render(
+        "board.html.j2", title=title, kind=kind, sections=sections, digest=digest, script=Markup(script), data=data_block(data)
+    )
+
+
+def data_block(value: Any) -> Any:
+    """JSON that may stand in a `<script type="application/json">`: no text in it ends the element or opens a comment."""
+    from markupsafe import Markup
+
+    return Markup(_escaped(value))
+
+
+def _escaped(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    for c in "<>&\u2028\u2029":
+        text = text.replace(c, f"\\u{ord(c):04x}")
+    return text
+
+
+def _samples(c: Comparison, entries: Sequence[Entry], most: int) -> list[dict[str, Any]]:
+    """Rows of the sample browser, each of `most` bytes at most, give or take; nothing in them steers a line."""
+    out = []
+    for arm, entry in zip(c.arms, entries, strict=True):
+        for suite, rows in entry.picks.items():
+            for row in rows:
+                texts = {
+                    k: _fit(str(row[k]), most // 2 if k in ("completion", "prompt") else most // 8)
+                    for k in ("problem", "completion", "prompt", "answer", "gold")
+                    if row.get(k) is not None
+                }
+                verdict = "right" if row["score"] >= 1.0 else "wrong"
+                facts = [verdict, f"{row['tokens']} tokens", *(["truncated"] if row["truncated"] else [])]
+                facts += [f"grading {row['status']}"] if row["status"] != "ok" else []
+                facts += ["the graders differ"] if row.get("parity") not in (None, row["score"]) else []
+                facts += [f"seed {row['seed']}"]
+                out.append(
+                    {
+                        "arm": visible(arm.label),
+                        "suite": suite,
+                        "verdict": verdict,
+                        "facts": visible(", ".join(map(str, facts))),
+                        **texts,
+                    }
+                )
+    return sorted(out, key=lambda s: (s["suite"], s["problem"]))
+
+
+def _fit(text: str, most: int) -> str:
+    """Spelled out, and cut to about `most` bytes as it stands in the page."""
+    text = visible(text)
+    size = len(_escaped(text).encode())
+    return text if size <= most else excerpt(text, int(len(text) * most / size))
+
+
+def _budgets(c: Comparison) -> list[dict[str, Any]]:
+    """Score over sampled tokens, a plot per macro average; none where nothing was sampled for training."""
+    from markupsafe import Markup
+
+    tokens = [sampled(arm.budget)["sampled tokens"] for arm in c.arms]
+    if not any(tokens):
+        return []
+    out = []
+    for m in c.measures:
+        if m.protocol is None:
+            spots = []
+            for i, arm in enumerate(c.arms):
+                s = arm.scores[m.key]
+                ends = (None, None) if s.low is None or s.high is None else (100 * s.low, 100 * s.high)
+                seeds = [100 * v for v in s.per_seed.values()]
+                spots.append(plots.Spot(tokens[i], 100 * s.mean, seeds, i, *ends))
+            svg = Markup(plots.scatter(spots, "sampled tokens a seed", "score, percent points"))
+            out.append({"title": f"{m.title} over budget; bar: 95% interval on new questions; small dots: seeds", "svg": svg})
+    return out
+
+
+def _curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    from markupsafe import Markup
+
+    out = []
+    for key, title in CURVES.items():
+        lines = [plots.Line(x.x, x.y, i) for i, e in enumerate(entries) for x in e.curves.get(key, ()) if x.x]
+        if lines and len(out) < PANELS:
+            out.append({"title": title, "svg": Markup(plots.curves(lines, unit=key == "reward"))})
+    return out

@@ -1,0 +1,53 @@
+"""Tables of the checks of data and graders: overlaps with training sets, golds, stored samples graded again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.core.text import visible
+from harness.data.contamination import KINDS
+from harness.report.tables import Table, points
+
+
+def contamination_table(rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> Table:
+    """A table of `summary` rows, those of one training set in succession."""
+    header = ("training set", "suite", "role", "problems", *KINDS, "same answer", "flagged %")
+    cells, last = [], None
+    for row in rows:
+        counts = (str(row[key]) for key in ("problems", *KINDS, "same_answer"))
+        name = "" if row["training_set"] == last else row["training_set"]
+        cells.append((name, row["suite"], row["role"], *counts, points(row["share"])))
+        last = row["training_set"]
+    more = "Same answer: of those flagged, questions whose answer is also that of a matching training question."
+    return Table("Contamination", header, "lll" + "r" * (len(header) - 3), cells, (*notes, more))
+
+
+def regrade_table(found: dict[str, Any]) -> Table:
+    """A row per suite and role: old and new side by side."""
+
+    def cell(value: float | None) -> str:
+        return "" if value is None else points(value)
+
+    rows = []
+    for name, s in found["suites"].items():
+        shares = (cell(s[side][key]) for key in ("avg", "parity_avg", "disagreement", "unparsed") for side in ("old", "new"))
+        faults = (str(s[side]["grader_faults"]) for side in ("old", "new"))
+        rows.append((name, *shares, *faults, f"{s['changed']} of {s['samples']}"))
+    for role, m in found["macro"].items():
+        if m["old"] is not None:
+            rows.append((f"{role.upper()} macro average", cell(m["old"]), cell(m["new"]), *[""] * 9))
+    pairs = (f"{key}, {side}" for key in ("score", "parity", "disagree", "unparsed", "faults") for side in ("old", "new"))
+    return Table("Regraded", ("suite", *pairs, "changed"), "l" + "r" * 11, rows, ("Percent points, means over seeds.",))
+
+
+def golds_lines(found: Mapping[str, Mapping[str, Any]], left_out: Sequence[str]) -> list[str]:
+    """What `check_golds` found by suite, in lines, and the suites that were `left_out`."""
+    lines = []
+    for name, s in found.items():
+        lines.append(f"{name:<18} {s['accepted']} of {s['n']} gold answers accepted")
+        for row in s["rejected"]:
+            lines.append(f"  {row['id']}: {row['status']}, {row['reason'] or 'no reason given'}: {visible(row['gold'])}")
+    if left_out:
+        lines.append(f"skipped, no data (--data-dir) or no reasoning_gym: {', '.join(left_out)}")
+    return lines

@@ -1,0 +1,116 @@
+"""What the pages share: templates filled, learning curves, differences and seeds as plots.
+
+Pages are pure functions of run directories, readable without network or script. Everything a model wrote is hostile: the
+templates escape it, and control and bidi characters are spelled out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from harness.core.text import visible
+from harness.report import plots
+from harness.stats.comparison import Comparison
+from harness.stats.scores import Measure
+
+CURVES = {
+    "reward": "Reward",
+    "degenerate_groups": "Groups without gradient, share",
+    "all_zero_before": "Groups without a success in their first attempt, share",
+    "all_zero_groups": "Groups without a success, share",
+    "rescued_groups": "Rescued of those that failed at first, share",
+    "templated_rollouts": "Rollouts with a template, share",
+    "masked_tokens": "Masked tokens of those, share",
+    "hint_reliance": "Hint reliance, nats per token",
+    "template_diversity": "Two templates of a batch differ, probability",
+    "hard_problems": "Hard problems after the epoch",
+}
+"""Metrics worth a panel, where a run has them; keys that start with `branch_` get one too."""
+EXCERPT = 6000
+"""Characters of a model's text on a page, at most."""
+
+
+def render(name: str, **values: Any) -> str:
+    """Fill a page; what is not markup of ours is escaped, and no character steers the page around it."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    env = Environment(
+        loader=FileSystemLoader(str(files("harness.report") / "templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda x: x if isinstance(x, Markup) else visible(str(x)),
+    )
+    return env.get_template(name).render(**values)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def panels(
+    metrics: Sequence[list[dict[str, Any]]], series: Callable[[int, dict[str, Any]], int], keys: Sequence[str]
+) -> list[dict[str, Any]]:
+    """A plot for every key that some run logged: a line per run and seed, coloured by `series(run, row)`."""
+    from markupsafe import Markup
+
+    out = []
+    for key in keys:
+        lines = []
+        for run, rows in enumerate(metrics):
+            by_seed: dict[tuple[int, str], list[dict[str, Any]]] = {}
+            for row in rows:
+                if isinstance(row.get(key), int | float):
+                    by_seed.setdefault((row["seed"], row["kind"]), []).append(row)
+            for own in by_seed.values():
+                lines.append(plots.Line([r["rollouts"] for r in own], [r[key] for r in own], series(run, own[0])))
+        if lines:
+            svg = Markup(plots.curves(lines, unit=key == "reward"))
+            out.append({"title": CURVES.get(key, key.replace("_", " ")), "svg": svg})
+    return out
+
+
+def overview(c: Comparison) -> list[dict[str, Any]]:
+    """Differences with their intervals, and every seed of every arm."""
+    from markupsafe import Markup
+
+    gaps = []
+    for m in c.measures:
+        differences = []
+        for i, arm in enumerate(c.arms):
+            if (x := arm.contrasts.get(m.key)) is not None:
+                ends = (None, None) if x.fixed is None else (100 * x.fixed.low, 100 * x.fixed.high)
+                outer = None if x.new is None else (100 * x.new.low, 100 * x.new.high)
+                differences.append(plots.Mark(arm.label, [], i, 100 * x.difference, *ends, outer))
+        gaps.append((m.title, differences))
+    out = [{"title": "Every seed; the bar is the mean", "svg": Markup(every_seed(c, c.measures))}]
+    if len(c.arms) > 1:
+        base = c.arms[c.baseline].label
+        svg = Markup(plots.dots(gaps, "difference, percent points", zero=True))
+        title = f"Difference to {base}; 95% interval on these questions (thick), on new ones (thin); an upright bar: none"
+        out.insert(0, {"title": title, "svg": svg})
+    return out
+
+
+def every_seed(c: Comparison, measures: Sequence[Measure]) -> str:
+    """A dot plot: of each arm the score of every seed, and their mean, as SVG."""
+    groups = []
+    for m in measures:
+        marks = []
+        for i, arm in enumerate(c.arms):
+            s = arm.scores[m.key]
+            marks.append(plots.Mark(arm.label, [100 * v for v in s.per_seed.values()], i, 100 * s.mean))
+        groups.append((m.title, marks))
+    return plots.dots(groups, "score, percent points")
+
+
+def excerpt(text: str, most: int = EXCERPT) -> str:
+    """Head and tail of a long text."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

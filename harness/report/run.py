@@ -1,0 +1,173 @@
+"""The report of one run: report.md and report.html, pure functions of its directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.report import plots
+from harness.report.comparison import overlap_notes, protocol_table
+from harness.report.pages import CURVES, excerpt, panels, read_object, render
+from harness.report.tables import Table, compact, markdown_cell, points, seconds
+from harness.runs.files import read_jsonl, write_text
+from harness.runs.result import load_result
+from harness.stats.comparison import Comparison, compare
+
+
+def write_report(run: Path) -> Path:
+    """Write report.md and report.html into a finished run's directory; returns the path of the page.
+
+    Raises MissingError where no run is, HarnessError where it is unfinished.
+    """
+    page, text = render_report(run)
+    write_text(run / "report.md", text)
+    return write_text(run / "report.html", page)
+
+
+def render_report(run: Path) -> tuple[str, str]:
+    """The page of a finished run, and the same in Markdown. Raises as `write_report`."""
+    result = load_result(run)
+    comparison = compare([result])
+    env = read_object(run / "env.json")
+    metrics = read_jsonl(run / "metrics.jsonl")
+    pools = _templates(run, result["seeds"])
+    tables = [_scores(result, comparison), _ledger(result), protocol_table(comparison)]
+    title = f"{result['method']} on {result['training_set']}"
+    seeds = ", ".join(map(str, result["seeds"]))
+    subtitle = f"model {result['model']}, recipe {result['recipe']}, training seeds {seeds}; run {run.resolve().name}"
+    commands = env.get("commands", [])
+    page = render(
+        "report.html.j2",
+        title=title,
+        subtitle=subtitle,
+        stamp=result["not_a_result"],
+        tables=tables,
+        keys=[{"label": f"seed {s}", "colour": plots.colour(i)} for i, s in enumerate(result["seeds"])],
+        panels=panels([metrics], lambda _, row: result["seeds"].index(row["seed"]), _keys(metrics)),
+        templates=pools,
+        samples=[s for name in result["suites"] for s in _samples(run, name)],
+        commands=commands,
+        spec_hash=result["spec_hash"][:12],
+        spec=_pretty(result["spec"]),
+        environment=_pretty(env),
+    )
+    lines = [f"# {markdown_cell(title)}\n", f"{markdown_cell(subtitle)}.\n"]
+    if result["not_a_result"]:
+        lines.append(f"> **Not a result.** {markdown_cell(result['not_a_result'])}\n")
+    lines += [table.to_markdown() for table in tables]
+    if pools:
+        lines.append(_templates_table(pools).to_markdown())
+    lines += ["## How it was made\n", *(f"- {markdown_cell(c)}" for c in commands), f"- spec {result['spec_hash']}\n"]
+    return page, "\n".join(lines)
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False)
+
+
+def _scores(result: dict[str, Any], comparison: Comparison) -> Table:
+    """A row per measure: the mean, every seed, and what could make a score misleading."""
+    seeds = comparison.arms[0].seeds
+    ks = sorted({k for suite in result["suites"].values() for k in suite["pass_at"] if k != "1"}, key=int)
+    disagree = any(suite.get("disagreement") for suite in result["suites"].values())
+    greedy = any(suite.get("greedy") is not None for suite in result["suites"].values())
+    quality = ("tokens", "truncated", "unparsed", "grader faults", *(("parity score", "disagreement") if disagree else ()))
+    quality += ("greedy", "greedy, parity") if greedy else ()
+    header = ("score", "sd", *(f"seed {s}" for s in seeds), *(f"pass@{k}" for k in ks), *quality)
+    rows = []
+    for m in comparison.measures:
+        s = comparison.arms[0].scores[m.key]
+        each = (points(s.per_seed[seed]) if seed in s.per_seed else "" for seed in seeds)
+        row = (m.title, points(s.mean), "" if s.sd is None else points(s.sd), *each)
+        if m.protocol is None:
+            rows.append((*row, *[""] * (len(ks) + len(quality))))
+            continue
+        suite = result["suites"][m.key]
+        pass_at = (points(suite["pass_at"][k]) if k in suite["pass_at"] else "" for k in ks)
+        keys = (*(("parity_avg", "disagreement") if disagree else ()), *(("greedy", "greedy_parity") if greedy else ()))
+        second = ("" if suite.get(key) is None else points(suite[key]) for key in keys)
+        drawn = suite["n"] * (suite["k"] + (suite.get("greedy") is not None)) * len(seeds)
+        tokens = compact(suite["generated_tokens"] / drawn)
+        shares = (points(suite["truncated"]), points(suite["unparsed"]), str(suite["grader_faults"]))
+        rows.append((*row, *pass_at, tokens, *shares, *second))
+    note = "Percent points. Score: avg@k, mean over seeds; sd: sample standard deviation over seeds. Tokens: mean a sample."
+    if greedy:
+        note += " Greedy: one completion a problem, beside the samples."
+    if disagree:
+        note += " Disagreement: share of samples that the parity grader judges differently."
+    return Table("Scores", ("measure", *header), "l" + "r" * len(header), rows, (note, *overlap_notes(comparison)))
+
+
+def _ledger(result: dict[str, Any]) -> Table:
+    """A row per entry: the total over seeds, then every seed."""
+    seeds = [str(s) for s in result["seeds"]]
+
+    def row(key: str) -> tuple[str, ...]:
+        shown = seconds if key == "wall_seconds" else compact
+        values = (result["ledger"][key], *(result["ledgers"][s][key] for s in seeds))
+        return ("wall time" if key == "wall_seconds" else key.replace("_", " "), *map(shown, values))
+
+    header = ("entry", "all seeds", *(f"seed {s}" for s in seeds))
+    note = "What training and prompt search paid, without evaluation."
+    return Table("Ledger", header, "l" + "r" * (len(header) - 1), [row(key) for key in result["ledger"]], (note,))
+
+
+def _keys(metrics: list[dict[str, Any]]) -> list[str]:
+    branch = {key for row in metrics for key in row if key.startswith("branch_")}
+    return [*CURVES, *sorted(branch)]
+
+
+def _templates(run: Path, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """Selected templates of every seed and epoch, in that order, best first."""
+    out = []
+    for seed in seeds:
+        rows = read_jsonl(run / "templates" / f"s{seed}.jsonl")
+        for epoch in sorted({row["epoch"] for row in rows}):
+            pool = [row for row in rows if row["epoch"] == epoch]
+            chosen = sorted((r for r in pool if r["selected"]), key=lambda r: -(r["mean_score"] or 0.0))
+            title = f"after epoch {epoch + 1}: {len(chosen)} selected of {len(pool)}"
+            out.append({"seed": f"seed {seed}", "title": title, "rows": [_template(row) for row in chosen]})
+    return out
+
+
+def _template(row: dict[str, Any]) -> dict[str, str]:
+    known = ("seed", "epoch", "template", "mean_score", "selected")
+    other = {k.replace("_", " "): v for k, v in row.items() if k not in known and isinstance(v, str | int | float)}
+    details = ", ".join(f"{k} {v}" for k, v in other.items())
+    score = "unscored" if row["mean_score"] is None else points(row["mean_score"])
+    return {"template": excerpt(row["template"]), "score": score, "details": excerpt(details)}
+
+
+def _templates_table(pools: list[dict[str, Any]]) -> Table:
+    """A row per selected template; texts on one line each."""
+    rows = []
+    for pool in pools:
+        for i, row in enumerate(pool["rows"]):
+            name = f"{pool['seed']} {pool['title']}" if i == 0 else ""
+            rows.append((name, row["score"], row["template"] or "(the empty template)"))
+    return Table("Templates", ("pool", "score", "selected template"), "lrl", rows)
+
+
+def _samples(run: Path, suite: str, each: int = 2) -> list[dict[str, Any]]:
+    """The first right, then the first wrong samples, of different problems; reads no further than it must."""
+    out: list[dict[str, Any]] = []
+    wanted = {True: each, False: each}
+    seen: set[str] = set()
+    path = run / "samples" / f"{suite}.jsonl"
+    if not path.exists():
+        return out
+    with path.open() as f:
+        for line in f:
+            row = json.loads(line)
+            right = row["score"] >= 1.0
+            if not wanted[right] or row["problem"] in seen:
+                continue
+            wanted[right] -= 1
+            seen.add(row["problem"])
+            text = {key: excerpt(str(row[key])) for key in ("prompt", "completion", "answer", "gold")}
+            out.append({**row, **text, "verdict": "right" if right else "wrong"})
+            if not any(wanted.values()):
+                break
+    return sorted(out, key=lambda s: s["verdict"])
