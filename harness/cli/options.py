@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from harness.core.errors import UNREADABLE, HarnessError, MissingError
+from harness.core.errors import UNREADABLE, HarnessError, MissingError, reason
 
 if TYPE_CHECKING:
     from harness.runs.result import Result
@@ -115,7 +115,7 @@ def reading(*paths: Path) -> Iterator[None]:
     except (IsADirectoryError, FileNotFoundError) as e:
         raise HarnessError(f"the run at {where} is incomplete: {e.filename}: {e.strerror}") from None
     except UNREADABLE as e:
-        raise HarnessError(f"{where} is damaged, or was written by another version of the harness: {e!r}") from None
+        raise HarnessError(f"{where} is damaged, or was written by another version of the harness: {reason(e)}") from None
 
 
 def existing(path: Path | None) -> list[Path]:
