@@ -9,12 +9,14 @@ from typing import Any
 
 from harness.config import EvalSpec, RunSpec
 from harness.core.errors import HarnessError, MissingError, UsageError
-from harness.data.suites import Suite, load_training_set, resolve_bench
+from harness.data.suites import Suite
+from harness.data.training_sets import load_training_set, resolve_bench
 from harness.evaluation.engines import Engine, make_engine
 from harness.evaluation.results import Checklist, seed_result
 from harness.execution import Inputs, Tick, each_seed, evaluate_seed, result_of_seeds
 from harness.models import locate
 from harness.plan import EvalCost, eval_cost
+from harness.registry import home_of, worlds
 from harness.runs.result import Result, SeedResult, is_finished
 from harness.runs.rundir import RunDir
 from harness.runs.spec import has_spec, load_spec
@@ -37,12 +39,13 @@ def describe_model(model: str) -> dict[str, Any]:
     """
     path = Path(model)
     if not has_spec(path):
-        own = {"train_set": "testbed"} if model == "testbed" else {}
-        return {"model": {"id": model}, **own}
+        home = home_of(model)
+        return {"model": {"id": model}, **({"train_set": home} if home else {})}
     if not is_finished(path):
         raise HarnessError(f"the run at {path} is unfinished; finish it with --resume")
-    tree = _trained(path).model_dump(mode="json", include={"model", "testbed", "local", "seeds"})
-    return {**tree, "train_set": _trained(path).train.set, "run": str(path)}
+    trained = _trained(path)
+    tree = trained.model_dump(mode="json", include={"model", "local", "seeds", *worlds()})
+    return {**tree, "train_set": trained.train.set, "run": str(path)}
 
 
 def _trained(path: Path) -> RunSpec:

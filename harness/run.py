@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -14,7 +13,8 @@ from harness.core.errors import UsageError
 from harness.core.method import Method
 from harness.core.types import Problem
 from harness.data import contamination
-from harness.data.suites import TrainingSet, content_sha256, load_training_set, resolve_bench
+from harness.data.suites import content_sha256
+from harness.data.training_sets import TrainingSet, load_training_set, resolve_bench
 from harness.evaluation.engines import BackendEngine
 from harness.evaluation.results import Checklist, seed_result
 from harness.execution import Inputs, Tick, each_seed, evaluate_seed, result_of_seeds
@@ -51,7 +51,7 @@ class PreparedRun(Inputs):
 
 
 def _method(spec: RunSpec, training_set: TrainingSet, problems: list[Problem], seed: int) -> Method:
-    return load_method(spec.method)(spec.typed_method_config(), spec.train, problems, seed, training_set.phrases())
+    return load_method(spec.method)(spec.typed_method_config(), spec.train, problems, seed, training_set.pieces())
 
 
 def prepare(
@@ -122,8 +122,8 @@ def _one_seed(prepared: PreparedRun, run: RunDir, seed: int, backend: Backend, t
     """Train and evaluate one seed."""
     spec, trained = prepared.spec, prepared.plan.rollouts
     method = prepared.method(seed)
-    observe, probe = _observers(spec)
-    log = SeedLog(run, seed, spec, prepared.problems, lambda n, text: tick(min(n, trained), text), observe, probe)
+    world = prepared.training_set.world_of(spec)
+    log = SeedLog(run, seed, spec, prepared.problems, lambda n, text: tick(min(n, trained), text), world)
     backend.train(method, log)
     engine = BackendEngine(backend.generate, backend.identity(), _block_tokens(spec))
     backend.tick = lambda n: engine.tick(n)
@@ -134,16 +134,6 @@ def _one_seed(prepared: PreparedRun, run: RunDir, seed: int, backend: Backend, t
 def _block_tokens(spec: RunSpec) -> int | None:
     """New tokens of what an evaluation samples, and keeps, at once. OpenRLHF's engines schedule a whole suite themselves."""
     return spec.local.generation_tokens if spec.backend.name == "local" else None
-
-
-def _observers(spec: RunSpec) -> tuple[Any, Any]:
-    """The testbed logs its branch tokens, per batch and per epoch; no other training set has any."""
-    if spec.train.set != "testbed":
-        return None, None
-    from harness.testbed.probe import observe, probe
-
-    steps = spec.testbed.branch_tokens
-    return (lambda rows: observe(rows, steps)), (lambda policy: probe(policy, steps, spec.train.temperature))
 
 
 def summarise(prepared: PreparedRun, run: Path, seeds: Mapping[int, SeedResult]) -> ResultFile:

@@ -12,7 +12,8 @@ from msgspec.structs import asdict
 
 from harness.core.errors import HarnessError, MissingError
 from harness.core.ledger import Ledger
-from harness.data.suites import Suite, TrainingSet
+from harness.data.suites import Suite
+from harness.data.training_sets import TrainingSet
 from harness.evaluation.evaluate import SuiteResult
 from harness.evaluation.scores import macro_averages, over_seeds
 from harness.runs.result import Macro, SeedResult, SeedScores, SuiteFacts, SuiteScores, join

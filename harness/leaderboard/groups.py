@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.core.errors import UsageError
+from harness.data.training_sets import solved_at
 from harness.leaderboard.entries import Entry
 from harness.runs.result import Result
 from harness.stats.arms import check_identity, distinguishing_settings
@@ -31,8 +32,8 @@ def group(entries: Sequence[Entry]) -> list[ComparableRuns]:
     for members in sorted(sets, key=lambda s: -len(s)):
         ranked = sorted(members, key=lambda e: (-_rank(e.result), e.result.run))
         results = [e.result for e in ranked]
-        bimodal = all(r.training_set == "testbed" for r in results)  # a seed solves that world or does not
-        out.append((compare(results, None, 0.5 if bimodal else None, [e.questions for e in ranked]), ranked))
+        threshold = solved_at(r.training_set for r in results)
+        out.append((compare(results, None, threshold, [e.questions for e in ranked]), ranked))
     return out
 
 

@@ -123,8 +123,9 @@ def compare(
 
 def compare_runs(runs: Sequence[Path], baseline: int | str | None = None) -> Comparison:
     """Compare run directories, with all that their samples say. Raises as `load_result`, `load_questions` and `compare`."""
+    from harness.data.training_sets import solved_at
     from harness.stats.questions import load_questions
 
     results = [load_result(path) for path in runs]
-    bimodal = all(r.training_set == "testbed" for r in results)  # a seed solves that world or does not
-    return compare(results, baseline, 0.5 if bimodal else None, [load_questions(r) for r in results])
+    threshold = solved_at(r.training_set for r in results)
+    return compare(results, baseline, threshold, [load_questions(r) for r in results])

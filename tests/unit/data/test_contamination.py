@@ -10,15 +10,16 @@ from harness.core.errors import UsageError
 from harness.core.ledger import Ledger
 from harness.core.types import Problem
 from harness.data.contamination import NGRAM, find, flagged, grams, normal_form, words
-from harness.data.suites import PROMPT_FORMS, TrainingSet, load_suite, load_training_set, read_problems, render, unwrap
+from harness.data.suites import PROMPT_FORMS, load_suite, read_problems, render, unwrap
+from harness.data.training_sets import TrainingSet, load_training_set
 from harness.evaluation.scores import score_seed
 from harness.run import prepare
 from support.command import harness
 from support.results import sample
 
 
-def problems(*texts, name="p", kind="math"):
-    return [Problem(f"{name}{i}", render(text, "boxed"), "1", kind) for i, text in enumerate(texts)]
+def problems(*texts, name="p", overlap="near"):
+    return [Problem(f"{name}{i}", render(text, "boxed"), "1", overlap=overlap) for i, text in enumerate(texts)]
 
 
 def kinds(train, tests):
@@ -105,11 +106,13 @@ def test_suites_are_kept_apart():
     assert [m.kind for m in found["a"]] == ["exact"] and found["b"] == []
 
 
-def test_testbed_problems_are_compared_word_for_word_only():
+def test_problems_of_a_few_templates_are_compared_word_for_word_only():
     text = LONG.format(n=7)
-    train = problems(text, name="t", kind="testbed")
-    assert kinds(train, problems(text, kind="testbed")) == {"p0": "exact"}
-    assert kinds(train, problems(LONG.format(n=8), kind="testbed")) == {}
+    train = problems(text, name="t", overlap="exact")
+    assert kinds(train, problems(text, overlap="exact")) == {"p0": "exact"}
+    assert kinds(train, problems(LONG.format(n=8), overlap="exact")) == {}
+    assert {p.overlap for p in load_suite("tb-id").problems(None)} == {"exact"}
+    assert {p.overlap for p in load_training_set("testbed").whole(None, None)} == {"exact"}
 
 
 # ------------------------------------------------------------------ scores

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.settings import EngineConfig, EvalConfig, ModelConfig
 from harness.core.types import Context, Rollout, Sampling
-from harness.data.suites import load_suite, load_training_set
+from harness.data.suites import load_suite
+from harness.data.training_sets import load_training_set
 from harness.evaluation.engines import BackendEngine, Block, Completion, Server
 from harness.evaluation.evaluate import complete, evaluate
 from harness.evaluation.results import Checklist, combine, seed_result
