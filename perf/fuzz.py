@@ -328,10 +328,11 @@ def child(name: str, keep: Path, seconds: int) -> None:
     """Fuzz one target; never returns. A finding is kept once for its kind and place, and the search goes on."""
     import atheris
 
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit"))
+    tests = Path(__file__).resolve().parents[1] / "tests"
+    sys.path[:0] = map(str, (tests, tests / "unit", tests / "unit" / "runs"))
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=memory) as folder, atheris.instrument_imports(include=["harness"]):
-        for module in ("boards.publish", "commands", "evolve.reflect", "grading.parity", "study", "verdict.claims"):
+        for module in ("leaderboard.build", "cli", "search.reflect", "grading.parity", "study", "stats.assess"):
             import_module(f"harness.{module}")
         target, seeds, words = TARGETS[name](Path(folder))
         for seed in seeds:
