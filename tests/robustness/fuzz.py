@@ -213,8 +213,9 @@ def data(folder: Path) -> Target:
 def samples(folder: Path) -> Target:
     from harness.runs.files import mend, read_jsonl
     from harness.stats.questions import read_questions
+    from support.results import suite_scores
 
-    result = {"seeds": [0, 1], "suites": {"x": {"n": 2, "k": 2, "per_seed": {"0": 0.5, "1": 0.5}}}}
+    suite = suite_scores({0: 0.5, 1: 0.5}, n=2, k=2)
     path = folder / "x.jsonl"
 
     def mended(data: bytes) -> None:
@@ -225,27 +226,27 @@ def samples(folder: Path) -> Target:
     def target(data: bytes) -> None:
         path.write_bytes(data)
         fine(lambda: mended(data))
-        q = read_questions(data, path, result, "x")
+        q = read_questions(data, path, suite, (0, 1))
         check(q.scores_S_Q.mean(1).tolist() == [0.5, 0.5] and len(q.ids) == 2)
 
-    row = '{"problem": "%s", "seed": %d, "index": %d, "score": %d.0, "parity": 1.0}\n'
+    row = '{"problem": "%s", "seed": %d, "index": %d, "greedy": false, "score": %d.0, "parity": 1.0}\n'
     lines = "".join(row % (p, s, i, i) for s in (0, 1) for p in "ab" for i in (0, 1))
-    seeds = [lines.encode(), lines.replace('"parity": 1.0', '"greedy": false').encode(), lines[:100].encode()]
+    seeds = [lines.encode(), lines.replace('"parity": 1.0', '"parity": null').encode(), lines[:100].encode()]
     return target, seeds, f'{VALUES} "problem": "seed": "index": "score": "parity": "greedy":'
 
 
 def manifest(folder: Path) -> Target:
     """The first bytes choose a value in a file of a filed run, and whether all hashes are made to fit; the rest takes its
     place, or, where it is no JSON, that of the file."""
-    from test_board import make_run
     from test_fuzz_files import figures, places, put, resealed
 
     from harness.leaderboard import build, submit
-    from harness.runs.filed import read_manifest, read_samples
+    from harness.runs import environment
     from harness.testbed import world
+    from support.boards import make_run, sample_rows
 
     world.suite_problems = cache(world.suite_problems)
-    submit._graders = lambda: "graders"  # it asks git
+    environment.code_version = lambda: None  # it asks git
     filed, _ = submit.add(make_run(folder / "run"), folder / "boards")
     build.build(folder / "boards")
     index = filed.parent / "index.json"
@@ -254,8 +255,8 @@ def manifest(folder: Path) -> Target:
 
     def read(path: Path, content: bytes) -> Any:
         if path.suffix == ".zst":
-            return submit._rows(read_samples(filed, read_manifest(filed), "tb-long"))
-        return submit._rows(content) if path.suffix == ".jsonl" else json.loads(content)
+            return sample_rows(filed)
+        return [json.loads(line) for line in content.splitlines()] if path.suffix == ".jsonl" else json.loads(content)
 
     trees = {path: read(path, content) for path, content in kept.items()}
     spots = [(path, at) for path, tree in trees.items() for at in places(tree) if at]
@@ -265,7 +266,7 @@ def manifest(folder: Path) -> Target:
         rows, content = None, data[3:]
         try:
             tree = put(trees[path], at, json.loads(content))
-            content = submit._lines(tree) if path.suffix == ".jsonl" else submit._json(tree)
+            content = "".join(json.dumps(row) + "\n" for row in (tree if path.suffix == ".jsonl" else [tree])).encode()
             rows = tree if path.suffix == ".zst" else None
         except (ValueError, RecursionError):
             pass
@@ -327,10 +328,11 @@ def child(name: str, keep: Path, seconds: int) -> None:
     """Fuzz one target; never returns. A finding is kept once for its kind and place, and the search goes on."""
     import atheris
 
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit"))
+    tests = Path(__file__).resolve().parents[1] / "tests"
+    sys.path[:0] = map(str, (tests, tests / "unit", tests / "unit" / "runs"))
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=memory) as folder, atheris.instrument_imports(include=["harness"]):
-        for module in ("boards.publish", "commands", "evolve.reflect", "grading.parity", "study", "verdict.claims"):
+        for module in ("leaderboard.build", "cli", "search.reflect", "grading.parity", "study", "stats.assess"):
             import_module(f"harness.{module}")
         target, seeds, words = TARGETS[name](Path(folder))
         for seed in seeds:
