@@ -102,6 +102,7 @@ def scores_table(c: Comparison) -> Table:
     if grey:
         notes.append("Grey, 1 seed: no spread is known, so there is no interval and no tie group.")
     notes += [f"{arm.label}, unequal budget: {_unequal(arm)} a seed." for arm in c.arms if arm.unequal]
+    notes += [f"These arms differ in {what}; compared all the same (--allow-different)." for what in c.allowed]
     notes += [f"{arm.label} is not a result: {arm.not_a_result}." for arm in c.arms if arm.not_a_result]
     notes += overlap_notes(c)
     align = "ll" + "r" * (len(header) - 2)

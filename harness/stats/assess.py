@@ -13,22 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from harness.config import RunSpec, flatten
+from harness.config import RunSpec
 from harness.core.errors import HarnessError, UsageError
 from harness.runs.result import Result, load_result, runs_below
 from harness.stats.arms import check_identity
 from harness.stats.claims import MIN_SEEDS, Claim, Verdict
+from harness.stats.comparable import CLAIMED, differing, settings_of
 from harness.stats.needs import needs, seeds_line
 
 if TYPE_CHECKING:
     from harness.stats.contrasts import Bounds
     from harness.stats.intervals import Array
     from harness.stats.questions import Questions
-
-IGNORED_FIELDS = ("seeds", "recipe", "backend.", "local.", "eval.bench", "eval.limit")
-"""Settings that do not make another arm: what ran, where. Problems left out by a limit are found by counting them."""
-SERVER = ("base_url", "timeout_s", "max_retries", "concurrency")
-"""Of a reflector: how it is reached, not what it is."""
 
 
 def verdict(low: float, high: float, effect: float) -> Verdict:
@@ -167,13 +163,15 @@ def _gather(claim: Claim, results: Sequence[Result]) -> _Evidence | Assessment:
 
 
 def _differences(spec: RunSpec, result: Result) -> list[str]:
-    """Settings in which a run is not this arm, in words."""
-    wanted = flatten(spec.model_dump(mode="json"))
-    own = flatten(result.spec)
-    differ = [
-        k for k, v in wanted.items() if k in own and own[k] != v and not k.startswith(IGNORED_FIELDS) and not k.endswith(SERVER)
-    ]
-    return [f"{k} ({own[k]!r}, claimed {wanted[k]!r})" for k in sorted(differ)]
+    """Settings in which a run is not this arm, in words. Problems left out by a limit are found by counting them."""
+    claimed = spec.model_dump(mode="json")
+    wanted, own = settings_of(claimed), settings_of(result.spec)
+    differ = differing(claimed, result.spec, CLAIMED)
+
+    def said(settings: Mapping[str, Any], key: str) -> str:
+        return repr(settings[key]) if key in settings else "unset"
+
+    return [f"{k} ({said(own, k)}, claimed {said(wanted, k)})" for k in differ]
 
 
 def _elsewhere(spec: RunSpec, result: Result) -> bool:

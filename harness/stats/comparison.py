@@ -54,6 +54,8 @@ class Comparison:
     measures: list[Measure]
     arms: list[Arm]
     seed_sd: dict[str, PooledSd]
+    allowed: tuple[str, ...] = ()
+    """What differs between arms because the caller allowed it, in words."""
 
     @property
     def stamps(self) -> list[str]:
@@ -70,18 +72,19 @@ def compare(
     baseline: int | str | None = None,
     solved_at: float | None = None,
     questions: Sequence[Mapping[str, Questions]] = (),
+    allow: Sequence[str] = (),
 ) -> Comparison:
     """Compare results of `load_result` (or of a run just made), in the order given.
 
     `baseline` is an index, a label, a run or a method; by default the first grpo arm, else the first arm. `solved_at`
     also counts the seeds that score at least this share: a mean says little where outcomes are bimodal over seeds.
     `questions` (`load_questions` of each result) gives what rests on questions; without, or where a run has no samples,
-    that is left out. Raises UsageError for no results, an unknown baseline, or arms that differ in model, training set,
-    protocol or questions.
+    that is left out. `allow`: what arms may differ in nevertheless, see `check_identity`. Raises UsageError for no results,
+    an unknown baseline, or arms that differ in model, training set, protocol or questions.
     """
     if not results:
         raise UsageError("nothing to compare: name at least one run")
-    check_identity(results)
+    allowed = check_identity(results, allow)
     names = labels(results)
     base = find_baseline(results, names, baseline)
     measures = measures_of(results[0])
@@ -118,14 +121,15 @@ def compare(
         measures=measures,
         arms=arms,
         seed_sd=pooled,
+        allowed=tuple(allowed),
     )
 
 
-def compare_runs(runs: Sequence[Path], baseline: int | str | None = None) -> Comparison:
+def compare_runs(runs: Sequence[Path], baseline: int | str | None = None, allow: Sequence[str] = ()) -> Comparison:
     """Compare run directories, with all that their samples say. Raises as `load_result`, `load_questions` and `compare`."""
     from harness.data.training_sets import solved_at
     from harness.stats.questions import load_questions
 
     results = [load_result(path) for path in runs]
     threshold = solved_at(r.training_set for r in results)
-    return compare(results, baseline, threshold, [load_questions(r) for r in results])
+    return compare(results, baseline, threshold, [load_questions(r) for r in results], allow)
