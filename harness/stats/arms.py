@@ -139,7 +139,7 @@ def _text(value: Any) -> str:
 
 
 def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int | str | None) -> int:
-    """Position of the baseline: an index, a label, a run or a method; None is the first grpo arm, else the first.
+    """Position of the baseline: an index, a label, a run or a method; None is the baseline method's first, or arm 0.
 
     Raises UsageError where `wanted` is none of the arms, or a method that several arms have.
     """
