@@ -1,7 +1,7 @@
-"""Finds methods, presets and recipes by name.
+"""Finds methods, presets, recipes and worlds by name, and anything by reference.
 
 Methods: the dict of methods/__init__.py, and entry points of installed packages. Presets: methods/presets.yaml, and the
-presets.yaml of installed packages.
+presets.yaml of installed packages. Worlds: what benchmarks/training_sets.yaml refers to.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from harness.core.errors import UNREADABLE, MissingError, UsageError, nearest
 
 if TYPE_CHECKING:
     from harness.core.method import Method
+    from harness.core.world import World
 
 GROUP = "harness.methods"
 """Entry points `name = "package.module:Class"`: a method."""
@@ -111,12 +112,42 @@ def load_method(name: str) -> type[Method]:
     name, asked = method_of(name), name
     if name not in known:
         raise UsageError(f"unknown method {asked!r}{nearest(asked, [*known, *presets()])}")
-    module, _, cls = known[name].partition(":")
+    found: type[Method] = load_object(known[name], f"method {name!r}")
+    return found
+
+
+def load_object(reference: str, what: str) -> Any:
+    """The object that `module:name` refers to. Raises MissingError, which says `what` it was to be, if it is not there."""
+    module, _, name = reference.partition(":")
     try:
-        found: type[Method] = getattr(import_module(module), cls)
-        return found
+        return getattr(import_module(module), name)
     except (ImportError, AttributeError) as e:
-        raise MissingError(f"method {name!r} cannot be loaded from {known[name]}: {e}") from None
+        raise MissingError(f"{what} cannot be loaded from {reference}: {e}") from None
+
+
+@cache
+def training_set_fields() -> dict[str, dict[str, Any]]:
+    """The entries of benchmarks/training_sets.yaml; harness/data/training_sets.py makes training sets of them."""
+    text = (Path(str(files("harness.benchmarks"))) / "training_sets.yaml").read_text()
+    tree: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    return tree
+
+
+def load_world(training_set: str) -> type[World] | None:
+    """The class of a training set's world; None where it has none, or there is no such set. Raises MissingError."""
+    reference = training_set_fields().get(training_set, {}).get("world")
+    return load_object(reference, f"the world of training set {training_set!r}") if reference else None
+
+
+def worlds() -> dict[str, type[World]]:
+    """The worlds of all training sets, by their section of a spec."""
+    found = (load_world(name) for name in training_set_fields())
+    return {world.section: world for world in found if world}
+
+
+def home_of(model: str) -> str | None:
+    """The training set to whose words a model is confined (its `policy`); None for any other model."""
+    return next((name for name, fields in training_set_fields().items() if fields.get("policy") == model), None)
 
 
 def recipes() -> dict[str, Path]:

@@ -68,8 +68,8 @@ class CritiqueRefine(HintedMethod):
     def refinement(self, problem: Problem, attempt: Rollout) -> Context:
         """The prompt of a second try after a failed one."""
         text = cut_middle(attempt.text, ATTEMPT_CHARS)
-        if problem.answer_type == "testbed":  # its policy knows only its own vocabulary
-            hint = f"{text} ans {problem.answer}" if self.config.tell_answer else text
+        if problem.hint_position == "before":  # its policy knows only its own vocabulary
+            hint = f"{text} {problem.stated(problem.answer)}" if self.config.tell_answer else text
             return self.config.context(problem, insert(hint, problem.text), hint)
         right = f" The right answer is {problem.answer}." if self.config.tell_answer else ""
         hint = f"A previous attempt:\n{text}\n\nIt is wrong.{right} Solve the problem again, from the start."

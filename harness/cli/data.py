@@ -55,11 +55,12 @@ def regrade(run: Path, as_json: bool) -> None:
     from harness.evaluation.regrade import regrade as regraded
     from harness.report.checks import regrade_table
     from harness.report.tables import print_to_terminal
+    from harness.runs.formats import tree
 
     with o.reading(run):
         found = regraded(run)
     if as_json:
-        o.echo_json(found)
+        o.echo_json({"run": str(run), **tree(found)})
         return
     print_to_terminal(regrade_table(found).to_rich(), width=160)
     click.echo(f"written: {run / 'regrade.json'}")
@@ -79,7 +80,8 @@ def golds(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
 
     The exit code is 1 if one is rejected without an explanation in the suite's card.
     """
-    from harness.data.suites import list_suites, resolve_bench
+    from harness.data.suites import list_suites
+    from harness.data.training_sets import resolve_bench
     from harness.grading.golds import at_hand, check_golds
     from harness.report.checks import golds_lines
 
@@ -107,9 +109,8 @@ def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None
 
     The exit code is 0 whether or not there are any.
     """
-    from harness.core.settings import TestbedConfig
     from harness.data import contamination as overlaps
-    from harness.data.suites import list_training_sets, load_training_set, resolve_bench
+    from harness.data.training_sets import list_training_sets, load_training_set, resolve_bench
     from harness.report.checks import contamination_table
     from harness.report.tables import print_to_terminal
 
@@ -117,7 +118,7 @@ def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None
     benches = [resolve_bench(bench, training_set) for training_set in chosen]
     rows, notes = [], [overlaps.METHOD]
     for training_set, suites in zip(chosen, benches, strict=True):
-        problems = training_set.whole(TestbedConfig(), data_dir)
+        problems = training_set.whole(None, data_dir)
         found = overlaps.find(problems, {suite.name: suite.problems(data_dir) for suite in suites})
         rows += [overlaps.summary(training_set, suite, found[suite.name]) for suite in suites]
         notes += [note] if (note := training_set.deviation(data_dir)) else []

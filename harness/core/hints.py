@@ -87,10 +87,10 @@ def insert(template: str, prompt: str) -> str:
 def with_hint(problem: Problem, hint: str, kind: Literal["prefix", "hint"]) -> str:
     """The user turn of a problem with a hint: the question, a blank line, a line that introduces the hint, the hint.
 
-    The testbed's policy knows only its own vocabulary and takes whatever follows the question for its own completion, so
-    there the hint goes before the question, like a template.
+    Where the problem's set says so (`hint_position`), the hint alone goes before the question, like a template: a policy
+    that knows only its own vocabulary takes whatever follows the question for its own completion.
     """
-    if problem.answer_type == "testbed":
+    if problem.hint_position == "before":
         return insert(hint, problem.text)
     return f"{problem.text}\n\n{FRAMES[kind]}\n{hint}"
 

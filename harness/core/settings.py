@@ -63,29 +63,6 @@ class LossSpec(Strict):
         return self
 
 
-class TestbedConfig(Strict):
-    """Knobs of the embedded world (docs/testbed.md); without effect on any other model or training set."""
-
-    world: Literal["latent", "absent", "open"] = "latent"
-    """latent: the right instruction solves what fails without it; absent: none helps; open: sampling finds the way."""
-    policy_seed: int = Field(0, ge=0)
-    """Seed of the warm-started policy."""
-    style_probability: tuple[float, float] | None = None
-    """Unprompted share of `let` and, given `let`, of each right style in the warm start; null is the world's own."""
-    branch_tokens: Literal[1, 2] = 2
-    """Tokens on which the way of working is chosen."""
-    easy_share: float = Field(0.4, ge=0, le=1)
-    """Share of training problems with at most two operations."""
-    problems: int = Field(320, ge=1, le=100_000)
-    """Training problems."""
-
-    @model_validator(mode="after")
-    def _probabilities(self) -> TestbedConfig:
-        if self.style_probability and not all(0 < p < 1 for p in self.style_probability):
-            raise ValueError("style_probability holds two probabilities between 0 and 1")
-        return self
-
-
 class ModelConfig(Strict):
     """Which policy is trained."""
 

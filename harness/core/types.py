@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+HintPosition = Literal["before", "after"]
+"""Where a hint goes: before the question, as a template does, or after it."""
+Overlap = Literal["near", "exact"]
+"""How training and test problems are compared: also by n-grams and similarity, or word for word alone."""
+BOXED = "\\boxed{{answer}}"
+"""How a completion states its answer unless its set says otherwise; `{answer}` stands for the answer."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +22,7 @@ class Problem:
     """One verifiable question. `answer_type` names the grader (see harness/grading/graders.py).
 
     `overlapping_suites`: of a training problem, the run's suites that ask it too; nothing may be selected by its rewards.
+    `hint_position`, `answer_form` and `overlap` are those of its training set or suite (harness/data).
     """
 
     id: str
@@ -24,6 +32,13 @@ class Problem:
     solution: str | None = None
     meta: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
     overlapping_suites: list[str] = field(default_factory=list, hash=False, compare=False)
+    hint_position: HintPosition = field(default="after", hash=False, compare=False)
+    answer_form: str = field(default=BOXED, hash=False, compare=False)
+    overlap: Overlap = field(default="near", hash=False, compare=False)
+
+    def stated(self, answer: str) -> str:
+        """`answer` as a completion states it, in the form that the grader looks for."""
+        return self.answer_form.replace("{answer}", answer)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from harness.core.errors import MissingError
 from harness.core.types import Problem
-from harness.data.suites import Suite, TrainingSet, unwrap
+from harness.data.suites import Suite, unwrap
+from harness.data.training_sets import TrainingSet
 
 Kind = Literal["exact", "ngram", "near"]
 
@@ -103,8 +104,8 @@ def find(
     """Every pair of a test problem and a training problem that match, per suite, in the order of both lists.
 
     MinHash LSH (datasketch, seeded) proposes the near duplicates, of which it misses 1.5% right at the default
-    threshold; their similarity is then computed exactly. Problems of the answer type "testbed" are instances of a few
-    templates and are compared word for word only. Raises MissingError without datasketch.
+    threshold; their similarity is then computed exactly. Problems whose set says `overlap: exact`, because they are
+    instances of a few templates, are compared word for word only. Raises MissingError without datasketch.
     """
     tests = [(suite, problem) for suite, problems in suites.items() for problem in problems]
     by_form: dict[str, list[int]] = defaultdict(list)
@@ -177,7 +178,7 @@ def summary(training_set: TrainingSet, suite: Suite, matches: Sequence[Match]) -
 def _features(problem: Problem) -> tuple[str, set[str], set[str]]:
     """Normal form, 13-grams and shingles of a question."""
     question = unwrap(problem.text)
-    words_T = [] if problem.answer_type == "testbed" else words(question)
+    words_T = [] if problem.overlap == "exact" else words(question)
     return normal_form(question), grams(words_T, NGRAM), grams(words_T, SHINGLE)
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from harness.core.errors import MissingError, UsageError, nearest
 from harness.core.seeds import stream
-from harness.data.suites import Suite, TrainingSet, list_suites, list_training_sets
+from harness.data.suites import Suite, list_suites
+from harness.data.training_sets import TrainingSet, list_training_sets
 from harness.runs.files import sync, write_json
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from harness.core.errors import MissingError
 from harness.grading.pool import default_workers, run_many
-from harness.testbed import world
+from harness.registry import load_object
 
 Status = Literal["ok", "unparsed", "timeout", "error"]
 Pair = tuple[str, str]
@@ -36,35 +36,37 @@ class Grade:
     answer: str | None
 
 
+Grader = Callable[[Sequence[Pair], int, float], list[Grade]]
+"""(completion, gold) pairs, workers, CPU seconds per item -> grades."""
+
+
 def grade_many(items: Sequence[tuple[str, str, str]], workers: int | None = None, timeout_s: float = 4.0) -> list[Grade]:
     """Grade (completion, gold, answer type) items, in order; from any thread.
 
     `workers` child processes at most (default: the cores, up to 4), `timeout_s` CPU seconds per item in its child, two
     tries together.
-    Raises ValueError for an unknown answer type, MissingError without math-verify where it is needed.
+    Raises ValueError for an unknown answer type, MissingError without math-verify where it is needed, or for a grader by
+    reference that cannot be imported.
     """
     by_type: dict[str, list[int]] = {}
     for i, (_, _, answer_type) in enumerate(items):
         by_type.setdefault(answer_type, []).append(i)
     grades: dict[int, Grade] = {}
     for answer_type, indices in by_type.items():
-        if answer_type not in GRADERS:
-            raise ValueError(f"no grader for answer type {answer_type!r}; known: {', '.join(GRADERS)}")
-        graded = GRADERS[answer_type]([items[i][:2] for i in indices], workers or default_workers(), timeout_s)
+        graded = grader_of(answer_type)([items[i][:2] for i in indices], workers or default_workers(), timeout_s)
         grades |= zip(indices, graded, strict=True)
     return [grades[i] for i in range(len(items))]
 
 
-def grade_testbed(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
-    """The words after the last `ans`, compared exactly (harness/testbed/world.py). Needs no child."""
-    grades = []
-    for text, gold in pairs:
-        _, found, tail = f" {' '.join(text.split())} ".rpartition(" ans ")
-        if found:
-            grades.append(Grade(world.grade(text, gold), "ok", tail.strip()))
-        else:
-            grades.append(Grade(world.grade(text, gold), "unparsed", None))
-    return grades
+def grader_of(answer_type: str) -> Grader:
+    """The grader of an answer type: of GRADERS, or by reference. Raises as `grade_many`."""
+    found = GRADERS.get(answer_type, answer_type)
+    if not isinstance(found, str):
+        return found
+    if ":" not in found:
+        raise ValueError(f"no grader for answer type {answer_type!r}; known: {', '.join(GRADERS)}")
+    grader: Grader = load_object(found, f"the grader of answer type {answer_type!r}")
+    return grader
 
 
 def grade_math(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
@@ -205,14 +207,14 @@ def _boxed_brackets(text: str) -> str | None:
     return run[1].strip() if run else None
 
 
-GRADERS: dict[str, Callable[[Sequence[Pair], int, float], list[Grade]]] = {
+GRADERS: dict[str, Grader | str] = {
     "math": grade_math,
     "choice": grade_choice,
     "exact": grade_exact,
     "reasoning_gym": grade_reasoning_gym,
-    "testbed": grade_testbed,
+    "testbed": "harness.testbed.grading:grade_pairs",
 }
-"""By answer type: (completion, gold) pairs, workers, CPU seconds -> grades."""
+"""By answer type; the grader itself, or where it is (`module:function`). An answer type may be such a reference, too."""
 MAX_CHARS = 10_000
 """A longer answer is not read: status unparsed. No gold answer of the suites has 300 characters."""
 

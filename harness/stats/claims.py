@@ -147,7 +147,8 @@ def load_claims(folder: Path | None = None) -> dict[str, Claim]:
 
 
 def _load(path: Path) -> Claim:
-    from harness.data.suites import load_suite, load_training_set
+    from harness.data.suites import load_suite
+    from harness.data.training_sets import load_training_set
 
     try:
         claim = Claim.model_validate({**read_yaml(path), "name": path.stem})

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from harness.config import RunSpec
+from harness.runs.result import Result
 from harness.stats.claims import MIN_SEEDS, Claim
 
 
-def needs(claim: Claim, pilots: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+def needs(claim: Claim, pilots: Sequence[Result] = ()) -> list[str]:
     """What an answer would take: seeds per arm, from the spread of `pilots` where they have one, and every arm's plan."""
+    from harness.data.training_sets import load_training_set
     from harness.stats.scores import pooled_sd
 
     per_seed = []
     for r in pilots:
-        if all(name in r["suites"] for name in claim.suites):
-            suites = [r["suites"][name]["per_seed"] for name in claim.suites]
-            per_seed.append([100 * sum(s[str(seed)] for s in suites) / len(suites) for seed in r["seeds"]])
+        if all(name in r.suites for name in claim.suites):
+            suites = [r.suites[name].per_seed for name in claim.suites]
+            per_seed.append([100 * sum(s[seed] for s in suites) / len(suites) for seed in r.seeds])
     pooled = pooled_sd(per_seed)
     given = pooled is not None and pooled.sd > 0
     lines = [seeds_line(claim.effect, [pooled.sd] if pooled and given else claim.seed_sd, "the runs given" if given else "")]
     for side, arm in claim.sides.items():
         sets = "".join(f" --set {shlex.quote(f'{k}={_yaml(v)}')}" for k, v in claim.sets(arm).items())
-        data = "" if claim.training_set == "testbed" else " --data-dir DATA"
+        data = "" if load_training_set(claim.training_set).file is None else " --data-dir DATA"
         bench = ",".join(claim.suites)
         lines.append(f"harness run --method {arm.method} --recipe {claim.recipe} --bench {bench}{sets}{data} --seeds 0,1,2")
         lines.append(f"  {_plan_line(claim, claim.specs[side])}")
@@ -48,7 +50,8 @@ def _yaml(value: Any) -> str:
 def _plan_line(claim: Claim, spec: RunSpec) -> str:
     """What one seed takes, without the data: only the number of training problems matters."""
     from harness.core.types import Problem
-    from harness.data.suites import load_suite, load_training_set
+    from harness.data.suites import load_suite
+    from harness.data.training_sets import load_training_set
     from harness.plan import plan
     from harness.registry import load_method
 
@@ -59,7 +62,7 @@ def _plan_line(claim: Claim, spec: RunSpec) -> str:
         problems = [Problem(id=str(i), text="", answer="") for i in range(spec.train.limit)]
     else:
         return "its plan needs the data: --dry-run"
-    method = load_method(spec.method)(spec.typed_method_config(), spec.train, problems, 0, training_set.phrases())
+    method = load_method(spec.method)(spec.typed_method_config(), spec.train, problems, 0, training_set.pieces())
     p = plan(spec, method, [load_suite(name) for name in claim.suites])
     return (
         f"a seed: at most {p.rollouts:,} rollouts and {p.generated_tokens:,} tokens, {p.optimiser_steps:,} optimiser "

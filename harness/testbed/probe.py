@@ -10,9 +10,8 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
-from harness.core.world import TrainedRow
+from harness.core.world import Scorer, TrainedRow
 from harness.testbed.world import branch_words, suite_problems
 
 
@@ -40,7 +39,7 @@ def observe(rows: Sequence[TrainedRow], branch_tokens: int) -> dict[str, float]:
     return out | {f"branch_masked_{step}": sum(x) / len(x) for step, x in sorted(dropped.items()) if x}
 
 
-def probe(policy: Any, branch_tokens: int, temperature: float, count: int = 100) -> dict[str, float]:
+def probe(policy: Scorer, branch_tokens: int, temperature: float, count: int = 100) -> dict[str, float]:
     """Mean probability of each branch word, given the ones before it, on bare hard problems held out from training.
 
     `branch_p_<step>` at the training temperature, `branch_p_joint` of all steps, and `branch_p_joint_t1` at

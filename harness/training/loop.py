@@ -13,6 +13,7 @@ from harness.core.method import EpochReport, Method, Policy
 from harness.core.screening import keep_hard
 from harness.core.seeds import stream
 from harness.core.types import Group, Problem
+from harness.core.world import Scorer
 from harness.search.answers import keep_answers
 from harness.training.seedlog import SeedLog
 
@@ -99,7 +100,9 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
         trainee.tick = _searching(log, f"after epoch {epoch + 1}")
         with log.ledger.clock(), keep_answers(log.answers, epoch, log.ledger):
             report = method.end_epoch(epoch, log.groups, trainee, log.ledger, last=done)
-            probed = log.probe(trainee) if log.probe else {}
+            probed: dict[str, float] = {}
+            if log.world and isinstance(trainee, Scorer):
+                probed = log.world.probe(trainee, log.spec.train.temperature)
         trainee.tick = lambda n: None
         log.epoch(epoch, {**report.metrics, **probed}, report.templates)
         epoch, batch = epoch + 1, 0

@@ -168,8 +168,8 @@ class LocalBackend:
         groups = gather_groups(method, problems, cfg.rollouts_per_prompt, serve, (log.seed, "group", epoch, batch))
         rows, metrics = self._updater.step(groups, self.encode)
         log.ledger.add_update(groups, cfg.updates_per_batch)
-        if log.observe:
-            metrics |= log.observe(rows)
+        if log.world:
+            metrics |= log.world.observe(rows)
         return groups, metrics
 
     # ------------------------------------------------------------------ weights

@@ -27,6 +27,7 @@ from harness.core.method import Method
 from harness.core.seeds import derive
 from harness.core.settings import LossSpec
 from harness.core.types import Context, Group, Problem, Rollout, Sampling
+from harness.data.training_sets import load_training_set
 from harness.grading.graders import grade_many
 from harness.runs.files import write_json
 from harness.runs.rundir import RunDir
@@ -126,18 +127,11 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
             self.job.spec,
             self.job.problems,
             self._tell,
-            self._observe(),
+            load_training_set(self.job.spec.train.set).world_of(self.job.spec),
         )
         log.note(rendering_sha256=rendering(self.tokenizer, self.job.spec.model))
         train_epochs(self, self.method, log)
         self._serve()
-
-    def _observe(self) -> Callable[[list[Row]], dict[str, float]] | None:
-        if self.job.spec.train.set != "testbed":
-            return None
-        from harness.testbed.probe import observe
-
-        return lambda rows: observe(rows, self.job.spec.testbed.branch_tokens)
 
     def _tell(self, rollouts: int, text: str, force: bool = False) -> None:
         """How far we are, for the harness; at most twice a second."""
@@ -180,8 +174,8 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
             **batch_metrics(groups, rows),
             "lr": status["actor_lr"],
         }
-        if log.observe:
-            metrics |= log.observe(rows)
+        if log.world:
+            metrics |= log.world.observe(rows)
         seconds = {SECONDS[k]: status[f"timing/{k}"] for k in SECONDS if f"timing/{k}" in status}
         seconds |= {"sample": sampled, "all": time.perf_counter() - start}
         return groups, metrics | {f"seconds_{k}": round(v, 4) for k, v in seconds.items()}

@@ -9,22 +9,14 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
+from harness.config import resolve
 from harness.core.errors import MissingError, UsageError
 from harness.data import suites
-from harness.data.suites import (
-    PROMPT_FORMS,
-    benchmarks_dir,
-    list_groups,
-    list_suites,
-    load_suite,
-    load_training_set,
-    read_problems,
-    resolve_bench,
-)
+from harness.data.suites import PROMPT_FORMS, benchmarks_dir, list_groups, list_suites, load_suite, read_problems
+from harness.data.training_sets import load_training_set, resolve_bench
 from harness.grading.graders import GRADERS, grade_many
 
 MATHS = ["aime24", "aime25", "amc23", "math500", "minerva", "olympiad"]
@@ -34,11 +26,8 @@ PROCEDURAL = ["rg-chain-sum", "rg-color-cube", "rg-equations", "rg-family", "rg-
 
 
 def run_spec(limit=None, problems=20):
-    """The part of a run's settings that a training set reads."""
-    return SimpleNamespace(
-        train=SimpleNamespace(limit=limit),
-        testbed=SimpleNamespace(problems=problems, easy_share=0.5, branch_tokens=2),
-    )
+    """Settings of a run, of which a training set reads its own."""
+    return resolve("grpo", flags={"train": {"limit": limit}, "testbed": {"problems": problems, "easy_share": 0.5}})
 
 
 def names(found):
@@ -62,7 +51,7 @@ def test_all_suites_are_found_and_consistent():
     for suite in list_suites():
         assert suite.answer_type in GRADERS and suite.prompt in PROMPT_FORMS
         assert (suite.file is None) == (suite.name in TESTBED + PROCEDURAL)
-        assert (suite.generator is not None) == (suite.name in PROCEDURAL)
+        assert (suite.generator is not None) == (suite.file is None) == (suite.name in [*TESTBED, *PROCEDURAL])
         assert suite.k == (16 if suite.size < 100 else 4 if suite.size < 5000 else 1) and suite.temperature == 0.6
         assert suite.licence and suite.known_defects and suite.revision
         pinned = suite.sha256 is not None and len(suite.sha256) == 64
@@ -217,7 +206,7 @@ def test_training_limit_is_a_fixed_subset_in_order():
     assert len(all_of_them) == 20 and len(some) == 7
     assert some == testbed.problems(run_spec(limit=7), None) == [p for p in all_of_them if p in some]
     assert testbed.problems(run_spec(limit=99), None) == all_of_them
-    assert testbed.phrases() and not load_training_set("gsm8k").phrases()
+    assert testbed.pieces() and not load_training_set("gsm8k").pieces()
 
 
 # ------------------------------------------------------------------ the reader
