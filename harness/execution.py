@@ -10,7 +10,8 @@ from harness.config import PolicySpec
 from harness.core.ledger import Ledger
 from harness.core.seeds import derive
 from harness.core.types import Problem
-from harness.data.suites import Suite, TrainingSet
+from harness.data.suites import Suite
+from harness.data.training_sets import TrainingSet
 from harness.evaluation.engines import Engine
 from harness.evaluation.evaluate import SuiteResult, evaluate
 from harness.evaluation.results import combine, not_a_result_reason
