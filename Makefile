@@ -40,7 +40,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 # The wheel as a user installs it: in an empty environment, used outside of the checkout.
 WHEEL_RUN := run --method p2o --bench tb-id --seeds 0 --limit 4 --set train.epochs=1 --set testbed.problems=16 --out run
 test-wheel:
-	rm -rf $(VENV_WHEEL) && $(PYTHON) -m venv $(VENV_WHEEL)
+	rm -rf $(VENV_WHEEL) build && $(PYTHON) -m venv $(VENV_WHEEL)
 	$(VENV_WHEEL)/bin/python -m pip wheel -q --no-deps -w $(VENV_WHEEL)/dist .
 	$(VENV_WHEEL)/bin/python -m pip install -q -c constraints.txt $(VENV_WHEEL)/dist/*.whl
 	cd $(VENV_WHEEL) && bin/harness list methods && bin/harness claim list

@@ -11,7 +11,7 @@ import click
 from harness.cli import options as o
 
 if TYPE_CHECKING:
-    from harness.evalrun import Prepared
+    from harness.evalrun import PreparedEval
 
 
 @click.command(name="eval")
@@ -85,7 +85,7 @@ def evaluate(
     o.show_result(execute_eval(prepared, run, ["harness", *sys.argv[1:]]), as_json)
 
 
-def _show_cost(prepared: Prepared, as_json: bool) -> None:
+def _show_cost(prepared: PreparedEval, as_json: bool) -> None:
     spec, cost = prepared.spec, prepared.cost
     if as_json:
         o.echo_json({"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": vars(cost)})

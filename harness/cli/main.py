@@ -17,6 +17,7 @@ from harness.cli.eval import evaluate
 from harness.cli.leaderboard import leaderboard
 from harness.cli.pages import export, report
 from harness.cli.run import run
+from harness.cli.schema import schema
 from harness.cli.study import study
 from harness.cli.verdict import claim, compare, power
 from harness.core.errors import HarnessError
@@ -42,7 +43,22 @@ def cli() -> None:
     """A referee for RLVR methods: train on equal terms, evaluate in and out of distribution."""
 
 
-for verb in (run, evaluate, compare, study, power, claim, leaderboard, report, export, fetch, regrade, check, list_things):
+for verb in (
+    run,
+    evaluate,
+    compare,
+    study,
+    power,
+    claim,
+    leaderboard,
+    report,
+    export,
+    fetch,
+    regrade,
+    check,
+    list_things,
+    schema,
+):
     cli.add_command(verb)
 
 

@@ -7,11 +7,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from harness.core.errors import UNREADABLE, HarnessError, MissingError
+
+if TYPE_CHECKING:
+    from harness.runs.result import Result
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,17 +83,19 @@ def go_offline() -> None:
     os.environ.update(OFFLINE)
 
 
-def show_result(result: dict[str, Any], json_wanted: bool) -> None:
+def show_result(result: Result, json_wanted: bool) -> None:
     """The scores of a run or an evaluation that has just finished."""
     if json_wanted:
+        from harness.runs.formats import tree
+
         keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
-        echo_json({k: result[k] for k in keys})
+        echo_json(tree({key: getattr(result, key) for key in keys}))
         return
     from harness.report.comparison import print_comparison
     from harness.stats.comparison import compare
 
     print_comparison(compare([result], None))
-    click.echo(f"report: {result['run']}/report.html")
+    click.echo(f"report: {result.run}/report.html")
 
 
 @contextmanager

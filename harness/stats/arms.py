@@ -12,12 +12,11 @@ from harness.config import flatten
 from harness.core.errors import UsageError, nearest
 from harness.core.kinds import Kind
 from harness.registry import baseline_method, worlds
+from harness.runs.result import Result
 from harness.stats.comparable import kind_of, of_policy
 
 PROTOCOL = ("n", "k", "temperature", "max_new_tokens")
 """What of a suite must be equal: problems, samples per problem, and how they are drawn."""
-
-Result = Mapping[str, Any]
 
 
 def check_identity(results: Sequence[Result], allowed: Sequence[str] = ()) -> list[str]:
@@ -45,7 +44,7 @@ def check_identity(results: Sequence[Result], allowed: Sequence[str] = ()) -> li
         within = {key for key in differ if any(key == name or key.startswith(f"{name}.") for name in allowed)}
         if refused := [f"{key}: {text}" for key, text in differ.items() if key not in within or _fixed(key)]:
             what = "; ".join(refused)
-            raise UsageError(f"{results[0]['run']} and {other['run']} cannot be compared, they differ in {what}")
+            raise UsageError(f"{results[0].run} and {other.run} cannot be compared, they differ in {what}")
         permitted |= {key: differ[key] for key in differ if key in within and key not in permitted}
     return [f"{key}: {text}" for key, text in permitted.items()]
 
@@ -53,9 +52,9 @@ def check_identity(results: Sequence[Result], allowed: Sequence[str] = ()) -> li
 def _differences(one: Result, first: Mapping[str, Any], other: Result, second: Mapping[str, Any]) -> dict[str, str]:
     """What differs between two identities, by name in the order of the first, with both values in words."""
     settings = _settings(one).keys() | _settings(other).keys()
-    sections = one.get("spec", {}).keys() & other.get("spec", {}).keys()  # a spec without one says nothing about it
-    said = bool(one.get("identity")) and bool(other.get("identity"))
-    evaluations = "engine" in one.get("spec", {}) and "engine" in other.get("spec", {})
+    sections = one.spec.keys() & other.spec.keys()  # a spec without one says nothing about it
+    said = bool(one.identity) and bool(other.identity)
+    evaluations = "engine" in one.spec and "engine" in other.spec
     apart = evaluations and _policy(one) != _policy(other)
     out = {}
     for key in [*first, *(key for key in second if key not in first)]:
@@ -77,8 +76,8 @@ def _fixed(key: str) -> bool:
 
 def _policy(result: Result) -> tuple[Any, ...]:
     """What tells one finished policy from another."""
-    spec = result.get("spec", {})
-    return result["model"], flatten(spec).get("model.revision"), spec.get("run"), *(spec.get(name) for name in worlds())
+    spec = result.spec
+    return result.model, flatten(spec).get("model.revision"), spec.get("run"), *(spec.get(name) for name in worlds())
 
 
 def _of_policy(key: str) -> bool:
@@ -89,17 +88,17 @@ def _of_policy(key: str) -> bool:
 
 def _settings(result: Result) -> dict[str, Any]:
     """Settings of the policy and the training problems, but for those that a result names itself."""
-    found = of_policy(result.get("spec", {}), result["training_set"])
+    found = of_policy(result.spec, result.training_set)
     return {key: value for key, value in found.items() if key not in ("model.id", "train.set", "train_set")}
 
 
 def _identity(result: Result) -> dict[str, Any]:
     """All that must be equal, by name."""
-    out = {"training set": result["training_set"], "model": result["model"], "suites": sorted(result["suites"])}
-    out |= {f"identity.{key}": value for key, value in flatten(result.get("identity", {})).items()}
-    for name, suite in result["suites"].items():
-        out |= {f"{key} of {name}": suite[key] for key in PROTOCOL}
-        out[f"data of {name}"] = suite.get("data_sha256")
+    out: dict[str, Any] = {"training set": result.training_set, "model": result.model, "suites": sorted(result.suites)}
+    out |= {f"identity.{key}": value for key, value in flatten(result.identity).items()}
+    for name, suite in result.suites.items():
+        out |= {f"{key} of {name}": getattr(suite, key) for key in PROTOCOL}
+        out[f"data of {name}"] = suite.data_sha256
     return out | _settings(result)
 
 
@@ -112,7 +111,7 @@ def distinguishing_settings(results: Sequence[Result]) -> list[str]:
 
 def labels(results: Sequence[Result]) -> list[str]:
     """One distinct name per arm: its method, with the settings in which arms of that method differ, or a number."""
-    names = [_label(r, [o for o in results if o["method"] == r["method"]]) for r in results]
+    names = [_label(r, [o for o in results if o.method == r.method]) for r in results]
     total, seen = Counter(names), Counter[str]()
     for i, name in enumerate(names):
         if total[name] > 1:
@@ -122,16 +121,16 @@ def labels(results: Sequence[Result]) -> list[str]:
 
 
 def _label(result: Result, same: Sequence[Result], most: int = 3) -> str:
-    specs = [flatten(r.get("spec", {})) for r in same]
-    own = flatten(result.get("spec", {}))
+    specs = [flatten(r.spec) for r in same]
+    own = flatten(result.spec)
     differ = [k for k in sorted(own) if len({_text(s.get(k)) for s in specs}) > 1]
-    shown = [k for k in differ if kind_of(k, result["method"]) in (Kind.POLICY, Kind.PROTOCOL, Kind.ARM)]
+    shown = [k for k in differ if kind_of(k, result.method) in (Kind.POLICY, Kind.PROTOCOL, Kind.ARM)]
     shown = shown or [k for k in differ if k == "seeds"] or differ
     if not shown:
-        return str(result["method"])
-    parts = [f"{k.replace('method_config', result['method'])}={_text(own[k])}" for k in shown[:most]]
+        return result.method
+    parts = [f"{k.replace('method_config', result.method)}={_text(own[k])}" for k in shown[:most]]
     more = [f"{len(shown) - most} more"] if len(shown) > most else []
-    return f"{result['method']} ({', '.join(parts + more)})"
+    return f"{result.method} ({', '.join(parts + more)})"
 
 
 def _text(value: Any) -> str:
@@ -145,13 +144,13 @@ def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int |
     Raises UsageError where `wanted` is none of the arms, or a method that several arms have.
     """
     if wanted is None:
-        return next((i for i, r in enumerate(results) if r["method"] == baseline_method()), 0)
+        return next((i for i, r in enumerate(results) if r.method == baseline_method()), 0)
     if isinstance(wanted, int):
         if not 0 <= wanted < len(results):
             raise UsageError(f"no arm {wanted}: there are {len(results)}, counted from 0")
         return wanted
-    runs = [r["run"] for r in results]
-    for keys in (names, runs, [Path(run).name for run in runs], [r["method"] for r in results]):
+    runs = [r.run for r in results]
+    for keys in (names, runs, [Path(run).name for run in runs], [r.method for r in results]):
         found = [i for i, key in enumerate(keys) if key == wanted]
         if len(found) == 1:
             return found[0]

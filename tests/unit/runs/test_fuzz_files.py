@@ -16,7 +16,9 @@ from harness.core import chat
 from harness.core.errors import HarnessError
 from harness.core.ledger import Ledger
 from harness.leaderboard import build, submit
-from harness.runs import filed
+from harness.leaderboard.entries import load_filed
+from harness.leaderboard.verify import verify_run
+from harness.runs import filed, formats
 from harness.runs.result import load_result
 from harness.search.answers import Answers
 from harness.search.reflect import Answer, ModelProposer, ReflectionRequest, ReflectorConfig, make_asker
@@ -25,7 +27,7 @@ from harness.stats.needs import needs
 from harness.stats.questions import load_questions
 from harness.study import load_study, prepare_study
 from harness.testbed import world
-from support.boards import make_run, reseal
+from support.boards import make_run, reseal, sample_rows
 from support.fuzzing import JSON, TEXT, fuzz
 
 WEIRD = [10**400, 2**63, -1, 0, 1e308, 5e-324, math.inf, math.nan, True, "", "../x", "\x1b[2J\n", "\ud800", [], {}, [[]]]
@@ -79,10 +81,11 @@ def quick(monkeypatch):
 
 def figures(folder):
     """What a page and a table show of a filed run; raises HarnessError where it is not verified."""
-    submit.verify_run(folder)
-    entry = submit.load_filed(folder, 1)
-    derived = {name: submit._derived(suite) for name, suite in entry.result["suites"].items()}
-    return {"suites": derived, "macro": entry.result["macro"]}, entry.questions["tb-long"].scores_S_Q.tolist()
+    verify_run(folder)
+    entry = load_filed(folder, 1)
+    suites = {name: suite.figures for name, suite in entry.result.suites.items()}
+    figures = formats.tree({"suites": suites, "macro": entry.result.macro})
+    return figures, entry.questions["tb-long"].scores_S_Q.tolist()
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +106,7 @@ def changed(folder, name, draw):
     """One value of one file replaced; returns the rows where these are samples."""
     path = folder / name
     if name.startswith("samples"):
-        rows = submit._rows(filed.read_samples(folder, json.loads((folder / "manifest.json").read_text()), "tb-long"))
+        rows = sample_rows(folder)
         at = draw(st.sampled_from([p for p in places(rows) if p]))
         return put(rows, at, draw(VALUES))
     tree = [json.loads(x) for x in path.read_text().splitlines()] if path.suffix == ".jsonl" else json.loads(path.read_text())
@@ -148,7 +151,7 @@ def test_a_run_of_reported_numbers_is_verified_or_refused(boards, tmp_path, seal
     changed(folder, data.draw(st.sampled_from(["manifest.json", "metrics.json"])), data.draw)
     folder = resealed(folder) if seal else folder
     try:
-        assert submit.verify_run(folder).samples == 0 and submit.load_filed(folder).questions == {}
+        assert verify_run(folder).samples == 0 and load_filed(folder).questions == {}
     except HarnessError as e:
         one_sentence(e, folder)
 
@@ -163,7 +166,7 @@ def test_a_filed_run_is_read_for_a_comparison_or_refused(boards, tmp_path, evide
     folder = resealed(folder, rows) if seal or rows else folder
     try:
         result = load_result(folder)
-        assert set(load_questions(result)) <= set(result["suites"])
+        assert set(load_questions(result)) <= set(result.suites)
     except HarnessError as e:
         one_sentence(e, folder)
 
