@@ -19,7 +19,9 @@ def site(tmp_path_factory):
     source = shutil.copytree(ROOT, folder / "source", ignore=junk)
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, source], check=True)
     [wheel] = folder.glob("p2o_harness-*.whl")
-    tops = {n.split("/")[0] for n in zipfile.ZipFile(wheel).namelist()}
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "harness/py.typed" in names, "type checkers of others read our annotations"
+    tops = {n.split("/")[0] for n in names}
     assert {t for t in tops if not t.endswith(".dist-info")} == {"harness"}
     subprocess.run([*pip, "install", "--no-deps", "--target", folder / "site", wheel], check=True)
     return folder / "site"

@@ -179,10 +179,19 @@ def test_settings_that_were_taken_and_could_not_be_stored_planned_or_said(item, 
 
 
 ROWS = st.dictionaries(st.sampled_from(["id", "problem", "answer", "solution", "meta"]), TEXT | JSON, max_size=5)
+READABLE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(str.strip)
+SOUND = st.lists(
+    st.fixed_dictionaries({"id": READABLE, "problem": READABLE, "answer": READABLE}, optional={"solution": READABLE}),
+    max_size=4,
+    unique_by=lambda row: row["id"],
+).map(lambda rows: [json.dumps(row) for row in rows])
 
 
 @fuzz(100)
-@given(st.lists(ROWS.map(json.dumps) | TEXT.map(lambda t: t.encode("utf-8", "replace").decode()), max_size=4), st.booleans())
+@given(
+    SOUND | st.lists(ROWS.map(json.dumps) | TEXT.map(lambda t: t.encode("utf-8", "replace").decode()), max_size=4),
+    st.booleans(),
+)
 def test_a_data_file_is_read_or_refused_with_its_line(tmp_path, lines, zipped):
     path = tmp_path / ("x.jsonl" + ".gz" * zipped)
     data = "\n".join(lines).encode()
@@ -328,7 +337,7 @@ def test_groups_of_every_method_under_any_rewards(name, rewards, k, seed):
     groups = gather_groups(method, PROBLEMS, k, scripted(rewards, ledger, sizes), (seed, "group"))
     ledger.add_update(groups, 1)
     assert len(groups) == len(PROBLEMS) and all(len(g.rollouts) == k for g in groups)
-    assert all(len(g.rollouts) + len(g.discarded) <= method.group_budget(k) for g in groups)
+    assert all(len(g.rollouts) + len(g.discarded) <= method.costs().group for g in groups)
     drawn = [r for g in groups for r in g.rollouts + g.discarded]
     assert ledger.rollouts == sum(sizes) == len(drawn) == len({id(r) for r in drawn}), "none lost, none counted twice"
     assert ledger.generated_tokens == sum(len(r.tokens_T) for r in drawn)

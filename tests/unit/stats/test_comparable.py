@@ -216,6 +216,8 @@ def test_finished_policies_each_have_their_own_template_and_one_policy_has_one()
         check_identity([evaluation(identity=plain), evaluation(sets=[off], identity=rendered)])
     for key in ("model.chat_options.enable_thinking", "identity.chat_options.enable_thinking", "identity.rendering_sha256"):
         assert f"{key}: " in str(e.value)
+    with pytest.raises(UsageError, match="cannot be compared"):  # whatever stands first
+        check_identity([evaluation("other"), evaluation(identity=plain), evaluation(sets=[off], identity=rendered)])
 
 
 # ------------------------------------------------------------------ the override
