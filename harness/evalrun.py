@@ -96,7 +96,11 @@ def _available(spec: EvalSpec, offline: bool) -> str:
     if offline and not Path(source).is_dir():
         from huggingface_hub import try_to_load_from_cache
 
-        if not isinstance(try_to_load_from_cache(source, "config.json", revision=spec.model.revision), str):
+        try:
+            cached = try_to_load_from_cache(source, "config.json", revision=spec.model.revision)
+        except ValueError:  # it is no id at all
+            raise MissingError(f"no model {source!r}: there is no such folder, and it is no Hugging Face id") from None
+        if not isinstance(cached, str):
             raise MissingError(f"model {source!r} is not cached; run once without --offline to fetch it")
     return source
 

@@ -59,10 +59,11 @@ def regrade(run: Path, as_json: bool) -> None:
 
     with o.reading(run):
         found = regraded(run)
+        table = regrade_table(found)
     if as_json:
         o.echo_json({"run": str(run), **tree(found)})
         return
-    print_to_terminal(regrade_table(found).to_rich(), width=160)
+    print_to_terminal(table.to_rich(), width=160)
     click.echo(f"written: {run / 'regrade.json'}")
 
 

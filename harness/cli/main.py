@@ -25,14 +25,15 @@ from harness.core.errors import HarnessError
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 """The disk's errors, which are the user's to mend."""
 EXTRAS = {
-    **dict.fromkeys(
-        "torch transformers huggingface_hub safetensors gepa lm_eval math_verify sympy latex2sympy2_extended datasketch gguf "
-        "datasets tqdm".split(),
-        "local",
-    ),
-    **dict.fromkeys("trl accelerate".split(), "sft"),
-    "reasoning_gym": "procedural",
-    **dict.fromkeys("openrlhf vllm ray deepspeed".split(), "openrlhf"),
+    module: extra
+    for extra, modules in {
+        "local": "torch transformers tokenizers huggingface_hub datasets gepa lm_eval math_verify sympy "
+        "latex2sympy2_extended datasketch gguf",
+        "sft": "trl",
+        "procedural": "reasoning_gym",
+        "openrlhf": "openrlhf vllm ray deepspeed einops",
+    }.items()
+    for module in modules.split()
 }
 """Packages that are imported where they are needed, and the extra that brings each."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from harness.core.errors import UNREADABLE, HarnessError, MissingError
+from harness.core.errors import HarnessError, MissingError
 
 if TYPE_CHECKING:
     from harness.runs.result import Result
@@ -100,7 +100,7 @@ def show_result(result: Result, json_wanted: bool) -> None:
 
 @contextmanager
 def reading(*paths: Path) -> Iterator[None]:
-    """For folders that anyone may have written: files in an unknown form end in one sentence.
+    """For folders that anyone may have written. What their files hold is for harness/runs to refuse.
 
     Raises MissingError for a path that does not exist, HarnessError where what is there is no folder of a run.
     """
@@ -114,8 +114,6 @@ def reading(*paths: Path) -> Iterator[None]:
         raise HarnessError(f"{e.filename or where} is not in a run folder") from None
     except (IsADirectoryError, FileNotFoundError) as e:
         raise HarnessError(f"the run at {where} is incomplete: {e.filename}: {e.strerror}") from None
-    except UNREADABLE as e:
-        raise HarnessError(f"{where} is damaged, or was written by another version of the harness: {e!r}") from None
 
 
 def existing(path: Path | None) -> list[Path]:

@@ -59,6 +59,8 @@ def fetch(
         if not Path(id_).is_dir():
             revision = HfApi().dataset_info(id_, revision=revision).sha
         rows = load_dataset(id_, config, revision=None if Path(id_).is_dir() else revision, split=hub["split"])
+    except ModuleNotFoundError:
+        raise
     except Exception as e:  # many kinds: no network, no such id, no such revision, no access, unreadable files
         reason = (str(e).strip() or type(e).__name__).splitlines()[0]
         if hub.get("gated") and not source:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from harness.core.errors import UNREADABLE, HarnessError
+from harness.core.errors import UNREADABLE, HarnessError, reason
 from harness.core.text import visible
 from harness.leaderboard.entries import boards, load_filed
 from harness.leaderboard.groups import ComparableRuns, group, titles
@@ -66,7 +66,9 @@ def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
             out[f"scores{suffix}.csv"] = to_csv(comparison)
             out[f"scores{suffix}.tex"] = to_latex(comparison)
     except UNREADABLE as e:
-        raise HarnessError(f"{folder} cannot be built, `harness leaderboard verify` says which run is wrong: {e!r}") from None
+        raise HarnessError(
+            f"{folder} cannot be built, `harness leaderboard verify` says which run is wrong: {reason(e)}"
+        ) from None
     hashes = {run.name: hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest() for run in runs}
     return {**out, "index.json": _index(BoardIndex(matplotlib=version("matplotlib"), manifests=hashes))}
 

@@ -66,7 +66,7 @@ def write_page(paths: Sequence[Path], out: Path | None) -> Path:
 
 def runs_table(c: Comparison, entries: Sequence[Entry]) -> Table:
     """A row per arm: which run it is, and whose work its scores rest on."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for arm, entry in zip(c.arms, entries, strict=True):
         code = entry.code
         commit = code.commit[:12] + (" and local changes" if code.dirty else "") if code else "not known"
@@ -221,7 +221,7 @@ def _budgets(c: Comparison) -> list[dict[str, Any]]:
 def _curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     from markupsafe import Markup
 
-    out = []
+    out: list[dict[str, Any]] = []
     for key, title in CURVES.items():
         lines = [plots.Line(x.x, x.y, i) for i, e in enumerate(entries) for x in e.curves.get(key, ()) if x.x]
         if lines and len(out) < PANELS:

@@ -33,7 +33,7 @@ from filelock import FileLock, Timeout
 from msgspec.structs import replace
 
 from harness.config import PolicySpec
-from harness.core.errors import HarnessError, UsageError
+from harness.core.errors import HarnessError, UsageError, listed
 from harness.runs import formats
 from harness.runs.environment import ENV_FILE, Environment, environment, write_environment
 from harness.runs.files import iter_jsonl, write_lines
@@ -98,7 +98,7 @@ class RunDir:
         if not has_spec(out):
             raise UsageError(f"nothing to resume: {out} holds no spec.json")
         if changed := spec.changed(read_spec(out).spec):
-            raise UsageError(f"cannot resume {out} under another spec; changed: {', '.join(changed)}")
+            raise UsageError(f"cannot resume {out} under another spec; changed: {listed(changed)}")
         return cls(out)._unfinished()
 
     def _unfinished(self) -> RunDir:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.core.errors import UNREADABLE, HarnessError
+from harness.core.errors import UNREADABLE, HarnessError, reason
 from harness.core.text import visible
 from harness.runs.filed import read_manifest, read_packed, samples_name
 from harness.runs.result import Result, SuiteScores, is_filed
@@ -51,7 +51,7 @@ def load_questions(result: Result) -> dict[str, Questions]:
             return {name: read_questions(*found, result.suites[name], result.seeds) for name, found in packed.items()}
         return {name: _suite(samples_path(run, name), suite, result.seeds) for name, suite in result.suites.items()}
     except UNREADABLE as e:  # numbers that no array can be made of
-        raise HarnessError(visible(f"{run} cannot be read: {e!r}")) from None
+        raise HarnessError(visible(f"{run} cannot be read: {reason(e)}")) from None
 
 
 def _suite(path: Path, suite: SuiteScores, seeds: tuple[int, ...]) -> Questions:

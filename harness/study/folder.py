@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from harness.core.errors import HarnessError, UsageError
+from harness.core.errors import HarnessError, UsageError, listed
 from harness.runs.environment import ENV_FILE
 from harness.runs.logs import last_metrics
 from harness.runs.result import is_finished, seed_path
@@ -65,7 +65,7 @@ class StudyDir:
             raise UsageError(f"{out} already holds files that are no study's; name another --out")
         changed = {cell.name: fields for cell in cells if (fields := self._changed(cell))}
         if changed:
-            what = "; ".join(f"{name}: {', '.join(fields)}" for name, fields in changed.items())
+            what = "; ".join(f"{name}: {listed(fields)}" for name, fields in changed.items())
             raise UsageError(f"{out} was begun under other settings, name another --out or set them back; changed: {what}")
 
     def path(self, name: str) -> Path:
