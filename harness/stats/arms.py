@@ -1,4 +1,4 @@
-"""Which runs may stand in one comparison, what each is called there, and which one is the baseline."""
+"""Which runs can be compared, what each is called in the comparison, and which one is the baseline."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from harness.runs.result import Result
 from harness.stats.comparable import kind_of, of_policy
 
 PROTOCOL = ("n", "k", "temperature", "max_new_tokens")
-"""What of a suite must be equal: problems, samples per problem, and how they are drawn."""
+"""Suite entries that must be equal: problems, samples per problem, and how they are drawn."""
 
 
 def check_identity(results: Sequence[Result], allowed: Sequence[str] = ()) -> list[str]:
-    """Raises UsageError, naming what differs, unless all share base policy, training problems, protocol and engine.
+    """Raises UsageError naming the difference unless all runs share base policy, training problems, protocol and engine.
 
-    Settings are looked up in "spec", where a result has one; which of them count, their fields say (harness/core/kinds.py).
-    What stands on one side only is different from what is unset. Evaluations of different finished policies (`harness eval`)
-    may differ in all that belongs to the policy, their chat templates too.
+    Settings are read from "spec", if a result has one; their fields say which of them count (harness/core/kinds.py). A
+    setting that one run has and the other lacks is a difference. Evaluations of different finished policies (`harness
+    eval`) may differ in everything that belongs to the policy, including their chat templates.
 
-    `allowed`: names, or sections (`identity`), of what may differ nevertheless; returned is what does, in words. Suites,
-    their questions and the samples of each are not among these. Raises UsageError for a name that nothing here has.
+    `allowed` holds names or sections (`identity`) that may differ nevertheless; those that do are returned, in words. Suites,
+    their questions and the number of samples must never differ. Raises UsageError for a name that no run has.
     """
     found = [_identity(result) for result in results]
     known = {key for identity in found for key in identity if not _fixed(key)}
@@ -52,7 +52,7 @@ def check_identity(results: Sequence[Result], allowed: Sequence[str] = ()) -> li
 
 
 def _differences(one: Result, first: Mapping[str, Any], other: Result, second: Mapping[str, Any]) -> dict[str, str]:
-    """What differs between two identities, by name in the order of the first, with both values in words."""
+    """The differences between two identities, by name in the order of the first, with both values in words."""
     alone = one.spec.keys() ^ other.spec.keys()  # a spec without a section says nothing about it
     said = bool(one.identity) and bool(other.identity)
     evaluations = "engine" in one.spec and "engine" in other.spec
@@ -71,12 +71,12 @@ def _differences(one: Result, first: Mapping[str, Any], other: Result, second: M
 
 
 def _fixed(key: str) -> bool:
-    """Whether nothing could be tabulated where this differs."""
+    """Whether there could be no table if this differed."""
     return key == "suites" or key.startswith(("n of ", "k of ", "data of "))
 
 
 def _policy(result: Result) -> tuple[Any, ...]:
-    """What tells one finished policy from another."""
+    """What distinguishes one finished policy from another."""
     spec = result.spec
     return result.model, flatten(spec).get("model.revision"), spec.get("run"), *(spec.get(name) for name in worlds())
 
@@ -104,14 +104,14 @@ def _identity(result: Result) -> dict[str, Any]:
 
 
 def distinguishing_settings(results: Sequence[Result]) -> list[str]:
-    """For runs that cannot be compared with each other: the settings in which each differs from another, as text."""
+    """For runs that cannot be compared with each other: the settings by which each can be told from the others, as text."""
     settings = [_settings(r) for r in results]
     differ = [k for k in sorted(set().union(*settings)) if len({_text(s.get(k)) for s in settings}) > 1]
     return [", ".join(f"{k}={_text(s[k])}" for k in differ if k in s) for s in settings]
 
 
 def labels(results: Sequence[Result]) -> list[str]:
-    """One distinct name per arm: its method, with the settings in which arms of that method differ, or a number."""
+    """A distinct label per arm: its method, plus the settings that differ among arms of that method, or a number."""
     names = [_label(r, [o for o in results if o.method == r.method]) for r in results]
     total, seen = Counter(names), Counter[str]()
     for i, name in enumerate(names):
@@ -135,20 +135,20 @@ def _label(result: Result, same: Sequence[Result], most: int = 3) -> str:
 
 
 def _text(value: Any) -> str:
-    """A setting as it is written in a recipe."""
+    """A setting as a recipe would have it."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int | str | None) -> int:
-    """Position of the baseline: an index, a label, a run or a method; None is the baseline method's first, or arm 0.
-
-    Raises UsageError where `wanted` is none of the arms, or a method that several arms have.
+    """The index of the baseline, given as an index, a label, a run or a method; by default the first arm of the method
+    that calls itself a baseline, or else the first arm. Raises UsageError if `wanted` matches no arm, or is the method of
+    several.
     """
     if wanted is None:
         return next((i for i, r in enumerate(results) if r.method == baseline_method()), 0)
     if isinstance(wanted, int):
         if not 0 <= wanted < len(results):
-            raise UsageError(f"no arm {wanted}: there are {len(results)}, counted from 0")
+            raise UsageError(f"no arm {wanted}: there are {len(results)} arms, counted from 0")
         return wanted
     runs = [r.run for r in results]
     for keys in (names, runs, [Path(run).name for run in runs], [r.method for r in results]):
@@ -156,5 +156,5 @@ def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int |
         if len(found) == 1:
             return found[0]
         if found:
-            raise UsageError(f"baseline {wanted!r} is {len(found)} of the arms; name one of: {', '.join(names)}")
+            raise UsageError(f"baseline {wanted!r} matches {len(found)} arms; choose one of: {', '.join(names)}")
     raise UsageError(f"no arm {wanted!r}{nearest(wanted, names)}")

@@ -1,4 +1,4 @@
-"""What makes two runs comparable, read off the kinds that the settings' fields declare (harness/core/kinds.py)."""
+"""What makes two runs comparable: a function of the kinds that the fields of the settings declare (harness/core/kinds.py)."""
 
 from __future__ import annotations
 
