@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -39,27 +40,27 @@ def check_identity(results: Sequence[Result], allowed: Sequence[str] = ()) -> li
             )
             raise UsageError(f"{name!r} cannot be allowed to differ{fixed}")
     permitted: dict[str, str] = {}
-    for other, second in zip(results[1:], found[1:], strict=True):
-        differ = _differences(results[0], found[0], other, second)
+    # Every pair: two evaluations of one policy may both be comparable with that of another, but not with each other.
+    for (one, first), (other, second) in combinations(zip(results, found, strict=True), 2):
+        differ = _differences(one, first, other, second)
         within = {key for key in differ if any(key == name or key.startswith(f"{name}.") for name in allowed)}
         if refused := [f"{key}: {text}" for key, text in differ.items() if key not in within or _fixed(key)]:
             what = "; ".join(refused)
-            raise UsageError(f"{results[0].run} and {other.run} cannot be compared, they differ in {what}")
+            raise UsageError(f"{one.run} and {other.run} cannot be compared, they differ in {what}")
         permitted |= {key: differ[key] for key in differ if key in within and key not in permitted}
     return [f"{key}: {text}" for key, text in permitted.items()]
 
 
 def _differences(one: Result, first: Mapping[str, Any], other: Result, second: Mapping[str, Any]) -> dict[str, str]:
     """The differences between two identities, by name in the order of the first, with both values in words."""
-    settings = _settings(one).keys() | _settings(other).keys()
-    sections = one.spec.keys() & other.spec.keys()  # a spec without one says nothing about it
+    alone = one.spec.keys() ^ other.spec.keys()  # a spec without a section says nothing about it
     said = bool(one.identity) and bool(other.identity)
     evaluations = "engine" in one.spec and "engine" in other.spec
     apart = evaluations and _policy(one) != _policy(other)
     out = {}
     for key in [*first, *(key for key in second if key not in first)]:
         a, b = first.get(key), second.get(key)
-        if a == b or (key in settings and key.split(".")[0] not in sections):
+        if a == b or ("." in key and key.split(".")[0] in alone):
             continue
         if (key.startswith("identity.") and not said) or (evaluations and key == "training set"):
             continue
@@ -127,7 +128,7 @@ def _label(result: Result, same: Sequence[Result], most: int = 3) -> str:
     shown = [k for k in differ if kind_of(k, result.method) in (Kind.POLICY, Kind.PROTOCOL, Kind.ARM)]
     shown = shown or [k for k in differ if k == "seeds"] or differ
     if not shown:
-        return str(result.method)
+        return result.method
     parts = [f"{k.replace('method_config', result.method)}={_text(own[k])}" for k in shown[:most]]
     more = [f"{len(shown) - most} more"] if len(shown) > most else []
     return f"{result.method} ({', '.join(parts + more)})"
@@ -139,8 +140,9 @@ def _text(value: Any) -> str:
 
 
 def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int | str | None) -> int:
-    """The index of the baseline, given as an index, a label, a run or a method; by default the first grpo arm, or else
-    the first arm. Raises UsageError if `wanted` matches no arm, or is the method of several.
+    """The index of the baseline, given as an index, a label, a run or a method; by default the first arm of the method
+    that calls itself a baseline, or else the first arm. Raises UsageError if `wanted` matches no arm, or is the method of
+    several.
     """
     if wanted is None:
         return next((i for i, r in enumerate(results) if r.method == baseline_method()), 0)

@@ -58,18 +58,18 @@ def text_of(data: bytes) -> str:
 def extraction(folder: Path) -> Target:
     from test_fuzz import boxed_by_hand
 
-    from harness.grading import graders
+    from harness.grading import answers, graders
 
     golds = ["(B)", "17", "-3", "yes", "[ ] ( )", "valid", "3 4"]
 
     def target(data: bytes) -> None:
         text = text_of(data)
-        check(graders.last_boxed(text) == boxed_by_hand(text), text)
+        check(answers.last_boxed(text) == boxed_by_hand(text), text)
         for kind in ("choice", "exact", "testbed"):
             gold = "B" if kind == "choice" else golds[len(data) % len(golds)]
-            for grade in graders.GRADERS[kind]([(text, gold), (f"\\boxed{{{text}}}", gold)], 1, 4.0):
+            for grade in graders.grader_of(kind)([(text, gold), (f"\\boxed{{{text}}}", gold)], 1, 4.0):
                 check((grade.score, grade.status) in ((1.0, "ok"), (0.0, "ok"), (0.0, "unparsed")), kind, gold, grade)
-        if text and len(text) < 100 and graders.last_boxed(f"\\boxed{{{text}}}") == text:
+        if text and len(text) < 100 and answers.last_boxed(f"\\boxed{{{text}}}") == text:
             [grade] = graders.grade_exact([(f"\\boxed{{{text}}}", text)], 1, 4.0)
             check(grade.score == 1.0 or grade.status == "unparsed", text, grade)
 
@@ -103,7 +103,7 @@ def parity(folder: Path) -> Target:
 def sight(folder: Path) -> Target:
     """Two plain numbers or fractions, the second a multiple of the first or on its own: what is decided at sight is what the
     libraries say."""
-    from harness.grading import graders, parity
+    from harness.grading import equivalence, parity
 
     factors = [1, 2, 10, 100, 1000, 99_990, 99_999, 100_000, 100_001, 100_010, 9_999, 10_000, 10_001, 10_002]
 
@@ -119,8 +119,8 @@ def sight(folder: Path) -> Target:
         ]
         if (seen := parity._at_sight(*texts)) is not None:
             check(seen == parity.equal(*texts), "parity", *texts)
-        if (verdict := graders._at_sight(*texts)) is not None:
-            check(verdict == graders._verify(*texts), verdict, *texts)
+        if (verdict := equivalence.at_sight(*texts)) is not None:
+            check(verdict == equivalence.verify_pair(*texts), verdict, *texts)
 
     seeds = [bytes([k, u, d, 0, 4, 7, 0, k % 4, 3, 1, 0, k % 3]) for k in range(8) for u, d in ((0, 0), (3, 1), (7, 8))]
     return target, seeds, "12 99"

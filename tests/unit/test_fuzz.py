@@ -17,7 +17,7 @@ from harness.core.ledger import Ledger
 from harness.core.types import Context, Group, Problem, Rollout
 from harness.data import suites
 from harness.evaluation.estimators import avg_at_k, pass_at_k
-from harness.grading import graders
+from harness.grading import answers, graders
 from harness.registry import load_method, methods
 from harness.runs.files import append_jsonl, mend, read_jsonl
 from harness.training.gather import gather_groups
@@ -278,10 +278,10 @@ LATEX = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 @fuzz(200)
 @given(LATEX | TEXT)
 def test_the_last_box_is_found_whatever_surrounds_it(text):
-    assert graders.last_boxed(text) == boxed_by_hand(text)
-    answer = graders.last_boxed(text)
+    assert answers.last_boxed(text) == boxed_by_hand(text)
+    answer = answers.last_boxed(text)
     if answer is not None and not answer.endswith("\\") and boxed_by_hand(f"\\boxed{{{answer}}}") is not None:
-        assert graders.last_boxed(f"{text} so \\boxed{{{answer}}}.") == answer
+        assert answers.last_boxed(f"{text} so \\boxed{{{answer}}}.") == answer
 
 
 @fuzz(150)
@@ -289,7 +289,7 @@ def test_the_last_box_is_found_whatever_surrounds_it(text):
 def test_graders_of_text_judge_anything(text, gold):
     for kind in ("choice", "exact", "testbed"):
         for completion in (text, f"\\boxed{{{text}}}"):
-            [grade] = graders.GRADERS[kind]([(completion, gold if kind != "choice" else "B")], 1, 4.0)
+            [grade] = graders.grader_of(kind)([(completion, gold if kind != "choice" else "B")], 1, 4.0)
             assert grade.score in (0.0, 1.0) and grade.status in ("ok", "unparsed")
             assert not (grade.score and grade.status != "ok")
 

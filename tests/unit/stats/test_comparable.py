@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from harness.config import EvalSpec, RunSpec, flatten, merge, parse_set, resolve, resolve_eval
 from harness.core.errors import UsageError
@@ -32,13 +33,9 @@ SPECS = {
 
 def run(spec, **more):
     """A result of a run with this spec."""
-    out = result(spec["method"] if "method" in spec else "m", spec=spec)
-    return {
-        **out,
-        "model": spec["model"]["id"],
-        "training_set": spec.get("train", {"set": spec.get("train_set")})["set"],
-        **more,
-    }
+    training_set = spec["train"]["set"] if "train" in spec else spec["train_set"]
+    found = result(spec.get("method", "m"), spec=spec)
+    return replace(found, model=spec["model"]["id"], training_set=training_set, **more)
 
 
 # ------------------------------------------------------------------ the declarations
@@ -184,7 +181,7 @@ def evaluation(model="half", run=None, sets=(), identity=None):
     base = {"model": {"id": model}, **({"run": run} if run else {})}
     spec = resolve_eval([], sets, base, {}).model_dump(mode="json")
     identity = {"engine": "openai", "version": None, "chat_options": {}, "extra": {}, **(identity or {})}
-    return {**result(spec=spec), "model": model, "method": model, "run": f"runs/{model}", "identity": identity}
+    return replace(result(model, spec=spec), model=model, identity=identity)
 
 
 def test_what_stands_on_one_side_only_is_different():
@@ -205,8 +202,8 @@ def test_a_section_that_a_spec_does_not_have_says_nothing():
     spec = resolve("grpo", "testbed", sets=["train.limit=8"]).model_dump(mode="json")
     base = resolve_eval([], [], {"model": {"id": "testbed"}, "train_set": "testbed"}, {}).model_dump(mode="json")
     assert check_identity([run(spec), run(base)]) == []
-    assert check_identity([{**run(spec), "spec": {}}, run(spec)]) == []
-    assert check_identity([{**run(spec), "identity": {"engine": "x"}}, run(spec)]) == []
+    assert check_identity([run(spec), replace(run(spec), spec={})]) == []
+    assert check_identity([run(spec, identity={"engine": "x"}), run(spec)]) == []
 
 
 def test_finished_policies_each_have_their_own_template_and_one_policy_has_one():
@@ -219,6 +216,8 @@ def test_finished_policies_each_have_their_own_template_and_one_policy_has_one()
         check_identity([evaluation(identity=plain), evaluation(sets=[off], identity=rendered)])
     for key in ("model.chat_options.enable_thinking", "identity.chat_options.enable_thinking", "identity.rendering_sha256"):
         assert f"{key}: " in str(e.value)
+    with pytest.raises(UsageError, match="cannot be compared"):  # whatever stands first
+        check_identity([evaluation("other"), evaluation(identity=plain), evaluation(sets=[off], identity=rendered)])
 
 
 # ------------------------------------------------------------------ the override
