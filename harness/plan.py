@@ -112,19 +112,19 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
     named = MODELS.get(spec.model.id)
     seconds = len(spec.seeds) * (tokens + evaluation.tokens) / named.cpu_tokens_per_second if named else None
     return Plan(
-        len(method.problems),
-        epoch,
-        batches,
-        rollouts,
-        search,
-        batches * cfg.updates_per_batch,
-        tokens,
-        evaluation.problems,
-        evaluation.samples,
-        evaluation.tokens,
-        len(spec.seeds),
-        by_tokens,
-        seconds,
+        problems=len(method.problems),
+        epochs=epoch,
+        batches=batches,
+        rollouts=rollouts,
+        search_rollouts=search,
+        optimiser_steps=batches * cfg.updates_per_batch,
+        generated_tokens=tokens,
+        eval_problems=evaluation.problems,
+        eval_samples=evaluation.samples,
+        eval_tokens=evaluation.tokens,
+        seeds=len(spec.seeds),
+        by_tokens=by_tokens,
+        seconds=seconds,
     )
 
 
@@ -134,7 +134,7 @@ def matched(run: Path) -> dict[str, Any]:
     Tokens are the only bound then: neither rollouts nor epochs end the run earlier. Raises as `load_result`, and
     UsageError for a run that wrote none.
     """
-    ledgers = [Ledger(**row) for row in load_result(run)["ledgers"].values()]
+    ledgers = load_result(run).ledgers.values()
     tokens = round(sum(ledger.sampled_tokens for ledger in ledgers) / len(ledgers))
     if not tokens:
         raise UsageError(f"{run} wrote no token in training, so there is no budget to match")

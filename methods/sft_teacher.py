@@ -79,8 +79,8 @@ class SFTTeacher(Method):
     def answers(self, policy: Policy) -> tuple[list[Problem], list[Answer]]:
         """The answers, and for each the problem that it answers."""
         if self.config.teacher.kind == "offline":
-            asked = [p for p in self.problems if p.solution]
-            return asked, [Answer(p.solution, 0, policy.count_tokens(p.solution)) for p in asked]
+            solved = [(p, p.solution) for p in self.problems if p.solution]
+            return [p for p, _ in solved], [Answer(y, 0, policy.count_tokens(y)) for _, y in solved]
         asked = [p for p in self.problems for _ in range(self.config.samples)]
         ask = make_asker(self.config.teacher, policy, derive(self.seed, "teacher"))
         return asked, ask([p.text for p in asked])

@@ -55,12 +55,12 @@ def regrade(run: Path, as_json: bool) -> None:
     from harness.evaluation.regrade import regrade as regraded
     from harness.report.checks import regrade_table
     from harness.report.tables import print_to_terminal
+    from harness.runs.formats import tree
 
-    with o.reading(run):
-        found = regraded(run)
-        table = regrade_table(found)
+    found = regraded(run)
+    table = regrade_table(found)
     if as_json:
-        o.echo_json(found)
+        o.echo_json({"run": str(run), **tree(found)})
         return
     print_to_terminal(table.to_rich(), width=160)
     click.echo(f"written: {run / 'regrade.json'}")

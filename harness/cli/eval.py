@@ -11,7 +11,7 @@ import click
 from harness.cli import options as o
 
 if TYPE_CHECKING:
-    from harness.evalrun import Prepared
+    from harness.evalrun import PreparedEval
 
 
 @click.command(name="eval")
@@ -70,22 +70,20 @@ def evaluate(
         flags["train_set"] = train_set
     if seeds is not None:
         flags["seeds"] = list(seeds)
-    with o.reading(*o.existing(Path(model))):
-        base = describe_model(model)
+    base = describe_model(model)
     spec = resolve_eval(configs, sets, base, flags)
     prepared = prepare_eval(spec, data_dir, offline)
     if dry_run:
         _show_cost(prepared, as_json)
         return
     if resume:
-        with o.reading(*o.existing(out)):
-            run = RunDir.resume(spec, out)
+        run = RunDir.resume(spec, out)
     else:
         run = RunDir.new(spec, out)
     o.show_result(execute_eval(prepared, run, ["harness", *sys.argv[1:]]), as_json)
 
 
-def _show_cost(prepared: Prepared, as_json: bool) -> None:
+def _show_cost(prepared: PreparedEval, as_json: bool) -> None:
     spec, cost = prepared.spec, prepared.cost
     if as_json:
         o.echo_json({"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": vars(cost)})

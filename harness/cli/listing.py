@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import reason
+from harness.core.errors import HarnessError
 from harness.core.text import visible
 
 WIDTH = 80
@@ -135,19 +134,24 @@ def list_studies() -> list[dict[str, Any]]:
 
 
 def list_runs() -> list[dict[str, Any]]:
-    """Every run below runs/, newest first; a folder whose spec cannot be read is listed with the reason."""
+    """Every run and evaluation below runs/, newest first; one whose settings cannot be read is listed with the reason."""
+    from harness.config import EvalSpec
+    from harness.runs.result import is_finished
+    from harness.runs.spec import load_spec
+
     found = [(path.stat().st_mtime, path) for path in Path("runs").glob("**/spec.json")]
     rows = []
     for _, path in sorted(found, reverse=True):
-        row: dict[str, Any] = {"run": str(path.parent)}
+        run = path.parent
+        row: dict[str, Any] = {"run": str(run)}
         try:
-            spec = json.loads(path.read_text())["spec"]
-            trained = "train" in spec
-            row |= {"kind": "training" if trained else "evaluation", "method": spec["method"] if trained else None}
-            row |= {"model": spec["model"]["id"], "bench": spec["eval"]["bench"], "seeds": list(spec["seeds"])}
-            row |= {"finished": (path.parent / "result.json").exists()}
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as e:
-            row |= {"kind": None, "error": f"spec.json cannot be read: {reason(e)}"}
+            spec = load_spec(run)
+        except HarnessError as e:
+            row |= {"kind": None, "error": str(e)}
+        else:
+            row |= {"kind": "evaluation" if isinstance(spec, EvalSpec) else "training"}
+            row |= {"method": None if isinstance(spec, EvalSpec) else spec.method}
+            row |= {"model": spec.model.id, "bench": spec.eval.bench, "seeds": list(spec.seeds), "finished": is_finished(run)}
         rows.append(row)
     return rows
 

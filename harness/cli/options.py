@@ -1,17 +1,17 @@
-"""What several verbs of the command line share: types and options, the `--json` line, reading folders of others."""
+"""What several verbs of the command line share: types and options, the `--json` line."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from harness.core.errors import UNREADABLE, HarnessError, MissingError, reason
+if TYPE_CHECKING:
+    from harness.runs.result import Result
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,39 +80,16 @@ def go_offline() -> None:
     os.environ.update(OFFLINE)
 
 
-def show_result(result: dict[str, Any], json_wanted: bool) -> None:
+def show_result(result: Result, json_wanted: bool) -> None:
     """The scores of a run or an evaluation that has just finished."""
     if json_wanted:
+        from harness.runs.formats import tree
+
         keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
-        echo_json({k: result[k] for k in keys})
+        echo_json(tree({key: getattr(result, key) for key in keys}))
         return
     from harness.report.comparison import print_comparison
     from harness.stats.comparison import compare
 
     print_comparison(compare([result], None))
-    click.echo(f"report: {result['run']}/report.html")
-
-
-@contextmanager
-def reading(*paths: Path) -> Iterator[None]:
-    """For folders that anyone may have written: files in an unknown form end in one sentence.
-
-    Raises MissingError for a path that does not exist, HarnessError where what is there is no folder of a run.
-    """
-    for path in paths:
-        if not path.exists():
-            raise MissingError(f"no run at {path}: there is no such folder")
-    where = ", ".join(map(str, paths))
-    try:
-        yield
-    except NotADirectoryError as e:
-        raise HarnessError(f"{e.filename or where} is not in a run folder") from None
-    except (IsADirectoryError, FileNotFoundError) as e:
-        raise HarnessError(f"the run at {where} is incomplete: {e.filename}: {e.strerror}") from None
-    except UNREADABLE as e:
-        raise HarnessError(f"{where} is damaged, or was written by another version of the harness: {reason(e)}") from None
-
-
-def existing(path: Path | None) -> list[Path]:
-    """For `reading`, where a path need not exist."""
-    return [path] if path is not None and path.exists() else []
+    click.echo(f"report: {result.run}/report.html")

@@ -47,7 +47,7 @@ class Ledger:
             self.generated_tokens += len(r.tokens_T)
 
     def add_update(self, groups: Iterable[Group], steps: int) -> None:
-        """Meter the optimiser steps on a batch of groups, and what the groups threw away (already metered as rollouts)."""
+        """Meter the optimiser steps on a batch of groups and what they discarded; all of it was metered as rollouts before."""
         self.optimiser_steps += steps
         for group in groups:
             self.trained_tokens += sum(len(r.tokens_T) for r in group.rollouts)

@@ -118,7 +118,7 @@ class Group:
 
     @property
     def degenerate(self) -> bool:
-        """True when all rewards are equal, so the group carries no gradient."""
+        """True when all rewards are equal: comparing them gives no gradient."""
         return len(set(self.rewards_K)) <= 1
 
     def replaced_by(self, rollouts: Sequence[Rollout]) -> Group:

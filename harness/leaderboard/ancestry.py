@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from harness.leaderboard.submit import Entry
+from harness.leaderboard.entries import Entry
 from harness.report.pages import excerpt
 from harness.report.tables import points
+from harness.runs.logs import TemplateRow
 from harness.stats.comparison import Comparison
 
 TEMPLATES = 400
@@ -21,16 +22,16 @@ def template_pools(c: Comparison, entries: Sequence[Entry], arms: int) -> list[d
     """Of every arm the pools of its first seeds, as far as there is room: selected templates below their ancestors."""
     out = []
     for arm, entry in zip(c.arms, entries, strict=True):
-        by_pool: dict[tuple[int, int], list[dict[str, Any]]] = {}
-        for row in entry.templates:
-            by_pool.setdefault((row["seed"], row["epoch"]), []).append(row)
+        by_pool: dict[tuple[int, int], list[TemplateRow]] = {}
+        for t in entry.templates:
+            by_pool.setdefault((t.row.seed, t.row.epoch), []).append(t.row)
         pools, room = [], TEMPLATES // arms
         for (seed, epoch), rows in sorted(by_pool.items()):
             family = ancestry(rows)
             if len(family) > room:
                 break
             room -= len(family)
-            chosen = sum(row["selected"] for row in rows)
+            chosen = sum(row.selected for row in rows)
             name = f"seed {seed}, " + (f"after epoch {epoch + 1}" if epoch >= 0 else "before training")
             pools.append({"title": f"{name}: {chosen} selected of {len(rows)}", "roots": trees(family)})
         if by_pool:
@@ -39,36 +40,34 @@ def template_pools(c: Comparison, entries: Sequence[Entry], arms: int) -> list[d
     return out
 
 
-def ancestry(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], int | None]]:
+def ancestry(rows: Sequence[TemplateRow]) -> list[tuple[TemplateRow, int | None]]:
     """The selected templates of one pool and all they descend from, parents first: (row, position of its parent).
 
     The position is None for a row whose parent is not in the pool, or that would be an ancestor of itself.
     """
-    by = {row["candidate"]: row for row in rows if row.get("candidate") is not None}
-    out: list[tuple[Mapping[str, Any], int | None]] = []
+    by = {row.candidate: row for row in rows if row.candidate is not None}
+    out: list[tuple[TemplateRow, int | None]] = []
     place: dict[int, int] = {}
     for row in rows:
-        if not row["selected"]:
+        if not row.selected or row.candidate in place:
             continue
-        line, at = [row], row.get("parent")
-        if row.get("candidate") in place:
-            continue
-        seen = {row.get("candidate")}
+        line, at, seen = [row], row.parent, {row.candidate}
         while at in by and at not in place and at not in seen:
             seen.add(at)
             line.append(by[at])
-            at = by[at].get("parent")
+            at = by[at].parent
         for one in reversed(line):
-            out.append((one, place.get(one["parent"]) if one.get("parent") is not None else None))
-            if one.get("candidate") is not None:
-                place[one["candidate"]] = len(out) - 1
+            out.append((one, None if one.parent is None else place.get(one.parent)))
+            if one.candidate is not None:
+                place[one.candidate] = len(out) - 1
     return out
 
 
-def trees(family: Sequence[tuple[Mapping[str, Any], int | None]]) -> list[dict[str, Any]]:
+def trees(family: Sequence[tuple[TemplateRow, int | None]]) -> list[dict[str, Any]]:
     """Nested nodes; below DEPTH generations all are siblings."""
     nodes = [_node(row) for row, _ in family]
-    roots, above = [], []
+    roots: list[dict[str, Any]] = []
+    above: list[list[int]] = []
     for node, (_, parent) in zip(nodes, family, strict=True):
         while parent is not None and len(above[parent]) >= DEPTH:
             parent = above[parent][-1]
@@ -77,11 +76,10 @@ def trees(family: Sequence[tuple[Mapping[str, Any], int | None]]) -> list[dict[s
     return roots
 
 
-def _node(row: Mapping[str, Any]) -> dict[str, Any]:
-    score = row.get("mean_score")
+def _node(row: TemplateRow) -> dict[str, Any]:
     return {
-        "text": excerpt(row["template"], TEMPLATE_CHARS) or "(the empty template)",
-        "score": "unscored" if score is None else points(score),
-        "selected": bool(row["selected"]),
+        "text": excerpt(row.template, TEMPLATE_CHARS) or "(the empty template)",
+        "score": "unscored" if row.mean_score is None else points(row.mean_score),
+        "selected": row.selected,
         "children": [],
     }

@@ -14,22 +14,25 @@ from pathlib import Path
 
 from harness.core.errors import UNREADABLE, HarnessError
 from harness.core.text import visible
-from harness.leaderboard import submit
+from harness.leaderboard.entries import boards, load_filed
 from harness.leaderboard.groups import ComparableRuns, group, titles
 from harness.leaderboard.page import page, per_suite, runs_table
+from harness.leaderboard.verify import Verified, verify_run
 from harness.report import plots
 from harness.report.comparison import tables, to_csv, to_latex
 from harness.report.pages import every_seed
 from harness.report.tables import markdown_cell
-from harness.runs import filed
+from harness.runs.filed import BoardIndex, check_files, read_index, read_manifest
 from harness.runs.files import write_text
+from harness.runs.formats import tree
+from harness.runs.packing import read_bytes
 from harness.stats.comparison import Comparison
 from harness.stats.scores import Measure
 
 
 def build(root: Path) -> list[Path]:
     """Write the tables and the page of every board below `root`; returns their folders. Raises as `render_board`."""
-    found = submit.boards(root)
+    found = boards(root)
     for folder, runs in found.items():
         built = render_board(folder, runs)
         for stale in set(_built(folder)) - set(built):
@@ -47,15 +50,15 @@ def _built(folder: Path) -> list[str]:
 def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
     """The files of a board, by name: README.md, scores*.csv, .tex and .svg (one each per set that can be compared),
     index.html, index.json. Raises HarnessError where a filed run cannot be read."""
-    manifests = {run: filed.read_manifest(run) for run in runs}
+    manifests = {run: read_manifest(run) for run in runs}
     for run, manifest in manifests.items():
-        filed.check_files(run, manifest)
-    suites = max(len(m["suites"]) for m in manifests.values())
-    entries = [submit.load_filed(run, per_suite(len(runs), suites)) for run in runs]
+        check_files(run, manifest)
+    suites = max(len(m.suites) for m in manifests.values())
+    entries = [load_filed(run, per_suite(len(runs), suites)) for run in runs]
     try:
         groups = group(entries)
         first = entries[0].result
-        title = f"{first['training_set']}, {first['model']}"
+        title = f"{first.training_set}, {first.model}"
         out = {"README.md": _markdown(title, groups), "index.html": page(title, "Leaderboard", groups)}
         for i, (comparison, _) in enumerate(groups):
             suffix = _suffix(i)
@@ -65,19 +68,22 @@ def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
     except UNREADABLE as e:
         raise HarnessError(f"{folder} cannot be built, `harness leaderboard verify` says which run is wrong: {e!r}") from None
     hashes = {run.name: hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest() for run in runs}
-    index = {"schema": filed.SCHEMA, "matplotlib": version("matplotlib"), "manifests": hashes}
-    return {**out, "index.json": json.dumps(index, indent=1) + "\n"}
+    return {**out, "index.json": _index(BoardIndex(matplotlib=version("matplotlib"), manifests=hashes))}
 
 
-def verify(root: Path, data_dir: Path | None = None) -> list[submit.Verified]:
+def _index(index: BoardIndex) -> str:
+    return json.dumps(tree(index), indent=1) + "\n"
+
+
+def verify(root: Path, data_dir: Path | None = None) -> list[Verified]:
     """Compute every published figure below `root` again, then check that what is built is what these runs give.
 
     Raises HarnessError at the first difference, naming the file, and what it says and should say.
     """
     out = []
-    for folder, runs in submit.boards(root).items():
+    for folder, runs in boards(root).items():
         _check_index(folder, runs)
-        out += [submit.verify_run(run, data_dir) for run in runs]
+        out += [verify_run(run, data_dir) for run in runs]
         _check_built(folder, render_board(folder, runs))
     return out
 
@@ -87,11 +93,10 @@ def _check_index(folder: Path, runs: Sequence[Path]) -> None:
     path = folder / "index.json"
     if not path.exists():
         raise HarnessError(f"{path} is missing: `harness leaderboard build` writes it")
-    index = filed.read_json(path)
-    said = index.get("manifests") if isinstance(index, dict) else None
+    said = read_index(folder).manifests
     for run in runs:
         found = hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest()
-        published = said.get(run.name) if isinstance(said, dict) else None
+        published = said.get(run.name)
         if published != found:
             raise HarnessError(
                 f"{run / 'manifest.json'}: SHA-256 is {found}, index.json says {published!r}; after adding a run, build"
@@ -101,15 +106,15 @@ def _check_index(folder: Path, runs: Sequence[Path]) -> None:
 
 
 def _check_built(folder: Path, built: Mapping[str, str]) -> None:
-    found = {name: filed.read_bytes(folder / name).decode(errors="replace") for name in _built(folder)}
-    drawn_by = filed.read_json(folder / "index.json").get("matplotlib")
-    drawn_alike = drawn_by == version("matplotlib")
+    found = {name: read_bytes(folder / name).decode(errors="replace") for name in _built(folder)}
+    index = read_index(folder)
+    drawn_alike = index.matplotlib == version("matplotlib")
     for name in sorted(set(built) | set(found)):
         said, should = found.get(name), built.get(name)
         if said is None or should is None:
             raise HarnessError(f"{folder / name}: " + ("is missing" if said is None else "is not of this board"))
         if not drawn_alike and name == "index.json":
-            should = json.dumps({**json.loads(should), "matplotlib": drawn_by}, indent=1) + "\n"
+            should = _index(index)  # its hashes were held against the manifests
         elif not drawn_alike:  # another version draws the same numbers with other strokes
             said, should = _undrawn(said), _undrawn(should)
         if said != should:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from harness.core.errors import UsageError
 from harness.data.training_sets import solved_at
-from harness.leaderboard.submit import Entry
+from harness.leaderboard.entries import Entry
+from harness.runs.result import Result
 from harness.stats.arms import check_identity, distinguishing_settings
 from harness.stats.comparison import Comparison, compare
 
@@ -30,16 +30,16 @@ def group(entries: Sequence[Entry]) -> list[ComparableRuns]:
             sets.append([entry])
     out = []
     for members in sorted(sets, key=lambda s: -len(s)):
-        ranked = sorted(members, key=lambda e: (-_rank(e.result), e.result["run"]))
+        ranked = sorted(members, key=lambda e: (-_rank(e.result), e.result.run))
         results = [e.result for e in ranked]
-        threshold = solved_at(r["training_set"] for r in results)
+        threshold = solved_at(r.training_set for r in results)
         out.append((compare(results, None, threshold, [e.questions for e in ranked]), ranked))
     return out
 
 
-def _rank(result: Mapping[str, Any]) -> float:
-    macro = result["macro"]
-    return next((macro[role] for role in ("ood", "id") if macro.get(role) is not None), 0.0)
+def _rank(result: Result) -> float:
+    means = (result.macro.ood, result.macro.id)
+    return next((mean for mean in means if mean is not None), 0.0)
 
 
 def titles(groups: Sequence[ComparableRuns]) -> list[str]:

@@ -17,10 +17,9 @@ from typing import Any
 
 from harness.core.errors import MissingError, UsageError
 from harness.core.text import visible
-from harness.leaderboard import submit
 from harness.leaderboard.ancestry import template_pools
+from harness.leaderboard.entries import Entry, load_filed, load_run
 from harness.leaderboard.groups import ComparableRuns, group, titles
-from harness.leaderboard.submit import Entry
 from harness.report import plots
 from harness.report.comparison import budget_table, protocol_table, scores_table, tests_table
 from harness.report.pages import CURVES, excerpt, overview, render
@@ -49,9 +48,10 @@ def write_page(paths: Sequence[Path], out: Path | None) -> Path:
     Raises MissingError where no finished run is, UsageError where several folders, or a board, which holds nothing but what
     was filed and built, leave no default for `out`.
     """
-    runs = list(dict.fromkeys(run for path in paths for run in runs_below(path)))
-    if not runs:
-        raise MissingError(f"no finished run at or below {', '.join(map(str, paths))}")
+    below = {path: runs_below(path) for path in paths}
+    if empty := [path for path, found in below.items() if not found]:
+        raise MissingError(f"no finished run at or below {', '.join(map(str, empty))}")
+    runs = list(dict.fromkeys(run for found in below.values() for run in found))
     if out is None:
         if len(paths) > 1 or any(map(is_filed, runs)):
             raise UsageError(f"{'several runs' if len(paths) > 1 else 'filed runs stay as they are'}: name the page with --out")
@@ -59,9 +59,9 @@ def write_page(paths: Sequence[Path], out: Path | None) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     if len(runs) == 1 and not is_filed(runs[0]):
         return write_text(out, render_report(runs[0])[0])
-    suites = max(len(load_result(run)["suites"]) for run in runs)
-    load = {run: submit.load_filed if is_filed(run) else submit.load_run for run in runs}
-    entries = [load[run](run, per_suite(len(runs), suites)) for run in runs]
+    suites = max(len(load_result(run).suites) for run in runs)
+    picks = per_suite(len(runs), suites)
+    entries = [load_filed(run, picks) if is_filed(run) else load_run(run, picks) for run in runs]
     return write_text(out, page(paths[0].resolve().name if len(paths) == 1 else "Runs", "Study", group(entries)))
 
 
@@ -69,9 +69,9 @@ def runs_table(c: Comparison, entries: Sequence[Entry]) -> Table:
     """A row per arm: which run it is, and whose work its scores rest on."""
     rows = []
     for arm, entry in zip(c.arms, entries, strict=True):
-        code = entry.environment.get("code") or {}
-        commit = (str(code["commit"])[:12] + (" and local changes" if code.get("dirty") else "")) if code else "not known"
-        teacher, started = entry.result.get("teacher") or "", str(entry.environment.get("started") or "")[:10]
+        code = entry.code
+        commit = code.commit[:12] + (" and local changes" if code.dirty else "") if code else "not known"
+        teacher, started = entry.result.teacher or "", (entry.started or "")[:10]
         seeds = ", ".join(map(str, arm.seeds))
         evidence = entry.evidence or "not filed"
         rows.append(
@@ -79,12 +79,12 @@ def runs_table(c: Comparison, entries: Sequence[Entry]) -> Table:
                 arm.label,
                 evidence,
                 entry.folder.name,
-                str(entry.result.get("recipe")),
+                entry.result.recipe,
                 seeds,
                 teacher,
                 commit,
                 started,
-                entry.result["spec_hash"][:12],
+                entry.result.spec_hash[:12],
             )
         )
     header = ("arm", "evidence", "run", "recipe", "seeds", "teacher", "code", "started", "spec")
@@ -93,20 +93,19 @@ def runs_table(c: Comparison, entries: Sequence[Entry]) -> Table:
 
 def suite_table(c: Comparison, entries: Sequence[Entry], key: str) -> Table:
     """A row per arm: every seed's score on a suite, and what could make it misleading."""
-    suites = [e.result["suites"][key] for e in entries]
-    ks = sorted({k for s in suites for k in s.get("pass_at", {}) if k != "1"}, key=int)
+    suites = [e.result.suites[key] for e in entries]
+    ks = sorted({k for s in suites for k in s.pass_at if k != 1})
     also = [("parity_avg", "parity score"), ("disagreement", "graders differ"), ("greedy", "greedy")]
-    also = [(x, name) for x, name in also if any(s.get(x) is not None for s in suites)]
+    also = [(x, name) for x, name in also if any(getattr(s, x) is not None for s in suites)]
     header = ["arm", "score", *(f"pass@{k}" for k in ks), "tokens", "cut", "unparsed", "faults"]
     header += [*(name for _, name in also), "seeds"]
     rows = []
     for arm, s in zip(c.arms, suites, strict=True):
-        drawn = s["n"] * (s["k"] + (s.get("greedy") is not None)) * len(arm.seeds)
-        tokens = compact(s["generated_tokens"] / drawn) if "generated_tokens" in s else ""
-        cells = [points(s["avg"]), *(_points(s.get("pass_at", {}).get(k)) for k in ks), tokens]
-        cells += [_points(s.get("truncated")), _points(s.get("unparsed")), str(s.get("grader_faults", ""))]
-        cells += [_points(s.get(x)) for x, _ in also]
-        seeds = ", ".join(f"{seed}: {points(v)}" for seed, v in s["per_seed"].items())
+        tokens = compact(s.generated_tokens / s.drawn(len(arm.seeds)))
+        cells = [points(s.avg), *(_points(s.pass_at.get(k)) for k in ks), tokens]
+        cells += [points(s.truncated), points(s.unparsed), str(s.grader_faults)]
+        cells += [_points(getattr(s, x)) for x, _ in also]
+        seeds = ", ".join(f"{seed}: {points(v)}" for seed, v in s.per_seed.items())
         rows.append((arm.label, *cells, seeds))
     return Table(key, tuple(header), "l" + "r" * (len(header) - 2) + "l", rows)
 
@@ -170,16 +169,16 @@ def _samples(c: Comparison, entries: Sequence[Entry], most: int) -> list[dict[st
     for arm, entry in zip(c.arms, entries, strict=True):
         for suite, rows in entry.picks.items():
             for row in rows:
-                texts = {
-                    k: _fit(str(row[k]), most // 2 if k in ("completion", "prompt") else most // 8)
-                    for k in ("problem", "completion", "prompt", "answer", "gold")
-                    if row.get(k) is not None
-                }
-                verdict = "right" if row["score"] >= 1.0 else "wrong"
-                facts = [verdict, f"{row['tokens']} tokens", *(["truncated"] if row["truncated"] else [])]
-                facts += [f"grading {row['status']}"] if row["status"] != "ok" else []
-                facts += ["the graders differ"] if row.get("parity") not in (None, row["score"]) else []
-                facts += [f"seed {row['seed']}"]
+                long, short = most // 2, most // 8
+                texts = {"problem": _fit(row.problem, short), "completion": _fit(row.completion, long)}
+                texts |= {"prompt": _fit(row.prompt, long)} if isinstance(row.prompt, str) else {}
+                texts |= {"answer": _fit(row.answer, short)} if row.answer is not None else {}
+                texts["gold"] = _fit(row.gold, short)
+                verdict = "right" if row.score >= 1.0 else "wrong"
+                facts = [verdict, f"{row.tokens} tokens", *(["truncated"] if row.truncated else [])]
+                facts += [f"grading {row.status}"] if row.status != "ok" else []
+                facts += ["the graders differ"] if row.parity not in (None, row.score) else []
+                facts += [f"seed {row.seed}"]
                 out.append(
                     {
                         "arm": visible(arm.label),

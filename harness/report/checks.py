@@ -8,6 +8,7 @@ from typing import Any
 from harness.core.text import visible
 from harness.data.contamination import KINDS
 from harness.report.tables import Table, points
+from harness.runs.regraded import Regraded
 
 
 def contamination_table(rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> Table:
@@ -23,22 +24,27 @@ def contamination_table(rows: Sequence[Mapping[str, Any]], notes: Sequence[str])
     return Table("Contamination", header, "lll" + "r" * (len(header) - 3), cells, (*notes, more))
 
 
-def regrade_table(found: dict[str, Any]) -> Table:
+def regrade_table(found: Regraded) -> Table:
     """A row per suite and role: old and new side by side."""
 
     def cell(value: float | None) -> str:
         return "" if value is None else points(value)
 
-    rows = []
-    for name, s in found["suites"].items():
-        shares = (cell(s[side][key]) for key in ("avg", "parity_avg", "disagreement", "unparsed") for side in ("old", "new"))
-        faults = (str(s[side]["grader_faults"]) for side in ("old", "new"))
-        rows.append((name, *shares, *faults, f"{s['changed']} of {s['samples']}"))
-    for role, m in found["macro"].items():
-        if m["old"] is not None:
-            rows.append((f"{role.upper()} macro average", cell(m["old"]), cell(m["new"]), *[""] * 9))
-    pairs = (f"{key}, {side}" for key in ("score", "parity", "disagree", "unparsed", "faults") for side in ("old", "new"))
-    return Table("Regraded", ("suite", *pairs, "changed"), "l" + "r" * 11, rows, ("Percent points, means over seeds.",))
+    rows: list[tuple[str, ...]] = []
+    for name, s in found.suites.items():
+        pairs = [
+            (s.old.avg, s.new.avg),
+            (s.old.parity_avg, s.new.parity_avg),
+            (s.old.disagreement, s.new.disagreement),
+            (s.old.unparsed, s.new.unparsed),
+        ]
+        faults = (str(s.old.grader_faults), str(s.new.grader_faults))
+        rows.append((name, *(cell(v) for pair in pairs for v in pair), *faults, f"{s.changed} of {s.samples}"))
+    for role, m in (("ID", found.macro.id), ("OOD", found.macro.ood)):
+        if m.old is not None:
+            rows.append((f"{role} macro average", cell(m.old), cell(m.new), *[""] * 9))
+    heads = (f"{key}, {side}" for key in ("score", "parity", "disagree", "unparsed", "faults") for side in ("old", "new"))
+    return Table("Regraded", ("suite", *heads, "changed"), "l" + "r" * 11, rows, ("Percent points, means over seeds.",))
 
 
 def golds_lines(found: Mapping[str, Mapping[str, Any]], left_out: Sequence[str]) -> list[str]:

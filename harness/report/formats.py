@@ -10,8 +10,10 @@ from pathlib import Path
 from harness.core.errors import UsageError
 from harness.report import plots
 from harness.report.comparison import WIDTH, tables, to_csv, to_latex, to_markdown, to_rich
-from harness.report.pages import overview, panels, read_object, render
-from harness.runs.files import read_jsonl, write_text
+from harness.report.pages import overview, panels, render
+from harness.runs.files import write_text
+from harness.runs.logs import read_metrics
+from harness.runs.result import load_result
 from harness.stats.comparison import Comparison
 
 FORMATS = {"terminal": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex", "json": ".json", "html": ".html"}
@@ -21,8 +23,8 @@ FORMATS = {"terminal": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex"
 def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
     """The page of a comparison. `runs` are the directories of its arms, in that order; their learning curves are drawn."""
     keys = [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(comparison.arms)]
-    specs = [read_object(run / "spec.json") for run in runs]
-    names = zip(comparison.arms, runs, specs, strict=True)
+    hashes = [load_result(run).spec_hash for run in runs]
+    names = zip(comparison.arms, runs, hashes, strict=True)
     return render(
         "comparison.html.j2",
         title="Comparison",
@@ -32,8 +34,8 @@ def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
         subtitle=f"model {comparison.model}, trained on {comparison.training_set}; "
         f"baseline {comparison.arms[comparison.baseline].label}",
         overview=overview(comparison),
-        panels=panels([read_jsonl(run / "metrics.jsonl") for run in runs], lambda arm, _: arm, ["reward"]),
-        runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": s["hash"][:12]} for a, run, s in names],
+        panels=panels([read_metrics(run) for run in runs], lambda arm, _: arm, ["reward"]),
+        runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": spec_hash[:12]} for a, run, spec_hash in names],
     )
 
 

@@ -6,14 +6,13 @@ templates escape it, and control and bidi characters are spelled out.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from harness.core.text import visible
 from harness.report import plots
+from harness.runs.logs import Metrics
 from harness.stats.comparison import Comparison
 from harness.stats.scores import Measure
 
@@ -48,26 +47,20 @@ def render(name: str, **values: Any) -> str:
     return env.get_template(name).render(**values)
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def panels(
-    metrics: Sequence[list[dict[str, Any]]], series: Callable[[int, dict[str, Any]], int], keys: Sequence[str]
-) -> list[dict[str, Any]]:
-    """A plot for every key that some run logged: a line per run and seed, coloured by `series(run, row)`."""
+def panels(metrics: Sequence[list[Metrics]], series: Callable[[int, int], int], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """A plot for every key that some run logged: a line per run and seed, coloured by `series(run, seed)`."""
     from markupsafe import Markup
 
     out = []
     for key in keys:
         lines = []
         for run, rows in enumerate(metrics):
-            by_seed: dict[tuple[int, str], list[dict[str, Any]]] = {}
-            for row in rows:
-                if isinstance(row.get(key), int | float):
-                    by_seed.setdefault((row["seed"], row["kind"]), []).append(row)
-            for own in by_seed.values():
-                lines.append(plots.Line([r["rollouts"] for r in own], [r[key] for r in own], series(run, own[0])))
+            by_seed: dict[tuple[int, str], list[Metrics]] = {}
+            for m in rows:
+                if key in m.values:
+                    by_seed.setdefault((m.row.seed, m.row.kind), []).append(m)
+            for (seed, _), own in by_seed.items():
+                lines.append(plots.Line([m.row.rollouts for m in own], [m.values[key] for m in own], series(run, seed)))
         if lines:
             svg = Markup(plots.curves(lines, unit=key == "reward"))
             out.append({"title": CURVES.get(key, key.replace("_", " ")), "svg": svg})

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from harness.core.ledger import Ledger
 from harness.report import plots
 from harness.report.comparison import overlap_notes, protocol_table
-from harness.report.pages import CURVES, excerpt, panels, read_object, render
+from harness.report.pages import CURVES, excerpt, panels, render
 from harness.report.tables import Table, compact, markdown_cell, points, seconds
-from harness.runs.files import read_jsonl, write_text
-from harness.runs.result import load_result
+from harness.runs.environment import read_environment
+from harness.runs.files import write_text
+from harness.runs.formats import tree
+from harness.runs.logs import Metrics, Template, read_metrics, read_templates
+from harness.runs.result import Result, load_result
+from harness.runs.samples import iter_samples, samples_path
 from harness.stats.comparison import Comparison, compare
 
 
@@ -30,36 +36,36 @@ def render_report(run: Path) -> tuple[str, str]:
     """The page of a finished run, and the same in Markdown. Raises as `write_report`."""
     result = load_result(run)
     comparison = compare([result])
-    env = read_object(run / "env.json")
-    metrics = read_jsonl(run / "metrics.jsonl")
-    pools = _templates(run, result["seeds"])
+    env = read_environment(run)
+    metrics = read_metrics(run)
+    pools = _templates(read_templates(run, result.seeds))
     tables = [_scores(result, comparison), _ledger(result), protocol_table(comparison)]
-    title = f"{result['method']} on {result['training_set']}"
-    seeds = ", ".join(map(str, result["seeds"]))
-    subtitle = f"model {result['model']}, recipe {result['recipe']}, training seeds {seeds}; run {run.resolve().name}"
-    commands = env.get("commands", [])
+    title = f"{result.method} on {result.training_set}"
+    seeds = ", ".join(map(str, result.seeds))
+    subtitle = f"model {result.model}, recipe {result.recipe}, training seeds {seeds}; run {run.resolve().name}"
+    commands = env.commands if env else []
     page = render(
         "report.html.j2",
         title=title,
         subtitle=subtitle,
-        stamp=result["not_a_result"],
+        stamp=result.not_a_result,
         tables=tables,
-        keys=[{"label": f"seed {s}", "colour": plots.colour(i)} for i, s in enumerate(result["seeds"])],
-        panels=panels([metrics], lambda _, row: result["seeds"].index(row["seed"]), _keys(metrics)),
+        keys=[{"label": f"seed {s}", "colour": plots.colour(i)} for i, s in enumerate(result.seeds)],
+        panels=panels([metrics], lambda _, seed: result.seeds.index(seed), _keys(metrics)),
         templates=pools,
-        samples=[s for name in result["suites"] for s in _samples(run, name)],
+        samples=[s for name in result.suites for s in _samples(run, name)],
         commands=commands,
-        spec_hash=result["spec_hash"][:12],
-        spec=_pretty(result["spec"]),
-        environment=_pretty(env),
+        spec_hash=result.spec_hash[:12],
+        spec=_pretty(result.spec),
+        environment=_pretty(tree(env) if env else {}),
     )
     lines = [f"# {markdown_cell(title)}\n", f"{markdown_cell(subtitle)}.\n"]
-    if result["not_a_result"]:
-        lines.append(f"> **Not a result.** {markdown_cell(result['not_a_result'])}\n")
+    if result.not_a_result:
+        lines.append(f"> **Not a result.** {markdown_cell(result.not_a_result)}\n")
     lines += [table.to_markdown() for table in tables]
     if pools:
         lines.append(_templates_table(pools).to_markdown())
-    lines += ["## How it was made\n", *(f"- {markdown_cell(c)}" for c in commands), f"- spec {result['spec_hash']}\n"]
+    lines += ["## How it was made\n", *(f"- {markdown_cell(c)}" for c in commands), f"- spec {result.spec_hash}\n"]
     return page, "\n".join(lines)
 
 
@@ -67,12 +73,12 @@ def _pretty(value: Any) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False)
 
 
-def _scores(result: dict[str, Any], comparison: Comparison) -> Table:
+def _scores(result: Result, comparison: Comparison) -> Table:
     """A row per measure: the mean, every seed, and what could make a score misleading."""
     seeds = comparison.arms[0].seeds
-    ks = sorted({k for suite in result["suites"].values() for k in suite["pass_at"] if k != "1"}, key=int)
-    disagree = any(suite.get("disagreement") for suite in result["suites"].values())
-    greedy = any(suite.get("greedy") is not None for suite in result["suites"].values())
+    ks = sorted({k for suite in result.suites.values() for k in suite.pass_at if k != 1})
+    disagree = any(suite.disagreement for suite in result.suites.values())
+    greedy = any(suite.greedy is not None for suite in result.suites.values())
     quality = ("tokens", "truncated", "unparsed", "grader faults", *(("parity score", "disagreement") if disagree else ()))
     quality += ("greedy", "greedy, parity") if greedy else ()
     header = ("score", "sd", *(f"seed {s}" for s in seeds), *(f"pass@{k}" for k in ks), *quality)
@@ -84,13 +90,13 @@ def _scores(result: dict[str, Any], comparison: Comparison) -> Table:
         if m.protocol is None:
             rows.append((*row, *[""] * (len(ks) + len(quality))))
             continue
-        suite = result["suites"][m.key]
-        pass_at = (points(suite["pass_at"][k]) if k in suite["pass_at"] else "" for k in ks)
-        keys = (*(("parity_avg", "disagreement") if disagree else ()), *(("greedy", "greedy_parity") if greedy else ()))
-        second = ("" if suite.get(key) is None else points(suite[key]) for key in keys)
-        drawn = suite["n"] * (suite["k"] + (suite.get("greedy") is not None)) * len(seeds)
-        tokens = compact(suite["generated_tokens"] / drawn)
-        shares = (points(suite["truncated"]), points(suite["unparsed"]), str(suite["grader_faults"]))
+        suite = result.suites[m.key]
+        pass_at = (points(suite.pass_at[k]) if k in suite.pass_at else "" for k in ks)
+        more = (*((suite.parity_avg, suite.disagreement) if disagree else ()),)
+        more += (suite.greedy, suite.greedy_parity) if greedy else ()
+        second = ("" if value is None else points(value) for value in more)
+        tokens = compact(suite.generated_tokens / suite.drawn(len(seeds)))
+        shares = (points(suite.truncated), points(suite.unparsed), str(suite.grader_faults))
         rows.append((*row, *pass_at, tokens, *shares, *second))
     note = "Percent points. Score: avg@k, mean over seeds; sd: sample standard deviation over seeds. Tokens: mean a sample."
     if greedy:
@@ -100,44 +106,44 @@ def _scores(result: dict[str, Any], comparison: Comparison) -> Table:
     return Table("Scores", ("measure", *header), "l" + "r" * len(header), rows, (note, *overlap_notes(comparison)))
 
 
-def _ledger(result: dict[str, Any]) -> Table:
+def _ledger(result: Result) -> Table:
     """A row per entry: the total over seeds, then every seed."""
-    seeds = [str(s) for s in result["seeds"]]
+    ledgers = [result.ledger, *(result.ledgers[s] for s in result.seeds)]
 
     def row(key: str) -> tuple[str, ...]:
         shown = seconds if key == "wall_seconds" else compact
-        values = (result["ledger"][key], *(result["ledgers"][s][key] for s in seeds))
+        values = (getattr(ledger, key) for ledger in ledgers)
         return ("wall time" if key == "wall_seconds" else key.replace("_", " "), *map(shown, values))
 
-    header = ("entry", "all seeds", *(f"seed {s}" for s in seeds))
+    header = ("entry", "all seeds", *(f"seed {s}" for s in result.seeds))
     note = "What training and prompt search paid, without evaluation."
-    return Table("Ledger", header, "l" + "r" * (len(header) - 1), [row(key) for key in result["ledger"]], (note,))
+    return Table("Ledger", header, "l" + "r" * (len(header) - 1), [row(f.name) for f in fields(Ledger)], (note,))
 
 
-def _keys(metrics: list[dict[str, Any]]) -> list[str]:
-    branch = {key for row in metrics for key in row if key.startswith("branch_")}
+def _keys(metrics: Sequence[Metrics]) -> list[str]:
+    branch = {key for m in metrics for key in m.values if key.startswith("branch_")}
     return [*CURVES, *sorted(branch)]
 
 
-def _templates(run: Path, seeds: Sequence[int]) -> list[dict[str, Any]]:
+def _templates(templates: Sequence[Template]) -> list[dict[str, Any]]:
     """Selected templates of every seed and epoch, in that order, best first."""
+    pools: dict[tuple[int, int], list[Template]] = {}
+    for t in templates:
+        pools.setdefault((t.row.seed, t.row.epoch), []).append(t)
+    order = {seed: i for i, seed in enumerate(dict.fromkeys(seed for seed, _ in pools))}
     out = []
-    for seed in seeds:
-        rows = read_jsonl(run / "templates" / f"s{seed}.jsonl")
-        for epoch in sorted({row["epoch"] for row in rows}):
-            pool = [row for row in rows if row["epoch"] == epoch]
-            chosen = sorted((r for r in pool if r["selected"]), key=lambda r: -(r["mean_score"] or 0.0))
-            title = f"after epoch {epoch + 1}: {len(chosen)} selected of {len(pool)}"
-            out.append({"seed": f"seed {seed}", "title": title, "rows": [_template(row) for row in chosen]})
+    for (seed, epoch), pool in sorted(pools.items(), key=lambda item: (order[item[0][0]], item[0][1])):
+        chosen = sorted((t for t in pool if t.row.selected), key=lambda t: -(t.row.mean_score or 0.0))
+        title = f"after epoch {epoch + 1}: {len(chosen)} selected of {len(pool)}"
+        out.append({"seed": f"seed {seed}", "title": title, "rows": [_template(t) for t in chosen]})
     return out
 
 
-def _template(row: dict[str, Any]) -> dict[str, str]:
-    known = ("seed", "epoch", "template", "mean_score", "selected")
-    other = {k.replace("_", " "): v for k, v in row.items() if k not in known and isinstance(v, str | int | float)}
-    details = ", ".join(f"{k} {v}" for k, v in other.items())
-    score = "unscored" if row["mean_score"] is None else points(row["mean_score"])
-    return {"template": excerpt(row["template"]), "score": score, "details": excerpt(details)}
+def _template(t: Template) -> dict[str, str]:
+    facts = {"candidate": t.row.candidate, "parent": t.row.parent, **t.facts}
+    details = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts.items() if isinstance(v, str | int | float))
+    score = "unscored" if t.row.mean_score is None else points(t.row.mean_score)
+    return {"template": excerpt(t.row.template), "score": score, "details": excerpt(details)}
 
 
 def _templates_table(pools: list[dict[str, Any]]) -> Table:
@@ -155,19 +161,15 @@ def _samples(run: Path, suite: str, each: int = 2) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     wanted = {True: each, False: each}
     seen: set[str] = set()
-    path = run / "samples" / f"{suite}.jsonl"
-    if not path.exists():
-        return out
-    with path.open() as f:
-        for line in f:
-            row = json.loads(line)
-            right = row["score"] >= 1.0
-            if not wanted[right] or row["problem"] in seen:
-                continue
-            wanted[right] -= 1
-            seen.add(row["problem"])
-            text = {key: excerpt(str(row[key])) for key in ("prompt", "completion", "answer", "gold")}
-            out.append({**row, **text, "verdict": "right" if right else "wrong"})
-            if not any(wanted.values()):
-                break
+    for row in iter_samples(samples_path(run, suite)):
+        right = row.score >= 1.0
+        if not wanted[right] or row.problem in seen:
+            continue
+        wanted[right] -= 1
+        seen.add(row.problem)
+        texts = {"prompt": row.prompt, "completion": row.completion, "answer": str(row.answer), "gold": row.gold}
+        shown = {key: excerpt(text) for key, text in texts.items()}
+        out.append({**tree(row), **shown, "verdict": "right" if right else "wrong"})
+        if not any(wanted.values()):
+            break
     return sorted(out, key=lambda s: s["verdict"])

@@ -145,7 +145,8 @@ class Reflection:
     """gepa's reflection strategy: asks the proposer for the children of a whole beam at once, and counts."""
 
     def __init__(self, proposer: Proposer) -> None:
-        self.proposer, self.failure = proposer, None
+        self.proposer = proposer
+        self.failure: Exception | None = None
         self.proposals = self.skipped_empty = 0
 
     def reflect_many(
@@ -176,14 +177,14 @@ class Reflection:
 
 
 class Carried:
-    """A proposer whose first answers are templates of an earlier pool, one per job."""
+    """A proposer whose first answers are templates of an earlier pool, one per request."""
 
     def __init__(self, templates: Sequence[str], proposer: Proposer) -> None:
         self.waiting, self.proposer, self.errors = list(templates), proposer, proposer.errors
 
-    def propose(self, jobs: Sequence[ReflectionRequest]) -> list[str]:
+    def propose(self, requests: Sequence[ReflectionRequest]) -> list[str]:
         waiting, self.waiting = self.waiting, []
-        return waiting or self.proposer.propose(jobs)
+        return waiting or self.proposer.propose(requests)
 
 
 class Beam:

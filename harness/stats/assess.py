@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from harness.config import RunSpec, flatten
 from harness.core.errors import HarnessError, UsageError
+from harness.runs.result import Result, load_result, runs_below
 from harness.stats.arms import check_identity
 from harness.stats.claims import MIN_SEEDS, Claim, Verdict
 from harness.stats.needs import needs, seeds_line
@@ -37,7 +40,7 @@ def verdict(low: float, high: float, effect: float) -> Verdict:
     return "not reproduced" if high < effect else "underpowered"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Assessment:
     """A claim and what the runs say; differences and intervals are percent points.
 
@@ -52,17 +55,17 @@ class Assessment:
     verdict: Verdict
     runs: dict[str, str]
     seeds: dict[str, int]
-    scores: dict[str, float]
-    difference: float | None
-    fixed: Bounds | None
-    new: Bounds | None
-    level: float | None
-    p: float | None
-    modifiers: dict[str, str]
-    reasons: tuple[str, ...]
-    needs: tuple[str, ...]
-    expected: Verdict | None
-    missing: bool
+    scores: dict[str, float] = field(default_factory=dict)
+    difference: float | None = None
+    fixed: Bounds | None = None
+    new: Bounds | None = None
+    level: float | None = None
+    p: float | None = None
+    modifiers: dict[str, str] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    expected: Verdict | None = None
+    missing: bool = False
 
     def as_expected(self, named: bool) -> bool | None:
         """None where nothing is expected, or no run was given of a claim that nobody `named`."""
@@ -76,7 +79,7 @@ class _Evidence:
     """Cells of both arms, each suite, under the claim's grader and the other one (None where there is none)."""
 
     claim: Claim
-    results: tuple[Mapping[str, Any], Mapping[str, Any]]
+    results: tuple[Result, Result]
     questions: tuple[list[Questions], list[Questions]]
 
     def cells(self, grader: str, without: Mapping[str, set[str]] | None = None) -> tuple[list[Array], list[Array]] | None:
@@ -94,7 +97,7 @@ class _Evidence:
         """By suite, the problems that match training problems."""
         found: dict[str, set[str]] = {}
         for name in self.claim.suites:
-            found[name] = {p for r in self.results for p in r["suites"][name].get("flagged", ())}
+            found[name] = {p for r in self.results for p in r.suites[name].flagged}
         return found
 
 
@@ -104,7 +107,6 @@ def check(claims: Sequence[Claim], runs: Sequence[Path], alpha: float = 0.05) ->
     `alpha` is for a planned second look (docs/statistics.md). Raises as `load_result`: a run that cannot be read is no
     evidence for anything.
     """
-    from harness.runs.result import load_result, runs_below
     from harness.stats import intervals
 
     results = [load_result(run) for path in runs for run in runs_below(path) or [path]]
@@ -121,11 +123,11 @@ def check(claims: Sequence[Claim], runs: Sequence[Path], alpha: float = 0.05) ->
     return out
 
 
-def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | Assessment:
+def _gather(claim: Claim, results: Sequence[Result]) -> _Evidence | Assessment:
     """The evidence on a claim, or its assessment where there is none to speak of."""
     from harness.stats.questions import load_questions
 
-    chosen: dict[str, Mapping[str, Any]] = {}
+    chosen: dict[str, Result] = {}
     reasons: list[str] = []
     for side, arm in claim.sides.items():
         spec = claim.specs[side]
@@ -134,10 +136,10 @@ def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | A
         if len(exact) == 1:
             chosen[side] = exact[0]
         elif exact:
-            reasons.append(f"{len(exact)} runs are its {side}; name one: {', '.join(r['run'] for r in exact)}")
+            reasons.append(f"{len(exact)} runs are its {side}; name one: {', '.join(r.run for r in exact)}")
         else:
-            same = [x for x in near if results[x[1]]["method"] == arm.method and not _elsewhere(spec, results[x[1]])]
-            hint = f"; {results[same[0][1]]['run']} differs in {', '.join(same[0][0][:3])}" if same else ""
+            same = [x for x in near if results[x[1]].method == arm.method and not _elsewhere(spec, results[x[1]])]
+            hint = f"; {results[same[0][1]].run} differs in {', '.join(same[0][0][:3])}" if same else ""
             reasons.append(f"no run is its {side}, {arm.method}{hint}")
     missing = len(chosen) < 2
     if not missing:
@@ -146,12 +148,12 @@ def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | A
     if not reasons:
         for result in chosen.values():
             try:
-                own = load_questions({**result, "suites": {name: result["suites"][name] for name in claim.suites}})
+                own = load_questions(_only(claim, result))
             except HarnessError as e:
                 reasons.append(str(e))
                 continue
             if not own:
-                reasons.append(f"{result['run']} has no samples")
+                reasons.append(f"{result.run} has no samples")
             else:
                 questions.append([own[name] for name in claim.suites])
     if not reasons:
@@ -164,44 +166,44 @@ def _gather(claim: Claim, results: Sequence[Mapping[str, Any]]) -> _Evidence | A
     return evidence
 
 
-def _differences(spec: RunSpec, result: Mapping[str, Any]) -> list[str]:
+def _differences(spec: RunSpec, result: Result) -> list[str]:
     """Settings in which a run is not this arm, in words."""
     wanted = flatten(spec.model_dump(mode="json"))
-    own = flatten(result["spec"])
+    own = flatten(result.spec)
     differ = [
         k for k, v in wanted.items() if k in own and own[k] != v and not k.startswith(IGNORED_FIELDS) and not k.endswith(SERVER)
     ]
     return [f"{k} ({own[k]!r}, claimed {wanted[k]!r})" for k in sorted(differ)]
 
 
-def _elsewhere(spec: RunSpec, result: Mapping[str, Any]) -> bool:
+def _elsewhere(spec: RunSpec, result: Result) -> bool:
     """Whether a run is of another model or training set, and its other settings of no interest."""
-    return (result["model"], result["training_set"]) != (spec.model.id, spec.train.set)
+    return (result.model, result.training_set) != (spec.model.id, spec.train.set)
 
 
-def _ineligible(claim: Claim, chosen: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _ineligible(claim: Claim, chosen: Mapping[str, Result]) -> list[str]:
     """Why these two runs cannot be held against the claim."""
     from harness.data.suites import load_suite
     from harness.stats.budgets import budget_of, mismatched
 
     reasons = []
     for result in chosen.values():
-        absent = [name for name in claim.suites if name not in result["suites"]]
+        absent = [name for name in claim.suites if name not in result.suites]
         if absent:
-            reasons.append(f"{result['run']} was not evaluated on {', '.join(absent)}")
+            reasons.append(f"{result.run} was not evaluated on {', '.join(absent)}")
         for name in claim.suites:
-            n, size = result["suites"].get(name, {}).get("n"), load_suite(name).size
+            n, size = result.suites[name].n if name in result.suites else None, load_suite(name).size
             if n is not None and n != size:
-                reasons.append(f"{result['run']} has {n} of the {size} problems of {name}")
-        if result.get("not_a_result"):
-            reasons.append(f"{result['run']} is not a result: {result['not_a_result']}")
-        if len(result["seeds"]) < MIN_SEEDS:
-            reasons.append(f"{result['run']} has {len(result['seeds'])} seeds; {MIN_SEEDS} are the least")
+                reasons.append(f"{result.run} has {n} of the {size} problems of {name}")
+        if result.not_a_result:
+            reasons.append(f"{result.run} is not a result: {result.not_a_result}")
+        if len(result.seeds) < MIN_SEEDS:
+            reasons.append(f"{result.run} has {len(result.seeds)} seeds; {MIN_SEEDS} are the least")
     if reasons:
         return reasons
     arm, baseline = chosen["arm"], chosen["baseline"]
     try:
-        check_identity([{**r, "suites": {n: r["suites"][n] for n in claim.suites}} for r in (arm, baseline)])
+        check_identity([_only(claim, r) for r in (arm, baseline)])
     except UsageError as e:
         reasons.append(str(e))
     needed = {"tokens": ("rollouts", "sampled tokens"), "rollouts": ("rollouts",), "any": ()}[claim.budget]
@@ -209,6 +211,11 @@ def _ineligible(claim: Claim, chosen: Mapping[str, Mapping[str, Any]]) -> list[s
         if key in needed:
             reasons.append(f"unequal budget: {key} {a:,.0f} against {b:,.0f} a seed")
     return reasons
+
+
+def _only(claim: Claim, result: Result) -> Result:
+    """A run as if it had been evaluated on the claim's suites alone."""
+    return structs.replace(result, suites={name: result.suites[name] for name in claim.suites})
 
 
 def _question_mismatches(claim: Claim, questions: Sequence[list[Questions]]) -> list[str]:
@@ -272,25 +279,22 @@ def _assess(x: _Evidence, fixed: Any, new: Any, level: float) -> Assessment:
     scores = {side: 100 * float(sum(y.mean() for y in own)) / len(own) for side, own in zip(sides, cells, strict=True)}
     if claim.scores and claim.tolerance and abs(scores["baseline"] - claim.scores.baseline) > claim.tolerance:
         modifiers["baseline-differs"] = f"it scores {scores['baseline']:.1f}, published are {claim.scores.baseline:.1f}"
-    seeds = {side: len(r["seeds"]) for side, r in zip(sides, x.results, strict=True)}
+    seeds = {side: len(r.seeds) for side, r in zip(sides, x.results, strict=True)}
     out = Assessment(
-        claim.name,
-        claim.text,
-        claim.effect,
-        found,
-        {s: r["run"] for s, r in zip(seeds, x.results, strict=True)},
-        seeds,
-        scores,
-        100 * float(fixed.value),
-        bounds,
-        wide,
-        level,
-        float(fixed.p()),
-        modifiers,
-        (),
-        (),
-        claim.expected,
-        False,
+        claim=claim.name,
+        text=claim.text,
+        effect=claim.effect,
+        verdict=found,
+        runs={s: r.run for s, r in zip(seeds, x.results, strict=True)},
+        seeds=seeds,
+        scores=scores,
+        difference=100 * float(fixed.value),
+        fixed=bounds,
+        new=wide,
+        level=level,
+        p=float(fixed.p()),
+        modifiers=modifiers,
+        expected=claim.expected,
     )
     if found == "underpowered":
         sd = bounds.se / math.sqrt(sum(1 / n for n in seeds.values()))
@@ -298,26 +302,17 @@ def _assess(x: _Evidence, fixed: Any, new: Any, level: float) -> Assessment:
     return out
 
 
-def _not_assessable(
-    claim: Claim, chosen: Mapping[str, Mapping[str, Any]], reasons: tuple[str, ...], missing: bool
-) -> Assessment:
+def _not_assessable(claim: Claim, chosen: Mapping[str, Result], reasons: tuple[str, ...], missing: bool) -> Assessment:
     """Not assessable, and what it would take."""
     return Assessment(
-        claim.name,
-        claim.text,
-        claim.effect,
-        "not assessable",
-        {side: r["run"] for side, r in chosen.items()},
-        {side: len(r["seeds"]) for side, r in chosen.items()},
-        {},
-        None,
-        None,
-        None,
-        None,
-        None,
-        {},
-        reasons,
-        tuple(needs(claim, list(chosen.values()))),
-        claim.expected,
-        missing,
+        claim=claim.name,
+        text=claim.text,
+        effect=claim.effect,
+        verdict="not assessable",
+        runs={side: r.run for side, r in chosen.items()},
+        seeds={side: len(r.seeds) for side, r in chosen.items()},
+        reasons=reasons,
+        needs=tuple(needs(claim, list(chosen.values()))),
+        expected=claim.expected,
+        missing=missing,
     )

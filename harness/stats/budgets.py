@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from typing import Any
+
+from harness.runs.result import RunFacts
 
 BUDGET = {
     "rollouts": "rollouts",
@@ -19,9 +20,9 @@ EQUAL = (0.95, 1.05)
 """A budget whose ratio to the baseline's lies in here counts as equal."""
 
 
-def budget_of(result: Mapping[str, Any]) -> dict[str, float]:
-    ledgers = list(result["ledgers"].values())
-    return {key: statistics.fmean(ledger[key] for ledger in ledgers) for key in BUDGET}
+def budget_of(result: RunFacts) -> dict[str, float]:
+    ledgers = list(result.ledgers.values())
+    return {key: statistics.fmean(getattr(ledger, key) for ledger in ledgers) for key in BUDGET}
 
 
 def sampled(budget: Mapping[str, float]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UsageError
-from harness.runs.result import load_result
+from harness.runs.result import Result, load_result
 from harness.stats.arms import check_identity, find_baseline, labels
 from harness.stats.budgets import budget_of, mismatched
 from harness.stats.contrasts import Contrast, contrasts_of, ties_of
@@ -66,7 +66,7 @@ class Comparison:
 
 
 def compare(
-    results: Sequence[Mapping[str, Any]],
+    results: Sequence[Result],
     baseline: int | str | None = None,
     solved_at: float | None = None,
     questions: Sequence[Mapping[str, Questions]] = (),
@@ -95,22 +95,30 @@ def compare(
     contrasts = contrasts_of(measures, scores, cells, base)
     arms = [
         Arm(
-            names[i],
-            r["method"],
-            r["run"],
-            tuple(r["seeds"]),
-            r.get("not_a_result"),
-            scores[i],
-            contrasts[i],
-            budgets[i],
-            {k: v / budgets[base][k] if budgets[base][k] else None for k, v in budgets[i].items()},
-            mismatched(budgets[i], budgets[base]),
-            *({n: s[key] for n, s in r["suites"].items() if s.get(key) is not None} for key in ("truncated", "disagreement")),
+            label=names[i],
+            method=r.method,
+            run=r.run,
+            seeds=r.seeds,
+            not_a_result=r.not_a_result,
+            scores=scores[i],
+            contrasts=contrasts[i],
+            budget=budgets[i],
+            ratio={k: v / budgets[base][k] if budgets[base][k] else None for k, v in budgets[i].items()},
+            unequal=mismatched(budgets[i], budgets[base]),
+            truncated={n: s.truncated for n, s in r.suites.items()},
+            disagreement={n: s.disagreement for n, s in r.suites.items() if s.disagreement is not None},
         )
         for i, r in enumerate(results)
     ]
     pooled = {m.key: sd for m in measures if (sd := pooled_sd([s[m.key].per_seed.values() for s in scores]))}
-    return Comparison(results[0]["model"], results[0]["training_set"], base, measures, arms, pooled)
+    return Comparison(
+        model=results[0].model,
+        training_set=results[0].training_set,
+        baseline=base,
+        measures=measures,
+        arms=arms,
+        seed_sd=pooled,
+    )
 
 
 def compare_runs(runs: Sequence[Path], baseline: int | str | None = None) -> Comparison:
@@ -119,5 +127,5 @@ def compare_runs(runs: Sequence[Path], baseline: int | str | None = None) -> Com
     from harness.stats.questions import load_questions
 
     results = [load_result(path) for path in runs]
-    threshold = solved_at(r["training_set"] for r in results)
+    threshold = solved_at(r.training_set for r in results)
     return compare(results, baseline, threshold, [load_questions(r) for r in results])

@@ -6,12 +6,13 @@ The statistics are those of harness/stats/intervals.py, and docs/statistics.md s
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.runs.result import Result
 from harness.stats.scores import Cells, Measure, Score, scores_by_seed
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _question_p(arms: Sequence[list[Questions] | None], baseline: list[Questions
     return out
 
 
-def ties_of(results: Sequence[Mapping[str, Any]], names: Sequence[str], key: str) -> dict[str, str]:
+def ties_of(results: Sequence[Result], names: Sequence[str], key: str) -> dict[str, str]:
     """Tie groups of the arms with two seeds or more; Holm over all of their pairs."""
     from harness.stats import intervals
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from harness.config import RunSpec
+from harness.runs.result import Result
 from harness.stats.claims import MIN_SEEDS, Claim
 
 
-def needs(claim: Claim, pilots: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+def needs(claim: Claim, pilots: Sequence[Result] = ()) -> list[str]:
     """What an answer would take: seeds per arm, from the spread of `pilots` where they have one, and every arm's plan."""
     from harness.data.training_sets import load_training_set
     from harness.stats.scores import pooled_sd
 
     per_seed = []
     for r in pilots:
-        if all(name in r["suites"] for name in claim.suites):
-            suites = [r["suites"][name]["per_seed"] for name in claim.suites]
-            per_seed.append([100 * sum(s[str(seed)] for s in suites) / len(suites) for seed in r["seeds"]])
+        if all(name in r.suites for name in claim.suites):
+            suites = [r.suites[name].per_seed for name in claim.suites]
+            per_seed.append([100 * sum(s[seed] for s in suites) / len(suites) for seed in r.seeds])
     pooled = pooled_sd(per_seed)
     given = pooled is not None and pooled.sd > 0
     lines = [seeds_line(claim.effect, [pooled.sd] if pooled and given else claim.seed_sd, "the runs given" if given else "")]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UsageError
+from harness.runs.result import ROLES, Result
 from harness.stats.arms import PROTOCOL
 
 if TYPE_CHECKING:
@@ -72,16 +73,16 @@ class PooledSd:
     df: int
 
 
-def measures_of(result: Mapping[str, Any]) -> list[Measure]:
+def measures_of(result: Result) -> list[Measure]:
     """By role, the macro average before its suites; a role without suites has none."""
     out = []
-    for role in ("id", "ood", "other"):
-        if result["macro"].get(role) is not None:
+    for role in ROLES:
+        if result.macro.of(role) is not None:
             out.append(Measure(f"macro:{role}", f"{role.upper()} macro average", role, None))
         out += [
-            Measure(name, suite["title"], role, {key: suite[key] for key in PROTOCOL}, len(suite.get("flagged", ())))
-            for name, suite in result["suites"].items()
-            if suite["role"] == role
+            Measure(name, suite.title, role, {key: getattr(suite, key) for key in PROTOCOL}, len(suite.flagged))
+            for name, suite in result.suites.items()
+            if suite.role == role
         ]
     return out
 
@@ -91,35 +92,35 @@ Cells = dict[str, "list[Questions]"]
 
 
 def cells_of(
-    results: Sequence[Mapping[str, Any]], questions: Sequence[Mapping[str, Questions]], measures: Sequence[Measure]
+    results: Sequence[Result], questions: Sequence[Mapping[str, Questions]], measures: Sequence[Measure]
 ) -> list[Cells]:
     out: list[Cells] = []
     first: dict[str, tuple[str, tuple[str, ...]]] = {}  # suite: the run that was read first, and its questions
     for result, own in zip(results, questions or [{}] * len(results), strict=True):
         for suite, found in own.items():
-            run, ids = first.setdefault(suite, (result["run"], found.ids))
+            run, ids = first.setdefault(suite, (result.run, found.ids))
             if found.ids != ids:
-                raise UsageError(f"{run} and {result['run']} cannot be compared, they differ in the questions of {suite}")
-        suites = result["suites"]
-        named = {m.key: [m.key] if m.protocol else [n for n in suites if suites[n]["role"] == m.role] for m in measures}
+                raise UsageError(f"{run} and {result.run} cannot be compared, they differ in the questions of {suite}")
+        suites = result.suites
+        named = {m.key: [m.key] if m.protocol else [n for n in suites if suites[n].role == m.role] for m in measures}
         out.append({key: [own[n] for n in names] for key, names in named.items() if all(n in own for n in names)})
     return out
 
 
-def scores_by_seed(result: Mapping[str, Any], key: str) -> dict[int, float]:
-    if key.startswith("macro:"):
-        raw = {seed: row[key.removeprefix("macro:")] for seed, row in result["macro"]["per_seed"].items()}
-    else:
-        raw = result["suites"][key]["per_seed"]
-    return {int(seed): value for seed, value in raw.items()}
+def scores_by_seed(result: Result, key: str) -> dict[int, float]:
+    """Of a suite, or of a role's macro average, which the run has."""
+    if not key.startswith("macro:"):
+        return result.suites[key].per_seed
+    means = {seed: row.of(key.removeprefix("macro:")) for seed, row in result.macro.per_seed.items()}
+    return {seed: mean for seed, mean in means.items() if mean is not None}
 
 
-def score_of(result: Mapping[str, Any], key: str, solved_at: float | None, cells: list[Questions] | None, ties: str) -> Score:
+def score_of(result: Result, key: str, solved_at: float | None, cells: list[Questions] | None, ties: str) -> Score:
     per_seed = scores_by_seed(result, key)
     values = list(per_seed.values())
     sd = statistics.stdev(values) if len(values) > 1 else None
     share = None if solved_at is None else solved(values, solved_at)
-    clean = result["suites"].get(key, {}).get("avg_clean")
+    clean = result.suites[key].avg_clean if key in result.suites else None
     bounds = score_interval(cells) if cells else (None, None, "")
     return Score(per_seed, statistics.fmean(values), sd, share, clean, *bounds, ties)
 

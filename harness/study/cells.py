@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.config import RunSpec, flatten, resolve
 from harness.core.errors import HarnessError, UsageError, nearest
 from harness.registry import method_of
+from harness.runs.result import is_finished
 from harness.study.file import Study, as_sets
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def prepare_study(
             match = cell_name(condition, own.match) if own.match else None
             try:
                 sets = [item for tree in (study.settings, common, own.settings) for item in as_sets(tree)]
-                if match and out and (cells_dir(out) / match / "result.json").exists():
+                if match and out and is_finished(cells_dir(out) / match):
                     flags["train"] = matched(cells_dir(out) / match)
                 elif match:
                     plan = cells[match].plan

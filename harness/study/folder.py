@@ -11,8 +11,6 @@ Only the run folders tell what is done, so the same command continues after anyt
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -26,6 +24,10 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from harness.core.errors import HarnessError, UsageError, listed
+from harness.runs.environment import ENV_FILE
+from harness.runs.logs import last_metrics
+from harness.runs.result import is_finished, seed_path
+from harness.runs.spec import has_spec, read_spec
 from harness.study.cells import Cell, cell_name, cells_dir
 from harness.study.file import Study
 from harness.study.tables import summary, summary_table
@@ -74,11 +76,11 @@ class StudyDir:
 
     def done(self, name: str) -> bool:
         """Whether the cell's run is finished, its report written."""
-        return all((self.path(name) / file).exists() for file in ("result.json", "report.html"))
+        return is_finished(self.path(name)) and (self.path(name) / "report.html").exists()
 
     def _changed(self, cell: Cell) -> list[str]:
-        spec = self.path(cell.name) / "spec.json"
-        fields = cell.spec.changed(json.loads(spec.read_text())["spec"]) if spec.exists() else []
+        path = self.path(cell.name)
+        fields = cell.spec.changed(read_spec(path).spec) if has_spec(path) else []
         pending = cell.match is not None and not self.done(cell.match)  # its budget is not known yet
         return [f for f in fields if not (pending and f == "train.max_sampled_tokens")]
 
@@ -149,11 +151,11 @@ class StudyDir:
         if failed or self.done(cell.name):
             return cell.units
         path, each = self.path(cell.name), cell.units // len(cell.spec.seeds)
-        seeds = {s for s in cell.spec.seeds if (path / "results" / f"s{s}.json").exists()}
+        seeds = {s for s in cell.spec.seeds if seed_path(path, s).exists()}
         rollouts = 0
-        for row in _tail(path / "metrics.jsonl"):
-            if row.get("seed") not in seeds:
-                rollouts = row.get("rollouts", rollouts)
+        for row in last_metrics(path):
+            if row.seed not in seeds:
+                rollouts = int(row.rollouts)
         assert cell.plan is not None
         return len(seeds) * each + min(rollouts, cell.plan.rollouts)
 
@@ -170,9 +172,9 @@ class StudyDir:
     def _start(self, cell: Cell) -> subprocess.Popen[bytes]:
         """The cell's `harness run`, its output in its log; terminal signals reach it only through `_stop`."""
         path, log = self.path(cell.name), self.log(cell.name)
-        begun = (path / "spec.json").exists()
+        begun = has_spec(path)
         if not begun:
-            for left in (".lock", "env.json"):  # of a process that was killed before it wrote its spec
+            for left in (".lock", ENV_FILE):  # of a process that was killed before it wrote its spec
                 (path / left).unlink(missing_ok=True)
         spec, threads = cell.spec, cell.spec.local.threads
         words = ["run", "--method", spec.method, "--recipe", self.study.recipe, "--bench", spec.eval.bench]
@@ -227,8 +229,9 @@ class StudyDir:
 
         cells = [cell.to_dict() for cell in self.cells]
         for row in cells:  # a matched cell's own spec holds the tokens that it stopped at, not the most that they might be
-            if (spec := self.path(row["name"]) / "spec.json").exists():
-                row |= json.loads(spec.read_text())
+            if has_spec(path := self.path(row["name"])):
+                stored = read_spec(path)
+                row |= {"hash": stored.hash, "spec": stored.spec, "data": stored.data}
         write_json(self.out / "study.json", {"study": self.study.model_dump(mode="json"), "cells": cells, **more})
 
 
@@ -246,18 +249,3 @@ def _stop(running: Mapping[str, subprocess.Popen[bytes]]) -> None:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-
-
-def _tail(path: Path, size: int = 20_000) -> list[dict[str, Any]]:
-    """The last whole rows of a JSONL file that may be written to right now; what is no row is the run's to refuse."""
-    if not path.is_file():
-        return []
-    with path.open("rb") as file:
-        start = max(file.seek(0, os.SEEK_END) - size, 0)
-        file.seek(start)
-        lines = file.read().split(b"\n")
-    rows = []
-    for line in lines[bool(start) : -1]:
-        with contextlib.suppress(ValueError, RecursionError):
-            rows.append(json.loads(line))
-    return [row for row in rows if isinstance(row, dict)]

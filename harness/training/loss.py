@@ -25,11 +25,11 @@ SHAPING = 0.1
 
 
 def correction_weights(train_logps_B_T: Tensor, rollout_logps_B_T: Tensor, distilled_B: Tensor, spec: LossSpec) -> Tensor:
-    """Weight of every token [B, T], from the context ratio w = pi_old(y|x) / pi_old(y|x~) of `distilled_B` rows.
+    """Weight of every token [B, T], from the context ratio w = pi_old(y|x) / pi_old(y|x~) of the rows in `distilled_B`.
 
-    `distilled_B`: the rollout's prompt x~ is not the gradient's x; all other rows weigh 1. `mask`: 1 inside the ratio
-    band (inclusive), 0 outside (P2O's released "hard clip": no importance weight). `clip`: min(w, upper end of the
-    band), the truncated importance weight. `none` and `shaping`: 1.
+    These are the rows whose rollout prompt x~ is not the gradient's x; all others weigh 1. `mask`: 1 inside the ratio band
+    (ends included), 0 outside (P2O's released "hard clip", no importance weight). `clip`: min(w, upper end of the band), the
+    truncated importance weight. `none` and `shaping`: 1.
     """
     ratio_B_T = torch.exp(train_logps_B_T - rollout_logps_B_T)
     low, high = spec.ratio_band
@@ -47,8 +47,8 @@ def token_losses(
 ) -> Tensor:
     """Clipped surrogate per token [B, T] (Schulman et al. 2017, eq. 7), with the dual clip of Ye et al. 2020, eq. 5.
 
-    With correction `shaping`, rows of `distilled_B` (see `correction_weights`) have the surrogate p / (p + gamma) times
-    the advantage instead, p = pi(y|x), without a ratio or a clip (Critique-GRPO, arXiv 2506.03106).
+    With correction `shaping`, the rows in `distilled_B` (see `correction_weights`) get p / (p + gamma) times the advantage
+    instead, p = pi(y|x), without a ratio or a clip (Critique-GRPO, arXiv 2506.03106).
     """
     advantages_B_1 = advantages_B[:, None]
     ratio_B_T = torch.exp(logps_B_T - old_logps_B_T)

@@ -64,9 +64,9 @@ class SeedLog:
         """Groups of the epoch under way."""
         return self._groups
 
-    def note(self, **facts: Any) -> None:
-        """Add facts that only the backend knows to env.json."""
-        write_json(self.run.path / "env.json", {**self.run.read("env.json"), **facts})
+    def note(self, rendering_sha256: str, model_revision: str | None = None) -> None:
+        """Add to env.json what only the backend knows: how it renders a conversation, which commit of a model it loaded."""
+        self.run.note(rendering_sha256=rendering_sha256, model_revision=model_revision)
 
     def step(self, epoch: int, batch: int, groups: list[Group], metrics: dict[str, Any]) -> None:
         """Append one optimisation batch."""

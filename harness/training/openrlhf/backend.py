@@ -45,7 +45,7 @@ class OpenRLHFBackend:
         self.spec, self.offline = spec, offline
         self.source = _folder(str(locate(spec, offline)), spec.model.revision, offline)
         self.tick: Callable[[int], None] = lambda done: None
-        self.driver: subprocess.Popen | None = None
+        self.driver: subprocess.Popen[bytes] | None = None
         self.work = Path()
         self._asked = count()
 
@@ -157,7 +157,8 @@ def _folder(source: str, revision: str | None, offline: bool) -> str:
     from huggingface_hub import snapshot_download
 
     try:
-        return snapshot_download(source, revision=revision, local_files_only=offline)
+        folder: str = snapshot_download(source, revision=revision, local_files_only=offline)
+        return folder
     except Exception as e:  # many kinds: no network, no such id, no such revision, not cached
         raise MissingError(f"cannot fetch model {source!r}: {str(e).strip().splitlines()[0]}") from None
 
@@ -193,10 +194,10 @@ def environment(spec: RunSpec, work: Path) -> dict[str, str]:
 def _gpus() -> int:
     import torch
 
-    return torch.cuda.device_count()
+    return int(torch.cuda.device_count())
 
 
-def end(mark: str, child: subprocess.Popen | None = None) -> None:
+def end(mark: str, child: subprocess.Popen[bytes] | None = None) -> None:
     """End all processes with this mark, by force where need be; `child` is the one among them that must be reaped."""
     for signal_ in (signal.SIGTERM, signal.SIGKILL):
         left = marked(mark)

@@ -24,11 +24,11 @@ from harness.training.openrlhf.job import SeedJob, rollout_row
 from harness.training.prompts import encode
 
 
-class AgentExecutor(AgentExecutorBase):
+class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]  # an untyped package
     """One per engine, made without arguments."""
 
     def __init__(self) -> None:
-        self.groups: dict[str, tuple[asyncio.Task, Any]] = {}
+        self.groups: dict[str, tuple[asyncio.Task[Any], Any]] = {}
         self.jobs: dict[str, SeedJob] = {}
         self.methods: dict[tuple[str, int], Any] = {}
 

@@ -51,7 +51,7 @@ def as_weights(old_B_T: torch.Tensor, weights_B_T: torch.Tensor) -> torch.Tensor
     return torch.where(weights_B_T > 0, old_B_T - weights_B_T.log(), old_B_T - 50.0)
 
 
-class ContextRatio(RemoteExperienceMaker):
+class ContextRatio(RemoteExperienceMaker):  # type: ignore[misc]  # an untyped package
     """The method's advantages and correction in terms of OpenRLHF's unchanged loss; also keeps what the run's log needs."""
 
     loss: LossSpec
@@ -69,7 +69,7 @@ class ContextRatio(RemoteExperienceMaker):
         return experiences
 
     def make_experience_batch(self, rollout_samples: list[Any]) -> list[Any]:
-        experiences = super().make_experience_batch(rollout_samples)
+        experiences: list[Any] = super().make_experience_batch(rollout_samples)
         self.rows = [None] * len(rollout_samples)  # type: ignore[list-item]
         for e in experiences:
             distilled_B = torch.tensor([self.distilled[i] for i in e.index])
@@ -86,18 +86,18 @@ class Prompts:
     """The prompt loader that OpenRLHF draws from: exactly the prompts of the batch under way."""
 
     def __init__(self) -> None:
-        self.queue: deque[tuple] = deque()
+        self.queue: deque[tuple[Any, ...]] = deque()
 
     def __iter__(self) -> Prompts:
         return self
 
-    def __next__(self) -> tuple:
+    def __next__(self) -> tuple[Any, ...]:
         if not self.queue:
             raise StopIteration
         return self.queue.popleft()
 
 
-class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the class; this is the class itself
+class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]  # the class itself, without Ray's wrapping
     """See the module."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -46,3 +46,11 @@ class Toy(GRPO):
 
     def load_state_dict(self, state):
         self.level = state["level"]
+
+
+class LengthAware(Toy):
+    """Leave-one-out (Ahmadian et al. 2024), divided by the completion's length (Shao et al. 2024, Eq. 3)."""
+
+    def advantages(self, group):
+        total, k = sum(group.rewards_K), len(group.rollouts)
+        return [(r - (total - r) / (k - 1)) / n for r, n in zip(group.rewards_K, group.lengths_K, strict=True)]

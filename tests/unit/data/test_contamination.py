@@ -12,10 +12,10 @@ from harness.core.types import Problem
 from harness.data.contamination import NGRAM, find, flagged, grams, normal_form, words
 from harness.data.suites import PROMPT_FORMS, load_suite, read_problems, render, unwrap
 from harness.data.training_sets import TrainingSet, load_training_set
-from harness.evaluation.evaluate import SuiteResult, sample_metrics
-from harness.evaluation.results import _scores
+from harness.evaluation.scores import score_seed
 from harness.run import prepare
 from support.command import harness
+from support.results import sample
 
 
 def problems(*texts, name="p", overlap="near"):
@@ -119,22 +119,9 @@ def test_problems_of_a_few_templates_are_compared_word_for_word_only():
 
 
 def test_second_score_leaves_the_flagged_problems_out():
-    samples = [
-        {
-            "problem": p,
-            "score": s,
-            "greedy": False,
-            "parity": None,
-            "status": "ok",
-            "truncated": False,
-            "prompt_tokens": 1,
-            "tokens": 1,
-        }
-        for p, s in (("a", 1.0), ("a", 1.0), ("b", 0.0), ("b", 1.0))
-    ]
-    r = SuiteResult("s", 2, 2, 0.6, 9, None, 0, **sample_metrics(samples, 2), samples=samples)
-    assert _scores(r, ["a"])["avg_clean"] == 0.5
-    assert _scores(r, [])["avg_clean"] is None and _scores(r, ["a", "b"])["avg_clean"] is None
+    rows = [sample(problem=p, score=s) for p, s in (("a", 1.0), ("a", 1.0), ("b", 0.0), ("b", 1.0))]
+    assert score_seed(rows, 2, ["a"]).avg_clean == 0.5
+    assert score_seed(rows, 2).avg_clean is None and score_seed(rows, 2, ["a", "b"]).avg_clean is None
 
 
 # ------------------------------------------------------------------ the command

@@ -324,3 +324,28 @@ def test_the_prompt_is_searched_first_then_trained_with(name, kept):
     assert other.eval_prompt(problems[0]) == method.eval_prompt(problems[0])
     assert method.loss is not None and method.end_epoch(0, [], None, Ledger(), False) == EpochReport()
     assert method.costs().epoch == method.costs().last == 0
+
+
+@pytest.mark.parametrize("problems", ["all", "hard"])
+def test_a_search_alone_takes_the_runs_whole_budget_and_no_more(problems):
+    asked = [Problem(f"p{i}", f"q{i}", "1") for i in range(20)]
+    sets = ["gepa.reflector.kind=offline", "train.max_rollouts=400", f"train.problems={problems}"]
+    method, ledger = made("gepa", *sets, problems=asked), Ledger()
+    assert method.costs().last + screening_cost(method) == 400
+    keep_hard(method, Magic(), ledger)
+    assert ledger.rollouts == (20 * K if problems == "hard" else 0)
+    report = method.end_epoch(0, [], Magic(), ledger, last=True)
+    assert 400 - (10 + 2 * 3) < ledger.rollouts <= 400, "what is left pays for no further child"
+    assert method.eval_prompt(asked[0]) == f"{method.search.best}\n\nq0" and report.metrics["dev_score"] == 1.0
+
+
+def test_grpo_gepa_searches_once_at_the_end():
+    asked = [Problem(f"p{i}", f"q{i}", "1") for i in range(20)]
+    sets = ["grpo-gepa.reflector.kind=offline", "grpo-gepa.evolve.metric_calls=200"]
+    method, ledger = made("grpo-gepa", *sets, problems=asked), Ledger()
+    assert method.costs() == (K, 0, 0, 200) and method.loss == method.train.loss
+    assert method.end_epoch(0, [], Magic(), ledger, last=False) == EpochReport() and ledger.rollouts == 0
+    assert method.eval_prompt(asked[0]) == "q0"
+    report = method.end_epoch(1, [], Magic(), ledger, last=True)
+    assert report.metrics["search_rollouts"] == ledger.rollouts <= 200
+    assert method.eval_prompt(asked[0]) == f"{method.search.best}\n\nq0" != "\n\nq0"

@@ -20,6 +20,7 @@ from harness.core.types import Context, Group, Problem, Rollout
 from harness.runs.files import append_jsonl, mend, read_jsonl, write_json
 from harness.runs.rundir import RunDir
 from harness.training.seedlog import SeedLog
+from support.results import sample
 
 SPEC = resolve("grpo")
 PROBLEMS = [Problem(f"p{i}", f"q{i}", "1") for i in range(4)]
@@ -42,8 +43,7 @@ def group():
 
 
 def samples(*seeds):
-    row = {"suite": "s", "completion": "é\u2028"}
-    return {"s": [{**row, "seed": seed} for seed in seeds]}
+    return {"s": [sample(suite="s", completion="é\u2028", seed=seed, eval_seed=seed) for seed in seeds]}
 
 
 def no_space(*args):

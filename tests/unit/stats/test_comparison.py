@@ -1,11 +1,10 @@
 """What stands in one comparison: what must not be mixed, the baseline, names of arms, budgets."""
 
-import json
-
 import pytest
+from msgspec.structs import replace
 
 from harness.core.errors import HarnessError, MissingError, UsageError
-from harness.runs.result import load_result
+from harness.runs.result import load_result, write_result
 from harness.stats.comparison import compare
 from support.results import arms, cells, result
 
@@ -25,7 +24,7 @@ def test_questions_must_be_the_same_ones():
 )
 def test_identities_do_not_mix(change, named):
     with pytest.raises(UsageError, match=f"differ in {named}"):
-        compare([result(), {**result("p2o"), **change}])
+        compare([result(), replace(result("p2o"), **change)])
 
 
 @pytest.mark.parametrize("suite", [{"n": 20}, {"k": 1}, {"temperature": 1.0}, {"max_new_tokens": 64}])
@@ -74,12 +73,12 @@ def test_arms_of_one_method_are_told_apart():
 def test_load_result_says_what_is_missing(tmp_path):
     with pytest.raises(MissingError, match="no run"):
         load_result(tmp_path)
-    (tmp_path / "spec.json").write_text('{"hash": "0", "spec": {"method": "grpo"}}')
+    (tmp_path / "spec.json").write_text('{"schema": 1, "hash": "0", "spec": {"method": "grpo"}}')
     with pytest.raises(HarnessError, match="--resume"):
         load_result(tmp_path)
     (tmp_path / "result.json").write_text("{")
     with pytest.raises(HarnessError, match="cannot be read"):
         load_result(tmp_path)
-    (tmp_path / "result.json").write_text(json.dumps(result()))
+    write_result(tmp_path, result())
     loaded = load_result(tmp_path)
-    assert (loaded["run"], loaded["spec"]) == (str(tmp_path), {"method": "grpo"})
+    assert (loaded.run, loaded.spec) == (str(tmp_path), {"method": "grpo"})

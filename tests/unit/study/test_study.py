@@ -11,12 +11,16 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from harness import study as s
 from harness.config import resolve
 from harness.core.errors import HarnessError, UsageError
+from harness.core.ledger import Ledger
 from harness.registry import methods, presets, studies
 from harness.runs.files import write_json
+from support.results import result
+from support.runs import write_run
 
 TINY = {"train": {"epochs": 2, "prompts_per_batch": 16}, "testbed.problems": 32}
 
@@ -172,8 +176,9 @@ def test_plan_is_that_of_the_single_runs(tmp_path, capsys):
 
 def finished(path, cell, tokens=()):
     """What of a finished run a study looks at."""
-    write_json(path / "spec.json", {"spec": cell.spec.model_dump(mode="json")})
-    write_json(path / "result.json", {"ledgers": {str(i): {"generated_tokens": t} for i, t in enumerate(tokens)}})
+    ledgers = {i: Ledger(generated_tokens=t) for i, t in enumerate(tokens or [0])}
+    found = result(cell.spec.method, {seed: 0.5 for seed in ledgers})
+    write_run(path, replace(found, ledgers=ledgers), spec=cell.spec.model_dump(mode="json"))
     (path / "report.html").touch()
 
 
@@ -306,7 +311,7 @@ def test_progress_is_read_from_the_run_directories(tmp_path, quick):
     assert (found[0].units, folder._units_done(found[0], False)) == (30, 0)
     run = folder.path("p2o")
     write_json(run / "results" / "s0.json", {})
-    rows = [{"seed": 0, "rollouts": 10}, {"seed": 1, "rollouts": 2}, {"seed": 1, "rollouts": 4}]
+    rows = [{"seed": s, "kind": "batch", "epoch": 0, "rollouts": n} for s, n in ((0, 10), (1, 2), (1, 4))]
     (run / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows) + '{"seed": 1, "roll')
     assert folder._units_done(found[0], False) == 15 + 4 and folder._units_done(found[0], True) == 30
     finished(run, found[0])
