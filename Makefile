@@ -13,7 +13,7 @@ REHEARSAL := harness/training/openrlhf/rehearsal
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test test-wheel test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
+.PHONY: run test docs test-wheel test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
 .DELETE_ON_ERROR:
 
 run: venv
@@ -28,6 +28,11 @@ test: venv
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/unit
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/smoke
+
+# The site, into build/docs. A broken link or reference is an error; nothing is fetched.
+docs: venv
+	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict -q
 
 venv: $(VENV)/.installed
 

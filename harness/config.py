@@ -12,12 +12,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
 from harness.core.errors import UNREADABLE, MissingError, UsageError, dotted, nearest
+from harness.core.kinds import Kind
 from harness.core.settings import (
     BackendConfig,
     EngineConfig,
@@ -45,11 +46,11 @@ class PolicySpec(Strict):
 
     model_config = ConfigDict(extra="allow")
 
-    seeds: tuple[int, ...] = (0,)
+    seeds: Annotated[tuple[int, ...], Kind.PLACE] = (0,)
     """Training seeds; every random stream derives from one of them."""
-    model: ModelConfig = ModelConfig()
-    eval: EvalConfig = EvalConfig()
-    local: LocalConfig = LocalConfig()
+    model: Annotated[ModelConfig, Kind.POLICY] = ModelConfig()
+    eval: Annotated[EvalConfig, Kind.PROTOCOL] = EvalConfig()
+    local: Annotated[LocalConfig, Kind.PLACE] = LocalConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -105,14 +106,14 @@ class PolicySpec(Strict):
 class RunSpec(PolicySpec):
     """A whole run: one arm, several seeds. Written to spec.json before anything starts."""
 
-    method: str
+    method: Annotated[str, Kind.ARM]
     """A name of `harness list methods`: a method or a preset of one."""
-    method_config: dict[str, Any] = {}
+    method_config: Annotated[dict[str, Any], Kind.ARM] = {}
     """Resolved settings of the method (its own class checks them)."""
-    recipe: str = "testbed"
+    recipe: Annotated[str, Kind.PLACE] = "testbed"
     """Where the settings came from."""
-    train: TrainConfig = TrainConfig()
-    backend: BackendConfig = BackendConfig()
+    train: Annotated[TrainConfig, Kind.ARM] = TrainConfig()
+    backend: Annotated[BackendConfig, Kind.PLACE] = BackendConfig()
 
     @model_validator(mode="after")
     def _contradictions(self) -> RunSpec:
@@ -137,11 +138,11 @@ class RunSpec(PolicySpec):
 class EvalSpec(PolicySpec):
     """An evaluation of a policy that is trained already. `seeds` are evaluation seeds, or the training seeds of `run`."""
 
-    run: str | None = None
+    run: Annotated[str | None, Kind.ARM] = None
     """Run directory whose trained policies are evaluated, one a seed."""
-    train_set: str = "deepscaler"
+    train_set: Annotated[str, Kind.POLICY] = "deepscaler"
     """Training set whose roles `id`, `ood` and `all` may be named as suites."""
-    engine: EngineConfig = EngineConfig()
+    engine: Annotated[EngineConfig, Kind.PROTOCOL] = EngineConfig()
 
     @model_validator(mode="after")
     def _contradictions(self) -> EvalSpec:

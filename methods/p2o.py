@@ -104,35 +104,25 @@ class P2O(GRPO):
         return self.config.context(problem, insert(z, problem.text), z)
 
     def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
+        """Mine the hard problems, evolve templates for them, cover the dev problems, draw a template for each rollout."""
         hard = self.mine(epoch, groups, policy, ledger)
-        report = EpochReport({"hard_problems": len(hard), "seen_problems": len(groups)})
+        metrics: dict[str, Any] = {"hard_problems": len(hard), "seen_problems": len(groups)}
         if last:
-            return report
+            return EpochReport(metrics)
         self.assigned = {}
-        report.metrics["search_rollouts"] = 0
+        metrics["search_rollouts"] = 0
         if len(hard) < self.config.min_hard:
-            return report
+            return EpochReport(metrics)
         seed = derive(self.seed, "p2o", epoch)
         if self.config.templates != "gepa":
-            pieces = self.phrases or sorted({word for p in self.problems for word in p.text.split()})
-            found, report.templates = unsearched(
-                self.config.templates, hard, groups, self.search, policy, ledger, seed, pieces, self.count
-            )
-            self.assigned = {problem: self.fill(templates) for problem, templates in found.items()}
-            return report
+            return EpochReport(metrics, self.assign_unsearched(hard, groups, policy, ledger, seed))
         start = self.search.pool if self.config.carry_pool else None
         pool = self.search.run(hard, policy, ledger, seed, rollouts_left(self.train, ledger), start)
-        if pool is None:
-            return report
+        if pool is None:  # nothing to select on, or no rollout left to use the templates in
+            return EpochReport(metrics)
         cover = greedy_cover(pool)
         self.assigned = self.draw(pool, cover, seed)
-        report.templates = pool.rows(cover)
-        report.metrics |= pool.counts | {
-            "cover": len(cover),
-            "reflection_faults": sum(pool.errors.values()) + pool.skipped_empty,
-            "dev_solved": sum(max(column) > 0 for column in zip(*pool.scores_C_V, strict=True)) / len(pool.dev_ids),
-        }
-        return report
+        return EpochReport({**metrics, **pool.counts, **cover_metrics(pool, cover)}, pool.rows(cover))
 
     def mine(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger) -> list[Problem]:
         """Problems with fewer than `hard_below` successes (release: on the rollouts made; paper, Eq. 3: on x)."""
@@ -174,6 +164,16 @@ class P2O(GRPO):
         templated = self.train.rollouts_per_prompt - self.plain
         return [""] * self.plain + (templates * templated)[:templated]
 
+    def assign_unsearched(
+        self, hard: Sequence[Problem], groups: Sequence[Group], policy: Policy, ledger: Ledger, seed: int
+    ) -> list[dict[str, Any]]:
+        """The ablation and the controls: templates from a source that needs no search; rows for templates/*.jsonl."""
+        assert self.config.templates != "gepa"
+        pieces = self.phrases or sorted({word for p in self.problems for word in p.text.split()})
+        found, rows = unsearched(self.config.templates, hard, groups, self.search, policy, ledger, seed, pieces, self.count)
+        self.assigned = {problem: self.fill(templates) for problem, templates in found.items()}
+        return rows
+
     def state_dict(self) -> dict[str, Any]:
         return {"assigned": self.assigned, **self.search.state_dict()}
 
@@ -195,3 +195,12 @@ def greedy_cover(pool: Pool) -> list[int]:
         cover.append(best)
         left -= solves_C[best]
     return cover
+
+
+def cover_metrics(pool: Pool, cover: Sequence[int]) -> dict[str, Any]:
+    """What is logged of a search besides its counts."""
+    return {
+        "cover": len(cover),
+        "reflection_faults": sum(pool.errors.values()) + pool.skipped_empty,
+        "dev_solved": sum(max(column) > 0 for column in zip(*pool.scores_C_V, strict=True)) / len(pool.dev_ids),
+    }

@@ -20,14 +20,23 @@ from harness.core.errors import HarnessError
     type=click.Choice(["terminal", "markdown", "csv", "latex", "json", "html"]),
     help="Format of --out, or of the output if there is no --out.  [default: from the suffix; terminal]",
 )
+@click.option(
+    "--allow-different",
+    "allow",
+    multiple=True,
+    metavar="FIELD",
+    help="Compare although the runs differ in this field, or section, of the refusal, e.g. identity.version; repeatable.",
+)
 @o.as_json
-def compare(runs: tuple[Path, ...], baseline: str | None, out: Path | None, form: str | None, as_json: bool) -> None:
+def compare(
+    runs: tuple[Path, ...], baseline: str | None, out: Path | None, form: str | None, allow: tuple[str, ...], as_json: bool
+) -> None:
     """Compare runs: scores, intervals, tests, budgets."""
     from harness.report.comparison import print_comparison
     from harness.report.formats import render_comparison, write_comparison
     from harness.stats.comparison import compare_runs
 
-    table = compare_runs(runs, baseline)
+    table = compare_runs(runs, baseline, allow)
     if out is not None:
         out = write_comparison(list(runs), table, out, form)
     page = render_comparison(list(runs), table, form) if form is not None and out is None and not as_json else None

@@ -1,4 +1,4 @@
-"""Text that nobody vouches for, made safe to show."""
+"""Making untrusted text safe to show."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (bidi, zero width)
 
 
 def visible(text: str) -> str:
-    """Spell out control, bidi, zero-width and surrogate characters, e.g. ``<U+202E>``; newlines and tabs stay."""
+    """Spell out control, bidi, zero-width and surrogate characters, e.g. ``<U+202E>``, but not newlines and tabs."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(f"<U+{ord(c):04X}>" if unicodedata.category(c) in _STEERING and c not in "\n\t" else c for c in text)

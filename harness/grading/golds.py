@@ -8,7 +8,8 @@ from typing import Any
 
 from harness.data import procedural
 from harness.data.suites import Suite
-from harness.grading.graders import grade_many, verify_many
+from harness.grading.equivalence import verify_many
+from harness.grading.graders import grade_many
 from harness.grading.pool import default_workers
 
 GOLD_S = 20.0

@@ -14,7 +14,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from harness.grading.graders import MAX_CHARS, Pair, last_boxed, rational
+from harness.grading.answers import MAX_CHARS, Pair, last_boxed
+from harness.grading.equivalence import rational
 from harness.grading.pool import default_workers, run_many
 
 TOLERANCE = 1e-4

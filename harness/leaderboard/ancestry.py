@@ -1,4 +1,4 @@
-"""Templates of a run's prompt search below their ancestors, as a page shows them."""
+"""The templates of a prompt search as trees of descent, for a page."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from harness.runs.logs import TemplateRow
 from harness.stats.comparison import Comparison
 
 TEMPLATES = 400
-"""Shown on a page, at most, of TEMPLATE_CHARS each."""
+"""Maximum number of templates on a page, each cut to TEMPLATE_CHARS."""
 TEMPLATE_CHARS = 800
 DEPTH = 24
-"""Generations of templates that are indented."""
+"""Generations of templates with an indentation of their own."""
 
 
 def template_pools(c: Comparison, entries: Sequence[Entry], arms: int) -> list[dict[str, Any]]:
-    """Of every arm the pools of its first seeds, as far as there is room: selected templates below their ancestors."""
+    """For each arm the pools of its first seeds, as far as they fit: selected templates below their ancestors."""
     out = []
     for arm, entry in zip(c.arms, entries, strict=True):
         by_pool: dict[tuple[int, int], list[TemplateRow]] = {}
@@ -36,14 +36,14 @@ def template_pools(c: Comparison, entries: Sequence[Entry], arms: int) -> list[d
             pools.append({"title": f"{name}: {chosen} selected of {len(rows)}", "roots": trees(family)})
         if by_pool:
             left = len(by_pool) - len(pools)
-            out.append({"arm": arm.label, "pools": pools, "left": f"{left} more pools are in templates.jsonl." if left else ""})
+            out.append({"arm": arm.label, "pools": pools, "left": f"templates.jsonl has {left} more pools." if left else ""})
     return out
 
 
 def ancestry(rows: Sequence[TemplateRow]) -> list[tuple[TemplateRow, int | None]]:
-    """The selected templates of one pool and all they descend from, parents first: (row, position of its parent).
+    """The selected templates of a pool and all their ancestors, parents first: (row, index of its parent).
 
-    The position is None for a row whose parent is not in the pool, or that would be an ancestor of itself.
+    The index is None if the parent is not in the pool, or would be its own descendant.
     """
     by = {row.candidate: row for row in rows if row.candidate is not None}
     out: list[tuple[TemplateRow, int | None]] = []
@@ -64,7 +64,7 @@ def ancestry(rows: Sequence[TemplateRow]) -> list[tuple[TemplateRow, int | None]
 
 
 def trees(family: Sequence[tuple[TemplateRow, int | None]]) -> list[dict[str, Any]]:
-    """Nested nodes; below DEPTH generations all are siblings."""
+    """Nested nodes; from generation DEPTH on, all are siblings."""
     nodes = [_node(row) for row, _ in family]
     roots: list[dict[str, Any]] = []
     above: list[list[int]] = []

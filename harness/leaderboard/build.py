@@ -1,6 +1,6 @@
-"""Boards of filed runs: their tables and page built, and checked against what is published.
+"""Building the tables and page of a board from its filed runs, and checking that what is published follows from them.
 
-What is built is a pure function of the runs, the same bytes for the same runs.
+What is built is a pure function of the runs: the same bytes for the same runs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from harness.core.errors import UNREADABLE, HarnessError
+from harness.core.errors import UNREADABLE, HarnessError, reason
 from harness.core.text import visible
 from harness.leaderboard.entries import boards, load_filed
 from harness.leaderboard.groups import ComparableRuns, group, titles
@@ -31,7 +31,7 @@ from harness.stats.scores import Measure
 
 
 def build(root: Path) -> list[Path]:
-    """Write the tables and the page of every board below `root`; returns their folders. Raises as `render_board`."""
+    """Write the tables and the page of every board below `root`; returns their folders. Raises as `render_board` does."""
     found = boards(root)
     for folder, runs in found.items():
         built = render_board(folder, runs)
@@ -43,13 +43,13 @@ def build(root: Path) -> list[Path]:
 
 
 def _built(folder: Path) -> list[str]:
-    """Files of a board that are not a run's."""
+    """The files of a board, its runs apart."""
     return sorted(p.name for p in folder.iterdir() if not p.is_dir())
 
 
 def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
-    """The files of a board, by name: README.md, scores*.csv, .tex and .svg (one each per set that can be compared),
-    index.html, index.json. Raises HarnessError where a filed run cannot be read."""
+    """The files of a board by name: README.md, index.html, index.json, and scores*.csv, .tex and .svg for each set of runs
+    that can be compared. Raises HarnessError if a filed run cannot be read."""
     manifests = {run: read_manifest(run) for run in runs}
     for run, manifest in manifests.items():
         check_files(run, manifest)
@@ -66,7 +66,9 @@ def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
             out[f"scores{suffix}.csv"] = to_csv(comparison)
             out[f"scores{suffix}.tex"] = to_latex(comparison)
     except UNREADABLE as e:
-        raise HarnessError(f"{folder} cannot be built, `harness leaderboard verify` says which run is wrong: {e!r}") from None
+        raise HarnessError(
+            f"{folder} cannot be built, `harness leaderboard verify` says which run is wrong: {reason(e)}"
+        ) from None
     hashes = {run.name: hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest() for run in runs}
     return {**out, "index.json": _index(BoardIndex(matplotlib=version("matplotlib"), manifests=hashes))}
 
@@ -76,9 +78,9 @@ def _index(index: BoardIndex) -> str:
 
 
 def verify(root: Path, data_dir: Path | None = None) -> list[Verified]:
-    """Compute every published figure below `root` again, then check that what is built is what these runs give.
+    """Recompute every published figure below `root`, then check that the built files follow from the runs.
 
-    Raises HarnessError at the first difference, naming the file, and what it says and should say.
+    Raises HarnessError at the first difference, with the file, what it says and what it should say.
     """
     out = []
     for folder, runs in boards(root).items():
@@ -89,7 +91,7 @@ def verify(root: Path, data_dir: Path | None = None) -> list[Verified]:
 
 
 def _check_index(folder: Path, runs: Sequence[Path]) -> None:
-    """index.json holds the hash of every manifest: what else says that an evidence level or a date is the filed one?"""
+    """Check the hash of every manifest in index.json; nothing else protects an evidence level or a date."""
     path = folder / "index.json"
     if not path.exists():
         raise HarnessError(f"{path} is missing: `harness leaderboard build` writes it")
@@ -99,7 +101,7 @@ def _check_index(folder: Path, runs: Sequence[Path]) -> None:
         published = said.get(run.name)
         if published != found:
             raise HarnessError(
-                f"{run / 'manifest.json'}: SHA-256 is {found}, index.json says {published!r}; after adding a run, build"
+                f"{run / 'manifest.json'}: SHA-256 is {found}, index.json says {published!r}; build it after adding a run"
             )
     if gone := sorted(set(said) - {run.name for run in runs}):
         raise HarnessError(visible(f"{path}: names the run {gone[0]!r}, which is not there"))
@@ -112,7 +114,7 @@ def _check_built(folder: Path, built: Mapping[str, str]) -> None:
     for name in sorted(set(built) | set(found)):
         said, should = found.get(name), built.get(name)
         if said is None or should is None:
-            raise HarnessError(f"{folder / name}: " + ("is missing" if said is None else "is not of this board"))
+            raise HarnessError(f"{folder / name}: " + ("is missing" if said is None else "does not belong to this board"))
         if not drawn_alike and name == "index.json":
             should = _index(index)  # its hashes were held against the manifests
         elif not drawn_alike:  # another version draws the same numbers with other strokes
@@ -136,12 +138,12 @@ def _undrawn(text: str) -> str:
 
 
 def _suffix(number: int) -> str:
-    """Of the files of a board's n-th set of runs."""
+    """The file name suffix of a board's n-th set of runs."""
     return f"-{number + 1}" if number else ""
 
 
 def _main(c: Comparison) -> Measure:
-    """What a board's picture shows: the OOD macro average, else that of the other role, else the first suite."""
+    """The measure of a board's picture: the OOD macro average, or the ID one, or the first suite."""
     averages = {m.role: m for m in c.measures if m.protocol is None}
     return averages.get("ood") or averages.get("id") or c.measures[0]
 

@@ -1,4 +1,4 @@
-"""Filed runs sorted into sets that can be compared, best first."""
+"""Runs grouped into sets that can be compared."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from harness.stats.arms import check_identity, distinguishing_settings
 from harness.stats.comparison import Comparison, compare
 
 ComparableRuns = tuple[Comparison, list[Entry]]
-"""Runs that can be compared, best first, and their comparison."""
+"""A comparison, and its runs, best first."""
 
 
 def group(entries: Sequence[Entry]) -> list[ComparableRuns]:
-    """Entries that share policy, problems, protocol and engine, as one comparison each; the largest first."""
+    """One comparison for each set of entries that share policy, problems, protocol and engine; the largest set first."""
     sets: list[list[Entry]] = []
     for entry in entries:
         for members in sets:
@@ -43,7 +43,7 @@ def _rank(result: Result) -> float:
 
 
 def titles(groups: Sequence[ComparableRuns]) -> list[str]:
-    """Of each set: what its runs have in common, in words, and what tells it from the others."""
+    """A title per set: what its runs have in common, and what distinguishes it from the other sets."""
     differ = distinguishing_settings([entries[0].result for _, entries in groups])
     return [_what(c) + (f"; {own}" if own else "") for (c, _), own in zip(groups, differ, strict=True)]
 

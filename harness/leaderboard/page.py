@@ -1,8 +1,8 @@
-"""The page of a leaderboard or a study: a pure function of runs, the same bytes for the same runs.
+"""The page of a leaderboard or of several runs: a pure function of the runs, the same bytes for the same runs.
 
-One page holds all: tables that a script sorts and filters, plots, templates with their ancestry, a sample browser. It
-reads without the script too, but for the samples. Whatever a model wrote is hostile: it enters the page as escaped text,
-or as JSON in a data block whose `<`, `>` and `&` are escaped, and the script shows it as text only.
+A single page has everything: tables that a script sorts and filters, plots, templates with their ancestry, a sample
+browser. Without the script only the samples are missing. Whatever a model wrote counts as hostile: it enters the page as
+escaped text, or as JSON in a data block whose `<`, `>` and `&` are escaped, and the script shows it as text only.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ from harness.report.run import render_report
 from harness.report.tables import Table, compact, points
 from harness.runs.files import write_text
 from harness.runs.result import is_filed, load_result, runs_below
-from harness.stats.budgets import sampled
 from harness.stats.comparison import Comparison
 
 SAMPLES = 400
-"""Shown on a page, at most, in SAMPLE_BYTES."""
+"""Maximum number of samples on a page, SAMPLE_BYTES in all."""
 SAMPLE_BYTES = 1_200_000
 PANELS = 4
-"""Learning curves of a page, in the order of CURVES."""
+"""Maximum number of learning curves on a page, in the order of CURVES."""
 
 
 def per_suite(entries: int, suites: int) -> int:
-    """Problems of each suite whose samples a page shows."""
+    """The number of problems per suite whose samples a page shows."""
     return max(1, min(8, SAMPLES // max(1, entries * suites)))
 
 
 def write_page(paths: Sequence[Path], out: Path | None) -> Path:
-    """The page of one run, or of several runs and all runs below folders; returns where it is.
+    """Write the page of one run, or of several runs and all runs below folders; returns its path.
 
-    Raises MissingError where no finished run is, UsageError where several folders, or a board, which holds nothing but what
-    was filed and built, leave no default for `out`.
+    Raises MissingError if there is no finished run, UsageError if `out` has no default: with several folders, or within a
+    board, which holds nothing but filed runs and what was built from them.
     """
     below = {path: runs_below(path) for path in paths}
     if empty := [path for path, found in below.items() if not found]:
-        raise MissingError(f"no finished run at or below {', '.join(map(str, empty))}")
+        raise MissingError(f"no finished run in {', '.join(map(str, empty))}")
     runs = list(dict.fromkeys(run for found in below.values() for run in found))
     if out is None:
         if len(paths) > 1 or any(map(is_filed, runs)):
-            raise UsageError(f"{'several runs' if len(paths) > 1 else 'filed runs stay as they are'}: name the page with --out")
+            why = "there are several runs" if len(paths) > 1 else "filed runs stay as they are"
+            raise UsageError(f"{why}: name the page with --out")
         out = paths[0] / "report.html"
     out.parent.mkdir(parents=True, exist_ok=True)
     if len(runs) == 1 and not is_filed(runs[0]):
@@ -66,38 +66,26 @@ def write_page(paths: Sequence[Path], out: Path | None) -> Path:
 
 
 def runs_table(c: Comparison, entries: Sequence[Entry]) -> Table:
-    """A row per arm: which run it is, and whose work its scores rest on."""
-    rows = []
+    """A row per arm: which run it is, and what its scores rest on."""
+    rows: list[tuple[str, ...]] = []
     for arm, entry in zip(c.arms, entries, strict=True):
         code = entry.code
-        commit = code.commit[:12] + (" and local changes" if code.dirty else "") if code else "not known"
+        commit = code.commit[:12] + (" and local changes" if code.dirty else "") if code else "unknown"
         teacher, started = entry.result.teacher or "", (entry.started or "")[:10]
         seeds = ", ".join(map(str, arm.seeds))
-        evidence = entry.evidence or "not filed"
-        rows.append(
-            (
-                arm.label,
-                evidence,
-                entry.folder.name,
-                entry.result.recipe,
-                seeds,
-                teacher,
-                commit,
-                started,
-                entry.result.spec_hash[:12],
-            )
-        )
+        evidence, spec = entry.evidence or "not filed", entry.result.spec_hash[:12]
+        rows.append((arm.label, evidence, entry.folder.name, entry.result.recipe, seeds, teacher, commit, started, spec))
     header = ("arm", "evidence", "run", "recipe", "seeds", "teacher", "code", "started", "spec")
     return Table("Runs", header, "l" * len(header), rows)
 
 
 def suite_table(c: Comparison, entries: Sequence[Entry], key: str) -> Table:
-    """A row per arm: every seed's score on a suite, and what could make it misleading."""
+    """A row per arm: every seed's score on a suite, and what could make the score misleading."""
     suites = [e.result.suites[key] for e in entries]
     ks = sorted({k for s in suites for k in s.pass_at if k != 1})
     also = [("parity_avg", "parity score"), ("disagreement", "graders differ"), ("greedy", "greedy")]
     also = [(x, name) for x, name in also if any(getattr(s, x) is not None for s in suites)]
-    header = ["arm", "score", *(f"pass@{k}" for k in ks), "tokens", "cut", "unparsed", "faults"]
+    header = ["arm", "score", *(f"pass@{k}" for k in ks), "tokens per sample", "truncated", "unparsed", "grader faults"]
     header += [*(name for _, name in also), "seeds"]
     rows = []
     for arm, s in zip(c.arms, suites, strict=True):
@@ -115,7 +103,7 @@ def _points(share: float | None) -> str:
 
 
 def page(title: str, kind: str, groups: Sequence[ComparableRuns]) -> str:
-    """One self-contained page; its script is named by hash in the content security policy, so no other one runs."""
+    """One self-contained page. The content security policy names its script by hash, so no other script runs."""
     from markupsafe import Markup
 
     script = (files("harness.report") / "templates" / "board.js").read_text(encoding="utf-8")
@@ -150,7 +138,7 @@ def page(title: str, kind: str, groups: Sequence[ComparableRuns]) -> str:
 
 
 def data_block(value: Any) -> Any:
-    """JSON that may stand in a `<script type="application/json">`: no text in it ends the element or opens a comment."""
+    """JSON for a `<script type="application/json">`: no text in it can end the element or open a comment."""
     from markupsafe import Markup
 
     return Markup(_escaped(value))
@@ -164,7 +152,7 @@ def _escaped(value: Any) -> str:
 
 
 def _samples(c: Comparison, entries: Sequence[Entry], most: int) -> list[dict[str, Any]]:
-    """Rows of the sample browser, each of `most` bytes at most, give or take; nothing in them steers a line."""
+    """Rows of the sample browser, each of about `most` bytes at most, with control characters spelled out."""
     out = []
     for arm, entry in zip(c.arms, entries, strict=True):
         for suite, rows in entry.picks.items():
@@ -192,17 +180,17 @@ def _samples(c: Comparison, entries: Sequence[Entry], most: int) -> list[dict[st
 
 
 def _fit(text: str, most: int) -> str:
-    """Spelled out, and cut to about `most` bytes as it stands in the page."""
+    """Control characters spelled out, and cut to about `most` bytes in the page."""
     text = visible(text)
     size = len(_escaped(text).encode())
     return text if size <= most else excerpt(text, int(len(text) * most / size))
 
 
 def _budgets(c: Comparison) -> list[dict[str, Any]]:
-    """Score over sampled tokens, a plot per macro average; none where nothing was sampled for training."""
+    """Plots of score over sampled tokens, one per macro average; none if nothing was sampled for training."""
     from markupsafe import Markup
 
-    tokens = [sampled(arm.budget)["sampled tokens"] for arm in c.arms]
+    tokens = [arm.budget["sampled_tokens"] for arm in c.arms]
     if not any(tokens):
         return []
     out = []
@@ -214,15 +202,15 @@ def _budgets(c: Comparison) -> list[dict[str, Any]]:
                 ends = (None, None) if s.low is None or s.high is None else (100 * s.low, 100 * s.high)
                 seeds = [100 * v for v in s.per_seed.values()]
                 spots.append(plots.Spot(tokens[i], 100 * s.mean, seeds, i, *ends))
-            svg = Markup(plots.scatter(spots, "sampled tokens a seed", "score, percent points"))
-            out.append({"title": f"{m.title} over budget; bar: 95% interval on new questions; small dots: seeds", "svg": svg})
+            svg = Markup(plots.scatter(spots, "sampled tokens per seed", "score, percent points"))
+            out.append({"title": f"{m.title} over budget; bar: 95% interval for new questions; small dots: seeds", "svg": svg})
     return out
 
 
 def _curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     from markupsafe import Markup
 
-    out = []
+    out: list[dict[str, Any]] = []
     for key, title in CURVES.items():
         lines = [plots.Line(x.x, x.y, i) for i, e in enumerate(entries) for x in e.curves.get(key, ()) if x.x]
         if lines and len(out) < PANELS:

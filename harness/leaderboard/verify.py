@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import UNREADABLE, HarnessError, MissingError
+from harness.core.errors import UNREADABLE, HarnessError, MissingError, reason
 from harness.core.text import visible
 from harness.data.suites import load_suite
 from harness.evaluation.scores import check_complete, macro_averages
@@ -41,7 +41,7 @@ def verify_run(folder: Path, data_dir: Path | None = None) -> Verified:
         check_files(folder, m)
         return _reported(folder, m) if m.evidence == "reported" else _from_samples(folder, m, data_dir)
     except UNREADABLE as e:  # numbers of any size, text of any form
-        raise HarnessError(visible(f"{folder} cannot be read: {e!r}")) from None
+        raise HarnessError(visible(f"{folder} cannot be read: {reason(e)}")) from None
 
 
 def _reported(folder: Path, m: Manifest) -> Verified:

@@ -1,4 +1,4 @@
-"""Tables of the checks of data and graders: overlaps with training sets, golds, stored samples graded again."""
+"""Output of the checks of data and graders: overlaps with training sets, golds, regraded samples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.runs.regraded import Regraded
 
 
 def contamination_table(rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> Table:
-    """A table of `summary` rows, those of one training set in succession."""
+    """A table of `summary` rows; rows of the same training set must be adjacent."""
     header = ("training set", "suite", "role", "problems", *KINDS, "same answer", "flagged %")
     cells, last = [], None
     for row in rows:
@@ -20,12 +20,12 @@ def contamination_table(rows: Sequence[Mapping[str, Any]], notes: Sequence[str])
         name = "" if row["training_set"] == last else row["training_set"]
         cells.append((name, row["suite"], row["role"], *counts, points(row["share"])))
         last = row["training_set"]
-    more = "Same answer: of those flagged, questions whose answer is also that of a matching training question."
+    more = "Same answer: flagged questions that share their answer with a matching training question."
     return Table("Contamination", header, "lll" + "r" * (len(header) - 3), cells, (*notes, more))
 
 
 def regrade_table(found: Regraded) -> Table:
-    """A row per suite and role: old and new side by side."""
+    """A row per suite and role: old and new scores side by side."""
 
     def cell(value: float | None) -> str:
         return "" if value is None else points(value)
@@ -48,7 +48,7 @@ def regrade_table(found: Regraded) -> Table:
 
 
 def golds_lines(found: Mapping[str, Mapping[str, Any]], left_out: Sequence[str]) -> list[str]:
-    """What `check_golds` found by suite, in lines, and the suites that were `left_out`."""
+    """The findings of `check_golds` by suite, and the suites that were `left_out`, in lines."""
     lines = []
     for name, s in found.items():
         lines.append(f"{name:<18} {s['accepted']} of {s['n']} gold answers accepted")

@@ -12,7 +12,7 @@ from harness.stats.assess import Assessment
 
 
 def claims_table(found: Sequence[Assessment]) -> Table:
-    """A row per claim; below, what each verdict rests on."""
+    """A row per claim; the notes explain each verdict."""
     header = ("claim", "verdict", "claimed", "measured", "these questions", "new questions", "seeds", "modifiers")
     rows, notes = [], []
     for a in found:
@@ -22,18 +22,18 @@ def claims_table(found: Sequence[Assessment]) -> Table:
         rows.append((a.claim, a.verdict, f"+{a.effect:.1f}", measured, *ends, seeds, ", ".join(a.modifiers)))
         lines = [*a.reasons, *(f"{name}: {why}" for name, why in a.modifiers.items())]
         if a.expected and a.verdict != a.expected and not a.missing:
-            lines.append(f"expected is: {a.expected}")
+            lines.append(f"expected: {a.expected}")
         lines += ["it would take:", *(f"  {line}" for line in a.needs)] if a.needs else []
         notes += [f"\n{a.claim}: {a.text}", *(f"  {line}" for line in lines)] if lines else []
     levels = sorted({a.level for a in found if a.level is not None})
     if levels:
         shown = ", ".join(f"{100 * (1 - level):.3g}%" for level in levels)
-        notes.insert(0, f"Percent points; intervals at {shown}, by Holm's procedure over the claims assessed here.")
+        notes.insert(0, f"Percent points; {shown} intervals, by Holm's procedure over the claims assessed here.")
     return Table("Claims", header, "llrrrrll", rows, tuple(notes))
 
 
 def junit(found: Sequence[Assessment], named: bool) -> str:
-    """JUnit XML for a CI: a case per claim; failed where another verdict is expected, skipped where there is none."""
+    """JUnit XML for CI, a case per claim: failed if another verdict was expected, skipped if it could not be assessed."""
     from xml.etree import ElementTree as ET
 
     suite = ET.Element("testsuite", name="harness claim check", tests=str(len(found)))
@@ -56,5 +56,5 @@ def junit(found: Sequence[Assessment], named: bool) -> str:
 
 
 def to_dict(found: Sequence[Assessment], named: bool) -> dict[str, Any]:
-    """JSON-able."""
+    """For JSON."""
     return {"claims": [{**asdict(a), "as_expected": a.as_expected(named)} for a in found]}

@@ -1,6 +1,6 @@
-"""A comparison as tables and in text formats: terminal, Markdown, CSV, LaTeX. All of them show the same cells.
+"""A comparison as tables: for the terminal, in Markdown, CSV and LaTeX, all with the same cells.
 
-Scores are shares in the comparison, percent points with one decimal here.
+Scores, shares in the comparison, are shown in percent points with one decimal.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from harness.report.tables import (
     seconds,
 )
 from harness.stats.arms import PROTOCOL
-from harness.stats.budgets import BUDGET, sampled
+from harness.stats.budgets import BUDGET
 from harness.stats.comparison import Arm, Comparison
 
 if TYPE_CHECKING:
     from rich.console import Group
 
 WIDTH = 150
-"""Columns of a comparison where the terminal does not say."""
+"""Characters per line where there is no terminal to ask."""
 
 
 def tables(c: Comparison) -> list[Table]:
-    """Scores, tests (of several arms), budgets, protocol."""
+    """Scores, tests (if there are several arms), budgets, protocol."""
     tests = [tests_table(c)] if len(c.arms) > 1 else []
     return [scores_table(c), *tests, budget_table(c), protocol_table(c)]
 
@@ -46,12 +46,12 @@ def to_markdown(c: Comparison, title: str = "Comparison") -> str:
 
 
 def to_csv(c: Comparison) -> str:
-    """Scores and tests as one table, without notes."""
+    """Scores and tests in one table, without notes."""
     return wide_table(c).to_csv()
 
 
 def to_latex(c: Comparison) -> str:
-    """All tables; needs the packages booktabs and xcolor."""
+    """All tables; they need the packages booktabs and xcolor."""
     stamps = [f"% not a result: {latex_cell(stamp)}" for stamp in c.stamps]
     head = ["% \\usepackage{booktabs,xcolor}", *stamps]
     return "\n".join([*head, *(table.to_latex() for table in tables(c))])
@@ -66,7 +66,7 @@ def to_rich(c: Comparison) -> Group:
 
 
 def print_comparison(c: Comparison) -> None:
-    """To the terminal."""
+    """Print all tables to the terminal."""
     print_to_terminal(to_rich(c), WIDTH)
 
 
@@ -77,8 +77,9 @@ def scores_table(c: Comparison) -> Table:
     header = ["measure", "arm", "score", "sd", "seeds", *(["solved"] if solving else [])]
     header += ["ties", "difference", "these questions", "new questions", "p adj.", "MDE 80%"] if several else ["95% interval"]
     two_graders = any(arm.disagreement for arm in c.arms)
-    header += [*(["tokens"] if several else []), "cut", *(["graders differ"] if two_graders else [])]
-    rows, bold, grey = [], set(), set()
+    header += [*(["sampled tokens"] if several else []), "truncated", *(["graders differ"] if two_graders else [])]
+    rows: list[tuple[str, ...]] = []
+    bold, grey = set(), set()
     for m in c.measures:
         for i, arm in enumerate(c.arms):
             s = arm.scores[m.key]
@@ -91,17 +92,18 @@ def scores_table(c: Comparison) -> Table:
             row += [f"{s.solved.count}/{len(s.per_seed)}"] if s.solved else []
             row += [s.ties, *_contrast_cells(arm, m.key), _ratio(c, arm)] if several else [_interval(s.low, s.high)]
             rows.append((*row, *(_share(x, m.key) for x in [arm.truncated, arm.disagreement][: 1 + two_graders])))
-    notes = ["Percent points. sd: sample standard deviation over seeds. cut: truncated samples."]
+    notes = ["Percent points. sd: sample standard deviation over seeds. truncated: samples that hit the token limit."]
     if solving:
         at = next(s.solved.at for arm in c.arms for s in arm.scores.values() if s.solved)
-        notes.append(f"Solved: seeds that score at least {points(at)}; where seeds solve a suite or do not, read it first.")
+        notes.append(f"Solved: seeds that score at least {points(at)}; where seeds solve a suite or fail, read this first.")
     if several:
         notes += _contrast_notes(c)
     else:
-        notes.append("95% interval: on new questions, and with new seeds where there are several.")
+        notes.append("95% interval: for new questions and, if there are several seeds, new seeds.")
     if grey:
-        notes.append("Grey, 1 seed: no spread is known, so there is no interval and no tie group.")
-    notes += [f"{arm.label}, unequal budget: {_unequal(arm)} a seed." for arm in c.arms if arm.unequal]
+        notes.append("Grey: a single seed shows no spread, so there is no interval and no tie group.")
+    notes += [f"{arm.label}, unequal budget: {_unequal(arm)} per seed." for arm in c.arms if arm.unequal]
+    notes += [f"The arms differ in {what}, allowed by --allow-different." for what in c.allowed]
     notes += [f"{arm.label} is not a result: {arm.not_a_result}." for arm in c.arms if arm.not_a_result]
     notes += overlap_notes(c)
     align = "ll" + "r" * (len(header) - 2)
@@ -109,7 +111,7 @@ def scores_table(c: Comparison) -> Table:
 
 
 def best(c: Comparison, key: str) -> Arm | None:
-    """The arm that is ahead of every other; None where it is tied, has one seed, or is not a result."""
+    """The arm that is ahead of all others; None if it is tied with one, has a single seed, or is not a result."""
     ranked = sorted((a for a in c.arms if a.scores[key].ties), key=lambda a: -a.scores[key].mean)
     if len(ranked) < 2 or ranked[0].not_a_result:
         return None
@@ -124,16 +126,16 @@ def _contrast_notes(c: Comparison) -> list[str]:
 
     name = c.arms[c.baseline].label
     notes = [
-        f"Difference to {name}, with 95% intervals: on these questions, from the spread over seeds (Welch); on new "
-        "questions, from seeds and questions, which are paired. MDE: the effect that had an 80% chance of being seen.",
-        "† p below .05 after correction: Holm over arms in macro averages, Benjamini-Hochberg over suites, which are "
-        "exploratory. ‡ the interval for new questions excludes 0 as well. Arms that share a letter are tied.",
-        f"tokens: sampled ones, times those of {name}.",
+        f"Difference from {name}, with 95% intervals: on these questions, from the spread over seeds (Welch); on new "
+        "questions, from seeds and paired questions. MDE: the effect that had an 80% chance of being detected.",
+        "† p below .05 after correction: Holm over arms for macro averages, Benjamini-Hochberg for suites, which are "
+        "exploratory. ‡ the interval for new questions excludes 0, too. Arms that share a letter are tied.",
+        f"sampled tokens: relative to {name}; generated and reflection tokens.",
     ]
     if any(s.kind for arm in c.arms for s in arm.scores.values()):
-        notes.append(f"Tests on questions (p questions): {RESAMPLES:,} sign flips, seeded; they know nothing of other seeds.")
+        notes.append(f"p questions: {RESAMPLES:,} seeded sign flips; it says nothing about other training seeds.")
     else:
-        notes.append("No samples at hand: what rests on questions is left out.")
+        notes.append("Without samples there are no statistics over questions.")
     pooled = [f"{m.title} {points(c.seed_sd[m.key].sd)}" for m in c.measures if m.protocol is None and m.key in c.seed_sd]
     if pooled:
         df = next(iter(c.seed_sd.values())).df
@@ -145,14 +147,15 @@ def tests_table(c: Comparison) -> Table:
     """A row per measure and arm: interval of the score, tests of the difference, seeds that solved the suite."""
     solving = next((s.solved.at for arm in c.arms for s in arm.scores.values() if s.solved), None)
     header = ["measure", "arm", "95% interval", "kind", "p seeds", "p adj.", "correction", "p questions", "test"]
-    notes = ["Intervals of scores are for new questions, with new seeds where there are several."]
+    notes = ["Intervals of scores are for new questions and, if there are several seeds, new seeds."]
     if solving is not None:
         header += ["solved", "95% exact", "p solved"]
         notes.append(
             f"Solved: seeds that score at least {points(solving)}, with the Clopper-Pearson interval; p solved: "
-            "Boschloo's exact test against the baseline. Intervals of means assume that seeds scatter about the mean."
+            "Boschloo's exact test against the baseline. Intervals of means assume that seeds scatter around the mean."
         )
-    rows, grey = [], set()
+    rows: list[tuple[str, ...]] = []
+    grey = set()
     for m in c.measures:
         for i, arm in enumerate(c.arms):
             s, x = arm.scores[m.key], arm.contrasts.get(m.key)
@@ -170,7 +173,7 @@ def tests_table(c: Comparison) -> Table:
 
 
 def wide_table(c: Comparison) -> Table:
-    """Scores and tests side by side, a row per measure and arm: one table for a spreadsheet."""
+    """Scores and tests side by side, a row per measure and arm, for a spreadsheet."""
     scores = scores_table(c)
     if len(c.arms) == 1:
         return scores
@@ -186,7 +189,7 @@ def wide_table(c: Comparison) -> Table:
 
 
 def overlap_notes(c: Comparison) -> list[str]:
-    """A line per suite of which some problems are flagged: the arms' scores without those."""
+    """A line per suite with flagged problems: the arms' scores without these."""
     out = []
     for m in c.measures:
         if m.protocol and m.flagged:
@@ -198,15 +201,14 @@ def overlap_notes(c: Comparison) -> list[str]:
 
 
 def _unequal(arm: Arm) -> str:
-    return ", ".join(f"{k} {compact(a)} against {compact(b)}" for k, (a, b) in arm.unequal.items())
+    return ", ".join(f"{BUDGET[key]} {compact(a)} against {compact(b)}" for key, (a, b) in arm.unequal.items())
 
 
 def _contrast_cells(arm: Arm, key: str) -> list[str]:
     if key not in arm.contrasts:
         return ["baseline", "", "", "", ""]
     x = arm.contrasts[key]
-    fixed, new = (("", "") if b is None else (b.low, b.high) for b in (x.fixed, x.new))
-    ends = [interval(*pair, sign=True) if pair[0] != "" else "" for pair in (fixed, new)]
+    ends = ["" if b is None else interval(b.low, b.high, sign=True) for b in (x.fixed, x.new)]
     if not ends[0]:
         ends[0] = x.note.partition(":")[0]
     return [points(x.difference, sign=True) + x.mark, *ends, p_value(x.p_adjusted), "" if x.mde is None else points(x.mde)]
@@ -221,13 +223,13 @@ def _share(shares: Mapping[str, float], key: str) -> str:
 
 
 def _ratio(c: Comparison, arm: Arm) -> str:
-    """Sampled tokens, reflection included, as a multiple of the baseline's."""
-    ours, theirs = (sampled(a.budget)["sampled tokens"] for a in (arm, c.arms[c.baseline]))
-    return f"×{ours / theirs:.2f}" if theirs and arm is not c.arms[c.baseline] else ""
+    """Sampled tokens as a multiple of the baseline's."""
+    ratio = arm.ratio["sampled_tokens"]
+    return "" if ratio is None or arm is c.arms[c.baseline] else f"×{ratio:.2f}"
 
 
 def budget_table(c: Comparison) -> Table:
-    """A row per arm: what one seed paid on average, and its ratio to the baseline."""
+    """A row per arm: what a seed spent on average, and the ratio to the baseline."""
 
     def cell(arm: Arm, key: str) -> str:
         text = seconds(arm.budget[key]) if key == "wall_seconds" else compact(arm.budget[key])
@@ -235,15 +237,15 @@ def budget_table(c: Comparison) -> Table:
         return text if ratio is None or arm is c.arms[c.baseline] else f"{text}\n×{ratio:.2f}"
 
     rows = [(arm.label, *(cell(arm, key) for key in BUDGET)) for arm in c.arms]
-    note = "Mean over seeds, of training and prompt search, without evaluation."
+    note = "Training and prompt search, mean over seeds; without evaluation. Sampled tokens: generated and reflection tokens."
     if len(c.arms) > 1:
-        note += f" Below (×) the ratio to {c.arms[c.baseline].label}."
+        note += f" ×: relative to {c.arms[c.baseline].label}."
     return Table("Budget per seed", ("arm", *BUDGET.values()), "l" + "r" * len(BUDGET), rows, (note,))
 
 
 def protocol_table(c: Comparison) -> Table:
-    """A row per suite: how it was measured, the same for all arms."""
+    """A row per suite: how all arms were measured."""
     role = {"id": "ID", "ood": "OOD", "other": "other"}
     rows = [(m.key, role[m.role], *(f"{m.protocol[key]:g}" for key in PROTOCOL)) for m in c.measures if m.protocol]
-    header = ("suite", "role", "problems", "samples each", "temperature", "max new tokens")
+    header = ("suite", "role", "problems", "samples per problem", "temperature", "max new tokens")
     return Table("How it was measured", header, "llrrrr", rows)

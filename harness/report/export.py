@@ -1,7 +1,7 @@
-"""A run's scores in the formats of the Hugging Face hub: `.eval_results/*.yaml` entries, and a model card.
+"""A run's scores in two formats of the Hugging Face hub: `.eval_results/*.yaml` entries and a model card.
 
-Neither has a field for an interval, seeds or samples: they stand in `notes`, and the link leads to a page that has them.
-What is not known is left out and said in one sentence, never guessed.
+Neither has fields for intervals, seeds or samples, so `notes` holds them, and the link leads to a page with all of them.
+What is not known is omitted, with a sentence that says so; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _DATASET = re.compile(r"([a-z0-9-]+)=([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 
 
 def export(form: str, run: Path, url: str | None = None, datasets: Sequence[str] = ()) -> str:
-    """The text of `form`, "hf-eval-results" or "model-card", for a finished run or evaluation.
+    """A finished run or evaluation in the format `form`, "hf-eval-results" or "model-card".
 
-    `url` is the page that holds intervals and samples; `datasets` are `SUITE=ID[:TASK]` for suites whose dataset on the
-    hub their cards do not name. Raises UsageError for a run that is not a result, or a dataset that cannot be read.
+    `url` is a page with the intervals and samples. `datasets` are `SUITE=ID[:TASK]` for suites whose cards do not name
+    their dataset on the hub. Raises UsageError for a run that is not a result, or an invalid dataset.
     """
     result = load_result(run)
     if result.not_a_result:
-        raise UsageError(f"{run} is not a result and is not exported: {result.not_a_result}")
+        raise UsageError(f"{run} is not a result and cannot be exported: {result.not_a_result}")
     ids = _datasets(datasets, result)
     comparison = compare([result], questions=[load_questions(result)])
     makers = {"hf-eval-results": _eval_results, "model-card": _model_card}
@@ -42,8 +42,8 @@ def export(form: str, run: Path, url: str | None = None, datasets: Sequence[str]
 
 
 def _datasets(given: Sequence[str], result: Result) -> dict[str, dict[str, str]]:
-    """Dataset, task and revision by suite, as far as known: the given ones, else those of the cards."""
-    out = {}
+    """Dataset, task and revision by suite, as far as known: as given, or from the suite's card."""
+    out: dict[str, dict[str, str]] = {}
     for name in result.suites:
         if hub := load_suite(name).hub:
             task = {"task_id": hub["config"]} if "config" in hub else {}
@@ -52,32 +52,32 @@ def _datasets(given: Sequence[str], result: Result) -> dict[str, dict[str, str]]
         found = _DATASET.fullmatch(text)
         if not found:
             raise UsageError(f"--dataset {text!r} is not SUITE=ID[:TASK], e.g. gsm8k=openai/gsm8k:main")
-        suite, name, task = found.groups()
+        suite, dataset, config = found.groups()
         if suite not in result.suites:
             raise UsageError(f"the run has no suite {suite!r}{nearest(suite, result.suites)}")
-        out[suite] = {"id": name, **({"task_id": task} if task else {})}
+        out[suite] = {"id": dataset, **({"task_id": config} if config else {})}
     return out
 
 
 def _date(run: Path) -> str | None:
-    """The day on which the run started, where env.json says."""
+    """The day the run started, if env.json has it."""
     env = read_environment(run)
     return env.day if env else None
 
 
 def _notes(result: Result, c: Comparison, name: str) -> str:
-    """How a score was measured and how sure it is, on one line."""
+    """How a score was measured, and how certain it is, on one line."""
     suite, score = result.suites[name], c.arms[0].scores[name]
     seeds = len(score.per_seed)
     parts = [f"avg@{suite.k} at temperature {suite.temperature:g}, {suite.n} problems"]
-    parts.append("1 seed, spread not known" if score.sd is None else f"{seeds} seeds, sd {points(score.sd)}")
+    parts.append("1 seed, spread unknown" if score.sd is None else f"{seeds} seeds, sd {points(score.sd)}")
     if score.low is not None and score.high is not None:
         parts.append(f"95% {interval(score.low, score.high)} on new questions")
     flagged = len(suite.flagged)
     parts += [f"{flagged} problems match training problems"] if flagged else []
     if load_suite(name).answer_type == "math" and (verifier := result.graders.get("math-verify")):
         parts.append(f"math-verify {verifier}")
-    trained = "evaluated as it is" if result.is_evaluation else f"{result.method} on {result.training_set}"
+    trained = "evaluated as is" if result.is_evaluation else f"{result.method} on {result.training_set}"
     return "; ".join([*parts, trained, f"spec {result.spec_hash[:12]}"])
 
 
@@ -99,11 +99,11 @@ def _eval_results(result: Result, c: Comparison, ids: Mapping[str, dict[str, str
         )
     comments = []
     if unknown:
-        comments.append(f"# Left out, no dataset on the hub is known for them (--dataset SUITE=ID): {', '.join(unknown)}.")
+        comments.append(f"# Omitted, their datasets on the hub are not known (--dataset SUITE=ID): {', '.join(unknown)}.")
     if not url:
-        comments.append("# No link to samples and intervals is known; --url adds one.")
+        comments.append("# There is no link to samples and intervals; --url adds one.")
     if not date:
-        comments.append("# The day of the run is not known.")
+        comments.append("# The date of the run is not known.")
     return "\n".join([*comments, _yaml(rows) if rows else "[]\n"])
 
 
@@ -130,15 +130,19 @@ def _model_card(result: Result, c: Comparison, ids: Mapping[str, dict[str, str]]
         + (f", started {date}" if date else "")
         + (f"; [samples and intervals]({url})" if url else "")
         + ".\n",
-        f"Another model wrote for its training: {markdown_cell(result.teacher)}.\n" if result.teacher else "",
+        f"Another model contributed to its training: {markdown_cell(result.teacher)}.\n" if result.teacher else "",
         *(t.to_markdown() for t in (scores_table(c), *([budget_table(c)] if trained else []), protocol_table(c))),
         "## Not known\n",
-        "The licence of these weights, what they may be used for, and what they do outside of these suites.",
+        "The licence of these weights, what they may be used for, and how they behave outside of these suites.",
         *([] if url else ["There is no link to the samples."]),
-        *(["One training seed: how far another would lie is not known."] if trained and len(result.seeds) == 1 else []),
+        *(
+            ["There is one training seed, so the spread between seeds is not known."]
+            if trained and len(result.seeds) == 1
+            else []
+        ),
     ]
     return "\n".join(line for line in lines if line) + "\n"
 
 
 def _yaml(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=1000)
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=1000))

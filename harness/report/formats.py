@@ -1,4 +1,4 @@
-"""A comparison in any of its formats, its page included."""
+"""A comparison in every format, its page included."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from harness.runs.result import load_result
 from harness.stats.comparison import Comparison
 
 FORMATS = {"terminal": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex", "json": ".json", "html": ".html"}
-"""What a comparison is written in, and the suffix of a file in each."""
+"""The formats of a comparison, with their file suffixes."""
 
 
 def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
-    """The page of a comparison. `runs` are the directories of its arms, in that order; their learning curves are drawn."""
+    """The page of a comparison. `runs` are the directories of its arms, in order, for the learning curves."""
     keys = [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(comparison.arms)]
     hashes = [load_result(run).spec_hash for run in runs]
     names = zip(comparison.arms, runs, hashes, strict=True)
@@ -40,7 +40,7 @@ def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
 
 
 def render_comparison(runs: Sequence[Path], comparison: Comparison, name: str) -> str:
-    """The comparison in a format of FORMATS, of one and the same tables. `runs`: as for `comparison_page`."""
+    """The comparison in one of FORMATS, always with the same tables. `runs` as for `comparison_page`."""
     from rich.console import Console
 
     if name == "terminal":
@@ -58,10 +58,10 @@ def render_comparison(runs: Sequence[Path], comparison: Comparison, name: str) -
 
 
 def write_comparison(runs: Sequence[Path], comparison: Comparison, out: Path, name: str | None = None) -> Path:
-    """Write `out` in a format of FORMATS, by default that of its suffix. Raises UsageError for a suffix of none."""
+    """Write `out` in one of FORMATS, by default the one of its suffix. Raises UsageError for an unknown suffix."""
     found = name or next((f for f, suffix in FORMATS.items() if suffix == out.suffix), None)
     if found is None:
         known = ", ".join(FORMATS.values())
-        raise UsageError(f"{out}: which format is this? Use a suffix of {known}, or --format")
+        raise UsageError(f"{out}: unknown format; use one of the suffixes {known}, or --format")
     out.parent.mkdir(parents=True, exist_ok=True)
     return write_text(out, render_comparison(runs, comparison, found))

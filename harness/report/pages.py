@@ -1,7 +1,7 @@
-"""What the pages share: templates filled, learning curves, differences and seeds as plots.
+"""What all pages share: the HTML templates, learning curves, plots of differences and seeds.
 
-Pages are pure functions of run directories, readable without network or script. Everything a model wrote is hostile: the
-templates escape it, and control and bidi characters are spelled out.
+Pages are pure functions of run directories and work without network or scripts. Everything a model wrote counts as
+hostile: the templates escape it, and control and bidi characters are spelled out.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from harness.stats.scores import Measure
 
 CURVES = {
     "reward": "Reward",
-    "degenerate_groups": "Groups without gradient, share",
-    "all_zero_before": "Groups without a success in their first attempt, share",
+    "degenerate_groups": "Groups without a gradient, share",
+    "all_zero_before": "Groups without a success at the first attempt, share",
     "all_zero_groups": "Groups without a success, share",
-    "rescued_groups": "Rescued of those that failed at first, share",
+    "rescued_groups": "Groups rescued after a first failure, share",
     "templated_rollouts": "Rollouts with a template, share",
-    "masked_tokens": "Masked tokens of those, share",
+    "masked_tokens": "Masked tokens in rollouts with a template, share",
     "hint_reliance": "Hint reliance, nats per token",
-    "template_diversity": "Two templates of a batch differ, probability",
+    "template_diversity": "Probability that two templates of a batch differ",
     "hard_problems": "Hard problems after the epoch",
 }
-"""Metrics worth a panel, where a run has them; keys that start with `branch_` get one too."""
+"""Metrics that get a panel if a run has them, with their titles; keys that start with `branch_` get one, too."""
 EXCERPT = 6000
-"""Characters of a model's text on a page, at most."""
+"""Maximum number of characters of a model's text on a page."""
 
 
 def render(name: str, **values: Any) -> str:
-    """Fill a page; what is not markup of ours is escaped, and no character steers the page around it."""
+    """Fill an HTML template. Everything but our own markup is escaped, and control characters are spelled out."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -48,7 +48,7 @@ def render(name: str, **values: Any) -> str:
 
 
 def panels(metrics: Sequence[list[Metrics]], series: Callable[[int, int], int], keys: Sequence[str]) -> list[dict[str, Any]]:
-    """A plot for every key that some run logged: a line per run and seed, coloured by `series(run, seed)`."""
+    """A plot for each key that any run logged, with a line per run and seed, coloured by `series(run, seed)`."""
     from markupsafe import Markup
 
     out = []
@@ -68,7 +68,7 @@ def panels(metrics: Sequence[list[Metrics]], series: Callable[[int, int], int], 
 
 
 def overview(c: Comparison) -> list[dict[str, Any]]:
-    """Differences with their intervals, and every seed of every arm."""
+    """Plots of the differences with their intervals, and of every seed of every arm."""
     from markupsafe import Markup
 
     gaps = []
@@ -78,19 +78,19 @@ def overview(c: Comparison) -> list[dict[str, Any]]:
             if (x := arm.contrasts.get(m.key)) is not None:
                 ends = (None, None) if x.fixed is None else (100 * x.fixed.low, 100 * x.fixed.high)
                 outer = None if x.new is None else (100 * x.new.low, 100 * x.new.high)
-                differences.append(plots.Mark(arm.label, [], i, 100 * x.difference, *ends, outer))
+                differences.append(plots.Mark(arm.label, [], i, 100 * x.difference, ends[0], ends[1], outer))
         gaps.append((m.title, differences))
-    out = [{"title": "Every seed; the bar is the mean", "svg": Markup(every_seed(c, c.measures))}]
+    out = [{"title": "All seeds; bar: mean", "svg": Markup(every_seed(c, c.measures))}]
     if len(c.arms) > 1:
         base = c.arms[c.baseline].label
         svg = Markup(plots.dots(gaps, "difference, percent points", zero=True))
-        title = f"Difference to {base}; 95% interval on these questions (thick), on new ones (thin); an upright bar: none"
+        title = f"Difference from {base}; 95% intervals for these questions (thick) and new ones (thin); upright bar: none"
         out.insert(0, {"title": title, "svg": svg})
     return out
 
 
 def every_seed(c: Comparison, measures: Sequence[Measure]) -> str:
-    """A dot plot: of each arm the score of every seed, and their mean, as SVG."""
+    """A dot plot, as SVG: for each arm the score of every seed, and the mean."""
     groups = []
     for m in measures:
         marks = []
@@ -102,8 +102,8 @@ def every_seed(c: Comparison, measures: Sequence[Measure]) -> str:
 
 
 def excerpt(text: str, most: int = EXCERPT) -> str:
-    """Head and tail of a long text."""
+    """The head and the tail of a text that is longer than `most` characters."""
     if len(text) <= most:
         return text
     half = most // 2
-    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters omitted ...]\n{text[-half:]}"

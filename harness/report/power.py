@@ -1,4 +1,4 @@
-"""Seeds and questions needed, as a table."""
+"""The table of `harness power`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def power_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: flo
             cells += [f"{r['power'][s]:.2f}", f"{r['detectable'][s]:.1f}", times]
         body.append(tuple(cells))
     notes = [
-        f"Seeds per arm for a {100 * wanted:g}% chance that the two-sided test at {alpha:g} sees the effect; percent points. "
-        "Power and MDE are for new questions where a question SE is known, else for these questions.",
-        "questions: how many times as many every suite needs at that number of seeds; never: no number is enough.",
+        f"Seeds per arm for a {100 * wanted:g}% chance that the two-sided test at {alpha:g} detects the effect; percent "
+        "points. Power and MDE are for new questions if a question SE is known, otherwise for these questions.",
+        "questions: the factor by which every suite must grow at that number of seeds; never: no number is enough.",
     ]
     df = [r["seed_df"] for r in rows if r["seed_df"]]
     if df:
-        notes.append(f"Seed sd pooled over the pilot's arms, {min(df)} degrees of freedom: where few, this is rough.")
+        notes.append(f"Seed sd pooled over the pilot's arms, {min(df)} degrees of freedom; rough if these are few.")
     return Table("Seeds and questions needed", tuple(header), "l" + "r" * (len(header) - 1), body, tuple(notes))

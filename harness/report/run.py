@@ -1,4 +1,4 @@
-"""The report of one run: report.md and report.html, pure functions of its directory."""
+"""The report of one run, report.md and report.html: pure functions of its directory."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from harness.stats.comparison import Comparison, compare
 
 
 def write_report(run: Path) -> Path:
-    """Write report.md and report.html into a finished run's directory; returns the path of the page.
+    """Write report.md and report.html to the directory of a finished run; returns the path of the page.
 
-    Raises MissingError where no run is, HarnessError where it is unfinished.
+    Raises MissingError if there is no run, HarnessError if it is unfinished.
     """
     page, text = render_report(run)
     write_text(run / "report.md", text)
@@ -33,7 +33,7 @@ def write_report(run: Path) -> Path:
 
 
 def render_report(run: Path) -> tuple[str, str]:
-    """The page of a finished run, and the same in Markdown. Raises as `write_report`."""
+    """The page of a finished run, and the same in Markdown. Raises as `write_report` does."""
     result = load_result(run)
     comparison = compare([result])
     env = read_environment(run)
@@ -74,13 +74,14 @@ def _pretty(value: Any) -> str:
 
 
 def _scores(result: Result, comparison: Comparison) -> Table:
-    """A row per measure: the mean, every seed, and what could make a score misleading."""
+    """A row per measure: the mean, every seed, and what could make the score misleading."""
     seeds = comparison.arms[0].seeds
     ks = sorted({k for suite in result.suites.values() for k in suite.pass_at if k != 1})
     disagree = any(suite.disagreement for suite in result.suites.values())
     greedy = any(suite.greedy is not None for suite in result.suites.values())
-    quality = ("tokens", "truncated", "unparsed", "grader faults", *(("parity score", "disagreement") if disagree else ()))
-    quality += ("greedy", "greedy, parity") if greedy else ()
+    quality = ["tokens per sample", "truncated", "unparsed", "grader faults"]
+    quality += ["parity score", "graders differ"] if disagree else []
+    quality += ["greedy", "greedy, parity"] if greedy else []
     header = ("score", "sd", *(f"seed {s}" for s in seeds), *(f"pass@{k}" for k in ks), *quality)
     rows = []
     for m in comparison.measures:
@@ -98,16 +99,16 @@ def _scores(result: Result, comparison: Comparison) -> Table:
         tokens = compact(suite.generated_tokens / suite.drawn(len(seeds)))
         shares = (points(suite.truncated), points(suite.unparsed), str(suite.grader_faults))
         rows.append((*row, *pass_at, tokens, *shares, *second))
-    note = "Percent points. Score: avg@k, mean over seeds; sd: sample standard deviation over seeds. Tokens: mean a sample."
+    note = "Percent points. Score: avg@k, mean over seeds; sd: sample standard deviation over seeds."
     if greedy:
-        note += " Greedy: one completion a problem, beside the samples."
+        note += " Greedy: one completion per problem, apart from the samples."
     if disagree:
-        note += " Disagreement: share of samples that the parity grader judges differently."
+        note += " Graders differ: samples that the parity grader grades differently."
     return Table("Scores", ("measure", *header), "l" + "r" * len(header), rows, (note, *overlap_notes(comparison)))
 
 
 def _ledger(result: Result) -> Table:
-    """A row per entry: the total over seeds, then every seed."""
+    """A row per entry: the total over seeds, then each seed."""
     ledgers = [result.ledger, *(result.ledgers[s] for s in result.seeds)]
 
     def row(key: str) -> tuple[str, ...]:
@@ -116,7 +117,7 @@ def _ledger(result: Result) -> Table:
         return ("wall time" if key == "wall_seconds" else key.replace("_", " "), *map(shown, values))
 
     header = ("entry", "all seeds", *(f"seed {s}" for s in result.seeds))
-    note = "What training and prompt search paid, without evaluation."
+    note = "Training and prompt search, without evaluation."
     return Table("Ledger", header, "l" + "r" * (len(header) - 1), [row(f.name) for f in fields(Ledger)], (note,))
 
 
@@ -126,7 +127,7 @@ def _keys(metrics: Sequence[Metrics]) -> list[str]:
 
 
 def _templates(templates: Sequence[Template]) -> list[dict[str, Any]]:
-    """Selected templates of every seed and epoch, in that order, best first."""
+    """The selected templates of every seed and epoch, best first."""
     pools: dict[tuple[int, int], list[Template]] = {}
     for t in templates:
         pools.setdefault((t.row.seed, t.row.epoch), []).append(t)
@@ -147,8 +148,8 @@ def _template(t: Template) -> dict[str, str]:
 
 
 def _templates_table(pools: list[dict[str, Any]]) -> Table:
-    """A row per selected template; texts on one line each."""
-    rows = []
+    """A row per selected template, each text on one line."""
+    rows: list[tuple[str, ...]] = []
     for pool in pools:
         for i, row in enumerate(pool["rows"]):
             name = f"{pool['seed']} {pool['title']}" if i == 0 else ""
@@ -157,7 +158,7 @@ def _templates_table(pools: list[dict[str, Any]]) -> Table:
 
 
 def _samples(run: Path, suite: str, each: int = 2) -> list[dict[str, Any]]:
-    """The first right, then the first wrong samples, of different problems; reads no further than it must."""
+    """The first right and the first wrong samples of different problems; reads no further than necessary."""
     out: list[dict[str, Any]] = []
     wanted = {True: each, False: each}
     seen: set[str] = set()

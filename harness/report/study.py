@@ -14,7 +14,7 @@ from harness.stats.comparison import Comparison
 
 
 def write_study(out: Path, title: str, texts: Sequence[str], table: Table, comparisons: Mapping[str, Comparison]) -> None:
-    """Write study.md and study.html: `table`, the one of all cells, then a comparison per condition."""
+    """Write study.md and study.html: `table`, which has all cells, then a comparison per condition."""
     named = {condition or "Comparison": c for condition, c in comparisons.items()}
     parts = [f"# {markdown_cell(title)}\n", *(f"{markdown_cell(text)}\n" for text in texts if text), table.to_markdown()]
     write_text(out / "study.md", "\n".join([*parts, *(to_markdown(c, name) for name, c in named.items())]))

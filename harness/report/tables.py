@@ -1,7 +1,7 @@
-"""One table of text, rendered for a terminal, Markdown, CSV, LaTeX and (through the HTML templates) a page.
+"""A table of text, rendered for the terminal, Markdown, CSV, LaTeX and, through the HTML templates, pages.
 
-Cells are formatted once, so the outputs cannot disagree. Whatever a model or a recipe wrote is hostile: `visible`
-spells out characters that would steer a terminal or reorder a line; the cells of each format disarm its markup.
+Cells are formatted once, so the outputs cannot disagree. Whatever a model or a recipe wrote counts as hostile: `visible`
+spells out characters that would steer a terminal or reorder a line, and every format escapes its own markup.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def markdown_cell(text: str) -> str:
-    """One line of a GitHub Markdown table in which nothing is markup: no HTML, links, images, code or cell borders."""
+    """One line of GitHub Markdown without any markup: no HTML, links, images, code or cell borders."""
     return re.sub(r"([\\`*\[\]|<&])", r"\\\1", " ".join(visible(text).split()))
 
 
 def csv_cell(text: str) -> str:
-    """One line that no spreadsheet takes for a formula: what looks like one and is no number gets an apostrophe."""
+    """One line that no spreadsheet takes for a formula: what looks like one, but is not a number, gets an apostrophe."""
     line = " ".join(visible(text).split())
     number = re.fullmatch(r"[-+]?[\d.,]+[†‡]?( to [-+]?[\d.,]+)?", line)
     return f"'{line}" if line[:1] in ("=", "+", "-", "@") and not number else line
@@ -48,17 +48,17 @@ LATEX = {
     "×": r"$\times$",
     **{c: "\\" + c for c in "&%$#_{}"},
 }
-"""What means something to LaTeX or is missing from its fonts; hyphens in braces, so that two are no dash."""
+"""Characters that LaTeX interprets or its fonts lack; hyphens are in braces, so that two do not become a dash."""
 
 
 def latex_cell(text: str) -> str:
-    """One line without any command: `\\input{x}` is typeset, not run."""
+    """One line without commands: `\\input{x}` is typeset, not run."""
     line = " ".join(visible(text).split())
     return "".join(f"${c}$" if c in "+-" and re.match(r"[-+]\d", line[i:]) else LATEX.get(c, c) for i, c in enumerate(line))
 
 
 def p_value(p: float | None) -> str:
-    """Three decimals without the leading zero, at least `<.001`; "" for None."""
+    """Three decimals without the leading zero, `<.001` for less than that; "" for None."""
     if p is None:
         return ""
     return "<.001" if p < 0.0005 else "1" if p > 0.9995 else f"{p:.3f}".removeprefix("0")
@@ -90,7 +90,7 @@ def seconds(value: float) -> str:
 
 
 def print_to_terminal(renderable: RenderableType, width: int = 120) -> None:
-    """With rich; `width` columns wide where a file or pipe has no width of its own."""
+    """Print with rich; `width` characters wide in a file or a pipe, which have no width of their own."""
     from rich.console import Console
 
     console = Console() if sys.stdout.isatty() else Console(width=width)
@@ -99,9 +99,9 @@ def print_to_terminal(renderable: RenderableType, width: int = 120) -> None:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text cells. `align` holds one of "l" and "r" per column; a blank first cell continues the row above.
+    """Rows of text cells. `align` holds "l" or "r" for each column; a blank first cell continues the row above.
 
-    `bold` holds (row, column) of cells that stand out, `grey` rows that must not. Both count from 0.
+    `bold` holds the (row, column) of highlighted cells, `grey` the muted rows; both count from 0.
     """
 
     title: str
@@ -131,7 +131,7 @@ class Table:
             caption_justify="left",
             padding=(0, 1, 0, 0),
         )
-        first = int(self.grouped)  # a terminal is narrow: the name of a group gets a line of its own
+        first = int(self.grouped)  # terminals are narrow, so the name of a group gets a line of its own
         for name, side in list(zip(self.header, self.align, strict=True))[first:]:
             if side == "r":
                 table.add_column(Text(visible(name.replace(" ", "\n"))), justify="right", no_wrap=True)
@@ -149,21 +149,21 @@ class Table:
 
     @property
     def full_rows(self) -> list[tuple[str, ...]]:
-        """Rows whose first cell is never blank."""
+        """The rows with every first cell filled in."""
         out: list[tuple[str, ...]] = []
         for row in self.rows:
             out.append((row[0] or out[-1][0], *row[1:]) if out else row)
         return out
 
     def to_csv(self) -> str:
-        """Header and rows, first cells repeated; no notes."""
+        """Header and rows, with first cells repeated and without notes."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerows([csv_cell(cell) for cell in row] for row in (self.header, *self.full_rows))
         return out.getvalue()
 
     def to_latex(self) -> str:
-        """A table environment with booktabs rules; groups of rows are set apart, notes below."""
+        """A table environment with booktabs rules, space between groups of rows, and notes below."""
 
         def styled(i: int, j: int, cell: str) -> str:
             text = latex_cell(cell)

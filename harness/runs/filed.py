@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
-from harness.core.errors import UNREADABLE, HarnessError, dotted
+from harness.core.errors import UNREADABLE, HarnessError, dotted, reason
 from harness.core.ledger import Ledger
 from harness.core.text import visible
 from harness.runs import formats
@@ -110,7 +110,7 @@ def read_manifest(folder: Path) -> Manifest:
                 text = f"{key} is wrong" if found is True else f"{key} is {said!r}, its content gives {found!r}"
                 raise HarnessError(visible(f"{path}: {text}"))
     except UNREADABLE as e:  # settings of any form, numbers of any size
-        raise HarnessError(visible(f"{path} cannot be read: {e!r}")) from None
+        raise HarnessError(visible(f"{path} cannot be read: {reason(e)}")) from None
     return m
 
 

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, reason
 from harness.core.ledger import Ledger
 from harness.runs.files import append_jsonl, read_jsonl
 
@@ -28,7 +28,7 @@ class Answers:
         try:
             self._rows = {(r["prompt_sha256"], r["nth"]): r for r in read_jsonl(path) if r["epoch"] == epoch}
         except (KeyError, TypeError) as e:
-            raise HarnessError(f"{path} cannot be read: {e!r}") from None
+            raise HarnessError(f"{path} cannot be read: {reason(e)}") from None
         self._asked: Counter[str] = Counter()
         self._used: set[tuple[str, int]] = set()
         self._lock = threading.Lock()

@@ -14,12 +14,13 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 from pydantic import Field, model_validator
 
 from harness.core.chat import Chat, ChatError
 from harness.core.errors import UNREADABLE, MissingError
+from harness.core.kinds import Kind
 from harness.core.ledger import Ledger
 from harness.core.method import Policy
 from harness.core.seeds import derive, stream
@@ -66,7 +67,7 @@ class ReflectorConfig(Strict):
     """Random edits without a model; the policy with its current or its initial weights; a server; or recorded answers."""
     model: str | None = None
     """openai: the model's name on the server."""
-    base_url: Url = None
+    base_url: Annotated[Url, Kind.PLACE] = None
     """openai: address of the server up to /v1; null is the client's default. The key comes from HARNESS_REFLECTOR_KEY."""
     temperature: float = Field(0.6, ge=0)
     """Sampling temperature of the answers."""
@@ -74,11 +75,11 @@ class ReflectorConfig(Strict):
     """Per answer; nothing else limits the length of a template."""
     max_prompt_chars: int = Field(92160, ge=1000)  # the release's 30,720 tokens, at 3 characters each
     """Per prompt; in longer ones the responses are cut in the middle."""
-    timeout_s: float = Field(300, gt=0)
+    timeout_s: Annotated[float, Kind.PLACE] = Field(300, gt=0)
     """openai: seconds per attempt."""
-    max_retries: int = Field(5, ge=0)
+    max_retries: Annotated[int, Kind.PLACE] = Field(5, ge=0)
     """openai: retries after a refused, failed or timed-out request, with growing pauses."""
-    concurrency: int = Field(64, ge=1)
+    concurrency: Annotated[int, Kind.PLACE] = Field(64, ge=1)
     """openai: concurrent requests."""
     max_pieces: int = Field(4, ge=1)
     """offline: phrases per template, at most."""

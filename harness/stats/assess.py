@@ -1,38 +1,36 @@
-"""Whether runs bear published claims out: claims and runs in, verdicts out (docs/statistics.md has the rule).
+"""Do the runs support a published claim? Claims and runs in, verdicts out (docs/statistics.md has the rule).
 
-A run is an arm of a claim if its spec is that recipe's in everything but seeds and the place where it ran.
+A run is an arm of a claim if its spec equals the claim's in everything but the seeds and where it ran.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from msgspec import structs
 
-from harness.config import RunSpec, flatten
+from harness.config import RunSpec
 from harness.core.errors import HarnessError, UsageError
 from harness.runs.result import Result, load_result, runs_below
 from harness.stats.arms import check_identity
+from harness.stats.budgets import BUDGET, budget_of, mismatched
 from harness.stats.claims import MIN_SEEDS, Claim, Verdict
+from harness.stats.comparable import CLAIMED, differing, settings_of
 from harness.stats.needs import needs, seeds_line
 
 if TYPE_CHECKING:
     from harness.stats.contrasts import Bounds
-    from harness.stats.intervals import Array
+    from harness.stats.intervals import Array, Estimate
     from harness.stats.questions import Questions
-
-IGNORED_FIELDS = ("seeds", "recipe", "backend.", "local.", "eval.bench", "eval.limit")
-"""Settings that do not make another arm: what ran, where. Problems left out by a limit are found by counting them."""
-SERVER = ("base_url", "timeout_s", "max_retries", "concurrency")
-"""Of a reflector: how it is reached, not what it is."""
 
 
 def verdict(low: float, high: float, effect: float) -> Verdict:
-    """The rule: from the fixed-suite interval of the measured gain and the claimed one, which is above 0."""
+    """The rule: from the interval of the measured gain on these questions, and the claimed gain, which is positive."""
     if high < 0:
         return "contradicted"
     if low > 0:
@@ -42,11 +40,11 @@ def verdict(low: float, high: float, effect: float) -> Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """A claim and what the runs say; differences and intervals are percent points.
+    """A claim and what the runs say about it; scores, differences and intervals are percent points.
 
-    `fixed` (these questions) and `new` (new ones) are at confidence 1 - `level`, which is below .95 where several claims
-    are assessed at once. `modifiers` maps each one's name to why. `reasons` say why nothing is assessed, `needs` what
-    would change an open verdict. `missing`: no run of one of its arms was given.
+    The intervals `fixed` (these questions) and `new` (new questions) have confidence 1 - `level`; `level` is `alpha`
+    divided by Holm's procedure when several claims are assessed at once. `modifiers` maps each modifier to its reason.
+    `reasons` say why a claim was not assessed, `needs` what it would take. `missing`: an arm has no run.
     """
 
     claim: str
@@ -68,21 +66,26 @@ class Assessment:
     missing: bool = False
 
     def as_expected(self, named: bool) -> bool | None:
-        """None where nothing is expected, or no run was given of a claim that nobody `named`."""
+        """None if the claim expects no verdict, or if it was not `named` on the command line and has no run."""
         if self.expected is None or (self.missing and not named):
             return None
         return self.verdict == self.expected
 
 
+Cells = tuple[list["Array"], list["Array"]]
+"""For the arm and the baseline the cells y_S_Q of every suite."""
+
+
 @dataclass(frozen=True)
 class _Evidence:
-    """Cells of both arms, each suite, under the claim's grader and the other one (None where there is none)."""
+    """The runs of both arms, and their questions suite by suite."""
 
     claim: Claim
     results: tuple[Result, Result]
     questions: tuple[list[Questions], list[Questions]]
 
-    def cells(self, grader: str, without: Mapping[str, set[str]] | None = None) -> tuple[list[Array], list[Array]] | None:
+    def cells(self, grader: str, without: Mapping[str, set[str]] | None = None) -> Cells | None:
+        """The cells of both arms, leaving out the problems in `without`; None if a grade is missing or no problem left."""
         out: list[list[Array]] = []
         for arm in self.questions:
             kept = [q.without(without[name]) if without else q for name, q in zip(self.claim.suites, arm, strict=True)]
@@ -93,8 +96,15 @@ class _Evidence:
         return (out[0], out[1]) if out[0] else None
 
     @property
+    def own_cells(self) -> Cells:
+        """The cells under the claim's grader, which `_gather` has found complete."""
+        cells = self.cells(self.claim.grader)
+        assert cells is not None
+        return cells
+
+    @property
     def flagged(self) -> dict[str, set[str]]:
-        """By suite, the problems that match training problems."""
+        """The problems that match training problems, by suite."""
         found: dict[str, set[str]] = {}
         for name in self.claim.suites:
             found[name] = {p for r in self.results for p in r.suites[name].flagged}
@@ -102,29 +112,29 @@ class _Evidence:
 
 
 def check(claims: Sequence[Claim], runs: Sequence[Path], alpha: float = 0.05) -> list[Assessment]:
-    """Assess claims on runs, or all runs below folders, Holm-adjusted over those that can be assessed.
+    """Assess claims on runs, or on all runs below folders; Holm-adjusted over the claims that can be assessed.
 
-    `alpha` is for a planned second look (docs/statistics.md). Raises as `load_result`: a run that cannot be read is no
-    evidence for anything.
+    `alpha` serves planned interim looks (docs/statistics.md). Raises as `load_result` does: a run that cannot be read
+    stops the check.
     """
     from harness.stats import intervals
 
     results = [load_result(run) for path in runs for run in runs_below(path) or [path]]
     found = {claim.name: _gather(claim, results) for claim in claims}
-    measured = {name: _measure(x) for name, x in found.items() if isinstance(x, _Evidence)}
-    levels = intervals.holm_levels({name: float(fixed.p()) for name, (fixed, _) in measured.items()}, alpha)
+    gains = {name: _gain(x.own_cells) for name, x in found.items() if isinstance(x, _Evidence)}
+    levels = intervals.holm_levels({name: float(fixed.p()) for name, (fixed, _) in gains.items()}, alpha)
     out = []
     for claim in claims:
         evidence = found[claim.name]
         if isinstance(evidence, _Evidence):
-            out.append(_assess(evidence, *measured[claim.name], levels[claim.name]))
+            out.append(_assess(evidence, *gains[claim.name], levels[claim.name]))
         else:
             out.append(evidence)
     return out
 
 
 def _gather(claim: Claim, results: Sequence[Result]) -> _Evidence | Assessment:
-    """The evidence on a claim, or its assessment where there is none to speak of."""
+    """The evidence on a claim, or "not assessable" if there is not enough of it."""
     from harness.stats.questions import load_questions
 
     chosen: dict[str, Result] = {}
@@ -136,11 +146,11 @@ def _gather(claim: Claim, results: Sequence[Result]) -> _Evidence | Assessment:
         if len(exact) == 1:
             chosen[side] = exact[0]
         elif exact:
-            reasons.append(f"{len(exact)} runs are its {side}; name one: {', '.join(r.run for r in exact)}")
+            reasons.append(f"{len(exact)} runs match its {side}; name one: {', '.join(r.run for r in exact)}")
         else:
             same = [x for x in near if results[x[1]].method == arm.method and not _elsewhere(spec, results[x[1]])]
             hint = f"; {results[same[0][1]].run} differs in {', '.join(same[0][0][:3])}" if same else ""
-            reasons.append(f"no run is its {side}, {arm.method}{hint}")
+            reasons.append(f"no run matches its {side}, {arm.method}{hint}")
     missing = len(chosen) < 2
     if not missing:
         reasons += _ineligible(claim, chosen)
@@ -161,30 +171,31 @@ def _gather(claim: Claim, results: Sequence[Result]) -> _Evidence | Assessment:
     if reasons:
         return _not_assessable(claim, chosen, tuple(reasons), missing)
     evidence = _Evidence(claim, (chosen["arm"], chosen["baseline"]), (questions[0], questions[1]))
-    if not _measure(evidence)[0].spread:
-        return _not_assessable(claim, chosen, ("the seeds do not scatter at all, so there is no interval",), missing)
+    if not _gain(evidence.own_cells)[0].spread:
+        return _not_assessable(claim, chosen, ("the seeds do not vary at all, so there is no interval",), missing)
     return evidence
 
 
 def _differences(spec: RunSpec, result: Result) -> list[str]:
-    """Settings in which a run is not this arm, in words."""
-    wanted = flatten(spec.model_dump(mode="json"))
-    own = flatten(result.spec)
-    differ = [
-        k for k, v in wanted.items() if k in own and own[k] != v and not k.startswith(IGNORED_FIELDS) and not k.endswith(SERVER)
-    ]
-    return [f"{k} ({own[k]!r}, claimed {wanted[k]!r})" for k in sorted(differ)]
+    """The settings in which a run differs from this arm, as text. A limit shows in the number of problems instead."""
+    claimed = spec.model_dump(mode="json")
+    wanted, own = settings_of(claimed), settings_of(result.spec)
+    differ = differing(claimed, result.spec, CLAIMED)
+
+    def said(settings: Mapping[str, Any], key: str) -> str:
+        return repr(settings[key]) if key in settings else "unset"
+
+    return [f"{k} ({said(own, k)}, claimed {said(wanted, k)})" for k in differ]
 
 
 def _elsewhere(spec: RunSpec, result: Result) -> bool:
-    """Whether a run is of another model or training set, and its other settings of no interest."""
+    """Whether a run has another model or training set, so that its other settings do not matter."""
     return (result.model, result.training_set) != (spec.model.id, spec.train.set)
 
 
 def _ineligible(claim: Claim, chosen: Mapping[str, Result]) -> list[str]:
-    """Why these two runs cannot be held against the claim."""
+    """Why the claim cannot be assessed on these two runs."""
     from harness.data.suites import load_suite
-    from harness.stats.budgets import budget_of, mismatched
 
     reasons = []
     for result in chosen.values():
@@ -198,7 +209,7 @@ def _ineligible(claim: Claim, chosen: Mapping[str, Result]) -> list[str]:
         if result.not_a_result:
             reasons.append(f"{result.run} is not a result: {result.not_a_result}")
         if len(result.seeds) < MIN_SEEDS:
-            reasons.append(f"{result.run} has {len(result.seeds)} seeds; {MIN_SEEDS} are the least")
+            reasons.append(f"{result.run} has {len(result.seeds)} seeds; at least {MIN_SEEDS} are needed")
     if reasons:
         return reasons
     arm, baseline = chosen["arm"], chosen["baseline"]
@@ -206,11 +217,13 @@ def _ineligible(claim: Claim, chosen: Mapping[str, Result]) -> list[str]:
         check_identity([_only(claim, r) for r in (arm, baseline)])
     except UsageError as e:
         reasons.append(str(e))
-    needed = {"tokens": ("rollouts", "sampled tokens"), "rollouts": ("rollouts",), "any": ()}[claim.budget]
-    for key, (a, b) in mismatched(budget_of(arm), budget_of(baseline)).items():
-        if key in needed:
-            reasons.append(f"unequal budget: {key} {a:,.0f} against {b:,.0f} a seed")
-    return reasons
+    needed = {"tokens": ("rollouts", "sampled_tokens"), "rollouts": ("rollouts",), "any": ()}[claim.budget]
+    off = {key: pair for key, pair in mismatched(budget_of(arm), budget_of(baseline)).items() if key in needed}
+    return [*reasons, *(f"unequal budget: {line}" for line in _budget_lines(off))]
+
+
+def _budget_lines(off: Mapping[str, tuple[float, float]]) -> list[str]:
+    return [f"{BUDGET[key]} {a:,.0f} against {b:,.0f} per seed" for key, (a, b) in off.items()]
 
 
 def _only(claim: Claim, result: Result) -> Result:
@@ -224,68 +237,44 @@ def _question_mismatches(claim: Claim, questions: Sequence[list[Questions]]) -> 
     ungraded = [n for n, a, b in pairs if claim.grader == "parity" and (a.parity_S_Q is None or b.parity_S_Q is None)]
     return [
         *([f"the runs differ in the questions of {', '.join(differ)}"] if differ else []),
-        *([f"no grades of the claim's grader on {', '.join(ungraded)}"] if ungraded else []),
+        *([f"no grades by the claim's grader on {', '.join(ungraded)}"] if ungraded else []),
     ]
 
 
-def _measure(x: _Evidence, grader: str | None = None, without: Mapping[str, set[str]] | None = None) -> Any:
-    """Both estimates of the gain, shares; None where that grader or those questions are not there."""
+def _gain(cells: Cells) -> tuple[Estimate, Estimate]:
+    """The gain as a share, with its standard error on these questions and on new ones."""
     from harness.stats import intervals
 
-    cells = x.cells(grader or x.claim.grader, without)
-    if cells is None:
-        return None
-    per_seed = [sum(y.mean(-1) for y in arm) / len(arm) for arm in cells]
-    return intervals.seed_difference(*per_seed), intervals.question_difference(*cells)
+    a_S, b_S = (np.asarray(sum(y_S_Q.mean(-1) for y_S_Q in arm)) / len(arm) for arm in cells)
+    return intervals.seed_difference(a_S, b_S), intervals.question_difference(*cells)
 
 
-def _points(estimate: Any, level: float) -> Bounds:
+def _points(estimate: Estimate, level: float) -> Bounds:
+    """The interval at confidence 1 - level, in percent points."""
     from harness.stats.contrasts import Bounds
 
     low, high = estimate.interval(level)
     return Bounds(100 * float(low), 100 * float(high), 100 * float(estimate.se), float(estimate.df))
 
 
-def _assess(x: _Evidence, fixed: Any, new: Any, level: float) -> Assessment:
-    from harness.stats.budgets import budget_of, mismatched
-
-    claim = x.claim
+def _assess(x: _Evidence, fixed: Estimate, new: Estimate, level: float) -> Assessment:
+    claim, sides = x.claim, ("arm", "baseline")
     bounds, wide = _points(fixed, level), _points(new, level)
     found = verdict(bounds.low, bounds.high, claim.effect)
-    modifiers: dict[str, str] = {}
-    if wide.low > 0 or wide.high < 0:
-        modifiers["generalises"] = "the interval for new questions excludes 0 as well"
-    other = "parity" if claim.grader == "primary" else "primary"
-    for name, again in (("grader-sensitive", _measure(x, other)), ("contaminated", None)):
-        if name == "contaminated" and any(x.flagged.values()):
-            again = _measure(x, without=x.flagged)
-        if again is None:
-            continue
-        b = _points(again[0], level)
-        would = verdict(b.low, b.high, claim.effect)
-        if name == "contaminated":
-            count = sum(map(len, x.flagged.values()))
-            modifiers[name] = f"{count} problems match training problems; without them: {would}"
-        elif would != found:
-            modifiers[name] = f"under the {other} grader: {would}"
-    off = mismatched(*(budget_of(r) for r in x.results))
-    if off:
-        modifiers["budget-mismatch"] = "; ".join(f"{k} {a:,.0f} against {b:,.0f} a seed" for k, (a, b) in off.items())
-    if claim.checkpoint == "selected":
-        modifiers["checkpoint-selected"] = "the published scores are of a selected checkpoint, these of the last"
-    cells = x.cells(claim.grader)
-    assert cells is not None
-    sides = ("arm", "baseline")
-    scores = {side: 100 * float(sum(y.mean() for y in own)) / len(own) for side, own in zip(sides, cells, strict=True)}
+    scores = {side: 100 * float(sum(y.mean() for y in own)) / len(own) for side, own in zip(sides, x.own_cells, strict=True)}
+    modifiers = _modifiers(x, found, level)
+    if wide.excludes_zero:
+        modifiers = {"generalises": "the interval for new questions excludes 0, too", **modifiers}
     if claim.scores and claim.tolerance and abs(scores["baseline"] - claim.scores.baseline) > claim.tolerance:
-        modifiers["baseline-differs"] = f"it scores {scores['baseline']:.1f}, published are {claim.scores.baseline:.1f}"
+        modifiers["baseline-differs"] = f"it scores {scores['baseline']:.1f}, published: {claim.scores.baseline:.1f}"
     seeds = {side: len(r.seeds) for side, r in zip(sides, x.results, strict=True)}
-    out = Assessment(
+    sd = bounds.se / math.sqrt(sum(1 / n for n in seeds.values()))
+    return Assessment(
         claim=claim.name,
         text=claim.text,
         effect=claim.effect,
         verdict=found,
-        runs={s: r.run for s, r in zip(seeds, x.results, strict=True)},
+        runs={side: r.run for side, r in zip(sides, x.results, strict=True)},
         seeds=seeds,
         scores=scores,
         difference=100 * float(fixed.value),
@@ -294,16 +283,36 @@ def _assess(x: _Evidence, fixed: Any, new: Any, level: float) -> Assessment:
         level=level,
         p=float(fixed.p()),
         modifiers=modifiers,
+        needs=(seeds_line(claim.effect, [sd], "the given runs"),) if found == "underpowered" else (),
         expected=claim.expected,
     )
-    if found == "underpowered":
-        sd = bounds.se / math.sqrt(sum(1 / n for n in seeds.values()))
-        out = replace(out, needs=(seeds_line(claim.effect, [sd], "the runs given"),))
-    return out
+
+
+def _modifiers(x: _Evidence, found: Verdict, level: float) -> dict[str, str]:
+    """What qualifies the verdict `found`: the other grader, flagged problems, budgets, checkpoints."""
+    claim = x.claim
+
+    def verdict_on(cells: Cells) -> Verdict:
+        bounds = _points(_gain(cells)[0], level)
+        return verdict(bounds.low, bounds.high, claim.effect)
+
+    modifiers: dict[str, str] = {}
+    other = "parity" if claim.grader == "primary" else "primary"
+    if (cells := x.cells(other)) and (would := verdict_on(cells)) != found:
+        modifiers["grader-sensitive"] = f"under the {other} grader: {would}"
+    if count := sum(map(len, x.flagged.values())):
+        if cells := x.cells(claim.grader, without=x.flagged):
+            would = verdict_on(cells)
+            modifiers["contaminated"] = f"{count} problems match training problems; without them: {would}"
+    if off := mismatched(*(budget_of(r) for r in x.results)):
+        modifiers["budget-mismatch"] = "; ".join(_budget_lines(off))
+    if claim.checkpoint == "selected":
+        modifiers["checkpoint-selected"] = "the published scores come from a selected checkpoint, these from the last"
+    return modifiers
 
 
 def _not_assessable(claim: Claim, chosen: Mapping[str, Result], reasons: tuple[str, ...], missing: bool) -> Assessment:
-    """Not assessable, and what it would take."""
+    """The verdict "not assessable", with what it would take to assess the claim."""
     return Assessment(
         claim=claim.name,
         text=claim.text,

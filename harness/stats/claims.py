@@ -1,7 +1,7 @@
-"""Published claims as files: what one states, and the settings that make both of its arms.
+"""Published claims as YAML files.
 
-A claim is a gain of one arm over another on a mean of suites, with the recipe and settings that make both arms.
-harness/stats/assess.py says whether runs bear it out.
+A claim states a gain of one arm over another on the mean of some suites, with the recipe and settings that define both
+arms. harness/stats/assess.py decides whether runs support it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Verdict = Literal[
 ]
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 MIN_SEEDS = 3
-"""Per arm; with fewer nothing is assessed."""
+"""The least number of seeds per arm for an assessment."""
 
 
 class ClaimArm(Strict):
@@ -38,18 +38,18 @@ class ClaimArm(Strict):
     method: str
     """A name of `harness list methods`."""
     settings: dict[str, Any] = {}
-    """On top of the recipe, as `--set` takes them."""
+    """Settings on top of the recipe, in the form of `--set`."""
 
 
 class ClaimArms(Strict):
-    """Who is said to gain over whom."""
+    """The two sides of a claim."""
 
     arm: ClaimArm
     baseline: ClaimArm
 
 
 class ClaimScores(Strict):
-    """Published scores, percent."""
+    """Published scores, in percent."""
 
     arm: float
     baseline: float
@@ -59,44 +59,44 @@ class Claim(Strict):
     """One published statement: `arms.arm` scores `effect` points above `arms.baseline`."""
 
     name: str
-    """The file's name without suffix."""
+    """The file name without its suffix."""
     text: str
-    """The claim in a sentence."""
+    """The claim in one sentence."""
     source: str
-    """Where it is published, with its numbers."""
+    """Where the claim and its numbers are published."""
     metric: Literal["avg@k"]
-    """What is averaged, without weights, over the suites: avg@k with each suite's own k."""
+    """The score whose unweighted mean over the suites counts: avg@k, with each suite's own k."""
     grader: Literal["primary", "parity"] = "primary"
-    """Whose grades the published scores rest on."""
+    """The grader behind the published scores."""
     suites: tuple[str, ...] = Field(min_length=1)
-    """All of them are needed."""
+    """Suites that the runs must have, all of them."""
     effect: float = Field(gt=0, le=100)
-    """The claimed gain, percent points."""
+    """The claimed gain in percent points."""
     scores: ClaimScores | None = None
-    """The published scores, where there are any."""
+    """The published scores, if any."""
     tolerance: float | None = Field(None, gt=0)
-    """How far, in points, the baseline's score may lie from the published one before that is said."""
+    """The distance, in points, from the published baseline score above which the modifier `baseline-differs` is set."""
     training_set: str
     """A name of benchmarks/training_sets.yaml."""
     recipe: str
-    """A name of `harness list recipes`; with the settings it makes both arms."""
+    """A name of `harness list recipes`; together with the settings it defines both arms."""
     settings: dict[str, Any] = {}
-    """Of both arms, as `--set` takes them."""
+    """Settings of both arms, in the form of `--set`."""
     arms: ClaimArms
     """The two sides."""
     budget: Literal["tokens", "rollouts", "any"] = "tokens"
-    """What must be equal, to 5%: sampled tokens and rollouts, rollouts alone, or nothing. What need not be is a modifier."""
+    """What must match within 5%: sampled tokens and rollouts, rollouts alone, or nothing. Any other mismatch is a modifier."""
     checkpoint: Literal["last", "selected"] = "last"
-    """Which checkpoint the published scores are of."""
+    """The checkpoint behind the published scores."""
     seed_sd: tuple[Annotated[float, Field(gt=0, le=100)], ...] = (1.0, 2.0)
-    """Spreads over seeds, in points, that a plan without a pilot reckons with."""
+    """Seed standard deviations, in points, that a plan without a pilot assumes."""
     expected: Verdict | None = None
-    """`harness claim check` fails on any other verdict."""
+    """The expected verdict; `harness claim check` fails on any other."""
 
     @model_validator(mode="after")
     def _contradictions(self) -> Claim:
         if self.scores and abs(self.scores.arm - self.scores.baseline - self.effect) > 0.051:
-            raise ValueError(f"effect {self.effect} is not the difference of the scores")
+            raise ValueError(f"effect {self.effect} is not the difference between the scores")
         if self.tolerance and not self.scores:
             raise ValueError("tolerance needs scores")
         return self
@@ -106,7 +106,7 @@ class Claim(Strict):
 
     @cached_property
     def specs(self) -> dict[str, RunSpec]:
-        """The settings of `arm` and `baseline`. Raises as `resolve`."""
+        """The specs of `arm` and `baseline`. Raises as `resolve` does."""
         return {side: self._spec(arm) for side, arm in self.sides.items()}
 
     @property
@@ -117,7 +117,7 @@ class Claim(Strict):
         tree: dict[str, Any] = {"eval": {"bench": ",".join(self.suites)}}
         for key, value in self.sets(arm).items():
             if "=" in key:
-                raise UsageError(f"settings: {key!r} is no name of a setting")
+                raise UsageError(f"settings: {key!r} is not the name of a setting")
             item = parse_set(f"{key}=null")
             _fill(item, value)
             tree = merge(tree, item)
@@ -125,7 +125,7 @@ class Claim(Strict):
 
 
 def _fill(tree: dict[str, Any], value: Any) -> None:
-    """Put `value` where a nest of single keys ends."""
+    """Put `value` at the end of a chain of single keys."""
     [(key, inner)] = tree.items()
     if inner is None:
         tree[key] = value
@@ -134,12 +134,12 @@ def _fill(tree: dict[str, Any], value: Any) -> None:
 
 
 def claims_dir() -> Path:
-    """The folder of the claims that come with the package."""
+    """The folder of the claims shipped with the package."""
     return Path(str(files("harness.leaderboards"))) / "claims"
 
 
 def load_claims(folder: Path | None = None) -> dict[str, Claim]:
-    """All claims of a folder, by name. Raises MissingError for no folder, UsageError for a claim that is none."""
+    """All claims in a folder, by name. Raises MissingError for a missing folder, UsageError for an invalid claim."""
     folder = folder or claims_dir()
     if not folder.is_dir():
         raise MissingError(f"no folder of claims at {folder}")
@@ -164,12 +164,12 @@ def _load(path: Path) -> Claim:
     except UsageError as e:
         raise UsageError(f"{path}: {e}") from None
     if trained != {claim.training_set}:
-        raise UsageError(f"{path}: its arms are trained on {', '.join(sorted(trained))}, not on {claim.training_set}")
+        raise UsageError(f"{path}: its arms train on {', '.join(sorted(trained))}, not on {claim.training_set}")
     return claim
 
 
 def choose(claims: Mapping[str, Claim], words: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """Words of the command line as names of claims and run directories. Raises UsageError for a word that is neither."""
+    """Sort command-line words into claim names and run directories. Raises UsageError for a word that is neither."""
     names, runs = [], []
     for word in words:
         if word in claims:

@@ -1,6 +1,6 @@
-"""Finished runs beside each other, as one object of numbers. harness/report/comparison.py renders it.
+"""Finished runs side by side, as one object of numbers; harness/report/comparison.py renders it.
 
-Scores are shares in [0, 1]; docs/statistics.md says which number is what.
+Scores are shares in [0, 1]; docs/statistics.md explains every number.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class Arm:
     """One run. `scores` and `contrasts` (none for the baseline) are keyed by measure.
 
-    `budget` is the mean over seeds; `ratio` is to the baseline's, None where that is zero; `unequal` holds the sampled
-    budgets that differ, ours and the baseline's. By suite: `truncated`, the share of samples that were cut off, and
-    `disagreement`, that on which the two graders differ, for suites with two.
+    `budget` is the mean over seeds; `ratio` relates it to the baseline's and is None where that is zero; `unequal` holds
+    the entries that should match and do not, as (this arm's, the baseline's). By suite: `truncated`, the share of samples
+    that hit the token limit, and `disagreement`, the share on which the two graders differ, for suites with two.
     """
 
     label: str
@@ -46,7 +46,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every output is rendered from this one object; `baseline` is a position in `arms`, `seed_sd` is by measure."""
+    """What every output is rendered from. `baseline` is an index into `arms`; `seed_sd` is keyed by measure."""
 
     model: str
     training_set: str
@@ -54,6 +54,8 @@ class Comparison:
     measures: list[Measure]
     arms: list[Arm]
     seed_sd: dict[str, PooledSd]
+    allowed: tuple[str, ...] = ()
+    """What differs between arms because the caller allowed it, in words."""
 
     @property
     def stamps(self) -> list[str]:
@@ -61,7 +63,7 @@ class Comparison:
         return [f"{arm.label}: {arm.not_a_result}" for arm in self.arms if arm.not_a_result]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; shares, tokens and seconds as they are, "baseline" by label."""
+        """For JSON: shares, tokens and seconds unrounded; "baseline" is a label."""
         return {"stamps": self.stamps, **asdict(self), "baseline": self.arms[self.baseline].label}
 
 
@@ -70,18 +72,19 @@ def compare(
     baseline: int | str | None = None,
     solved_at: float | None = None,
     questions: Sequence[Mapping[str, Questions]] = (),
+    allow: Sequence[str] = (),
 ) -> Comparison:
-    """Compare results of `load_result` (or of a run just made), in the order given.
+    """Compare results from `load_result` (or from a run just finished), in the given order.
 
-    `baseline` is an index, a label, a run or a method; by default the first grpo arm, else the first arm. `solved_at`
-    also counts the seeds that score at least this share: a mean says little where outcomes are bimodal over seeds.
-    `questions` (`load_questions` of each result) gives what rests on questions; without, or where a run has no samples,
-    that is left out. Raises UsageError for no results, an unknown baseline, or arms that differ in model, training set,
-    protocol or questions.
+    `baseline` is an index, a label, a run or a method; by default the first arm of the baseline method, or else the first
+    arm. With `solved_at`, seeds that score at least this share are counted too: a mean says little if outcomes are bimodal
+    over seeds. `questions` (`load_questions` of each result) adds the question-level statistics; runs without samples have
+    none. `allow` names what arms may differ in nevertheless, see `check_identity`. Raises UsageError for no results, an
+    unknown baseline, or arms that differ in model, training set, protocol or questions.
     """
     if not results:
         raise UsageError("nothing to compare: name at least one run")
-    check_identity(results)
+    allowed = check_identity(results, allow)
     names = labels(results)
     base = find_baseline(results, names, baseline)
     measures = measures_of(results[0])
@@ -91,25 +94,9 @@ def compare(
         {m.key: score_of(r, m.key, solved_at, own.get(m.key), ties[m.key].get(name, "")) for m in measures}
         for r, own, name in zip(results, cells, names, strict=True)
     ]
-    budgets = [budget_of(r) for r in results]
     contrasts = contrasts_of(measures, scores, cells, base)
-    arms = [
-        Arm(
-            label=names[i],
-            method=r.method,
-            run=r.run,
-            seeds=r.seeds,
-            not_a_result=r.not_a_result,
-            scores=scores[i],
-            contrasts=contrasts[i],
-            budget=budgets[i],
-            ratio={k: v / budgets[base][k] if budgets[base][k] else None for k, v in budgets[i].items()},
-            unequal=mismatched(budgets[i], budgets[base]),
-            truncated={n: s.truncated for n, s in r.suites.items()},
-            disagreement={n: s.disagreement for n, s in r.suites.items() if s.disagreement is not None},
-        )
-        for i, r in enumerate(results)
-    ]
+    theirs = budget_of(results[base])
+    arms = [_arm(r, name, s, x, theirs) for r, name, s, x in zip(results, names, scores, contrasts, strict=True)]
     pooled = {m.key: sd for m in measures if (sd := pooled_sd([s[m.key].per_seed.values() for s in scores]))}
     return Comparison(
         model=results[0].model,
@@ -118,14 +105,40 @@ def compare(
         measures=measures,
         arms=arms,
         seed_sd=pooled,
+        allowed=tuple(allowed),
     )
 
 
-def compare_runs(runs: Sequence[Path], baseline: int | str | None = None) -> Comparison:
-    """Compare run directories, with all that their samples say. Raises as `load_result`, `load_questions` and `compare`."""
+def _arm(
+    result: Result,
+    label: str,
+    scores: dict[str, Score],
+    contrasts: dict[str, Contrast],
+    baseline: Mapping[str, float],
+) -> Arm:
+    """`baseline` is the baseline's budget."""
+    budget = budget_of(result)
+    return Arm(
+        label=label,
+        method=result.method,
+        run=result.run,
+        seeds=result.seeds,
+        not_a_result=result.not_a_result,
+        scores=scores,
+        contrasts=contrasts,
+        budget=budget,
+        ratio={k: v / baseline[k] if baseline[k] else None for k, v in budget.items()},
+        unequal=mismatched(budget, baseline),
+        truncated={name: s.truncated for name, s in result.suites.items()},
+        disagreement={name: s.disagreement for name, s in result.suites.items() if s.disagreement is not None},
+    )
+
+
+def compare_runs(runs: Sequence[Path], baseline: int | str | None = None, allow: Sequence[str] = ()) -> Comparison:
+    """Compare run directories, samples included. Raises as `load_result`, `load_questions` and `compare` do."""
     from harness.data.training_sets import solved_at
     from harness.stats.questions import load_questions
 
     results = [load_result(path) for path in runs]
     threshold = solved_at(r.training_set for r in results)
-    return compare(results, baseline, threshold, [load_questions(r) for r in results])
+    return compare(results, baseline, threshold, [load_questions(r) for r in results], allow)

@@ -1,6 +1,6 @@
-"""Arms held against each other on one measure: differences with their intervals, tests, corrections and ties.
+"""Arms against each other on one measure: differences with intervals, tests, corrections and ties.
 
-The statistics are those of harness/stats/intervals.py, and docs/statistics.md says which number is what.
+The statistics are in harness/stats/intervals.py; docs/statistics.md explains every number.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Arm minus baseline on one measure; None where `note` says why. docs/statistics.md explains every number.
+    """Arm minus baseline on one measure. Where there is no interval, `note` says why.
 
-    `fixed` answers "would a re-run agree on these questions?", `new` "and on others like them?". `p` is that of `fixed`,
-    `p_adjusted` after `correction`, "Holm" or "BH". `mde`: the effect that had an 80% chance of being seen, where `fixed`
-    holds 0. `question_p`, by `question_test`, says nothing about other training seeds. `solved_p`: the exact test of
-    equal shares of solved seeds.
+    `fixed` answers "would a re-run agree on these questions?", `new` "and on others like them?". `p` belongs to `fixed`;
+    `p_adjusted` is p after `correction`, "Holm" or "BH". `mde` is the effect that had an 80% chance of being detected,
+    given where `fixed` includes 0. `question_p`, by `question_test`, says nothing about other training seeds. `solved_p`
+    is the exact test of equal shares of solved seeds.
     """
 
     difference: float
@@ -58,7 +58,7 @@ class Contrast:
 
     @property
     def mark(self) -> str:
-        """`†`: adjusted p below .05; `‡`: and the interval for new questions excludes 0 as well."""
+        """`†`: adjusted p below .05; `‡`: the interval for new questions excludes 0 as well."""
         if self.p_adjusted is None or self.p_adjusted >= 0.05:
             return ""
         return "‡" if self.new and self.new.excludes_zero else "†"
@@ -67,7 +67,10 @@ class Contrast:
 def contrasts_of(
     measures: Sequence[Measure], scores: Sequence[dict[str, Score]], cells: Sequence[Cells], base: int
 ) -> list[dict[str, Contrast]]:
-    """Of every arm but the baseline; p adjusted by Holm over the arms of a macro average, by BH over all suites' cells."""
+    """The contrasts of every arm by measure, none for the baseline.
+
+    p is adjusted by Holm over the arms within a macro average, and by Benjamini-Hochberg over all arms and suites.
+    """
     from harness.stats import intervals
 
     others = [i for i in range(len(scores)) if i != base]
@@ -93,7 +96,7 @@ def contrast(
     baseline_cells: list[Questions] | None = None,
     of_questions: tuple[float | None, str] = (None, ""),
 ) -> Contrast:
-    """Difference of two arms on one measure. Seeds are never paired, also where they share a number (intervals.py)."""
+    """The difference of two arms on one measure. Seeds are never paired, even if they share a number (intervals.py)."""
     from harness.stats import intervals
 
     a_S, b_S = (np.array(list(s.per_seed.values())) for s in (arm, baseline))
@@ -123,7 +126,7 @@ def _bounds(e: Estimate) -> Bounds:
 
 
 def _question_p(arms: Sequence[list[Questions] | None], baseline: list[Questions] | None) -> list[tuple[float | None, str]]:
-    """p of every arm and how: McNemar where each question has one outcome an arm, else sign flips of its means."""
+    """p of every arm, and the test: McNemar with one outcome per question and arm, otherwise sign flips of the means."""
     from harness.stats import intervals
 
     known = [(i, arm) for i, arm in enumerate(arms) if arm and baseline]
@@ -141,7 +144,7 @@ def _question_p(arms: Sequence[list[Questions] | None], baseline: list[Questions
 
 
 def ties_of(results: Sequence[Result], names: Sequence[str], key: str) -> dict[str, str]:
-    """Tie groups of the arms with two seeds or more; Holm over all of their pairs."""
+    """The tie groups of the arms that have two seeds or more; Holm over all pairs."""
     from harness.stats import intervals
 
     arms = {name: scores_by_seed(r, key) for name, r in zip(names, results, strict=True)}
@@ -155,7 +158,7 @@ def ties_of(results: Sequence[Result], names: Sequence[str], key: str) -> dict[s
 
 
 def _p(a_S: Array, b_S: Array) -> float:
-    """Of `seed_difference`; 1 where neither has any spread, which is too little to tell arms apart by."""
+    """p of `seed_difference`; 1 if neither arm has any spread, which is too little to tell them apart."""
     from harness.stats import intervals
 
     found = intervals.seed_difference(a_S, b_S)

@@ -1,4 +1,4 @@
-"""Scores of a run question by question, from its samples/<suite>.jsonl, and whether those are the run's own scores."""
+"""The scores of a run question by question, from samples/<suite>.jsonl, checked against the scores it reports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.core.errors import UNREADABLE, HarnessError
+from harness.core.errors import UNREADABLE, HarnessError, reason
 from harness.core.text import visible
 from harness.runs.filed import read_manifest, read_packed, samples_name
 from harness.runs.result import Result, SuiteScores, is_filed
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Questions:
-    """One suite of one run: mean scores over samples, seeds in the order of `seeds`, questions sorted by id.
+    """One suite of one run: mean scores over `k` samples, seeds in the order of `seeds`, questions sorted by id.
 
-    `parity_S_Q` is under the parity grader; None where a sample has no second grade. `k` samples each.
+    `parity_S_Q` holds the parity grader's scores; None if a sample has no second grade.
     """
 
     ids: tuple[str, ...]
@@ -30,16 +30,16 @@ class Questions:
     parity_S_Q: Array | None
 
     def without(self, ids: set[str]) -> Questions:
-        """Only the questions that are not in `ids`."""
+        """The questions that are not in `ids`."""
         keep = [i for i, name in enumerate(self.ids) if name not in ids]
         parity = None if self.parity_S_Q is None else self.parity_S_Q[:, keep]
         return Questions(tuple(self.ids[i] for i in keep), self.seeds, self.k, self.scores_S_Q[:, keep], parity)
 
 
 def load_questions(result: Result) -> dict[str, Questions]:
-    """Every suite of a result of `load_result`; empty where the run has no samples folder.
+    """Every suite of a result from `load_result`; empty if the run has no samples folder.
 
-    Raises HarnessError where samples are missing or unreadable, or do not give the score that result.json says.
+    Raises HarnessError if samples are missing or unreadable, or do not add up to the scores in result.json.
     """
     run = Path(result.run)
     if not (run / "samples").is_dir():
@@ -51,7 +51,7 @@ def load_questions(result: Result) -> dict[str, Questions]:
             return {name: read_questions(*found, result.suites[name], result.seeds) for name, found in packed.items()}
         return {name: _suite(samples_path(run, name), suite, result.seeds) for name, suite in result.suites.items()}
     except UNREADABLE as e:  # numbers that no array can be made of
-        raise HarnessError(visible(f"{run} cannot be read: {e!r}")) from None
+        raise HarnessError(visible(f"{run} cannot be read: {reason(e)}")) from None
 
 
 def _suite(path: Path, suite: SuiteScores, seeds: tuple[int, ...]) -> Questions:

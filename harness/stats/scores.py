@@ -1,6 +1,6 @@
-"""Scores of one run on one measure, a suite or a macro average: their spread over seeds, their intervals.
+"""The scores of one run on one measure (a suite or a macro average): spread over seeds, and intervals.
 
-Shares in [0, 1] everywhere. docs/statistics.md says which number is what.
+All scores are shares in [0, 1]. docs/statistics.md explains every number.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measure:
-    """What is scored: a suite, or the macro average of a role, the unweighted mean of its suites.
+    """What is scored: a suite, or the macro average of a role, which is the unweighted mean of its suites.
 
-    `protocol` holds n, k, temperature and max_new_tokens of a suite; None for a macro average. `flagged`: how many of
-    a suite's n problems match training problems (harness/data/contamination.py).
+    `protocol` holds a suite's n, k, temperature and max_new_tokens; None for a macro average. `flagged` counts the
+    suite's problems that match training problems (harness/data/contamination.py).
     """
 
     key: str
@@ -36,7 +36,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Solved:
-    """How many seeds scored at least `at`, with the exact 95% interval of that share (Clopper and Pearson 1934)."""
+    """How many seeds scored at least `at`, and the exact 95% interval of that share (Clopper and Pearson 1934)."""
 
     at: float
     count: int
@@ -47,11 +47,11 @@ class Solved:
 
 @dataclass(frozen=True)
 class Score:
-    """One arm on one measure. `sd` is the sample standard deviation over seeds, None for one seed.
+    """One arm on one measure. `sd` is the sample standard deviation over seeds; None for a single seed.
 
-    `clean`: the mean without the problems that match training problems; None where there are none, or no others.
-    `low` and `high` bound the score on new questions, `kind` says how; None without samples. `ties`: the letters of the
-    arm's tie groups, "" for one seed or one arm.
+    `clean` is the mean without the problems that match training problems; None if no problem matches, or all do.
+    `low` and `high` bound the score on new questions and `kind` names the method; None without samples. `ties` holds the
+    letters of the arm's tie groups; "" with a single seed or arm.
     """
 
     per_seed: dict[int, float]
@@ -67,15 +67,15 @@ class Score:
 
 @dataclass(frozen=True)
 class PooledSd:
-    """Standard deviation over seeds, pooled over all arms; `df` degrees of freedom."""
+    """Standard deviation over seeds, pooled over all arms, with its degrees of freedom."""
 
     sd: float
     df: int
 
 
 def measures_of(result: Result) -> list[Measure]:
-    """By role, the macro average before its suites; a role without suites has none."""
-    out = []
+    """Role by role, the macro average and then its suites; a role without suites has no macro average."""
+    out: list[Measure] = []
     for role in ROLES:
         if result.macro.of(role) is not None:
             out.append(Measure(f"macro:{role}", f"{role.upper()} macro average", role, None))
@@ -88,12 +88,13 @@ def measures_of(result: Result) -> list[Measure]:
 
 
 Cells = dict[str, "list[Questions]"]
-"""The suites of every measure; a measure without samples is not there."""
+"""The suites of every measure, by its key; measures without samples are left out."""
 
 
 def cells_of(
     results: Sequence[Result], questions: Sequence[Mapping[str, Questions]], measures: Sequence[Measure]
 ) -> list[Cells]:
+    """The cells of every run. Raises UsageError for runs that differ in the questions of a suite."""
     out: list[Cells] = []
     first: dict[str, tuple[str, tuple[str, ...]]] = {}  # suite: the run that was read first, and its questions
     for result, own in zip(results, questions or [{}] * len(results), strict=True):
@@ -108,7 +109,7 @@ def cells_of(
 
 
 def scores_by_seed(result: Result, key: str) -> dict[int, float]:
-    """Of a suite, or of a role's macro average, which the run has."""
+    """The scores of a run on the measure `key`, which it must have."""
     if not key.startswith("macro:"):
         return result.suites[key].per_seed
     means = {seed: row.of(key.removeprefix("macro:")) for seed, row in result.macro.per_seed.items()}
@@ -116,6 +117,7 @@ def scores_by_seed(result: Result, key: str) -> dict[int, float]:
 
 
 def score_of(result: Result, key: str, solved_at: float | None, cells: list[Questions] | None, ties: str) -> Score:
+    """A run on the measure `key`; seeds count as solved from `solved_at` on."""
     per_seed = scores_by_seed(result, key)
     values = list(per_seed.values())
     sd = statistics.stdev(values) if len(values) > 1 else None
@@ -126,9 +128,9 @@ def score_of(result: Result, key: str, solved_at: float | None, cells: list[Ques
 
 
 def score_interval(cells: list[Questions]) -> tuple[float | None, float | None, str]:
-    """95% interval of one arm's score on new questions, and its kind; of the share itself, so within 0 and 1.
+    """95% interval of one arm's score on new questions, clipped to [0, 1], and the method it was computed by.
 
-    Wilson for one outcome a question, and where a t interval has no width: all questions alike.
+    Wilson for one outcome per question, and where all questions score alike and a t interval would have no width.
     """
     from harness.stats import intervals
 
@@ -144,7 +146,7 @@ def score_interval(cells: list[Questions]) -> tuple[float | None, float | None, 
 
 
 def solved(values_S: Sequence[float], at: float) -> Solved:
-    """Count values >= `at`, with the exact binomial 95% interval of their share."""
+    """The number of values >= `at`, with the exact binomial 95% interval of their share."""
     from scipy.stats import binomtest
 
     count = sum(v >= at for v in values_S)
@@ -153,7 +155,7 @@ def solved(values_S: Sequence[float], at: float) -> Solved:
 
 
 def pooled_sd(arms: Iterable[Iterable[float]]) -> PooledSd | None:
-    """Of scores per seed; None where no arm has two seeds."""
+    """The seed standard deviation, pooled over the arms' scores per seed; None if no arm has two seeds."""
     several = [list(values) for values in arms]
     df = sum(len(values) - 1 for values in several)
     squares = sum(statistics.variance(values) * (len(values) - 1) for values in several if len(values) > 1)

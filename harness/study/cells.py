@@ -12,14 +12,12 @@ from harness.config import RunSpec, flatten, resolve
 from harness.core.errors import HarnessError, UsageError, nearest
 from harness.registry import method_of
 from harness.runs.result import is_finished
+from harness.stats.comparable import SHARED, kind_of
 from harness.study.file import Study, as_sets
 
 if TYPE_CHECKING:
     from harness.data.contamination import Match
     from harness.plan import Plan
-
-SHARED = ("model.", "testbed.", "eval.", "backend.name", "train.set", "train.limit")
-"""Settings in which the arms of a condition must agree: `harness compare` refuses them otherwise."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,8 @@ def cells_dir(out: Path) -> Path:
 
 
 def _shared(key: str) -> bool:
-    return key.startswith(SHARED)
+    """Whether the arms of a condition must agree in a setting: `harness compare` refuses them otherwise."""
+    return kind_of(key) in SHARED
 
 
 def _check_condition(cells: Sequence[Cell]) -> None:

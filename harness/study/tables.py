@@ -68,7 +68,7 @@ def summary_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     header = ["condition", "arm", "method", "seeds"]
     for title in measures:
         header += [title.removesuffix(" macro average"), "sd", *(["solved", "95% exact"] if title in solving else [])]
-    header += ["rollouts", "tokens", "steps", "time"]
+    header += ["rollouts", "sampled tokens", "optimiser steps", "wall time"]
     out = []
     for i, row in enumerate(rows):
         first = i == 0 or rows[i - 1]["condition"] != row["condition"]
@@ -80,7 +80,7 @@ def summary_table(rows: Sequence[Mapping[str, Any]]) -> Table:
                 x = s and s["solved"]
                 cells += [f"{x['count']}/{len(row['seeds'])}", interval(x["low"], x["high"])] if x else ["", ""]
         b = row["budget"]
-        cells += [compact(b["rollouts"]), compact(b["generated_tokens"] + b["reflection_tokens"])]
+        cells += [compact(b["rollouts"]), compact(b["sampled_tokens"])]
         out.append((*cells, compact(b["optimiser_steps"]), seconds(b["wall_seconds"])))
     start = int(not any(row["condition"] for row in rows))
     notes = ["Percent points, mean over seeds; sd: sample standard deviation. Budgets: of training, a seed on average."]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.grading.graders import Grade, Pair
+from harness.grading.answers import Pair
+from harness.grading.graders import Grade
 from harness.testbed.world import grade
 
 

@@ -102,7 +102,7 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
             report = method.end_epoch(epoch, log.groups, trainee, log.ledger, last=done)
             probed: dict[str, float] = {}
             if log.world and isinstance(trainee, Scorer):
-                probed = log.world.probe(trainee, log.spec.train.temperature)
+                probed = log.world.probe(trainee, cfg.temperature)
         trainee.tick = lambda n: None
         log.epoch(epoch, {**report.metrics, **probed}, report.templates)
         epoch, batch = epoch + 1, 0

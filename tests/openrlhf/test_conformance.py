@@ -172,11 +172,11 @@ def test_same_batch_same_direction(trained, policy):
     from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 
     from harness.core.types import Context, Group, Problem, Rollout
-    from harness.runs.rundir import RunDir
+    from harness.runs.spec import load_spec
     from harness.training.local.backend import LocalBackend
     from harness.training.update import Updater
 
-    spec = RunDir(out).spec
+    spec = load_spec(out)
     local = LocalBackend(spec)
     local.model.bfloat16()
     before = {k: v.float() for k, v in local.model.state_dict().items()}

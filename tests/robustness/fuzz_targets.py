@@ -21,10 +21,12 @@ from harness.core import chat
 from harness.core.errors import HarnessError
 from harness.core.ledger import Ledger
 from harness.data.suites import read_problems
-from harness.grading import graders
+from harness.grading import equivalence, graders
 from harness.grading import parity as second_opinion
+from harness.grading.answers import last_boxed
 from harness.leaderboard import build, submit
 from harness.leaderboard.submit import difference
+from harness.runs import environment
 from harness.runs.filed import read_manifest, read_packed
 from harness.runs.files import mend, read_jsonl
 from harness.search.answers import Answers
@@ -66,12 +68,12 @@ def extraction(folder: Path) -> Target:
 
     def target(data: bytes) -> None:
         text = text_of(data)
-        check(graders.last_boxed(text) == boxed_by_hand(text), text)
+        check(last_boxed(text) == boxed_by_hand(text), text)
         for kind in ("choice", "exact", "testbed"):
             gold = "B" if kind == "choice" else golds[len(data) % len(golds)]
             for grade in graders.grader_of(kind)([(text, gold), (f"\\boxed{{{text}}}", gold)], 1, 4.0):
                 check((grade.score, grade.status) in ((1.0, "ok"), (0.0, "ok"), (0.0, "unparsed")), kind, gold, grade)
-        if text and len(text) < 100 and graders.last_boxed(f"\\boxed{{{text}}}") == text:
+        if text and len(text) < 100 and last_boxed(f"\\boxed{{{text}}}") == text:
             [grade] = graders.grade_exact([(f"\\boxed{{{text}}}", text)], 1, 4.0)
             check(grade.score == 1.0 or grade.status == "unparsed", text, grade)
 
@@ -117,8 +119,8 @@ def sight(folder: Path) -> Target:
         ]
         if (seen := second_opinion._at_sight(*texts)) is not None:
             check(seen == second_opinion.equal(*texts), "parity", *texts)
-        if (verdict := graders._at_sight(*texts)) is not None:
-            check(verdict == graders._verify(*texts), verdict, *texts)
+        if (verdict := equivalence.at_sight(*texts)) is not None:
+            check(verdict == equivalence.verify_pair(*texts), verdict, *texts)
 
     seeds = [bytes([k, u, d, 0, 4, 7, 0, k % 4, 3, 1, 0, k % 3]) for k in range(8) for u, d in ((0, 0), (3, 1), (7, 8))]
     return target, seeds, "12 99"
@@ -224,6 +226,7 @@ def manifest(folder: Path) -> Target:
     """The first bytes choose a value in a file of a filed run, and whether all hashes are made to fit; the rest takes its
     place, or, where it is no JSON, that of the file."""
     world.suite_problems = cache(world.suite_problems)
+    environment.code_version = lambda: None  # it asks git
     filed, _ = submit.add(make_run(folder / "run"), folder / "boards")
     build.build(folder / "boards")
     index = filed.parent / "index.json"

@@ -61,6 +61,12 @@ def test_command(command, capsys, monkeypatch, tmp_path):
         assert e.value.code == 0, err
 
 
+@pytest.mark.parametrize("package", ["search", "stats", "runs"])
+def test_the_reference_has_every_module_of_a_package(package):
+    shown = set(re.findall(rf"^::: harness\.{package}\.(\w+)$", (ROOT / "docs" / "api" / f"{package}.md").read_text(), re.M))
+    assert shown == {p.stem for p in (ROOT / "harness" / package).glob("*.py")} - {"__init__"}
+
+
 # ------------------------------------------------------------------ recipes
 
 STRUCTURE = {"model.id", "train.set", "backend.name", "backend.nodes", "backend.gpus_per_node"}

@@ -180,6 +180,6 @@ def test_a_run_on_it_is_observed_and_told_from_a_solved_one(echo, tmp_path, monk
     assert [r["echo_before"] for r in rows if r["kind"] == "batch"] == [1.0, 1.0]
     assert [r["echo_logp"] < 0 for r in rows if r["kind"] != "batch"] == [True]
     assert not any(key.startswith("branch") for row in rows for key in row)
-    assert result["training_set"] == "echoes" and result["suites"]["tb-id"]["role"] == "id"
+    assert result.training_set == "echoes" and result.suites["tb-id"].role == "id"
     [arm] = compare_runs([run.path]).arms
     assert arm.scores["tb-id"].solved.share == float(arm.scores["tb-id"].mean >= 0.25)

@@ -46,7 +46,7 @@ def test_a_filed_run_verifies_and_holds_no_paths_and_no_more_than_it_should(file
     root = filed.parents[2]
     code, out, err = harness(capsys, "leaderboard", "verify", root)
     assert code == 0, err
-    assert "16 samples graded again" in out and "golds of tb-long are the suites' own" in out and "2 runs verified" in out
+    assert "16 regraded samples" in out and "gold answers of tb-long match the suites" in out and "2 runs verified" in out
     m = json.loads((filed / "manifest.json").read_text())
     assert filed.relative_to(root).parts[:2] == ("testbed", "testbed") and filed.name == m["run"]
     assert (m["evidence"], m["code"]["commit"], m["hardware"], m["seeds"]) == ("recomputed", "c" * 40, MACHINE, [0, 1])
@@ -168,7 +168,7 @@ FORGERIES = {  # what is changed, whether hashes are made to fit, and what verif
         "scores.svg, line",
     ),
     "a built file less": (lambda f: (f.parent / "scores.csv").unlink(), False, "scores.csv: is missing"),
-    "a built file more": (lambda f: (f.parent / "scores-9.csv").touch(), False, "scores-9.csv: is not of this board"),
+    "a built file more": (lambda f: (f.parent / "scores-9.csv").touch(), False, "scores-9.csv: does not belong to this board"),
 }
 
 
@@ -402,12 +402,12 @@ def test_the_page_holds_what_a_board_needs(filed):
         "new questions",
         "ties",
         "over budget",
-        "Every seed",
+        "All seeds",
         "Learning curves",
         "recomputed",
         "0: 37.5, 1: 62.5",
         "a hint more",
-        "Difference to grpo",
+        "Difference from grpo",
     ):
         assert words in page, words
     assert "lonely" not in page, "neither selected nor an ancestor"
@@ -455,7 +455,7 @@ def test_exports(tmp_path, capsys):
 
     run = make_run(tmp_path / "a")
     code, out, _ = harness(capsys, "export", "hf-eval-results", run)
-    assert code == 0 and yaml.safe_load(out) == [] and "Left out, no dataset on the hub is known for them" in out
+    assert code == 0 and yaml.safe_load(out) == [] and "Omitted, their datasets on the hub are not known" in out
     args = ("--dataset", "tb-long=me/chains:main", "--url", "https://example.org/board")
     code, out, _ = harness(capsys, "export", "hf-eval-results", run, *args)
     [row] = yaml.safe_load(out)
@@ -480,7 +480,7 @@ def test_report_of_a_run_and_of_a_study(tmp_path, capsys):
     assert code == 0 and "<h2>Ledger</h2>" in (runs[0] / "report.html").read_text(), err
     assert harness(capsys, "report", tmp_path / "study")[0] == 0
     page = (tmp_path / "study" / "report.html").read_text()
-    assert "Difference to grpo" in page and "not filed" in page and str(tmp_path) not in page
+    assert "Difference from grpo" in page and "not filed" in page and str(tmp_path) not in page
     assert harness(capsys, "report", *runs)[0] == 2
     assert harness(capsys, "report", *runs, "--out", tmp_path / "x" / "o.html")[0] == 0
     assert harness(capsys, "report", tmp_path / "x")[0] == 3

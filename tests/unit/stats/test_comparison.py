@@ -40,7 +40,7 @@ def test_worlds_of_the_testbed_do_not_mix():
 
 
 def test_budget_outside_five_percent_is_labelled():
-    off = {"rollouts": (1100, 1000), "sampled tokens": (22_000, 20_000)}
+    off = {"rollouts": (1100, 1000), "sampled_tokens": (22_000, 20_000)}
     for rollouts, unequal in ((1000, {}), (1049, {}), (1100, off)):
         c = compare([result(), result("p2o", rollouts=rollouts)])
         assert c.arms[1].unequal == unequal
