@@ -31,3 +31,20 @@ def test_the_counts_count(tmp_path):
     assert [place.split()[1] for place in structure.key_reads(tmp_path)] == ["suites", "ledger"]
     assert structure.loose_modules(tmp_path) == ["b"]
     assert structure.packages(tmp_path) == {"stats": {"b"}, "b": {"stats"}}
+
+
+def test_the_readmes_tree_is_true():
+    text = (ROOT / "README.md").read_text().split("## Where things are")[1].split("```")[1]
+    said: set[str] = set()
+    folder = ""
+    for line in text.strip().splitlines():
+        if not line.startswith("   "):  # a continued remark is further in
+            names = [word for word in line[:24].split() if word.endswith(("/", ".py"))]
+            folder = "" if not line.startswith(" ") else "harness/"
+            said |= {folder + name for name in names}
+    assert [path for path in sorted(said) if not (ROOT / path).exists()] == []
+    inside = {f"harness/{p.name}/" for p in (ROOT / "harness").iterdir() if (p / "__init__.py").exists()}
+    inside |= {f"harness/{name}.py" for name in structure.loose_modules(ROOT)}
+    assert inside <= said
+    top = {f"{p.name}/" for p in ROOT.iterdir() if p.is_dir() and any(p.rglob("*.py")) and not p.name.startswith(".")}
+    assert top - {"build/", "dist/", "runs/"} <= said | {"p2o_harness.egg-info/"}
