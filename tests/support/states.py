@@ -4,8 +4,10 @@ import json
 import shutil
 
 from harness.config import resolve, resolve_eval
+from harness.runs import formats
 from harness.runs.files import write_json
 from harness.runs.rundir import RunDir
+from harness.runs.spec import StoredSpec
 from support.boards import make_run
 
 SETTINGS = ("train.epochs=0", "testbed.problems=16")
@@ -34,7 +36,7 @@ def evaluation(path):
         [], [], {"model": {"id": "testbed"}, "train_set": "testbed"}, {"eval": {"bench": BENCH}, "seeds": [0, 1]}
     )
     finished(path)
-    write_json(path / "spec.json", {"hash": made.hash(), "spec": made.model_dump(mode="json"), "data": {}})
+    formats.write(path / "spec.json", StoredSpec(hash=made.hash(), spec=made.model_dump(mode="json")))
 
 
 def edited(name, change):
@@ -84,7 +86,10 @@ STATES = {
     "evaluation": evaluation,
     "newer spec": edited("spec.json", lambda t: t["spec"].update(invented=1)),
     "older spec": edited("spec.json", lambda t: t["spec"].pop("train")),
-    "bare spec": edited("spec.json", lambda t: {"spec": {}}),
+    "bare spec": edited("spec.json", lambda t: {**t, "spec": {}}),
+    "another spec version": edited("spec.json", lambda t: t.update(schema=2)),
+    "another result version": edited("result.json", lambda t: t.update(schema=2)),
+    "no result version": edited("result.json", lambda t: without(t, ("schema",))),
     "older result": edited("result.json", lambda t: t["suites"][BENCH].pop("pass_at")),
     "foreign suite": edited("result.json", lambda t: t.update(suites={"unknown": t["suites"][BENCH]})),
     "no suites": edited("result.json", lambda t: t.update(suites={})),
