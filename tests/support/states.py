@@ -4,10 +4,8 @@ import json
 import shutil
 
 from harness.config import resolve, resolve_eval
-from harness.runs import formats
 from harness.runs.files import write_json
 from harness.runs.rundir import RunDir
-from harness.runs.spec import StoredSpec
 from support.boards import make_run
 
 SETTINGS = ("train.epochs=0", "testbed.problems=16")
@@ -36,7 +34,8 @@ def evaluation(path):
         [], [], {"model": {"id": "testbed"}, "train_set": "testbed"}, {"eval": {"bench": BENCH}, "seeds": [0, 1]}
     )
     finished(path)
-    formats.write(path / "spec.json", StoredSpec(hash=made.hash(), spec=made.model_dump(mode="json")))
+    (path / "spec.json").unlink()
+    RunDir(path).write_spec(made)
 
 
 def edited(name, change):
@@ -99,13 +98,6 @@ STATES = {
 }
 
 
-def places(tree, at=()):
-    """The path of every value of a tree of objects."""
-    for key, value in tree.items() if isinstance(tree, dict) else ():
-        yield (*at, key)
-        yield from places(value, (*at, key))
-
-
 def without(tree, at):
     """A copy without the value there."""
     copy = json.loads(json.dumps(tree))
@@ -113,14 +105,4 @@ def without(tree, at):
     for key in at[:-1]:
         inner = inner[key]
     del inner[at[-1]]
-    return copy
-
-
-def instead(tree, at, value):
-    """A copy with another value there."""
-    copy = json.loads(json.dumps(tree))
-    inner = copy
-    for key in at[:-1]:
-        inner = inner[key]
-    inner[at[-1]] = value
     return copy
