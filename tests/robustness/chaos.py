@@ -1,6 +1,6 @@
 """Kill runs at seeded moments, finish them as a user would, and compare with those that nobody killed, bit for bit.
 
-    python perf/chaos.py [--run 100] [--eval 30] [--study 30] [--add 30]
+    python tests/robustness/chaos.py [--run 100] [--eval 30] [--study 30] [--add 30]
 
 `run` is a P2O run of two seeds (training, prompt search, evaluation), `eval` an evaluation of two seeds in many blocks,
 `study` one of two arms side by side, `add` the filing of a run on a leaderboard. Half of the kills come at a file operation

@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of what reads the work of others: completions, settings, data, samples, filed runs, answers.
 
     pip install -e '.[local,test,fuzz]'
-    python perf/fuzz.py [TARGET ...] [--seconds 600] [--keep DIR]
+    python tests/robustness/fuzz.py [TARGET ...] [--seconds 600] [--keep DIR]
 
 Every target runs in a child process for so many seconds, on atheris with the branches of `harness` as its guide. A
 HarnessError is a fine answer to any input; whatever else is raised is a finding, and so is a property that does not hold:

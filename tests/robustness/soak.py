@@ -1,6 +1,6 @@
 """Run a study again and again, and look for what grows or stays behind: memory, file handles, threads, processes, files.
 
-    python perf/soak.py --out runs/soak [--minutes 45] [--study testbed-worlds] [--jobs 1]
+    python tests/robustness/soak.py --out runs/soak [--minutes 45] [--study testbed-worlds] [--jobs 1]
 
 Every two seconds all processes of the study are looked at (Linux's /proc). For each kind of process that lived long
 enough, its second and third third are compared, memory by medians, handles and threads by the most; the first third is
