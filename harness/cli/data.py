@@ -57,9 +57,8 @@ def regrade(run: Path, as_json: bool) -> None:
     from harness.report.tables import print_to_terminal
     from harness.runs.formats import tree
 
-    with o.reading(run):
-        found = regraded(run)
-        table = regrade_table(found)
+    found = regraded(run)
+    table = regrade_table(found)
     if as_json:
         o.echo_json({"run": str(run), **tree(found)})
         return

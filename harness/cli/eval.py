@@ -70,16 +70,14 @@ def evaluate(
         flags["train_set"] = train_set
     if seeds is not None:
         flags["seeds"] = list(seeds)
-    with o.reading(*o.existing(Path(model))):
-        base = describe_model(model)
+    base = describe_model(model)
     spec = resolve_eval(configs, sets, base, flags)
     prepared = prepare_eval(spec, data_dir, offline)
     if dry_run:
         _show_cost(prepared, as_json)
         return
     if resume:
-        with o.reading(*o.existing(out)):
-            run = RunDir.resume(spec, out)
+        run = RunDir.resume(spec, out)
     else:
         run = RunDir.new(spec, out)
     o.show_result(execute_eval(prepared, run, ["harness", *sys.argv[1:]]), as_json)

@@ -35,8 +35,7 @@ def add(run: Path, board: Path, evidence: str, allow_stamped: bool, as_json: boo
     """File a run whose scores its samples reproduce."""
     from harness.leaderboard.submit import add as file_run
 
-    with o.reading(run):
-        folder, new = file_run(run, board, evidence, allow_stamped)
+    folder, new = file_run(run, board, evidence, allow_stamped)
     if as_json:
         o.echo_json({"folder": str(folder), "new": new})
         return
@@ -52,8 +51,7 @@ def build(board: Path, as_json: bool) -> None:
     """Write the tables and the page of every board under BOARD (default: leaderboards)."""
     from harness.leaderboard.build import build as build_boards
 
-    with o.reading(board):
-        folders = build_boards(board)
+    folders = build_boards(board)
     if as_json:
         o.echo_json({"boards": [str(folder) for folder in folders]})
         return
@@ -73,8 +71,7 @@ def verify(board: Path, data_dir: Path | None, as_json: bool) -> None:
     from harness.core.text import visible
     from harness.leaderboard.build import verify as verify_boards
 
-    with o.reading(board):
-        found = verify_boards(board, data_dir)
+    found = verify_boards(board, data_dir)
     if as_json:
         o.echo_json({"runs": [vars(v) for v in found]})
         return

@@ -24,6 +24,7 @@ from harness.core.errors import HarnessError
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 """The disk's errors, which are the user's to mend."""
+MISPLACED = {errno.EISDIR, errno.ENOTDIR}
 EXTRAS = {
     module: extra
     for extra, modules in {
@@ -81,13 +82,17 @@ def main() -> None:
         click.echo(f"error: this needs the package {package}: pip install 'p2o-harness[{EXTRAS[package]}]'", err=True)
         code = 3
     except OSError as e:
-        if e.errno not in UNWRITABLE:
+        if e.errno in MISPLACED:
+            what = "a folder where a file belongs" if e.errno == errno.EISDIR else "below a file, not a folder"
+            click.echo(f"error: {e.filename2 or e.filename} is {what}", err=True)
+        elif e.errno in UNWRITABLE:
+            click.echo(
+                f"error: {e.strerror}: {e.filename or 'a file being written'}; everything written so far is kept, and the "
+                "same command with --resume continues from there",
+                err=True,
+            )
+        else:
             raise
-        click.echo(
-            f"error: {e.strerror}: {e.filename or 'a file being written'}; everything written so far is kept, and the same "
-            "command with --resume continues from there",
-            err=True,
-        )
         code = 1
     except (KeyboardInterrupt, click.Abort):
         how = "" if "study" in sys.argv[1:2] else " with --resume"

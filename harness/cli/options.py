@@ -1,17 +1,14 @@
-"""What several verbs of the command line share: types and options, the `--json` line, reading folders of others."""
+"""What several verbs of the command line share: types and options, the `--json` line."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-
-from harness.core.errors import HarnessError, MissingError
 
 if TYPE_CHECKING:
     from harness.runs.result import Result
@@ -96,26 +93,3 @@ def show_result(result: Result, json_wanted: bool) -> None:
 
     print_comparison(compare([result], None))
     click.echo(f"report: {result.run}/report.html")
-
-
-@contextmanager
-def reading(*paths: Path) -> Iterator[None]:
-    """For folders that anyone may have written. What their files hold is for harness/runs to refuse.
-
-    Raises MissingError for a path that does not exist, HarnessError where what is there is no folder of a run.
-    """
-    for path in paths:
-        if not path.exists():
-            raise MissingError(f"no run at {path}: there is no such folder")
-    where = ", ".join(map(str, paths))
-    try:
-        yield
-    except NotADirectoryError as e:
-        raise HarnessError(f"{e.filename or where} is not in a run folder") from None
-    except (IsADirectoryError, FileNotFoundError) as e:
-        raise HarnessError(f"the run at {where} is incomplete: {e.filename}: {e.strerror}") from None
-
-
-def existing(path: Path | None) -> list[Path]:
-    """For `reading`, where a path need not exist."""
-    return [path] if path is not None and path.exists() else []

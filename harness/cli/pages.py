@@ -17,8 +17,7 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Write one page about runs or a folder of runs."""
     from harness.leaderboard.page import write_page
 
-    with o.reading(*runs):
-        path = write_page(runs, out)
+    path = write_page(runs, out)
     if as_json:
         o.echo_json({"page": str(path)})
     else:
@@ -36,8 +35,7 @@ def export(form: str, run: Path, out: Path | None, url: str | None, datasets: tu
     from harness.report.export import export as exported
     from harness.runs.files import write_text
 
-    with o.reading(run):
-        text = exported(form, run, url, datasets)
+    text = exported(form, run, url, datasets)
     if out is None:
         click.echo(text, nl=False)
         return

@@ -70,8 +70,7 @@ def run(
         _show_plan(spec, prepared.plan, prepared.translation, as_json)
         return
     if resume:
-        with o.reading(*o.existing(out)):
-            folder = RunDir.resume(spec, out)
+        folder = RunDir.resume(spec, out)
     else:
         folder = RunDir.new(spec, out)
     o.show_result(execute(prepared, folder, ["harness", *sys.argv[1:]]), as_json)
@@ -101,8 +100,7 @@ def _flags(
     if match_budget is not None:
         from harness.plan import matched
 
-        with o.reading(match_budget):
-            flags["train"] = matched(match_budget)
+        flags["train"] = matched(match_budget)
     return flags
 
 

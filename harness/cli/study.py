@@ -64,11 +64,9 @@ def run(
     from harness.study import StudyDir, load_study, prepare_study, summary_table
 
     loaded = load_study(file)
-    with o.reading(*o.existing(out)):
-        folder = StudyDir(out, loaded, prepare_study(loaded, data_dir, seeds, only, out), data_dir)
+    folder = StudyDir(out, loaded, prepare_study(loaded, data_dir, seeds, only, out), data_dir)
     failed = folder.run(jobs)
-    with o.reading(out):
-        results = folder.write_results()
+    results = folder.write_results()
     if as_json:
         o.echo_json({"study": str(out), **results})
     elif results["summary"]:

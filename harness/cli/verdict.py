@@ -36,11 +36,10 @@ def compare(
     from harness.report.formats import render_comparison, write_comparison
     from harness.stats.comparison import compare_runs
 
-    with o.reading(*runs):
-        table = compare_runs(runs, baseline, allow)
-        if out is not None:
-            out = write_comparison(list(runs), table, out, form)
-        page = render_comparison(list(runs), table, form) if form is not None and out is None and not as_json else None
+    table = compare_runs(runs, baseline, allow)
+    if out is not None:
+        out = write_comparison(list(runs), table, out, form)
+    page = render_comparison(list(runs), table, form) if form is not None and out is None and not as_json else None
     if as_json:
         o.echo_json(table.to_dict())
     elif page is not None:
@@ -91,8 +90,7 @@ def power(
     from harness.report.tables import print_to_terminal
     from harness.stats.power import answer, designs
 
-    with o.reading(*pilots):
-        found = designs(pilots, seed_sds, question_se, scores, correlation)
+    found = designs(pilots, seed_sds, question_se, scores, correlation)
     rows = answer(found, effects, seeds, alpha, wanted)
     if as_json:
         o.echo_json({"alpha": alpha, "power": wanted, "rows": rows})
@@ -146,8 +144,7 @@ def check(
     known = claims.load_claims(folder)
     names, more = claims.choose(known, words)
     given = [*map(Path, runs), *more]
-    with o.reading(*given):
-        found = assess.check([known[n] for n in names or known], given, alpha)
+    found = assess.check([known[n] for n in names or known], given, alpha)
     named = bool(names)
     if junit is not None:
         write_text(junit, render.junit(found, named))

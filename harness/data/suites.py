@@ -169,6 +169,11 @@ def _read_card(card: Path) -> Suite | str:
         return f"{card}: {' '.join(str(e).split())}"
 
 
+def suite_names() -> list[str]:
+    """Of all suites, also those whose card cannot be read."""
+    return list(_suites())
+
+
 def list_suites() -> list[Suite]:
     """All suites whose card can be read, by name."""
     return [suite for suite in _suites().values() if isinstance(suite, Suite)]

@@ -18,7 +18,7 @@ from harness.core.errors import UsageError, dotted, nearest
 from harness.core.seeds import stream
 from harness.core.types import BOXED, HintPosition, Overlap, Problem
 from harness.core.world import World
-from harness.data.suites import Suite, file_sha256, list_groups, list_suites, load_suite, located, read_problems
+from harness.data.suites import Suite, file_sha256, list_groups, load_suite, located, read_problems, suite_names
 from harness.registry import load_world, training_set_fields
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def resolve_bench(bench: str, training_set: TrainingSet | None) -> list[Suite]:
     roles: dict[str, tuple[str, ...]] = {}
     if training_set is not None:
         roles = {"id": training_set.id, "ood": training_set.ood, "all": training_set.id + training_set.ood}
-    known = roles | list_groups() | {suite.name: (suite.name,) for suite in list_suites()}
+    known = roles | list_groups() | {name: (name,) for name in suite_names()}
     items = [item.strip() for item in bench.split(",") if item.strip()]
     if not items:
         raise UsageError(f"the list of suites is empty; name suites, groups{' or the roles id, ood, all' if roles else ''}")

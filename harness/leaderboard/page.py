@@ -47,9 +47,10 @@ def write_page(paths: Sequence[Path], out: Path | None) -> Path:
     Raises MissingError if there is no finished run, UsageError if `out` has no default: with several folders, or within a
     board, which holds nothing but filed runs and what was built from them.
     """
-    runs = list(dict.fromkeys(run for path in paths for run in runs_below(path)))
-    if not runs:
-        raise MissingError(f"no finished run in {', '.join(map(str, paths))}")
+    below = {path: runs_below(path) for path in paths}
+    if empty := [path for path, found in below.items() if not found]:
+        raise MissingError(f"no finished run in {', '.join(map(str, empty))}")
+    runs = list(dict.fromkeys(run for found in below.values() for run in found))
     if out is None:
         if len(paths) > 1 or any(map(is_filed, runs)):
             why = "there are several runs" if len(paths) > 1 else "filed runs stay as they are"

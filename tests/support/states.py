@@ -34,7 +34,8 @@ def evaluation(path):
         [], [], {"model": {"id": "testbed"}, "train_set": "testbed"}, {"eval": {"bench": BENCH}, "seeds": [0, 1]}
     )
     finished(path)
-    write_json(path / "spec.json", {"hash": made.hash(), "spec": made.model_dump(mode="json"), "data": {}})
+    (path / "spec.json").unlink()
+    RunDir(path).write_spec(made)
 
 
 def edited(name, change):
@@ -94,13 +95,6 @@ STATES = {
 }
 
 
-def places(tree, at=()):
-    """The path of every value of a tree of objects."""
-    for key, value in tree.items() if isinstance(tree, dict) else ():
-        yield (*at, key)
-        yield from places(value, (*at, key))
-
-
 def without(tree, at):
     """A copy without the value there."""
     copy = json.loads(json.dumps(tree))
@@ -108,14 +102,4 @@ def without(tree, at):
     for key in at[:-1]:
         inner = inner[key]
     del inner[at[-1]]
-    return copy
-
-
-def instead(tree, at, value):
-    """A copy with another value there."""
-    copy = json.loads(json.dumps(tree))
-    inner = copy
-    for key in at[:-1]:
-        inner = inner[key]
-    inner[at[-1]] = value
     return copy

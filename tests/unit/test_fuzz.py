@@ -22,6 +22,7 @@ from harness.registry import load_method, methods
 from harness.runs.files import append_jsonl, mend, read_jsonl
 from harness.training.gather import gather_groups
 from support.fuzzing import JSON, TEXT, fuzz
+from support.hostile import boxed_by_hand
 
 KNOWN = ["train.lr", "eval.decoding", "train.loss.ratio_band", "p2o.evolve", "seeds", "model", "p2o", "train", "backend.flags"]
 
@@ -250,25 +251,6 @@ def test_a_foreign_log_is_read_or_refused(tmp_path, data):
 
 
 # ------------------------------------------------------------------ answers
-
-
-def boxed_by_hand(text):
-    """The last box by a reader of one character at a time."""
-    starts = [m.end() for m in re.finditer(r"\\boxed\s*\{", text)]
-    if not starts:
-        return None
-    depth, out, escaped = 1, "", False
-    for c in text[starts[-1] :]:
-        if escaped:
-            escaped = False
-        elif c == "\\":
-            escaped = True
-        elif c in "{}":
-            depth += 1 if c == "{" else -1
-            if not depth:
-                return out.strip()
-        out += c
-    return None
 
 
 PIECES = ["\\boxed", "\\boxed{", "{", "}", "\\{", "\\}", "\\", " ", "1", "\\frac{1}{2}", "\n", "ans", "=", "B"]
