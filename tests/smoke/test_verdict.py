@@ -1,6 +1,6 @@
 """Monte Carlo: intervals cover what they say, tests err as rarely as they say, the verdict rule does what it was designed for.
 
-The short version of perf/verdict_monte_carlo.py, which prints all of it to more digits.
+The short version of tests/checks/verdict_monte_carlo.py, which prints all of it to more digits.
 """
 
 import importlib.util
@@ -11,7 +11,7 @@ import pytest
 
 from support.paths import ROOT
 
-SCRIPT = ROOT / "perf" / "verdict_monte_carlo.py"
+SCRIPT = ROOT / "tests" / "checks" / "verdict_monte_carlo.py"
 spec = importlib.util.spec_from_file_location("verdict_monte_carlo", SCRIPT)
 mc = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(mc)

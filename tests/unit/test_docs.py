@@ -23,7 +23,9 @@ def commands():
     found = {}
     for page in PAGES:
         text = page.read_text().replace("\\\n", " ")
-        for line in re.findall(r"^(?: {4})?\$? ?(?:[A-Z_]+=\S+ )*((?:harness|make) [a-z-].*|python perf/.*)$", text, re.M):
+        for line in re.findall(
+            r"^(?: {4})?\$? ?(?:[A-Z_]+=\S+ )*((?:harness|make) [a-z-].*|python (?:perf|docs|tests)/.*)$", text, re.M
+        ):
             found[line.split("  #")[0].strip()] = page.name
     return sorted(found)
 

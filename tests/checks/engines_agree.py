@@ -2,7 +2,7 @@
 
     harness eval testbed --bench all --set eval.decoding.kind=greedy --out runs/transformers
     harness eval testbed --bench all --set eval.decoding.kind=greedy --engine vllm --out runs/vllm
-    python perf/engines_agree.py runs/transformers runs/vllm
+    python tests/checks/engines_agree.py runs/transformers runs/vllm
 
 Tables refuse to mix engines; this is the one place that looks at what that would do.
 """

@@ -3,7 +3,7 @@ r"""P2O's learning curves on the local backend and on OpenRLHF (rehearsal), same
     harness run --method p2o --bench id,ood --seeds 0,1 --set train.temperature=1.0 --out runs/local
     harness run --method p2o --bench id,ood --seeds 0,1 --set train.temperature=1.0 --out runs/openrlhf \
         --backend openrlhf --rehearse
-    python perf/backends_side_by_side.py runs/local runs/openrlhf --out docs/backends.svg
+    python tests/checks/backends_side_by_side.py runs/local runs/openrlhf --out docs/backends.svg
 
 Prints the scores of both, too. Temperature 1, because there every seed learns (docs/testbed_results.md): at 0.6 the
 outcome is bimodal, and two seeds would say nothing.

@@ -1,7 +1,7 @@
 """Coverage, false positives and operating characteristics of the statistics, on simulated and on real runs.
 
-    python perf/verdict_monte_carlo.py [--reps 20000] [--seed 0]
-    python perf/verdict_monte_carlo.py --runs runs/a runs/b
+    python tests/checks/verdict_monte_carlo.py [--reps 20000] [--seed 0]
+    python tests/checks/verdict_monte_carlo.py --runs runs/a runs/b
 
 The first prints the tables of docs/statistics.md and compares with those that the rule was designed by. The second is an
 A/A experiment: the seeds of every run are split in two in all ways, and the halves compared as if they were two arms.

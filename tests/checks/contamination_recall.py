@@ -1,6 +1,6 @@
 """The contamination check against an independent list of overlaps (contamination.json beside eval/ and train/).
 
-    python perf/contamination_recall.py --data-dir DIR
+    python tests/checks/contamination_recall.py --data-dir DIR
 
 Compares every training file with every evaluation file of DIR at once, puzzles made from a template left out. The list
 gives counts by pair of files (exact, strong: half of the 13-grams in one training problem, same: exact, or strong with
