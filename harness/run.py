@@ -51,7 +51,9 @@ class PreparedRun(Inputs):
 
 
 def _method(spec: RunSpec, training_set: TrainingSet, problems: list[Problem], seed: int) -> Method:
-    return load_method(spec.method)(spec.typed_method_config(), spec.train, problems, seed, training_set.pieces())
+    return load_method(spec.method)(
+        config=spec.typed_method_config(), train=spec.train, problems=problems, seed=seed, phrases=training_set.pieces()
+    )
 
 
 def prepare(
@@ -123,7 +125,9 @@ def _one_seed(prepared: PreparedRun, run: RunDir, seed: int, backend: Backend, t
     spec, trained = prepared.spec, prepared.plan.rollouts
     method = prepared.method(seed)
     world = prepared.training_set.world_of(spec)
-    log = SeedLog(run, seed, spec, prepared.problems, lambda n, text: tick(min(n, trained), text), world)
+    log = SeedLog(
+        run=run, seed=seed, spec=spec, problems=prepared.problems, tick=lambda n, text: tick(min(n, trained), text), world=world
+    )
     backend.train(method, log)
     engine = BackendEngine(backend.generate, backend.identity(), _block_tokens(spec))
     backend.tick = lambda n: engine.tick(n)

@@ -123,7 +123,13 @@ class Group:
 
     def replaced_by(self, rollouts: Sequence[Rollout]) -> Group:
         """The same problem with new rollouts; the old ones stay on the ledger as discarded."""
-        return Group(self.problem, list(rollouts), self.discarded + self.rollouts, self.refused, self.requests)
+        return Group(
+            problem=self.problem,
+            rollouts=list(rollouts),
+            discarded=self.discarded + self.rollouts,
+            refused=self.refused,
+            requests=self.requests,
+        )
 
     def to_row(self) -> dict[str, Any]:
         """JSON form for rollouts/*.jsonl: texts and rewards; of the tokens only how many."""
@@ -150,7 +156,13 @@ class Group:
 
         rollouts, discarded = ([restore(r) for r in row[key]] for key in ("rollouts", "discarded"))
         requests = [restore(r) for r in row.get("requests", [])]
-        return cls(problems[row["problem"]], rollouts, discarded, row.get("refused", 0), requests)
+        return cls(
+            problem=problems[row["problem"]],
+            rollouts=rollouts,
+            discarded=discarded,
+            refused=row.get("refused", 0),
+            requests=requests,
+        )
 
 
 class Sample(Protocol):

@@ -136,7 +136,7 @@ def find(
         for i, (kind, share) in pairs.items():
             suite, test = tests[i]
             same = _answer(test.answer) == _answer(problem.answer)
-            found[suite].append((i, j, Match(test.id, problem.id, kind, share, same)))
+            found[suite].append((i, j, Match(test=test.id, train=problem.id, kind=kind, share=share, same_answer=same)))
     return {suite: [match for _, _, match in sorted(rows, key=lambda row: row[:2])] for suite, rows in found.items()}
 
 

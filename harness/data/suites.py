@@ -248,7 +248,11 @@ def read_problems(path: Path, answer_type: str, prompt: str = "boxed") -> list[P
         seen[row["id"]] = number
         text = render(row["problem"], prompt)
         meta = row.get("meta") or {}
-        problems.append(Problem(row["id"], text, row["answer"], answer_type, row.get("solution"), meta))
+        problems.append(
+            Problem(
+                id=row["id"], text=text, answer=row["answer"], answer_type=answer_type, solution=row.get("solution"), meta=meta
+            )
+        )
     if not problems:
         raise UsageError(f"{path} holds no problems")
     return problems

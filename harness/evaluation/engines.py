@@ -173,7 +173,7 @@ class Server:
         if not key:
             raise MissingError(f"set {KEY} to the key of {cfg.base_url} (any text for a server without keys)")
         self.model, self.cfg = model, cfg
-        self.chat = Chat(cfg.base_url, key, model.id, cfg.timeout_s, cfg.retries)
+        self.chat = Chat(base_url=cfg.base_url, key=key, model=model.id, timeout_s=cfg.timeout_s, retries=cfg.retries)
         self.pause = _Pace(cfg.requests_per_minute)
         self.tick: Callable[[int], None] = lambda done: None
 

@@ -21,7 +21,7 @@ def contamination_table(rows: Sequence[Mapping[str, Any]], notes: Sequence[str])
         cells.append((name, row["suite"], row["role"], *counts, points(row["share"])))
         last = row["training_set"]
     more = "Same answer: flagged questions that share their answer with a matching training question."
-    return Table("Contamination", header, "lll" + "r" * (len(header) - 3), cells, (*notes, more))
+    return Table(title="Contamination", header=header, align="lll" + "r" * (len(header) - 3), rows=cells, notes=(*notes, more))
 
 
 def regrade_table(found: Regraded) -> Table:
@@ -44,7 +44,13 @@ def regrade_table(found: Regraded) -> Table:
         if m.old is not None:
             rows.append((f"{role} macro average", cell(m.old), cell(m.new), *[""] * 9))
     heads = (f"{key}, {side}" for key in ("score", "parity", "disagree", "unparsed", "faults") for side in ("old", "new"))
-    return Table("Regraded", ("suite", *heads, "changed"), "l" + "r" * 11, rows, ("Percent points, means over seeds.",))
+    return Table(
+        title="Regraded",
+        header=("suite", *heads, "changed"),
+        align="l" + "r" * 11,
+        rows=rows,
+        notes=("Percent points, means over seeds.",),
+    )
 
 
 def golds_lines(found: Mapping[str, Mapping[str, Any]], left_out: Sequence[str]) -> list[str]:

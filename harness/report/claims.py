@@ -29,7 +29,7 @@ def claims_table(found: Sequence[Assessment]) -> Table:
     if levels:
         shown = ", ".join(f"{100 * (1 - level):.3g}%" for level in levels)
         notes.insert(0, f"Percent points; {shown} intervals, by Holm's procedure over the claims assessed here.")
-    return Table("Claims", header, "llrrrrll", rows, tuple(notes))
+    return Table(title="Claims", header=header, align="llrrrrll", rows=rows, notes=tuple(notes))
 
 
 def junit(found: Sequence[Assessment], named: bool) -> str:

@@ -107,7 +107,15 @@ def scores_table(c: Comparison) -> Table:
     notes += [f"{arm.label} is not a result: {arm.not_a_result}." for arm in c.arms if arm.not_a_result]
     notes += overlap_notes(c)
     align = "ll" + "r" * (len(header) - 2)
-    return Table("Scores", tuple(header), align, rows, tuple(notes), frozenset(bold), frozenset(grey))
+    return Table(
+        title="Scores",
+        header=tuple(header),
+        align=align,
+        rows=rows,
+        notes=tuple(notes),
+        bold=frozenset(bold),
+        grey=frozenset(grey),
+    )
 
 
 def best(c: Comparison, key: str) -> Arm | None:
@@ -169,7 +177,7 @@ def tests_table(c: Comparison) -> Table:
                 row += [f"{s.solved.count}/{len(s.per_seed)}", interval(s.solved.low, s.solved.high), solved_p]
             rows.append(tuple(row))
     align = "llrlrrlrl" + "r" * (len(header) - 9)
-    return Table("Tests", tuple(header), align, rows, tuple(notes), grey=frozenset(grey))
+    return Table(title="Tests", header=tuple(header), align=align, rows=rows, notes=tuple(notes), grey=frozenset(grey))
 
 
 def wide_table(c: Comparison) -> Table:
@@ -240,7 +248,9 @@ def budget_table(c: Comparison) -> Table:
     note = "Training and prompt search, mean over seeds; without evaluation. Sampled tokens: generated and reflection tokens."
     if len(c.arms) > 1:
         note += f" ×: relative to {c.arms[c.baseline].label}."
-    return Table("Budget per seed", ("arm", *BUDGET.values()), "l" + "r" * len(BUDGET), rows, (note,))
+    return Table(
+        title="Budget per seed", header=("arm", *BUDGET.values()), align="l" + "r" * len(BUDGET), rows=rows, notes=(note,)
+    )
 
 
 def protocol_table(c: Comparison) -> Table:

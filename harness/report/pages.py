@@ -78,7 +78,11 @@ def overview(c: Comparison) -> list[dict[str, Any]]:
             if (x := arm.contrasts.get(m.key)) is not None:
                 ends = (None, None) if x.fixed is None else (100 * x.fixed.low, 100 * x.fixed.high)
                 outer = None if x.new is None else (100 * x.new.low, 100 * x.new.high)
-                differences.append(plots.Mark(arm.label, [], i, 100 * x.difference, ends[0], ends[1], outer))
+                differences.append(
+                    plots.Mark(
+                        label=arm.label, points=[], series=i, mean=100 * x.difference, low=ends[0], high=ends[1], outer=outer
+                    )
+                )
         gaps.append((m.title, differences))
     out = [{"title": "All seeds; bar: mean", "svg": Markup(every_seed(c, c.measures))}]
     if len(c.arms) > 1:

@@ -32,4 +32,10 @@ def power_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: flo
     df = [r["seed_df"] for r in rows if r["seed_df"]]
     if df:
         notes.append(f"Seed sd pooled over the pilot's arms, {min(df)} degrees of freedom; rough if these are few.")
-    return Table("Seeds and questions needed", tuple(header), "l" + "r" * (len(header) - 1), body, tuple(notes))
+    return Table(
+        title="Seeds and questions needed",
+        header=tuple(header),
+        align="l" + "r" * (len(header) - 1),
+        rows=body,
+        notes=tuple(notes),
+    )

@@ -104,7 +104,13 @@ def _scores(result: Result, comparison: Comparison) -> Table:
         note += " Greedy: one completion per problem, apart from the samples."
     if disagree:
         note += " Graders differ: samples that the parity grader grades differently."
-    return Table("Scores", ("measure", *header), "l" + "r" * len(header), rows, (note, *overlap_notes(comparison)))
+    return Table(
+        title="Scores",
+        header=("measure", *header),
+        align="l" + "r" * len(header),
+        rows=rows,
+        notes=(note, *overlap_notes(comparison)),
+    )
 
 
 def _ledger(result: Result) -> Table:
@@ -118,7 +124,13 @@ def _ledger(result: Result) -> Table:
 
     header = ("entry", "all seeds", *(f"seed {s}" for s in result.seeds))
     note = "Training and prompt search, without evaluation."
-    return Table("Ledger", header, "l" + "r" * (len(header) - 1), [row(f.name) for f in fields(Ledger)], (note,))
+    return Table(
+        title="Ledger",
+        header=header,
+        align="l" + "r" * (len(header) - 1),
+        rows=[row(f.name) for f in fields(Ledger)],
+        notes=(note,),
+    )
 
 
 def _keys(metrics: Sequence[Metrics]) -> list[str]:

@@ -173,9 +173,9 @@ def evolve(
         raise MissingError('prompt evolution needs gepa; install it with pip install "p2o-harness[local]"') from error
 
     carried = _carried(start, config.keep, payable=(total - len(dev) - 1) // (len(dev) + 1))
-    meter = MeteredPolicy(policy, sampling, seed, ledger, total)
+    meter = MeteredPolicy(policy=policy, sampling=sampling, seed=seed, ledger=ledger, total=total)
     reflection = Reflection(Carried(carried, proposer))
-    beam = Beam(meter, len(dev), size, config.width, seed, len(carried))
+    beam = Beam(meter=meter, dev_size=len(dev), minibatch=size, width=config.width, seed=seed, carried=len(carried))
 
     def stop(state: GEPAState) -> bool:
         reflection.check()

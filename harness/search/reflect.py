@@ -281,7 +281,9 @@ def _server(config: ReflectorConfig) -> Callable[[list[str]], list[Answer]]:
     During a run every answer is stored as it arrives (harness/search/answers.py), so that a resume continues from there.
     """
     assert config.model is not None
-    chat = Chat(config.base_url, server_key(), config.model, config.timeout_s, config.max_retries)
+    chat = Chat(
+        base_url=config.base_url, key=server_key(), model=config.model, timeout_s=config.timeout_s, retries=config.max_retries
+    )
     answers = current()
 
     def ask_one(prompt: str, key: tuple[str, int] | None) -> Answer:

@@ -117,7 +117,20 @@ def contrast(
     solved_p = None
     if arm.solved and baseline.solved:
         solved_p = intervals.exact_shares(arm.solved.count, len(a_S), baseline.solved.count, len(b_S))
-    return Contrast(difference, fixed, new, p, None, "", mde, *of_questions, solved_p, note)
+    question_p, question_test = of_questions
+    return Contrast(
+        difference=difference,
+        fixed=fixed,
+        new=new,
+        p=p,
+        p_adjusted=None,
+        correction="",
+        mde=mde,
+        question_p=question_p,
+        question_test=question_test,
+        solved_p=solved_p,
+        note=note,
+    )
 
 
 def _bounds(e: Estimate) -> Bounds:

@@ -33,7 +33,13 @@ class Questions:
         """The questions that are not in `ids`."""
         keep = [i for i, name in enumerate(self.ids) if name not in ids]
         parity = None if self.parity_S_Q is None else self.parity_S_Q[:, keep]
-        return Questions(tuple(self.ids[i] for i in keep), self.seeds, self.k, self.scores_S_Q[:, keep], parity)
+        return Questions(
+            ids=tuple(self.ids[i] for i in keep),
+            seeds=self.seeds,
+            k=self.k,
+            scores_S_Q=self.scores_S_Q[:, keep],
+            parity_S_Q=parity,
+        )
 
 
 def load_questions(result: Result) -> dict[str, Questions]:
@@ -85,7 +91,7 @@ def read_questions(data: bytes, path: Path, suite: SuiteScores, seeds: tuple[int
     both = all(r.parity is not None for r in rows)
     if both:
         parity[at] = [r.parity for r in rows]
-    out = Questions(ids, seeds, k, scores.mean(-1), parity.mean(-1) if both else None)
+    out = Questions(ids=ids, seeds=seeds, k=k, scores_S_Q=scores.mean(-1), parity_S_Q=parity.mean(-1) if both else None)
     for seed, mean in zip(seeds, out.scores_S_Q.mean(-1), strict=True):
         said = suite.per_seed[seed]
         if not abs(mean - said) <= 1e-9:  # also where it says NaN

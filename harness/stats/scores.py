@@ -80,7 +80,13 @@ def measures_of(result: Result) -> list[Measure]:
         if result.macro.of(role) is not None:
             out.append(Measure(f"macro:{role}", f"{role.upper()} macro average", role, None))
         out += [
-            Measure(name, suite.title, role, {key: getattr(suite, key) for key in PROTOCOL}, len(suite.flagged))
+            Measure(
+                key=name,
+                title=suite.title,
+                role=role,
+                protocol={key: getattr(suite, key) for key in PROTOCOL},
+                flagged=len(suite.flagged),
+            )
             for name, suite in result.suites.items()
             if suite.role == role
         ]
@@ -123,8 +129,18 @@ def score_of(result: Result, key: str, solved_at: float | None, cells: list[Ques
     sd = statistics.stdev(values) if len(values) > 1 else None
     share = None if solved_at is None else solved(values, solved_at)
     clean = result.suites[key].avg_clean if key in result.suites else None
-    bounds = score_interval(cells) if cells else (None, None, "")
-    return Score(per_seed, statistics.fmean(values), sd, share, clean, *bounds, ties)
+    low, high, kind = score_interval(cells) if cells else (None, None, "")
+    return Score(
+        per_seed=per_seed,
+        mean=statistics.fmean(values),
+        sd=sd,
+        solved=share,
+        clean=clean,
+        low=low,
+        high=high,
+        kind=kind,
+        ties=ties,
+    )
 
 
 def score_interval(cells: list[Questions]) -> tuple[float | None, float | None, str]:
@@ -151,7 +167,7 @@ def solved(values_S: Sequence[float], at: float) -> Solved:
 
     count = sum(v >= at for v in values_S)
     ci = binomtest(count, len(values_S)).proportion_ci(0.95, method="exact")
-    return Solved(at, count, count / len(values_S), float(ci.low), float(ci.high))
+    return Solved(at=at, count=count, share=count / len(values_S), low=float(ci.low), high=float(ci.high))
 
 
 def pooled_sd(arms: Iterable[Iterable[float]]) -> PooledSd | None:

@@ -86,14 +86,14 @@ def prepare_study(
                     most = plan.generated_tokens if plan else None
                     flags["train"] = {"max_sampled_tokens": most, "max_rollouts": None, "epochs": MANY_EPOCHS}
                 cell = Cell(
-                    name,
-                    condition,
-                    arm,
-                    resolve(own.method, study.recipe, sets=sets, flags=flags),
-                    tuple(sets),
-                    match,
-                    None,
-                    arm in needed and (not only or arm in only),
+                    name=name,
+                    condition=condition,
+                    arm=arm,
+                    spec=resolve(own.method, study.recipe, sets=sets, flags=flags),
+                    sets=tuple(sets),
+                    match=match,
+                    plan=None,
+                    chosen=arm in needed and (not only or arm in only),
                 )
                 if arm in needed:
                     key = json.dumps([v for k, v in flatten(cell.spec.model_dump(mode="json")).items() if _shared(k)])

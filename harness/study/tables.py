@@ -32,7 +32,7 @@ def plan_table(study: Study, cells: Sequence[Cell]) -> Table:
         "tokens is planned at the most that its arm may write. Time: of one run after the other, on two cores.",
     )
     header = ("cell", "method", "seeds", "rollouts", "tokens", "optimiser steps", "time", "budget")
-    return Table(study.title, header, "llrrrrrl", rows, notes)
+    return Table(title=study.title, header=header, align="llrrrrrl", rows=rows, notes=notes)
 
 
 def _costs(values: Sequence[float | None]) -> tuple[str, ...]:
@@ -117,4 +117,6 @@ def summary_table(rows: Sequence[SummaryRow]) -> Table:
         names = [cell_name(row.condition, row.arm) for row in rows if row.not_a_result == reason]
         notes.insert(0, f"Not a result: {'all' if len(names) == len(rows) else ', '.join(names)}; {reason}.")
     align = "lll" + "r" * (len(header) - 3)
-    return Table("All cells", tuple(header[start:]), align[start:], [r[start:] for r in out], tuple(notes))
+    return Table(
+        title="All cells", header=tuple(header[start:]), align=align[start:], rows=[r[start:] for r in out], notes=tuple(notes)
+    )

@@ -224,7 +224,15 @@ def measure(folder: Path, branch_tokens: int = 2, per_cell: int = 30, samples: i
             branch[family, temperature] = [*each.mean(0).tolist(), each.prod(1).mean().item()]
     given = {family: meter.after_header(_of(hard, family) * 2, branch_tokens).mean().item() for family in TRAINED}
     lucky = {temperature: luck(meter, hard, samples * 2, temperature) for temperature in (0.6, 1.0)}
-    return Truth(table, suites, lucky, branch, lifted(meter, hard), given, groups)
+    return Truth(
+        table=table,
+        suites=suites,
+        luck=lucky,
+        branch=branch,
+        lifted=lifted(meter, hard),
+        after_header=given,
+        lucky_groups=groups,
+    )
 
 
 def markdown(truth: Truth) -> str:

@@ -57,7 +57,7 @@ class OpenRLHFBackend:
         for leftover in ("ask", "answer", "stop", "progress.json"):
             path = self.work / leftover
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        job = SeedJob(self.work, self.spec, log.seed, log.problems, method.phrases)
+        job = SeedJob(work=self.work, spec=self.spec, seed=log.seed, problems=log.problems, phrases=method.phrases)
         job.write()
         restored = log.restore()
         if restored:  # DeepSpeed may have written a newer one whose log entry was lost

@@ -34,7 +34,14 @@ def rollout(tokenizer: Any, context: Context, prompt_tokens: int, output: Any) -
     tokens_T = list(done.token_ids)
     logps_T = [step[token].logprob for token, step in zip(tokens_T, done.logprobs, strict=True)]
     text = tokenizer.decode(tokens_T, skip_special_tokens=True)
-    return Rollout(context, text, tokens_T, logps_T, prompt_tokens, truncated=done.finish_reason == "length")
+    return Rollout(
+        context=context,
+        text=text,
+        tokens_T=tokens_T,
+        logps_T=logps_T,
+        prompt_tokens=prompt_tokens,
+        truncated=done.finish_reason == "length",
+    )
 
 
 async def sample_one(

@@ -46,12 +46,14 @@ class SeedJob:
         job = json.loads((work / "job.json").read_text())
         rows = read_jsonl(work / "prompts.jsonl")
         problems = [Problem(**{k: v for k, v in row.items() if k != "input"}) for row in rows]
-        return cls(work, RunSpec(**job["spec"]), job["seed"], problems, job["phrases"])
+        return cls(work=work, spec=RunSpec(**job["spec"]), seed=job["seed"], problems=problems, phrases=job["phrases"])
 
     def method(self) -> Method:
         spec = self.spec
         cls = load_method(spec.method)
-        return cls(spec.typed_method_config(), spec.train, self.problems, self.seed, self.phrases)
+        return cls(
+            config=spec.typed_method_config(), train=spec.train, problems=self.problems, seed=self.seed, phrases=self.phrases
+        )
 
     def state(self, epoch: int) -> Path:
         return self.work / "state" / f"e{epoch:04d}.json"

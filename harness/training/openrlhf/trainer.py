@@ -122,12 +122,12 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]
     def fit(self, global_step: int = 0) -> None:
         """Train the seed to its end, then answer the harness's requests until it asks for no more."""
         log = SeedLog(
-            RunDir(self.job.work.parent.parent),
-            self.job.seed,
-            self.job.spec,
-            self.job.problems,
-            self._tell,
-            load_training_set(self.job.spec.train.set).world_of(self.job.spec),
+            run=RunDir(self.job.work.parent.parent),
+            seed=self.job.seed,
+            spec=self.job.spec,
+            problems=self.job.problems,
+            tick=self._tell,
+            world=load_training_set(self.job.spec.train.set).world_of(self.job.spec),
         )
         log.note(rendering_sha256=rendering(self.tokenizer, self.job.spec.model))
         train_epochs(self, self.method, log)
@@ -161,7 +161,14 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]
         self.experience_maker.distilled = [r.context.rollout != r.context.train for _, r, _ in rollouts]
         status, self.steps = self.train_step(samples, self.steps)
         rows = [
-            Row(problem, r, [0] * prompt_tokens, advantage, old_T, weights_T)
+            Row(
+                problem=problem,
+                rollout=r,
+                prompt_ids=[0] * prompt_tokens,
+                advantage=advantage,
+                old_logps_T=old_T,
+                weights_T=weights_T,
+            )
             for (problem, r, prompt_tokens), (advantage, old_T, weights_T) in zip(
                 rollouts, self.experience_maker.rows, strict=True
             )
@@ -192,14 +199,14 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]
             sample.labels = [""]
             real_T = sample.action_mask[0].bool()
             r = Rollout(
-                Context(**row["context"]),
-                row["text"],
-                sample.sequences[0, row["start"] :].tolist(),
-                sample.rollout_log_probs[0][real_T].tolist(),
-                row["prompt_tokens"],
-                row["truncated"],
-                row["reward"],
-                row["status"],
+                context=Context(**row["context"]),
+                text=row["text"],
+                tokens_T=sample.sequences[0, row["start"] :].tolist(),
+                logps_T=sample.rollout_log_probs[0][real_T].tolist(),
+                prompt_tokens=row["prompt_tokens"],
+                truncated=row["truncated"],
+                reward=row["reward"],
+                status=row["status"],
             )
             group = groups[row["asked"]]  # which may have turned to another problem
             group.problem = by_id[row["problem"]]
