@@ -66,11 +66,11 @@ def run(
     loaded = load_study(file)
     folder = StudyDir(out, loaded, prepare_study(loaded, data_dir, seeds, only, out), data_dir)
     failed = folder.run(jobs)
-    results = folder.write_results()
+    results, rows = folder.write_results()
     if as_json:
         o.echo_json({"study": str(out), **results})
-    elif results["summary"]:
-        print_to_terminal(summary_table(results["summary"]).to_rich(), width=150)
+    elif rows:
+        print_to_terminal(summary_table(rows).to_rich(), width=150)
         click.echo(f"report: {out}/study.html")
     if failed:
         raise HarnessError("; ".join(f"{name}: {why}" for name, why in failed.items()))

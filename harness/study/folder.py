@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from harness.runs.result import is_finished, seed_path
 from harness.runs.spec import has_spec, read_spec
 from harness.study.cells import Cell, cell_name, cells_dir
 from harness.study.file import Study
-from harness.study.tables import summary, summary_table
+from harness.study.tables import SummaryRow, summary, summary_table
 
 if TYPE_CHECKING:
     from harness.stats.comparison import Comparison
@@ -208,21 +208,22 @@ class StudyDir:
                 found[condition] = replace(c, arms=named)
         return found
 
-    def write_results(self) -> dict[str, Any]:
-        """study.md, study.html, and the results in study.json, of all that is finished; returns these results."""
+    def write_results(self) -> tuple[dict[str, Any], list[SummaryRow]]:
+        """study.md, study.html, and the results in study.json, of all that is finished; returns these, and a row per cell."""
         from harness.report.study import write_study
 
         found = self.comparisons()
+        rows = [row for condition, c in found.items() for row in summary(condition, c)]
         results: dict[str, Any] = {
-            "summary": [row for condition, c in found.items() for row in summary(condition, c)],
+            "summary": [asdict(row) for row in rows],
             "comparisons": {condition: c.to_dict() for condition, c in found.items()},
             "not_done": [cell.name for cell in self.cells if not self.done(cell.name)],
         }
         self._write({"results": results})
         if found:
             note = f"Not done: {', '.join(results['not_done'])}." if results["not_done"] else ""
-            write_study(self.out, self.study.title, [self.study.text, note], summary_table(results["summary"]), found)
-        return results
+            write_study(self.out, self.study.title, [self.study.text, note], summary_table(rows), found)
+        return results, rows
 
     def _write(self, more: Mapping[str, Any]) -> None:
         from harness.runs.files import write_json

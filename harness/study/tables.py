@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from harness.report.tables import Table, compact, interval, points, seconds
+from harness.stats.budgets import BUDGET
 from harness.study.cells import Cell, cell_name
 from harness.study.file import Study
 
 if TYPE_CHECKING:
     from harness.stats.comparison import Comparison
+    from harness.stats.scores import Solved
 
 
 def plan_table(study: Study, cells: Sequence[Cell]) -> Table:
@@ -37,57 +40,81 @@ def _costs(values: Sequence[float | None]) -> tuple[str, ...]:
     return (*(compact(x or 0) for x in counts), "unknown" if time_s is None else seconds(time_s))
 
 
-def summary(condition: str, comparison: Comparison) -> list[dict[str, Any]]:
-    """A row per arm: its macro averages (or suites, where it has none), solved seeds, and what a seed paid; shares."""
+@dataclass(frozen=True)
+class CellScore:
+    """One measure of a finished cell: shares, over its seeds. `solved` where the training set says what solving is."""
+
+    mean: float
+    sd: float | None
+    solved: Solved | None
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """A finished cell: its scores by the measure's title, and what a seed paid on average, by ledger entry."""
+
+    condition: str
+    arm: str
+    method: str
+    run: str
+    seeds: list[int]
+    scores: dict[str, CellScore]
+    budget: dict[str, float]
+    not_a_result: str | None
+
+
+PAID: dict[str, Callable[[float], str]] = {
+    "rollouts": compact,
+    "sampled_tokens": compact,
+    "optimiser_steps": compact,
+    "wall_seconds": seconds,
+}
+"""What of a budget the table shows, and how."""
+
+
+def summary(condition: str, comparison: Comparison) -> list[SummaryRow]:
+    """A row per arm: its macro averages, or its suites where it has none."""
     measures = [m for m in comparison.measures if m.protocol is None] or comparison.measures
-    rows = []
-    for arm in comparison.arms:
-        scores = {}
-        for m in measures:
-            s = arm.scores[m.key]
-            scores[m.title] = {"mean": s.mean, "sd": s.sd, "solved": vars(s.solved) if s.solved else None}
-        rows.append(
-            {
-                "condition": condition,
-                "arm": arm.label,
-                "method": arm.method,
-                "run": arm.run,
-                "seeds": list(arm.seeds),
-                "scores": scores,
-                "budget": arm.budget,
-                "not_a_result": arm.not_a_result,
-            }
+    return [
+        SummaryRow(
+            condition=condition,
+            arm=arm.label,
+            method=arm.method,
+            run=arm.run,
+            seeds=list(arm.seeds),
+            scores={m.title: CellScore(*(getattr(arm.scores[m.key], f.name) for f in fields(CellScore))) for m in measures},
+            budget=arm.budget,
+            not_a_result=arm.not_a_result,
         )
-    return rows
+        for arm in comparison.arms
+    ]
 
 
-def summary_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def summary_table(rows: Sequence[SummaryRow]) -> Table:
     """All finished cells of `summary`; grouped by condition, where there are several."""
-    measures = list(dict.fromkeys(title for row in rows for title in row["scores"]))
-    solving = [t for t in measures if any(row["scores"].get(t, {}).get("solved") for row in rows)]
+    measures = list(dict.fromkeys(title for row in rows for title in row.scores))
+    solving = [t for t in measures if any(t in row.scores and row.scores[t].solved for row in rows)]
     header = ["condition", "arm", "method", "seeds"]
     for title in measures:
         header += [title.removesuffix(" macro average"), "sd", *(["solved", "95% exact"] if title in solving else [])]
-    header += ["rollouts", "sampled tokens", "optimiser steps", "wall time"]
+    header += [BUDGET[key] for key in PAID]
     out = []
     for i, row in enumerate(rows):
-        first = i == 0 or rows[i - 1]["condition"] != row["condition"]
-        cells = [row["condition"] if first else "", row["arm"], row["method"], str(len(row["seeds"]))]
+        first = i == 0 or rows[i - 1].condition != row.condition
+        cells = [row.condition if first else "", row.arm, row.method, str(len(row.seeds))]
         for title in measures:
-            s = row["scores"].get(title)
-            cells += [points(s["mean"]), "" if s["sd"] is None else points(s["sd"])] if s else ["", ""]
+            s = row.scores.get(title)
+            cells += [points(s.mean), "" if s.sd is None else points(s.sd)] if s else ["", ""]
             if title in solving:
-                x = s and s["solved"]
-                cells += [f"{x['count']}/{len(row['seeds'])}", interval(x["low"], x["high"])] if x else ["", ""]
-        b = row["budget"]
-        cells += [compact(b["rollouts"]), compact(b["sampled_tokens"])]
-        out.append((*cells, compact(b["optimiser_steps"]), seconds(b["wall_seconds"])))
-    start = int(not any(row["condition"] for row in rows))
+                x = s.solved if s else None
+                cells += [f"{x.count}/{len(row.seeds)}", interval(x.low, x.high)] if x else ["", ""]
+        out.append((*cells, *(text(row.budget[key]) for key, text in PAID.items())))
+    start = int(not any(row.condition for row in rows))
     notes = ["Percent points, mean over seeds; sd: sample standard deviation. Budgets: of training, a seed on average."]
-    if solving:
-        notes.append("Solved: seeds that score at least 50.0, with the Clopper-Pearson interval.")
-    for reason in dict.fromkeys(row["not_a_result"] for row in rows if row["not_a_result"]):
-        names = [cell_name(row["condition"], row["arm"]) for row in rows if row["not_a_result"] == reason]
+    if threshold := next((s.solved.at for row in rows for s in row.scores.values() if s.solved), None):
+        notes.append(f"Solved: seeds that score at least {points(threshold)}, with the Clopper-Pearson interval.")
+    for reason in dict.fromkeys(row.not_a_result for row in rows if row.not_a_result):
+        names = [cell_name(row.condition, row.arm) for row in rows if row.not_a_result == reason]
         notes.insert(0, f"Not a result: {'all' if len(names) == len(rows) else ', '.join(names)}; {reason}.")
     align = "lll" + "r" * (len(header) - 3)
     return Table("All cells", tuple(header[start:]), align[start:], [r[start:] for r in out], tuple(notes))

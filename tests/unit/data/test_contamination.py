@@ -163,7 +163,7 @@ def test_a_run_marks_its_training_problems_that_a_suite_asks(monkeypatch):
     monkeypatch.setattr(TrainingSet, "problems", lambda *_: load_suite("tb-long").problems(None))
     gepa = prepare(resolve("gepa", "testbed", flags={"eval": {"bench": "id,ood"}}), None, False).method(0)
     with pytest.raises(UsageError, match="ask every training problem"):
-        gepa.search(None, Ledger())
+        gepa.search.run_for_best(gepa.problems, None, Ledger(), 0)
 
 
 # ------------------------------------------------------------------ real data

@@ -273,7 +273,7 @@ def test_harness_compare_asks_for_the_field_by_its_name(capsys, tmp_path):
     code, _, err = harness(capsys, "compare", *pair, "--allow-different", "testbed.wrold")
     assert code == 2 and "did you mean 'testbed.world'" in err
     code, out, _ = harness(capsys, "compare", *pair, "--allow-different", "testbed.world", "--format", "markdown")
-    assert code == 0 and "These arms differ in testbed.world: latent and open" in out
+    assert code == 0 and "The arms differ in testbed.world: latent and open" in out
 
 
 def test_boards_know_no_permission():
