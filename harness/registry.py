@@ -122,7 +122,7 @@ def load_object(reference: str, what: str) -> Any:
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError) as e:
-        raise MissingError(f"{what} cannot be loaded from {reference}: {e}") from None
+        raise MissingError(f"{what} cannot be loaded from {reference}: {e}") from e  # the command line names the extra
 
 
 @cache

@@ -73,13 +73,14 @@ def main() -> None:
         e.show()
         code = e.exit_code
     except HarnessError as e:
-        click.echo(f"error: {e}", err=True)
+        advice = _advice(e.__cause__)
+        click.echo(f"error: {e}{f': {advice}' if advice else ''}", err=True)
         code = e.exit_code
     except ModuleNotFoundError as e:
-        package = (e.name or "").partition(".")[0]
-        if package not in EXTRAS:
+        advice = _advice(e)
+        if advice is None:
             raise
-        click.echo(f"error: this needs the package {package}: pip install 'p2o-harness[{EXTRAS[package]}]'", err=True)
+        click.echo(f"error: this needs the package {e.name}: {advice}", err=True)
         code = 3
     except OSError as e:
         if e.errno in MISPLACED:
@@ -99,3 +100,9 @@ def main() -> None:
         click.echo(f"interrupted; the same command{how} continues from the last checkpoint", err=True)
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _advice(error: BaseException | None) -> str | None:
+    """How to install the package that an import did not find, where an extra brings it."""
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return f"pip install 'p2o-harness[{EXTRAS[package]}]'" if package in EXTRAS else None
