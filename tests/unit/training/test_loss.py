@@ -8,7 +8,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from harness.core.settings import LossSpec
 from harness.core.types import Sampling
-from harness.training.local.generation import completion_logps, sample
+from harness.training.local.generation import sample
+from harness.training.local.logps import completion_logps
 from harness.training.loss import aggregate, correction_weights, group_advantages, token_losses
 
 B, T = 12, 7
