@@ -168,7 +168,11 @@ class LocalBackend:
             return rollouts
 
         groups = gather_groups(method, problems, cfg.rollouts_per_prompt, serve, (log.seed, "group", epoch, batch))
-        rows, metrics = self._updater.step(groups, self.encode)
+        try:
+            rows, metrics = self._updater.step(groups, self.encode)
+        except torch.OutOfMemoryError as e:
+            hint = "lower local.forward_tokens or set local.gradient_checkpointing=true"
+            raise HarnessError(f"out of GPU memory in a training pass; {hint}: {e}") from None
         log.ledger.add_update(groups, cfg.updates_per_batch)
         if log.observe:
             metrics |= log.observe(rows)

@@ -80,7 +80,7 @@ def test_logits_that_the_model_changes_after_the_head_are_left_to_it(monkeypatch
 def test_recomputed_layers_change_no_gradient_and_begin_no_dropout(model):
     expected = gradients(model, *completion_logps(model, PROMPTS, COMPLETIONS, 0.6, 0))
     calls = []
-    model.model.layers[0].mlp.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    model.model.layers[0].mlp.register_forward_pre_hook(lambda *_: calls.append(torch.is_grad_enabled()))
     with recomputed_layers(model):
         values, real = completion_logps(model, PROMPTS, COMPLETIONS, 0.6, 0)
     assert same(gradients(model, values, real), expected, 1e-6)
@@ -155,8 +155,9 @@ class Waits(TorchDispatchMode):
 
 
 def test_a_step_waits_for_nothing_and_may_be_done_twice(model):
-    with torch.inference_mode(), decoding._grouped_attention(model):
+    with torch.inference_mode():
         _, mask, cache = prefill(model, PROMPTS, 0)
+    with torch.inference_mode(), decoding._grouped_attention(model):
         decoder = Decoder(model, mask, cache, 16)
         decoder.begin(16, None)
         with Waits() as waits:
