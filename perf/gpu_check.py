@@ -72,8 +72,11 @@ def worked_rows(args, backend, count: int) -> tuple[list[list[int]], list[list[i
     return prompts, [backend.tokenizer(w, add_special_tokens=False)["input_ids"] + end for w in worked]
 
 
-def one_pass(backend, prompts, completions):
-    """(log-probabilities of real tokens, GRPO loss of fixed advantages and old log-probabilities, gradient's norm)."""
+def one_pass(backend, prompts, completions, old_B_T=None):
+    """(log-probabilities [B, T], mask, GRPO loss of fixed advantages, gradients by name).
+
+    `old_B_T` are the log-probabilities of the policy that sampled, in the loss; None takes this pass's own.
+    """
     import torch
 
     from harness.core.settings import LossSpec
@@ -83,13 +86,26 @@ def one_pass(backend, prompts, completions):
     model, spec = backend.model, LossSpec()
     model.zero_grad(set_to_none=True)
     logps_B_T, real_B_T = completion_logps(model, prompts, completions, 1.0, backend.pad)
-    shift = torch.linspace(-0.3, 0.3, logps_B_T.numel(), device=logps_B_T.device).view_as(logps_B_T)
     advantages_B = torch.linspace(-1, 1, len(prompts), device=logps_B_T.device)
-    losses_B_T = token_losses(logps_B_T, logps_B_T.detach() + shift, advantages_B, spec)
+    old_B_T = logps_B_T.detach() if old_B_T is None else old_B_T.to(logps_B_T.device)
+    losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, spec)
     loss = aggregate(losses_B_T, real_B_T, torch.ones_like(losses_B_T), spec.aggregation, float(real_B_T.sum()), len(prompts))
     loss.backward()
-    norm = torch.stack([p.grad.float().norm() for p in model.parameters() if p.grad is not None]).norm()
-    return logps_B_T.detach()[real_B_T.bool()].float().cpu(), loss.item(), norm.item()
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    return logps_B_T.detach().float().cpu(), real_B_T.bool().cpu(), loss.item(), gradients
+
+
+def cosine(mine: dict, theirs: dict) -> tuple[float, float]:
+    """Of two gradients, and the norm of the first."""
+    product = squares = others = 0.0
+    for name, gradient in mine.items():
+        a, b = gradient.float(), theirs[name].to(gradient.device)
+        product, squares, others = (
+            product + (a * b).sum().item(),
+            squares + a.square().sum().item(),
+            others + b.square().sum().item(),
+        )
+    return product / (squares * others) ** 0.5, squares**0.5
 
 
 def parity(args, out: Notes) -> None:
@@ -101,18 +117,20 @@ def parity(args, out: Notes) -> None:
 
     cpu = load(args, "float32", "cpu")
     prompts, completions = worked_rows(args, cpu, 4 if args.smoke else 8)
-    expected, loss, norm = one_pass(cpu, prompts, completions)
-    out.note("cpu_float32", {"loss": loss, "grad_norm": norm, "tokens": len(expected), "mean_logp": expected.mean().item()})
-    del cpu
+    expected, real, loss, gradients = one_pass(cpu, prompts, completions)
+    _, norm = cosine(gradients, gradients)
+    mean = expected[real].mean().item()
+    out.note("cpu_float32", {"loss": loss, "grad_norm": norm, "tokens": int(real.sum()), "mean_logp": mean})
     whole = logps.WHOLE_LOGITS
     for dtype in ("float32", "bfloat16"):
         backend = load(args, dtype, args.device)
         for way, limit in (("whole", 10**12), ("chunked", 0), ("chunked, recomputed layers", 0)):
             logps.WHOLE_LOGITS = limit
             with recomputed_layers(backend.model) if "layers" in way else nullcontext():
-                values, loss, norm = one_pass(backend, prompts, completions)
-            gap = (values - expected).abs()
-            row = {"max": gap.max().item(), "mean": gap.mean().item(), "loss": loss, "grad_norm": norm}
+                values, _, loss, mine = one_pass(backend, prompts, completions, expected)
+            gap = (values - expected)[real].abs()
+            same, norm = cosine(mine, gradients)
+            row = {"max": gap.max().item(), "mean": gap.mean().item(), "loss": loss, "grad_norm": norm, "grad_cosine": same}
             out.note(f"{args.device} {dtype} {way}", row)
         logps.WHOLE_LOGITS = whole
     new = 8 if args.smoke else 128
@@ -163,7 +181,7 @@ class Clock:
         self.seconds = time.perf_counter() - self.start
         self.row["seconds"] = self.seconds
         if error is not None:
-            self.row["error"] = f"{kind.__name__}: {str(error).splitlines()[0][:200]}"
+            self.row["error"] = f"{kind.__name__}: {str(error)[:200]}"
         return isinstance(error, RuntimeError)  # out of memory among them
 
 

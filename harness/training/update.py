@@ -25,7 +25,7 @@ class Updater:
     """
 
     def __init__(
-        self, model: Any, cfg: TrainConfig, loss: LossSpec | None, pad: int, forward_tokens: int, recompute: bool = False
+        self, model: Any, cfg: TrainConfig, loss: LossSpec, pad: int, forward_tokens: int, recompute: bool = False
     ) -> None:
         self.model, self.cfg, self.loss, self.pad, self.forward_tokens = model, cfg, loss, pad, forward_tokens
         self.recompute = recompute

@@ -34,6 +34,7 @@ def test_every_stage_on_a_cpu(tmp_path):
     assert list(found) == ["parity", "speed", "before", "grpo", "p2o"], log
     assert all(stage["exit_code"] == 0 for stage in found.values()), log
     assert found["parity"]["cpu float32 chunked"]["max"] < 1e-4 < found["parity"]["cpu bfloat16 whole"]["max"] < 1
+    assert found["parity"]["cpu float32 chunked"]["grad_cosine"] > 0.99999
     assert found["parity"]["greedy_rows_equal"] == 1
     assert all(row["tokens_per_s"] > 0 for name, row in found["speed"].items() if name.startswith(("sample", "train")))
     assert found["before"]["ledger"]["optimiser_steps"] == 0 < found["grpo"]["ledger"]["optimiser_steps"]

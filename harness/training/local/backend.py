@@ -6,16 +6,17 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from harness.config import PolicySpec
+from harness.config import PolicySpec, RunSpec
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.method import Finetuned, Method
 from harness.core.seeds import derive
+from harness.core.settings import LossSpec
 from harness.core.types import Context, Group, Problem, Rollout, Sampling
 from harness.grading.graders import grade_many
 from harness.models import locate
@@ -145,9 +146,10 @@ class LocalBackend:
 
     def train(self, method: Method, log: SeedLog) -> None:
         """All epochs of one seed; the trained policy ends up in the log's `final` folder."""
-        cfg = self.spec.train
+        cfg = cast(RunSpec, self.spec).train
         local = self.spec.local
-        self._updater = Updater(self.model, cfg, method.loss, self.pad, local.forward_tokens, local.gradient_checkpointing)
+        loss = method.loss or LossSpec()  # a method without one takes no step
+        self._updater = Updater(self.model, cfg, loss, self.pad, local.forward_tokens, local.gradient_checkpointing)
         log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=self.commit)
         train_epochs(self, method, log)
         self.save(log.final)
@@ -159,7 +161,7 @@ class LocalBackend:
         self, method: Method, problems: list[Problem], log: SeedLog, epoch: int, batch: int
     ) -> tuple[list[Group], dict[str, Any]]:
         """Sample the groups of a batch side by side and take the optimiser steps on them."""
-        cfg = self.spec.train
+        cfg = cast(RunSpec, self.spec).train
         rounds = count(1)
 
         def serve(requests: list[tuple[Problem, Context]]) -> list[Rollout]:

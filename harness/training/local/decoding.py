@@ -81,7 +81,7 @@ class _Layer(CacheLayerMixin):
         return self.decoder.seen, 0
 
     def get_seq_length(self) -> int:
-        return self.decoder.seen - 1
+        return int(self.decoder.seen) - 1
 
     def get_max_length(self) -> int:
         return int(self.keys.shape[2])
@@ -100,13 +100,9 @@ class Decoder:
         self.mask = torch.nn.functional.pad(mask.bool(), (0, room - width))
         self.layers = []
         for layer in cache.layers:
-            pair = []
-            for name in ("keys", "values"):
-                grown = getattr(layer, name)
-                pair.append(grown.new_zeros(*grown.shape[:2], room, grown.shape[3]))
-                pair[-1][:, :, :width] = grown
-                setattr(layer, name, None)
-            self.layers.append(_Layer(*pair, self))
+            keys, values = (_with_room(grown, room) for grown in (layer.keys, layer.values))
+            layer.keys = layer.values = None
+            self.layers.append(_Layer(keys, values, self))
         self.cache = Cache(layers=self.layers)
         self.graph: torch.cuda.CUDAGraph | None = None
         self.recording = self.token.is_cuda
@@ -161,6 +157,13 @@ class Decoder:
             warnings.warn(f"decoding without a CUDA graph, several times slower: {e}", stacklevel=2)
         else:
             self.graph = graph
+
+
+def _with_room(grown: Tensor, room: int) -> Tensor:
+    """[rows, heads, tokens, width] with zeros up to `room` tokens."""
+    out = grown.new_zeros(*grown.shape[:2], room, grown.shape[3])
+    out[:, :, : grown.shape[2]] = grown
+    return out
 
 
 def _round_up(tokens: int) -> int:
