@@ -13,7 +13,7 @@ REHEARSAL := harness/training/openrlhf/rehearsal
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test test-wheel test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
+.PHONY: run test docs test-wheel test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
 .DELETE_ON_ERROR:
 
 run: venv
@@ -29,6 +29,11 @@ test: venv
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/unit
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/smoke
 
+# The site, into build/docs. A broken link or reference is an error; nothing is fetched.
+docs: venv
+	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict -q
+
 venv: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -40,7 +45,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 # The wheel as a user installs it: in an empty environment, used outside of the checkout.
 WHEEL_RUN := run --method p2o --bench tb-id --seeds 0 --limit 4 --set train.epochs=1 --set testbed.problems=16 --out run
 test-wheel:
-	rm -rf $(VENV_WHEEL) && $(PYTHON) -m venv $(VENV_WHEEL)
+	rm -rf $(VENV_WHEEL) build && $(PYTHON) -m venv $(VENV_WHEEL)
 	$(VENV_WHEEL)/bin/python -m pip wheel -q --no-deps -w $(VENV_WHEEL)/dist .
 	$(VENV_WHEEL)/bin/python -m pip install -q -c constraints.txt $(VENV_WHEEL)/dist/*.whl
 	cd $(VENV_WHEEL) && bin/harness list methods && bin/harness claim list

@@ -12,12 +12,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
 from harness.core.errors import UNREADABLE, MissingError, UsageError, dotted, nearest
+from harness.core.kinds import Kind
 from harness.core.settings import (
     BackendConfig,
     EngineConfig,
@@ -26,10 +27,10 @@ from harness.core.settings import (
     MethodConfig,
     ModelConfig,
     Strict,
-    TestbedConfig,
     TrainConfig,
 )
-from harness.registry import Preset, load_method, method_of, methods, presets, recipes
+from harness.core.world import World, WorldConfig
+from harness.registry import Preset, home_of, load_method, load_world, method_of, methods, presets, recipes, worlds
 
 M = TypeVar("M", bound=BaseModel)
 MAX_VALUES = 100_000
@@ -37,14 +38,39 @@ MAX_VALUES = 100_000
 
 
 class PolicySpec(Strict):
-    """What a run and an evaluation share: a policy, and how this process holds it."""
+    """What a run and an evaluation share: a policy, and how this process holds it.
 
-    seeds: tuple[int, ...] = (0,)
+    Beside its fields it has a section per world (harness/core/world.py), checked by the world's own settings class: that of
+    the training set, and those that belong to every spec.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    seeds: Annotated[tuple[int, ...], Kind.PLACE] = (0,)
     """Training seeds; every random stream derives from one of them."""
-    model: ModelConfig = ModelConfig()
-    testbed: TestbedConfig = TestbedConfig()
-    eval: EvalConfig = EvalConfig()
-    local: LocalConfig = LocalConfig()
+    model: Annotated[ModelConfig, Kind.POLICY] = ModelConfig()
+    eval: Annotated[EvalConfig, Kind.PROTOCOL] = EvalConfig()
+    local: Annotated[LocalConfig, Kind.PLACE] = LocalConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_worlds(cls, data: Any) -> Any:
+        """The worlds' sections as their settings classes, defaults where not given; refuses all other unknown keys."""
+        if not isinstance(data, Mapping):
+            return data
+        fields: dict[str, Any] = {name: (world.Config, world.Config()) for name, world in worlds().items()}
+        sections = create_model("Worlds", __base__=Strict, **fields)
+        checked = sections.model_validate({k: v for k, v in data.items() if k not in cls.model_fields})
+        return {**{k: v for k, v in data.items() if k in cls.model_fields}, **dict(checked)}
+
+    @model_validator(mode="after")
+    def _drop_worlds(self) -> PolicySpec:
+        """Keep the sections that belong here."""
+        own, extra = load_world(self.trained_on), self.__pydantic_extra__ or {}
+        for name, world in worlds().items():
+            if not world.in_every_spec and world is not own:
+                extra.pop(name, None)
+        return self
 
     @model_validator(mode="after")
     def _seeds(self) -> PolicySpec:
@@ -56,6 +82,16 @@ class PolicySpec(Strict):
     def label(self) -> str:
         """First part of the run directory's name."""
         raise NotImplementedError
+
+    @property
+    def trained_on(self) -> str:
+        """Name of the training set."""
+        raise NotImplementedError
+
+    def world_config(self, world: type[World]) -> WorldConfig:
+        """The settings of a world; its defaults where the spec has no section for it."""
+        config: WorldConfig = (self.__pydantic_extra__ or {}).get(world.section, world.Config())
+        return config
 
     def hash(self) -> str:
         """SHA-256 of the canonical JSON of the spec."""
@@ -70,24 +106,30 @@ class PolicySpec(Strict):
 class RunSpec(PolicySpec):
     """A whole run: one arm, several seeds. Written to spec.json before anything starts."""
 
-    method: str
+    method: Annotated[str, Kind.ARM]
     """A name of `harness list methods`: a method or a preset of one."""
-    method_config: dict[str, Any] = {}
+    method_config: Annotated[dict[str, Any], Kind.ARM] = {}
     """Resolved settings of the method (its own class checks them)."""
-    recipe: str = "testbed"
+    recipe: Annotated[str, Kind.PLACE] = "testbed"
     """Where the settings came from."""
-    train: TrainConfig = TrainConfig()
-    backend: BackendConfig = BackendConfig()
+    train: Annotated[TrainConfig, Kind.ARM] = TrainConfig()
+    backend: Annotated[BackendConfig, Kind.PLACE] = BackendConfig()
 
     @model_validator(mode="after")
     def _contradictions(self) -> RunSpec:
-        if self.model.id == "testbed" and self.train.set != "testbed":
-            raise ValueError(f"the testbed policy knows only the testbed's words; it cannot be trained on {self.train.set!r}")
+        if (home := home_of(self.model.id)) and self.train.set != home:
+            raise ValueError(
+                f"the {self.model.id} policy knows only the {home}'s words; it cannot be trained on {self.train.set!r}"
+            )
         return self
 
     @property
     def label(self) -> str:
         return self.method
+
+    @property
+    def trained_on(self) -> str:
+        return self.train.set
 
     def typed_method_config(self) -> MethodConfig:
         return load_method(self.method).Config(**self.method_config)
@@ -96,11 +138,11 @@ class RunSpec(PolicySpec):
 class EvalSpec(PolicySpec):
     """An evaluation of a policy that is trained already. `seeds` are evaluation seeds, or the training seeds of `run`."""
 
-    run: str | None = None
+    run: Annotated[str | None, Kind.ARM] = None
     """Run directory whose trained policies are evaluated, one a seed."""
-    train_set: str = "deepscaler"
+    train_set: Annotated[str, Kind.POLICY] = "deepscaler"
     """Training set whose roles `id`, `ood` and `all` may be named as suites."""
-    engine: EngineConfig = EngineConfig()
+    engine: Annotated[EngineConfig, Kind.PROTOCOL] = EngineConfig()
 
     @model_validator(mode="after")
     def _contradictions(self) -> EvalSpec:
@@ -111,6 +153,10 @@ class EvalSpec(PolicySpec):
     @property
     def label(self) -> str:
         return "eval"
+
+    @property
+    def trained_on(self) -> str:
+        return self.train_set
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -227,9 +273,10 @@ def build(method: str, recipe: str, tree: Mapping[str, Any]) -> RunSpec:
     for key in ("method", "method_config", "recipe"):
         if key in rest:
             raise UsageError(f"{key!r} cannot be set in a recipe; use --{key.split('_')[0]} or a section named after it")
-    unknown = [k for k in rest if k not in RunSpec.model_fields]
+    known = [*RunSpec.model_fields, *worlds()]
+    unknown = [k for k in rest if k not in known]
     if unknown:
-        raise UsageError(f"unknown setting {unknown[0]!r}{nearest(str(unknown[0]), [*RunSpec.model_fields, *methods()])}")
+        raise UsageError(f"unknown setting {unknown[0]!r}{nearest(str(unknown[0]), [*known, *methods()])}")
     return validated(RunSpec, {**rest, "method": method, "method_config": own, "recipe": recipe}, "")
 
 
@@ -263,12 +310,13 @@ def validated(model: type[M], tree: Any, at: str) -> M:
 
 
 def _fields_at(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
-    """Field names of the (nested) model at `loc`."""
+    """Field names, and worlds' sections, of the (nested) model at `loc`."""
+    sections = {name: world.Config for name, world in worlds().items()} if issubclass(model, PolicySpec) else {}
     for part in loc:
-        inner = model.model_fields[part].annotation if part in model.model_fields else None
+        inner = model.model_fields[part].annotation if part in model.model_fields else sections.pop(part, None)
         if get_origin(inner) is dict:  # the part after this one is a key
             inner = get_args(inner)[1]
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             break
-        model = inner
-    return list(model.model_fields)
+        model, sections = inner, {}
+    return [*model.model_fields, *sections]

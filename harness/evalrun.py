@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.config import EvalSpec
+from harness.config import EvalSpec, RunSpec
 from harness.core.errors import HarnessError, MissingError, UsageError
-from harness.core.ledger import Ledger
-from harness.core.seeds import derive
-from harness.data.suites import Suite, TrainingSet, load_training_set, resolve_bench
+from harness.data.suites import Suite
+from harness.data.training_sets import load_training_set, resolve_bench
 from harness.evaluation.engines import Engine, make_engine
-from harness.evaluation.evaluate import evaluate
-from harness.evaluation.results import Checklist, combine, part, stamp
+from harness.evaluation.results import Checklist, seed_result
+from harness.execution import Inputs, Tick, each_seed, evaluate_seed, result_of_seeds
 from harness.models import locate
 from harness.plan import EvalCost, eval_cost
-from harness.progress import Progress
-from harness.runs.files import write_json
+from harness.registry import home_of, worlds
+from harness.runs.result import Result, SeedResult, is_finished
 from harness.runs.rundir import RunDir
+from harness.runs.spec import has_spec, load_spec
 
 
-@dataclass
-class Prepared:
-    """All inputs of an evaluation, checked. `sources`: the policy of every seed; `flagged` as in harness/run.py."""
+@dataclass(kw_only=True)
+class PreparedEval(Inputs):
+    """All inputs of an evaluation, checked. `sources`: the policy of every seed. `method`: what trained it, else its name."""
 
     spec: EvalSpec
-    training_set: TrainingSet
-    suites: list[Suite]
     sources: dict[int, str]
     cost: EvalCost
-    flagged: dict[str, list[str]]
-    data_dir: Path | None
-    offline: bool
+    method: str
 
 
 def describe_model(model: str) -> dict[str, Any]:
@@ -41,20 +38,25 @@ def describe_model(model: str) -> dict[str, Any]:
     Raises HarnessError for a run whose policy is not there, UsageError for one that trains no policy.
     """
     path = Path(model)
-    if not (path / "spec.json").exists():
-        own = {"train_set": "testbed"} if model == "testbed" else {}
-        return {"model": {"id": model}, **own}
-    run = RunDir(path)
-    if not run.finished:
+    if not has_spec(path):
+        home = home_of(model)
+        return {"model": {"id": model}, **({"train_set": home} if home else {})}
+    if not is_finished(path):
         raise HarnessError(f"the run at {path} is unfinished; finish it with --resume")
-    spec = run.read("spec.json")["spec"]
-    if "train" not in spec:
+    trained = _trained(path)
+    tree = trained.model_dump(mode="json", include={"model", "local", "seeds", *worlds()})
+    return {**tree, "train_set": trained.train.set, "run": str(path)}
+
+
+def _trained(path: Path) -> RunSpec:
+    """The settings of a training run. Raises UsageError for an evaluation, else as `load_spec`."""
+    spec = load_spec(path)
+    if not isinstance(spec, RunSpec):
         raise UsageError(f"{path} is an evaluation, not a training run; name its model")
-    keys = ("model", "testbed", "local", "seeds")
-    return {**{k: spec[k] for k in keys if k in spec}, "train_set": spec["train"]["set"], "run": str(path)}
+    return spec
 
 
-def prepare_eval(spec: EvalSpec, data_dir: Path | None, offline: bool) -> Prepared:
+def prepare_eval(spec: EvalSpec, data_dir: Path | None, offline: bool) -> PreparedEval:
     """Resolve data, suites and policies; one MissingError names all that is not there."""
     training_set = load_training_set(spec.train_set)
     suites = resolve_bench(spec.eval.bench, training_set)
@@ -73,8 +75,19 @@ def prepare_eval(spec: EvalSpec, data_dir: Path | None, offline: bool) -> Prepar
         else:
             sources[seed] = str(check.get(lambda: _available(spec, offline)))
     check.settle()
-    flagged = _flagged(spec, suites, data_dir)
-    return Prepared(spec, training_set, suites, sources, eval_cost(spec, suites), flagged, data_dir, offline)
+    cost = eval_cost(spec, suites)
+    return PreparedEval(
+        spec=spec,
+        training_set=training_set,
+        suites=suites,
+        sources=sources,
+        cost=cost,
+        units=cost.samples,
+        flagged=_flagged(spec, suites, data_dir),
+        method=Path(spec.model.id).name if spec.run is None else _trained(Path(spec.run)).method,
+        data_dir=data_dir,
+        offline=offline,
+    )
 
 
 def _available(spec: EvalSpec, offline: bool) -> str:
@@ -83,7 +96,11 @@ def _available(spec: EvalSpec, offline: bool) -> str:
     if offline and not Path(source).is_dir():
         from huggingface_hub import try_to_load_from_cache
 
-        if not isinstance(try_to_load_from_cache(source, "config.json", revision=spec.model.revision), str):
+        try:
+            cached = try_to_load_from_cache(source, "config.json", revision=spec.model.revision)
+        except ValueError:  # it is no id at all
+            raise MissingError(f"no model {source!r}: there is no such folder, and it is no Hugging Face id") from None
+        if not isinstance(cached, str):
             raise MissingError(f"model {source!r} is not cached; run once without --offline to fetch it")
     return source
 
@@ -94,58 +111,40 @@ def _flagged(spec: EvalSpec, suites: list[Suite], data_dir: Path | None) -> dict
         return {}
     from harness.data import contamination
 
-    trained = RunDir(Path(spec.run)).spec
+    trained = _trained(Path(spec.run))
     problems = load_training_set(trained.train.set).problems(trained, data_dir)
     tests = {suite.name: suite.problems(data_dir)[: spec.eval.limit] for suite in suites}
     return {name: list(contamination.flagged(found)) for name, found in contamination.find(problems, tests).items()}
 
 
-def execute_eval(prepared: Prepared, run: RunDir, command: list[str]) -> dict[str, Any]:
-    """Evaluate every seed that is not done yet; returns result.json. An interruption loses what is being sampled only."""
-    spec, total = prepared.spec, prepared.cost.samples
+def execute_eval(prepared: PreparedEval, run: RunDir, command: Sequence[str]) -> Result:
+    """Evaluate every seed that is not done yet. An interruption loses only what is being sampled."""
+    spec = prepared.spec
     engines = _Engines(prepared)
-    if any(not (run.path / "results" / f"s{seed}.json").exists() for seed in spec.seeds):
+    if not all(map(run.seed_done, spec.seeds)):
         engines.of(spec.seeds[0])  # what cannot be loaded is found before anything is written
-    with engines, run, Progress(total * len(spec.seeds), f"eval {spec.eval.bench}") as progress:
-        run.write_spec(spec, {f"suite {s.name!r}": s.data_sha256(prepared.data_dir) for s in prepared.suites})
-        run.log_command(command)
-        for i, seed in enumerate(spec.seeds):
-            path = run.path / "results" / f"s{seed}.json"
-            if not path.exists():
-                engine, before = engines.of(seed), i * total
 
-                def finished(done: int, suite: str) -> None:
-                    nonlocal before
-                    before = i * total + done  # noqa: B023
-                    progress.update(before, f"seed {seed} {suite} evaluated")  # noqa: B023
+    def work(seed: int, tick: Tick) -> SeedResult:
+        engine = engines.of(seed)
+        results = evaluate_seed(spec, prepared, run, seed, engine, lambda p: p.text, tick)
+        return seed_result(results, engine.identity(), prepared.flagged)
 
-                engine.tick = lambda n: progress.update(before + n, f"seed {seed} evaluating")  # noqa: B023
-                results = evaluate(
-                    prepared.suites,
-                    engine,
-                    lambda p: p.text,
-                    derive("eval", seed),
-                    prepared.data_dir,
-                    spec.eval,
-                    run.partial(seed),
-                    finished,
-                )
-                run.store_samples(seed, {r.suite: r.samples for r in results})
-                write_json(path, part(results, engine.identity(), prepared.flagged))
-            run.drop_checkpoints(seed)
-            progress.update((i + 1) * total, f"seed {seed} done")
-        result = _summarise(prepared, run)
-        write_json(run.path / "result.json", result)
-        from harness.report.report import write_report
-
-        write_report(run.path)
-    return result
+    with engines:
+        return each_seed(
+            spec,
+            prepared,
+            run,
+            command,
+            f"eval {spec.eval.bench}",
+            work,
+            lambda seeds: result_of_seeds(spec, prepared, run.path, seeds, prepared.method, "evaluation"),
+        )
 
 
 class _Engines:
     """One engine at a time, for the policy of a seed; kept while the next seed has the same one."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: PreparedEval) -> None:
         self.prepared = prepared
         self.held: tuple[str, Engine] | None = None
 
@@ -163,22 +162,3 @@ class _Engines:
         if self.held is not None:
             self.held[1].close()
             self.held = None
-
-
-def _summarise(prepared: Prepared, run: RunDir) -> dict[str, Any]:
-    spec = prepared.spec
-    parts = {seed: run.read(f"results/s{seed}.json") for seed in spec.seeds}
-    method = RunDir(Path(spec.run)).spec.method if spec.run else Path(spec.model.id).name
-    return {
-        "run": str(run.path),
-        "method": method,
-        "model": spec.model.id,
-        "recipe": "evaluation",
-        "training_set": spec.train_set,
-        "spec_hash": spec.hash(),
-        "seeds": list(spec.seeds),
-        "not_a_result": stamp(spec.eval.limit, *(s.deviation(prepared.data_dir) for s in prepared.suites)),
-        **combine(parts, prepared.suites, prepared.training_set, prepared.flagged, prepared.data_dir),
-        "ledger": Ledger().to_dict(),
-        "ledgers": {str(seed): Ledger().to_dict() for seed in spec.seeds},
-    }

@@ -11,36 +11,34 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from harness.core.errors import MissingError
+from harness.registry import load_object
 
 if TYPE_CHECKING:
     from harness.config import PolicySpec
 
 
+Locate = Callable[["PolicySpec", bool], Path]
+
+
 @dataclass(frozen=True)
 class NamedModel:
-    """A model that `--model NAME` fetches by itself. `cpu_tokens_per_second` (2 cores) only feeds time estimates."""
+    """A model that `--model NAME` fetches by itself. `cpu_tokens_per_second` (2 cores) only feeds time estimates.
+
+    `locate`: from the spec and whether to stay offline to the folder; or where that function is (`module:function`).
+    """
 
     summary: str
     licence: str
-    locate: Callable[[PolicySpec, bool], Path]
+    locate: Locate | str
     cpu_tokens_per_second: float
 
 
 def cache_dir() -> Path:
     """Where fetched and built models are kept: HARNESS_CACHE, or ~/.cache/p2o-harness."""
     return Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "p2o-harness")
-
-
-def _testbed(spec: PolicySpec, offline: bool) -> Path:
-    from harness.testbed.policy import PolicyConfig, ensure
-
-    world = spec.testbed
-    given = {"style_probability": world.style_probability} if world.style_probability else {}
-    config = PolicyConfig(world=world.world, seed=world.policy_seed, branch_tokens=world.branch_tokens, **given)
-    return ensure(config, cache_dir() / "testbed")
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,9 @@ QWEN_CODER = Packed(
 )
 
 MODELS = {
-    "testbed": NamedModel("embedded testbed policy, 0.5M parameters, known truth", "Apache-2.0", _testbed, 20_000.0),
+    "testbed": NamedModel(
+        "embedded testbed policy, 0.5M parameters, known truth", "Apache-2.0", "harness.testbed.policy:locate", 20_000.0
+    ),
     SMOLLM2.name: NamedModel("SmolLM2-135M-Instruct, 4-bit weights unpacked to bfloat16", "Apache-2.0", SMOLLM2.locate, 150.0),
     QWEN_CODER.name: NamedModel(
         "Qwen2.5-Coder-0.5B-Instruct, 4- to 8-bit weights unpacked to bfloat16", "Apache-2.0", QWEN_CODER.locate, 80.0
@@ -150,4 +150,9 @@ MODELS = {
 def locate(spec: PolicySpec, offline: bool) -> str | Path:
     """The folder of a named model, fetched or built if need be; any other id is left to the backend."""
     named = MODELS.get(spec.model.id)
-    return named.locate(spec, offline) if named else spec.model.id
+    if named is None:
+        return spec.model.id
+    locate_it = named.locate
+    if isinstance(locate_it, str):
+        locate_it = cast("Locate", load_object(locate_it, f"model {spec.model.id!r}"))
+    return locate_it(spec, offline)

@@ -12,6 +12,7 @@ from harness.core.budget import MANY_EPOCHS, rollouts_left
 from harness.core.errors import UsageError
 from harness.core.ledger import Ledger
 from harness.core.method import Method
+from harness.core.screening import screening_cost
 from harness.data.suites import Suite
 from harness.models import MODELS
 from harness.runs.result import load_result
@@ -79,12 +80,13 @@ def eval_cost(spec: PolicySpec, suites: Sequence[Suite]) -> EvalCost:
 def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
     """Walk the training loop without sampling; every epoch hook is assumed to search as much as it may."""
     cfg = spec.train
-    closing = method.closing_budget() if cfg.epochs else 0
+    costs = method.costs()
+    closing = costs.last if cfg.epochs else 0
     bound = rollouts_left(cfg, Ledger()) - closing
     batches = epoch = 0
-    rollouts = search = method.opening_budget() if cfg.epochs else 0
+    rollouts = search = screening_cost(method) + costs.begin if cfg.epochs else 0
     if method.loss is None and cfg.epochs:
-        rollouts = search = int(min(rollouts + method.search_budget(), bound))
+        rollouts = search = int(min(rollouts, bound))  # the one search is the closing one
         epoch = 1
     else:
         while epoch < cfg.epochs and rollouts < bound:
@@ -94,35 +96,35 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
                     batches += 1
             epoch += 1
             if epoch < cfg.epochs and rollouts < bound:
-                paid = method.search_budget()
+                paid = costs.epoch
                 if paid < bound - rollouts:  # a search after which no rollout is left is not begun
                     rollouts, search = rollouts + paid, search + paid
-    worst = cfg.prompts_per_batch * method.group_budget(cfg.rollouts_per_prompt)
+    worst = cfg.prompts_per_batch * costs.group
     if batches:  # groups may cost more than k each, which ends the run after fewer batches
         extra = batches * (worst - cfg.prompts_per_batch * cfg.rollouts_per_prompt)
         rollouts = int(max(rollouts, min(rollouts + extra, bound - 1 + worst)))
     rollouts, search = rollouts + closing, search + closing
     evaluation = eval_cost(spec, suites)
-    by_tokens = cfg.max_sampled_tokens is not None and cfg.max_rollouts is None
+    by_tokens = False
     tokens = rollouts * cfg.max_new_tokens
-    if by_tokens:  # the last batch may begin just below the bound
-        tokens = cfg.max_sampled_tokens + worst * cfg.max_new_tokens
+    if cfg.max_sampled_tokens is not None and cfg.max_rollouts is None:  # the last batch may begin just below the bound
+        by_tokens, tokens = True, cfg.max_sampled_tokens + worst * cfg.max_new_tokens
     named = MODELS.get(spec.model.id)
     seconds = len(spec.seeds) * (tokens + evaluation.tokens) / named.cpu_tokens_per_second if named else None
     return Plan(
-        len(method.problems),
-        epoch,
-        batches,
-        rollouts,
-        search,
-        batches * cfg.updates_per_batch,
-        tokens,
-        evaluation.problems,
-        evaluation.samples,
-        evaluation.tokens,
-        len(spec.seeds),
-        by_tokens,
-        seconds,
+        problems=len(method.problems),
+        epochs=epoch,
+        batches=batches,
+        rollouts=rollouts,
+        search_rollouts=search,
+        optimiser_steps=batches * cfg.updates_per_batch,
+        generated_tokens=tokens,
+        eval_problems=evaluation.problems,
+        eval_samples=evaluation.samples,
+        eval_tokens=evaluation.tokens,
+        seeds=len(spec.seeds),
+        by_tokens=by_tokens,
+        seconds=seconds,
     )
 
 
@@ -132,7 +134,7 @@ def matched(run: Path) -> dict[str, Any]:
     Tokens are the only bound then: neither rollouts nor epochs end the run earlier. Raises as `load_result`, and
     UsageError for a run that wrote none.
     """
-    ledgers = [Ledger(**row) for row in load_result(run)["ledgers"].values()]
+    ledgers = load_result(run).ledgers.values()
     tokens = round(sum(ledger.sampled_tokens for ledger in ledgers) / len(ledgers))
     if not tokens:
         raise UsageError(f"{run} wrote no token in training, so there is no budget to match")

@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 
 class Progress:
@@ -15,7 +19,7 @@ class Progress:
         self.done = 0
         self._start = self._printed = time.monotonic()
         self._resumed_at: int | None = None
-        self._bar = None
+        self._bar: Bar | None = None
 
     def __enter__(self) -> Progress:
         if sys.stderr.isatty():

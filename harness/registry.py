@@ -1,39 +1,53 @@
-"""Finds methods, presets and recipes by name.
+"""Finds methods, presets, recipes and worlds by name, and anything by reference.
 
-Methods: the dict of methods/__init__.py and installed packages' entry points. Presets: methods/presets.yaml.
+Methods: the dict of methods/__init__.py, and entry points of installed packages. Presets: methods/presets.yaml, and the
+presets.yaml of installed packages. Worlds: what benchmarks/training_sets.yaml refers to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harness.core.errors import MissingError, UsageError, nearest
+from harness.core.errors import UNREADABLE, MissingError, UsageError, nearest
 
 if TYPE_CHECKING:
     from harness.core.method import Method
+    from harness.core.world import World
 
 GROUP = "harness.methods"
+"""Entry points `name = "package.module:Class"`: a method."""
+PRESETS_GROUP = "harness.presets"
+"""Entry points `name = "package"`: a package with a presets.yaml in its folder. The name says where presets come from."""
 
 
 def methods() -> dict[str, str]:
-    """Name to `module:Class`. A package adds one by an entry point of the group `harness.methods`."""
+    """Method names to `module:Class`. Our own win over those of installed packages."""
     from harness.methods import METHODS
 
-    return {**_of_packages(), **METHODS}
+    return {**{e.name: e.value for e in _installed(GROUP)}, **METHODS}
+
+
+def baseline_method() -> str:
+    """The method that others are compared with by default."""
+    from harness.methods import BASELINE
+
+    name: str = BASELINE
+    return name
 
 
 @cache
-def _of_packages() -> dict[str, str]:
+def _installed(group: str) -> tuple[EntryPoint, ...]:
     """Looked up once: it reads the metadata of every installed package."""
-    return {e.name: e.value for e in entry_points(group=GROUP)}
+    return tuple(entry_points(group=group))
 
 
 @dataclass(frozen=True)
@@ -46,20 +60,51 @@ class Preset:
     times: dict[str, float] = field(default_factory=dict)
 
 
-@cache
 def presets() -> dict[str, Preset]:
-    """The presets by name."""
-    text = (Path(str(files("harness.methods"))) / "presets.yaml").read_text()
-    return {name: Preset(**row) for name, row in yaml.safe_load(text).items()}
+    """The presets by name. Our own win over those of installed packages, and methods over both."""
+    found = {name: preset for part, _ in _presets_of_packages().values() for name, preset in part.items()}
+    return {name: preset for name, preset in {**found, **_own_presets()}.items() if name not in methods()}
+
+
+def broken_presets() -> dict[str, str]:
+    """Entry points whose presets cannot be read, with the reason."""
+    return {name: error for name, (_, error) in _presets_of_packages().items() if error is not None}
+
+
+@cache
+def _own_presets() -> dict[str, Preset]:
+    return _read_presets("harness.methods")
+
+
+@cache
+def _presets_of_packages() -> dict[str, tuple[dict[str, Preset], str | None]]:
+    """Per entry point its presets, or why there are none: a broken package must not stop every command."""
+    out: dict[str, tuple[dict[str, Preset], str | None]] = {}
+    for entry in _installed(PRESETS_GROUP):
+        try:
+            out[entry.name] = _read_presets(entry.value), None
+        except (ImportError, OSError, yaml.YAMLError, *UNREADABLE) as e:
+            out[entry.name] = {}, f"presets cannot be read from {entry.value}: {' '.join(str(e).split())}"
+    return out
+
+
+def _read_presets(package: str) -> dict[str, Preset]:
+    """The presets.yaml in the folder of a package. Raises ImportError, OSError, YAMLError or one of UNREADABLE."""
+    tree = yaml.safe_load((files(package) / "presets.yaml").read_text())
+    for name, row in tree.items():
+        if not isinstance(row, Mapping) or not {"method", "summary"} <= row.keys() <= {"method", "summary", "set", "times"}:
+            raise ValueError(f"preset {name!r} needs method and summary, and may have set and times")
+    return {name: Preset(**row) for name, row in tree.items()}
 
 
 def method_of(name: str) -> str:
-    """The method that a preset sets; any other name is its own."""
-    return presets()[name].method if name in presets() else name
+    """The method of a preset; any other name is its own."""
+    preset = presets().get(name)
+    return preset.method if preset else name
 
 
 def load_method(name: str) -> type[Method]:
-    """The class of a method or preset.
+    """The class of a method, or of the method of a preset.
 
     Raises UsageError for an unknown name, MissingError if the method's module cannot be imported.
     """
@@ -67,12 +112,42 @@ def load_method(name: str) -> type[Method]:
     name, asked = method_of(name), name
     if name not in known:
         raise UsageError(f"unknown method {asked!r}{nearest(asked, [*known, *presets()])}")
-    module, _, cls = known[name].partition(":")
+    found: type[Method] = load_object(known[name], f"method {name!r}")
+    return found
+
+
+def load_object(reference: str, what: str) -> Any:
+    """The object that `module:name` refers to. Raises MissingError, which says `what` it was to be, if it is not there."""
+    module, _, name = reference.partition(":")
     try:
-        found: type[Method] = getattr(import_module(module), cls)
-        return found
+        return getattr(import_module(module), name)
     except (ImportError, AttributeError) as e:
-        raise MissingError(f"method {name!r} cannot be loaded from {known[name]}: {e}") from None
+        raise MissingError(f"{what} cannot be loaded from {reference}: {e}") from None
+
+
+@cache
+def training_set_fields() -> dict[str, dict[str, Any]]:
+    """The entries of benchmarks/training_sets.yaml; harness/data/training_sets.py makes training sets of them."""
+    text = (Path(str(files("harness.benchmarks"))) / "training_sets.yaml").read_text()
+    tree: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    return tree
+
+
+def load_world(training_set: str) -> type[World] | None:
+    """The class of a training set's world; None where it has none, or there is no such set. Raises MissingError."""
+    reference = training_set_fields().get(training_set, {}).get("world")
+    return load_object(reference, f"the world of training set {training_set!r}") if reference else None
+
+
+def worlds() -> dict[str, type[World]]:
+    """The worlds of all training sets, by their section of a spec."""
+    found = (load_world(name) for name in training_set_fields())
+    return {world.section: world for world in found if world}
+
+
+def home_of(model: str) -> str | None:
+    """The training set to whose words a model is confined (its `policy`); None for any other model."""
+    return next((name for name, fields in training_set_fields().items() if fields.get("policy") == model), None)
 
 
 def recipes() -> dict[str, Path]:

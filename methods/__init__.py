@@ -1,4 +1,4 @@
-"""One method, one file. README.md says how to add one: a module, its config class, a line here."""
+"""One method, one file. README.md says how to add one: a module, its config class, and a line here."""
 
 METHODS = {
     "grpo": "harness.methods.grpo:GRPO",
@@ -13,3 +13,6 @@ METHODS = {
     "sft-teacher": "harness.methods.sft_teacher:SFTTeacher",
     "critique-refine": "harness.methods.critique_refine:CritiqueRefine",
 }
+
+BASELINE = "grpo"
+"""The method that others are compared with unless a comparison names another."""

@@ -2,13 +2,13 @@
 
     harness run --method critique-refine --bench ood
 
-When all k rollouts of a problem fail, each is shown to the policy with the verdict on it, and the policy tries again. A
-refinement that succeeds takes the place of the last attempt; the group is then k - 1 attempts and one refinement, with one
-baseline over both and no division by the standard deviation (contexts are mixed in a group). The gradient is on the bare
-problem, the refinement's tokens under policy shaping, p / (p + 0.1). The critique is the verdict alone (`tell_answer=false`)
-or the verdict and the right answer, the source's default; such refinements can justify an answer instead of finding it, and
-are counted in the ledger as `leaking_rollouts`. Differs from the source: refinements for failed groups only, as in the
-paper (its code refines always); attempts keep the PPO clip.
+When all k rollouts of a problem fail, the policy is shown each of them with its verdict and tries again. A refinement that
+succeeds replaces the last attempt; the group then has k - 1 attempts and one refinement, with one baseline over both and
+no division by the standard deviation (the contexts in a group are mixed). The gradient is on the bare problem, with policy
+shaping, p / (p + 0.1), for the refinement's tokens. The critique is the verdict alone (`tell_answer=false`) or the verdict and
+the right answer, which is the source's default; such refinements may justify an answer instead of finding it, and the ledger
+counts them as `leaking_rollouts`. Differs from the source: only failed groups are refined, as in the paper (its code always
+refines); attempts keep the PPO clip.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import random
 from typing import Literal
 
 from harness.core.hints import HintedConfig, HintedMethod, insert
+from harness.core.method import Costs
 from harness.core.settings import Correction, LossSpec
 from harness.core.types import Context, Group, Problem, Rollout, Sample
 from harness.search.reflect import cut_middle
@@ -31,20 +32,22 @@ class CritiqueRefineConfig(HintedConfig):
     gradient_context: Literal["hinted", "original"] = "original"
     """The prompt in the loss: the bare problem, or attempt and verdict too."""
     correction: Correction = "shaping"
-    """Of a refinement's tokens."""
+    """For a refinement's tokens."""
     tell_answer: bool = True
-    """The verdict gives the right answer."""
+    """The verdict includes the right answer."""
 
 
 class CritiqueRefine(HintedMethod):
-    """Plain groups first; where they fail, one refined attempt that succeeds."""
+    """Plain groups first; if one fails, a refined attempt that succeeds joins it."""
 
     Config = CritiqueRefineConfig
     config: CritiqueRefineConfig
 
-    @property
-    def reference(self) -> str:
-        return "answer" if self.config.tell_answer else "none"
+    def setup(self) -> None:
+        self.reference = "answer" if self.config.tell_answer else "none"
+
+    def costs(self) -> Costs:
+        return Costs(group=2 * self.train.rollouts_per_prompt)
 
     @property
     def loss(self) -> LossSpec:
@@ -65,12 +68,9 @@ class CritiqueRefine(HintedMethod):
     def refinement(self, problem: Problem, attempt: Rollout) -> Context:
         """The prompt of a second try after a failed one."""
         text = cut_middle(attempt.text, ATTEMPT_CHARS)
-        if problem.answer_type == "testbed":  # its policy knows no words but its own
-            hint = f"{text} ans {problem.answer}" if self.config.tell_answer else text
+        if problem.hint_position == "before":  # its policy knows only its own vocabulary
+            hint = f"{text} {problem.stated(problem.answer)}" if self.config.tell_answer else text
             return self.config.context(problem, insert(hint, problem.text), hint)
         right = f" The right answer is {problem.answer}." if self.config.tell_answer else ""
         hint = f"A previous attempt:\n{text}\n\nIt is wrong.{right} Solve the problem again, from the start."
         return self.config.context(problem, f"{problem.text}\n\n{hint}", hint)
-
-    def group_budget(self, k: int) -> int:
-        return 2 * k

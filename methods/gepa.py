@@ -2,35 +2,33 @@
 
     harness run --method gepa --bench ood
 
-Half of the training problems (at most `dev_size`) score candidates, the others feed reflection; the template with the
-best mean dev score is inserted before every evaluation prompt. Differs from the paper: a beam of parents per
-iteration, and the budget is the run's own (`train.max_rollouts`; a bound in tokens is counted in completions of full
-length) unless `evolve.metric_calls` says otherwise.
+Half of the training problems (at most `dev_size`) score candidates, the rest feed reflection; the template with the best
+mean dev score is inserted before every evaluation prompt. Differs from the paper: each iteration has a beam of parents, and
+the budget is that of the run (`train.max_rollouts`; a bound in tokens is converted at completions of full length) unless
+`evolve.metric_calls` says otherwise.
 """
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.core.budget import rollouts_left
-from harness.core.errors import UsageError
-from harness.core.hints import insert
 from harness.core.ledger import Ledger
-from harness.core.method import Method, MethodConfig, Policy
-from harness.core.types import Group, Problem, Sample, Sampling
-from harness.methods.p2o import pool_rows
-from harness.search.prompt_search import EvolveConfig, evolve, split
-from harness.search.reflect import ReflectorConfig, make_proposer
+from harness.core.method import Costs, EpochReport, Method, Policy
+from harness.core.screening import screening_cost
+from harness.core.settings import MethodConfig
+from harness.core.types import Group, Problem
+from harness.search.prompt_search import EvolveConfig, PromptSearch
+from harness.search.reflect import ReflectorConfig
 
 
 class PromptOnlyConfig(MethodConfig):
     """Settings of prompt-only GEPA."""
 
     evolve: EvolveConfig = EvolveConfig()
-    """The search; `metric_calls: released` means the run's whole rollout budget where it has one."""
+    """The search; `metric_calls: released` means the run's whole rollout budget, if it has one."""
     reflector: ReflectorConfig = ReflectorConfig()
     """Who writes templates."""
 
@@ -41,66 +39,28 @@ class PromptOnly(Method):
     Config = PromptOnlyConfig
     config: PromptOnlyConfig
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.best = ""
-        self._rows: list[dict[str, Any]] = []
+    def setup(self) -> None:
+        config, left = self.config.evolve, rollouts_left(self.train, Ledger()) - screening_cost(self)
+        if config.metric_calls == "released" and left < math.inf:
+            config = config.model_copy(update={"metric_calls": int(left)})
+        self.search = PromptSearch(config, self.config.reflector, self.phrases, self.train.max_new_tokens)
+        self.reference = self.search.reference
+
+    def costs(self) -> Costs:
+        return super().costs()._replace(last=self.search.budget(len(self.problems)))
 
     @property
     def loss(self) -> None:
         return None
 
-    @property
-    def reference(self) -> str:
-        """A model that reflects is told the answers."""
-        return "none" if self.config.reflector.kind == "offline" else "answer"
-
-    async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
-        raise NotImplementedError("prompt-only GEPA takes no gradient, so it has no groups")
-
-    def _evolve_config(self) -> EvolveConfig:
-        config = self.config.evolve
-        left = rollouts_left(self.train, Ledger())
-        if config.metric_calls == "released" and left < math.inf:
-            config = config.model_copy(update={"metric_calls": int(left) - self.opening_budget()})
-        return config
-
-    def search_budget(self) -> int:
-        """Metric calls of the one search."""
-        dev = min(self.config.evolve.dev_size, len(self.problems) // 2)
-        return self._evolve_config().budget(dev)
-
-    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
-        return self.search(policy, ledger)
-
-    def search(self, policy: Policy, ledger: Ledger) -> dict[str, Any]:
-        """Evolve templates on the policy as it is and keep the best one; what to log."""
-        dev, minibatch = split(self.problems, self.config.evolve.dev_size, self.seed)
-        if not dev:
-            raise UsageError("suites of this run ask every training problem, so no template can be selected; leave them out")
-        proposer = make_proposer(self.config.reflector, policy, self.phrases, self.seed, ledger)
-        greedy = Sampling(0.0, self.train.max_new_tokens)
-        pool = evolve(dev, minibatch, policy, proposer, self._evolve_config(), greedy, self.seed, ledger)
-        best = max(range(len(pool.templates_C)), key=lambda c: pool.mean_C[c])
-        self.best = pool.templates_C[best]
-        self._rows = pool_rows(pool, [best])
-        return {
-            "search_rollouts": pool.metric_calls,
-            "candidates": len(pool.templates_C),
-            "proposals": pool.proposals,
-            "accepted": pool.accepted,
-            "dev_score": pool.mean_C[best],
-            "dev_score_empty": pool.mean_C[0],
-        }
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
+        return self.search.run_for_best(self.problems, policy, ledger, self.seed)
 
     def eval_prompt(self, problem: Problem) -> str:
-        return insert(self.best, problem.text)
-
-    def templates(self) -> list[dict[str, Any]]:
-        return self._rows
+        return self.search.prompt(problem)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
+        return self.search.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.best = state["best"]
+        self.search.load_state_dict(state)

@@ -3,24 +3,23 @@
     harness run --method gepa-grpo --bench ood
     harness run --method gepa-grpo-dropped --bench ood
 
-One template is evolved on the initial policy and stands before every training prompt; the gradient sees it. At evaluation
-it is kept, or dropped, which the second command does: both train the same policy. Differs from the sources: one prompt, one
-module, one round, prompt before weights; the search has `evolve.metric_calls` and the training the rest of the budget.
+One template is evolved on the initial policy and inserted before every training prompt; the gradient sees it. At evaluation
+it is kept, or dropped, as in the second command: both train the same policy. Differs from the sources: one prompt, one
+module, one round, prompt before weights; the search may take `evolve.metric_calls`, and training gets the rest of the budget.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from harness.core.hints import HintedConfig, insert
+from harness.core.hints import HintedConfig
 from harness.core.ledger import Ledger
-from harness.core.method import Policy
+from harness.core.method import Costs, EpochReport, Method, Policy
 from harness.core.settings import LossSpec
 from harness.core.types import Group, Problem, Sample
-from harness.methods.gepa import PromptOnly
-from harness.search.prompt_search import EvolveConfig
+from harness.search.prompt_search import EvolveConfig, PromptSearch
 from harness.search.reflect import ReflectorConfig
 
 
@@ -35,37 +34,36 @@ class GepaGRPOConfig(HintedConfig):
     """Who writes templates."""
 
 
-class GepaGRPO(PromptOnly):
+class GepaGRPO(Method):
     """Evolve one template, then train every problem with it."""
 
     Config = GepaGRPOConfig
     config: GepaGRPOConfig
 
+    def setup(self) -> None:
+        c = self.config
+        self.search = PromptSearch(c.evolve, c.reflector, self.phrases, self.train.max_new_tokens)
+        self.reference = self.search.reference
+
+    def costs(self) -> Costs:
+        return super().costs()._replace(begin=self.search.budget(len(self.problems)))
+
     @property
     def loss(self) -> LossSpec:
         return self.config.loss(self.train.loss)
 
-    def _evolve_config(self) -> EvolveConfig:
-        return self.config.evolve
-
-    def begin(self, policy: Policy, ledger: Ledger) -> dict[str, Any]:
-        screened = super().begin(policy, ledger)
-        found = self.search(policy, ledger)
-        return {**screened, **found, "search_rollouts": screened.get("search_rollouts", 0) + found["search_rollouts"]}
-
-    def opening_budget(self) -> int:
-        return super().opening_budget() + PromptOnly.search_budget(self)
-
-    def search_budget(self) -> int:
-        return 0
+    def begin(self, policy: Policy, ledger: Ledger) -> EpochReport:
+        return self.search.run_for_best(self.problems, policy, ledger, self.seed)
 
     async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
-        context = self.config.context(problem, insert(self.best, problem.text), self.best)
+        context = self.config.context(problem, self.search.prompt(problem), self.search.best)
         return Group(problem, await sample([context] * k))
 
-    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
-        self._rows = []
-        return {}
-
     def eval_prompt(self, problem: Problem) -> str:
-        return super().eval_prompt(problem) if self.config.keep_prompt else problem.text
+        return self.search.prompt(problem) if self.config.keep_prompt else problem.text
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.search.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.search.load_state_dict(state)

@@ -3,8 +3,8 @@
     harness run --method grpo --bench ood
 
 k rollouts of one problem form a group; the advantage of a rollout is its reward, centred and scaled within the group.
-Differs from the paper: no KL term and no reference model; several clipped updates per batch; token-mean aggregation;
-dual clip (all settings of `train.loss`).
+Differs from the paper: no KL term and no reference model; several clipped updates per batch; token-mean aggregation; dual
+clip. All but the first two are settings of `train` and `train.loss`.
 """
 
 from __future__ import annotations

@@ -2,19 +2,21 @@
 
     harness run --method grpo-dynsample --bench ood
 
-A group whose rewards are all equal carries no gradient: it is dropped and its place refilled with a fresh problem, at most
-ten times, so that every group of a batch has one. What is dropped is paid for. Differs from the paper: nothing else of DAPO
-is here (no higher clip, no length shaping); a place is refilled by itself, where DAPO samples whole batches three times too
-large; a place that stays degenerate for ten problems is trained on as it is, without effect (`degenerate_groups` says how
-many). A training set has no end here: a fresh problem is any, so an epoch sees some twice.
+A group whose rewards are all equal carries no gradient: it is dropped and another problem takes its place, until one has a
+gradient or ten have been tried. What is dropped is paid for. Differs from the paper: nothing else of DAPO is here (no higher
+clip, no length shaping); each place is refilled on its own, where DAPO samples batches three times as large as it needs; a
+place that is still degenerate after ten problems is trained on as it is, without effect (`degenerate_groups` counts them).
+The other problem is any of the training set, so an epoch sees some problems twice.
 """
 
 from __future__ import annotations
 
 import random
 
+from harness.core.method import Costs
 from harness.core.types import Context, Group, Problem, Sample
-from harness.methods.grpo import GRPO
+
+from .grpo import GRPO  # relative, so that mypy finds it in this folder as well
 
 PROBLEMS = 10
 """Most problems tried for one place of a batch (DAPO's recipe: 10 generation batches)."""
@@ -33,5 +35,5 @@ class DynamicSampling(GRPO):
             group = Group(fresh, rollouts, group.discarded + group.rollouts)
         return group
 
-    def group_budget(self, k: int) -> int:
-        return k * PROBLEMS
+    def costs(self) -> Costs:
+        return Costs(group=PROBLEMS * self.train.rollouts_per_prompt)

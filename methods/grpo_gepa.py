@@ -1,44 +1,58 @@
-"""GRPO, then prompts evolved for the trained policy: GEPA's gain at inference on top of plain training.
+"""GRPO, then a prompt evolved for the trained policy: GEPA's gain at inference on top of plain training.
 
     harness run --method grpo-gepa --bench ood
 
-The control that P2O's reviewers miss: what an evolved prompt adds to a GRPO policy at evaluation, with nothing learned from
-it. Training is plain GRPO on what the budget leaves after the one search at its end (`evolve.metric_calls`); the best template
-(Agrawal et al. 2025, arXiv 2507.19457) stands before every evaluation prompt.
+The control for P2O that shows what an evolved prompt adds to a GRPO policy at evaluation when nothing is learned from it.
+Training is plain GRPO on what the budget leaves after the one search at its end (`evolve.metric_calls`); the best template
+(Agrawal et al. 2025, arXiv 2507.19457) is inserted before every evaluation prompt.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.core.ledger import Ledger
-from harness.core.method import Policy
-from harness.core.settings import LossSpec
-from harness.core.types import Context, Group, Problem, Sample
-from harness.methods.gepa import PromptOnly
-from harness.search.prompt_search import EvolveConfig
+from harness.core.method import Costs, EpochReport, Policy
+from harness.core.settings import MethodConfig
+from harness.core.types import Group, Problem
+from harness.search.prompt_search import EvolveConfig, PromptSearch
+from harness.search.reflect import ReflectorConfig
+
+from .grpo import GRPO  # relative, so that mypy finds it in this folder as well
 
 
-class GRPOGepa(PromptOnly):
+class GRPOGepaConfig(MethodConfig):
+    """Settings of the search."""
+
+    evolve: EvolveConfig = EvolveConfig()
+    """The search after training."""
+    reflector: ReflectorConfig = ReflectorConfig()
+    """Who writes templates."""
+
+
+class GRPOGepa(GRPO):
     """Train plainly, then evolve one template for evaluation."""
 
-    @property
-    def loss(self) -> LossSpec:
-        return self.train.loss
+    Config = GRPOGepaConfig
+    config: GRPOGepaConfig
 
-    def _evolve_config(self) -> EvolveConfig:
-        return self.config.evolve
+    def setup(self) -> None:
+        c = self.config
+        self.search = PromptSearch(c.evolve, c.reflector, self.phrases, self.train.max_new_tokens)
+        self.reference = self.search.reference
 
-    def search_budget(self) -> int:
-        return 0
+    def costs(self) -> Costs:
+        return super().costs()._replace(last=self.search.budget(len(self.problems)))
 
-    def closing_budget(self) -> int:
-        return PromptOnly.search_budget(self)
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
+        return self.search.run_for_best(self.problems, policy, ledger, self.seed) if last else EpochReport()
 
-    async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
-        return Group(problem, await sample([Context.plain(problem.text)] * k))
+    def eval_prompt(self, problem: Problem) -> str:
+        return self.search.prompt(problem)
 
-    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
-        return self.search(policy, ledger) if last else {}
+    def state_dict(self) -> dict[str, Any]:
+        return self.search.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.search.load_state_dict(state)

@@ -2,18 +2,18 @@
 
     harness run --method p2o --bench ood
 
-Each epoch is GRPO, except that hard problems of the previous epoch are rolled out with evolved templates while the
-gradient is taken on the original prompt (context distillation). After each epoch but the last, the hard problems are
-mined and GEPA evolves templates for them on the frozen policy, greedily decoded, one rollout per metric call.
+Each epoch is GRPO, except that the problems that were hard in the previous epoch are rolled out with evolved templates,
+while the gradient is taken on the original prompt (context distillation). After each epoch but the last, the hard problems
+are mined and GEPA evolves templates for them on the frozen policy: greedy decoding, one rollout per metric call.
 
-Where the released code and the paper differ, the default is the code and the paper's reading is a switch:
-- success is measured on the rollouts made, templated ones included (paper, Eq. 3: on the original prompt):
+Where the released code and the paper differ, the default is the code, and the paper's version is a setting:
+- success is measured on the rollouts that were made, templated ones included (paper, Eq. 3: on the original prompt):
   `mining=plain`, which pays for k extra plain rollouts of every templated problem;
 - the 0/1 mask on pi_old(y|x) / pi_old(y|x~) outside [0.01, 10] is not in the paper's Eq. 4: `correction=none`;
-- at least 100 hard problems before templates are evolved (paper: one): `min_hard=1`;
+- at least 100 hard problems before templates are evolved (paper: one): `min_hard=2`, the fewest that can be split;
 - the gradient on the templated prompt, the paper's ablation without distillation: `gradient_context=hinted`.
-Differs from the release: every random stream is seeded; metric calls count every rollout that is sampled; an empty
-set of solved dev problems clears the templates instead of ending the run.
+Differs from the release: every random stream is seeded; every sampled rollout counts as a metric call; if no dev problem
+is solved, the templates are cleared and the run goes on.
 """
 
 from __future__ import annotations
@@ -26,34 +26,31 @@ from pydantic import Field
 
 from harness.core.budget import rollouts_left
 from harness.core.hints import HintedConfig, insert
-from harness.core.leaks import leaks
 from harness.core.ledger import Ledger
-from harness.core.method import Policy
+from harness.core.method import Costs, EpochReport, Policy
 from harness.core.seeds import derive, stream
-from harness.core.settings import Correction, LossSpec
-from harness.core.types import Context, Group, Problem, Sample, Sampling
-from harness.methods.grpo import GRPO
-from harness.search.beam import feedback
-from harness.search.prompt_search import EvolveConfig, Pool, evolve, split
-from harness.search.reflect import ReflectionRequest, ReflectorConfig, make_proposer
+from harness.core.settings import Correction, LossSpec, TrainConfig
+from harness.core.types import Context, Group, Problem, Sample
+from harness.search.prompt_search import EvolveConfig, Pool, PromptSearch
+from harness.search.reflect import ReflectorConfig
+from harness.search.templates import unsearched
 
-GENERIC = "think step by step"
-"""The one hint of `templates=generic` (Kojima et al. 2022, zero-shot chain of thought)."""
+from .grpo import GRPO  # relative, so that mypy finds it in this folder as well
 
 
 class P2OConfig(HintedConfig):
-    """Settings of P2O; the defaults are the release's."""
+    """Settings of P2O; the defaults are those of the release."""
 
     hard_below: int = Field(2, ge=1)
     """A problem is hard below this many successes of its group (the paper's threshold tau, as a count)."""
     min_hard: int = Field(100, ge=2)
-    """With fewer hard problems no template is evolved and all are cleared."""
+    """With fewer hard problems, no templates are evolved and the old ones are cleared."""
     mining: Literal["templated", "plain"] = "templated"
-    """Measure success on the rollouts made, or on k plain ones."""
+    """Measure success on the rollouts that were made, or on k plain ones."""
     gradient_context: Literal["hinted", "original"] = "original"
-    """The prompt in the loss: original is context distillation."""
+    """The prompt in the loss: `original` is context distillation."""
     correction: Correction = "mask"
-    """Of tokens of templated rollouts by pi_old(y|x) / pi_old(y|x~)."""
+    """For the tokens of templated rollouts, by pi_old(y|x) / pi_old(y|x~)."""
     same_template_in_group: bool = False
     """One template for all rollouts of a group (the paper's ablation) instead of one each."""
     plain_share: float = Field(0.0, ge=0, lt=1)
@@ -61,8 +58,8 @@ class P2OConfig(HintedConfig):
     carry_pool: bool = False
     """Start each evolution from the previous pool instead of the empty template."""
     templates: Literal["gepa", "reflection", "random", "generic", "none"] = "gepa"
-    """Where they come from: GEPA; one reflection per hard problem on its own failures (the paper's single-turn ablation);
-    and three controls: random words, one hint for all, no template at all."""
+    """Where templates come from: GEPA; one reflection per hard problem on its own failures (the paper's single-turn
+    ablation); or one of three controls: random words, the same hint for all, no template at all."""
     evolve: EvolveConfig = EvolveConfig()
     """The GEPA phase."""
     reflector: ReflectorConfig = ReflectorConfig()
@@ -70,23 +67,29 @@ class P2OConfig(HintedConfig):
 
 
 class P2O(GRPO):
-    """Mine hard problems, evolve templates for them, roll out with a template, take the gradient without."""
+    """Mine hard problems, evolve templates for them, roll out with a template, take the gradient without it."""
 
     Config = P2OConfig
     config: P2OConfig
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def setup(self) -> None:
+        c = self.config
+        self.search = PromptSearch(c.evolve, c.reflector, self.phrases, self.train.max_new_tokens)
+        self.reference = self.search.reference if c.templates in ("gepa", "reflection") else "none"
         self.assigned: dict[str, list[str]] = {}  # hard problem -> its k templates of the next epoch
-        self.pool: Pool | None = None
-        self._rows: list[dict[str, Any]] = []
 
     @classmethod
-    def check(cls, config: P2OConfig, train: Any) -> None:
+    def check(cls, config: P2OConfig, train: TrainConfig) -> None:
         if config.hard_below > train.rollouts_per_prompt:
             raise ValueError(f"hard_below {config.hard_below} exceeds the {train.rollouts_per_prompt} rollouts of a group")
         if config.plain_share and not 1 <= round(config.plain_share * train.rollouts_per_prompt):
             raise ValueError(f"plain_share {config.plain_share} leaves no rollout of a group untemplated")
+
+    def costs(self) -> Costs:
+        """One search at the largest dev set; plain mining may add k rollouts per training problem."""
+        k = self.train.rollouts_per_prompt
+        plain = len(self.problems) * k if self.config.mining == "plain" else 0
+        return Costs(k, epoch=plain + (self.search.budget(len(self.problems)) if self.config.templates == "gepa" else 0))
 
     @property
     def loss(self) -> LossSpec:
@@ -97,55 +100,29 @@ class P2O(GRPO):
         return Group(problem, await sample([self.context(problem, z) for z in templates_K]))
 
     def context(self, problem: Problem, z: str) -> Context:
-        """T(x, z) for the rollout; for the gradient x itself, which is all there is to context distillation."""
+        """T(x, z) for the rollout and x itself for the gradient: that is all there is to context distillation."""
         return self.config.context(problem, insert(z, problem.text), z)
 
-    @property
-    def reference(self) -> str:
-        """A model that reflects is told the answers."""
-        told = self.config.templates in ("gepa", "reflection") and self.config.reflector.kind != "offline"
-        return "answer" if told else "none"
-
-    def search_budget(self) -> int:
-        """Metric calls of one phase at the largest dev set; plain mining adds k per training problem."""
-        dev = min(self.config.evolve.dev_size, len(self.problems) // 2)
-        plain = len(self.problems) * self.train.rollouts_per_prompt if self.config.mining == "plain" else 0
-        return plain + (self.config.evolve.budget(dev) if self.config.templates == "gepa" else 0)
-
-    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
-        self._rows = []
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
+        """Mine the hard problems, evolve templates for them, cover the dev problems, draw a template for each rollout."""
         hard = self.mine(epoch, groups, policy, ledger)
         metrics: dict[str, Any] = {"hard_problems": len(hard), "seen_problems": len(groups)}
         if last:
-            return metrics
+            return EpochReport(metrics)
         self.assigned = {}
-        seed, config = derive(self.seed, "p2o", epoch), self.config.evolve
+        metrics["search_rollouts"] = 0
+        if len(hard) < self.config.min_hard:
+            return EpochReport(metrics)
+        seed = derive(self.seed, "p2o", epoch)
         if self.config.templates != "gepa":
-            if len(hard) >= self.config.min_hard:
-                self.assigned = self.without_search(hard, groups, policy, ledger, seed)
-            return {**metrics, "search_rollouts": 0}
-        dev, minibatch = split(hard, config.dev_size, seed)
-        left = rollouts_left(self.train, ledger)
-        if len(hard) < self.config.min_hard or not dev or left <= config.budget(len(dev)):  # too few, or no rollout left
-            return {**metrics, "search_rollouts": 0}
-        proposer = make_proposer(self.config.reflector, policy, self.phrases, seed, ledger)
-        greedy = Sampling(0.0, self.train.max_new_tokens)
-        start = self.pool if self.config.carry_pool else None
-        self.pool = evolve(dev, minibatch, policy, proposer, config, greedy, seed, ledger, start)
-        cover = greedy_cover(self.pool)
-        if cover:
-            self.assigned = self.draw(cover, dev, minibatch, seed)
-        self._rows = pool_rows(self.pool, cover)
-        return {
-            **metrics,
-            "search_rollouts": self.pool.metric_calls,
-            "candidates": len(self.pool.templates_C),
-            "proposals": self.pool.proposals,
-            "accepted": self.pool.accepted,
-            "cover": len(cover),
-            "reflection_faults": sum(self.pool.errors.values()) + self.pool.skipped_empty,
-            "dev_solved": sum(max(column) > 0 for column in zip(*self.pool.scores_C_V, strict=True)) / len(dev),
-        }
+            return EpochReport(metrics, self.assign_unsearched(hard, groups, policy, ledger, seed))
+        start = self.search.pool if self.config.carry_pool else None
+        pool = self.search.run(hard, policy, ledger, seed, rollouts_left(self.train, ledger), start)
+        if pool is None:  # nothing to select on, or no rollout left to use the templates in
+            return EpochReport(metrics)
+        cover = greedy_cover(pool)
+        self.assigned = self.draw(pool, cover, seed)
+        return EpochReport({**metrics, **pool.counts, **cover_metrics(pool, cover)}, pool.rows(cover))
 
     def mine(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger) -> list[Problem]:
         """Problems with fewer than `hard_below` successes (release: on the rollouts made; paper, Eq. 3: on x)."""
@@ -160,89 +137,59 @@ class P2O(GRPO):
                 successes[p.id] = sum(r.reward >= 1.0 for r in rollouts[i * k : (i + 1) * k])
         return [g.problem for g in groups if successes[g.problem.id] < self.config.hard_below]
 
-    def without_search(
-        self, hard: Sequence[Problem], groups: Sequence[Group], policy: Policy, ledger: Ledger, seed: int
-    ) -> dict[str, list[str]]:
-        """K templates per hard problem from the sources that need no metric calls.
+    def draw(self, pool: Pool, cover: Sequence[int], seed: int) -> dict[str, list[str]]:
+        """K templates per hard problem, with replacement, weighted by mean dev score (floor 1e-6); none without a cover.
 
-        A reflection is made of up to `evolve.minibatch` failed rollouts of the problem, whose answer the reflector is
-        told; one that gives it away is refused. Random templates have one to four pieces: phrases, where the training
-        set has any, else words of its problems.
+        A dev problem draws from the templates of the cover that solve it, every other problem from the whole cover.
         """
-        k, source, rng = self.train.rollouts_per_prompt, self.config.templates, stream(seed, "templates")
-        plain = round(self.config.plain_share * k)
-
-        def group(templates: list[str]) -> list[str]:
-            """K of them; a single one is everybody's."""
-            return [""] * plain + (templates * (k - plain))[: k - plain]
-
-        if source == "none":
-            return {}
-        if source == "generic":
-            return {p.id: group([GENERIC]) for p in hard}
-        if source == "random":
-            pieces = self.phrases or sorted({word for p in self.problems for word in p.text.split()})
-            count = 1 if self.config.same_template_in_group else k - plain
-            return {p.id: group([" ".join(rng.choices(pieces, k=rng.randint(1, 4))) for _ in range(count)]) for p in hard}
-        failed = {g.problem.id: [r for r in g.rollouts if r.reward < 1.0] for g in groups}
-        jobs = [
-            ReflectionRequest(
-                "",
-                [
-                    {"Inputs": p.text, "Generated Outputs": r.text, "Feedback": feedback(p, r)}
-                    for r in failed[p.id][: self.config.evolve.minibatch]
-                ],
-            )
-            for p in hard
-        ]
-        written = make_proposer(self.config.reflector, policy, self.phrases, seed, ledger).propose(jobs)
-        refused = {p.id for p, z in zip(hard, written, strict=True) if leaks(z, p.answer)}
-        ledger.refused_hints += len(refused)
-        self._rows = [
-            {"candidate": i, "template": z, "parent": None, "mean_score": None, "selected": p.id not in refused}
-            for i, (p, z) in enumerate(zip(hard, written, strict=True))
-        ]
-        return {p.id: group([z]) for p, z in zip(hard, written, strict=True) if z and p.id not in refused}
-
-    def draw(
-        self, cover: Sequence[int], dev: Sequence[Problem], minibatch: Sequence[Problem], seed: int
-    ) -> dict[str, list[str]]:
-        """K templates per hard problem, with replacement, weighted by mean dev score (floor 1e-6).
-
-        A dev problem draws among the cover's templates that solve it, every other problem among the whole cover.
-        """
-        pool, k = self.pool, self.train.rollouts_per_prompt
-        plain = round(self.config.plain_share * k)
-        mean_C = pool.mean_C
-        rng = stream(seed, "draw")
-        assigned = {}
-        for i, problem in enumerate([*dev, *minibatch]):
-            solving = [c for c in cover if i < len(dev) and pool.scores_C_V[c][i] >= 1.0] or list(cover)
-            weights = [max(mean_C[c], 1e-6) for c in solving]
-            drawn = rng.choices(solving, weights, k=1 if self.config.same_template_in_group else k - plain)
-            drawn = drawn * (k - plain) if self.config.same_template_in_group else drawn
-            assigned[problem.id] = [""] * plain + [pool.templates_C[c] for c in drawn]
+        rng, assigned = stream(seed, "draw"), {}
+        for i, problem in enumerate([*pool.dev_ids, *pool.minibatch_ids] if cover else []):
+            solving = [c for c in cover if i < len(pool.dev_ids) and pool.scores_C_V[c][i] >= 1.0] or list(cover)
+            drawn = rng.choices(solving, [max(pool.mean_C[c], 1e-6) for c in solving], k=self.count)
+            assigned[problem] = self.fill([pool.templates_C[c] for c in drawn])
         return assigned
 
-    def templates(self) -> list[dict[str, Any]]:
-        return self._rows
+    @property
+    def plain(self) -> int:
+        """How many of a hard problem's K rollouts stay without a template."""
+        return round(self.config.plain_share * self.train.rollouts_per_prompt)
+
+    @property
+    def count(self) -> int:
+        """How many templates a hard problem draws: one for each of its other rollouts, or one for all of them."""
+        return 1 if self.config.same_template_in_group else self.train.rollouts_per_prompt - self.plain
+
+    def fill(self, templates: list[str]) -> list[str]:
+        """K templates from `count` of them or from a single one: the empty ones of the plain rollouts come first."""
+        templated = self.train.rollouts_per_prompt - self.plain
+        return [""] * self.plain + (templates * templated)[:templated]
+
+    def assign_unsearched(
+        self, hard: Sequence[Problem], groups: Sequence[Group], policy: Policy, ledger: Ledger, seed: int
+    ) -> list[dict[str, Any]]:
+        """The ablation and the controls: templates from a source that needs no search; rows for templates/*.jsonl."""
+        assert self.config.templates != "gepa"
+        pieces = self.phrases or sorted({word for p in self.problems for word in p.text.split()})
+        found, rows = unsearched(self.config.templates, hard, groups, self.search, policy, ledger, seed, pieces, self.count)
+        self.assigned = {problem: self.fill(templates) for problem, templates in found.items()}
+        return rows
 
     def state_dict(self) -> dict[str, Any]:
-        return {"assigned": self.assigned, "pool": self.pool.to_dict() if self.pool else None}
+        return {"assigned": self.assigned, **self.search.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.assigned = dict(state["assigned"])
-        self.pool = Pool.from_dict(state["pool"]) if state["pool"] else None
+        self.search.load_state_dict(state)
 
 
 def greedy_cover(pool: Pool) -> list[int]:
-    """Fewest templates (greedily, ties to the lowest index) that solve every dev problem some template solves.
+    """The fewest templates (greedily, ties to the lowest index) that solve every dev problem that any template solves.
 
-    The empty template may be picked, as in the release; with no solved dev problem the cover is empty.
+    The empty template may be among them, as in the release; if no dev problem is solved, the cover is empty.
     """
-    dev_V = range(len(pool.dev_ids))
-    solves_C = [{v for v in dev_V if row[v] >= 1.0} for row in pool.scores_C_V]
-    left, cover = set().union(*solves_C), []
+    solves_C = [{v for v, score in enumerate(row_V) if score >= 1.0} for row_V in pool.scores_C_V]
+    left: set[int] = set().union(*solves_C)
+    cover: list[int] = []
     while left:
         best = max(range(len(solves_C)), key=lambda c: len(solves_C[c] & left))
         cover.append(best)
@@ -250,9 +197,10 @@ def greedy_cover(pool: Pool) -> list[int]:
     return cover
 
 
-def pool_rows(pool: Pool, selected: Sequence[int]) -> list[dict[str, Any]]:
-    """Rows for templates/*.jsonl: every candidate with its ancestry and scores."""
-    return [
-        {"candidate": c, "template": z, "parent": pool.parents_C[c], "mean_score": pool.mean_C[c], "selected": c in selected}
-        for c, z in enumerate(pool.templates_C)
-    ]
+def cover_metrics(pool: Pool, cover: Sequence[int]) -> dict[str, Any]:
+    """What is logged of a search besides its counts."""
+    return {
+        "cover": len(cover),
+        "reflection_faults": sum(pool.errors.values()) + pool.skipped_empty,
+        "dev_solved": sum(max(column) > 0 for column in zip(*pool.scores_C_V, strict=True)) / len(pool.dev_ids),
+    }

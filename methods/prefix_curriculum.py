@@ -2,11 +2,11 @@
 
     harness run --method prefix-curriculum --bench ood
 
-Before training, the problems that the initial policy solves in fewer than 2 of k plain tries are kept, the others left out.
-Every rollout of these has the first half of the reference solution in its prompt, and from the middle of the budget on the
-first quarter. Differs from the paper: the stage changes with the budget, where the paper watches entropy; the second
-screening, with the prefix in place, is left out; degenerate groups stay, without effect; a prefix ends with a sentence,
-before the answer is stated, and a problem whose prefix states it all the same is rolled out plainly.
+Only the problems that the initial policy solves in fewer than 2 of k plain rollouts are trained on. Each of their rollouts
+has the first half of the reference solution in its prompt, from the middle of the budget on the first quarter. Differs from
+the paper: the stage changes with the budget, where the paper watches entropy; there is no second screening with the prefix in
+place; degenerate groups stay, without effect; a prefix ends with a sentence, before the answer is stated, and a problem
+whose prefix states it anyway is rolled out plainly.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 from harness.core.budget import rollouts_left
 from harness.core.hints import HintedConfig, HintedMethod, prefix, require_solutions
 from harness.core.ledger import Ledger
-from harness.core.method import Policy
+from harness.core.method import EpochReport, Policy
 from harness.core.types import Group, Problem, Sample
 
 STAGES = (0.5, 0.25)
-"""Share of the reference solution in each stage; all stages have equal parts of the budget."""
+"""Share of the reference solution in each stage; the stages divide the budget equally."""
 
 
 class PrefixCurriculumConfig(HintedConfig):
@@ -30,21 +30,15 @@ class PrefixCurriculumConfig(HintedConfig):
 
 
 class PrefixCurriculum(HintedMethod):
-    """Hard problems only, always with a prefix, a shorter one in the second half."""
+    """Hard problems only, always with a prefix, and a shorter one in the second half."""
 
     Config = PrefixCurriculumConfig
     reference = "solution"
+    hard_only = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def setup(self) -> None:
         require_solutions("prefix-curriculum", self.problems)
         self.stage = 0
-
-    def begin(self, policy: Policy, ledger: Ledger) -> dict[str, Any]:
-        return self.screen(policy, ledger)
-
-    def opening_budget(self) -> int:
-        return len(self.problems) * self.train.rollouts_per_prompt
 
     async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
         hint = prefix(problem.solution or "", STAGES[self.stage])
@@ -55,11 +49,11 @@ class PrefixCurriculum(HintedMethod):
         plain.refused = group.refused
         return plain
 
-    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
         used = self.stage
         progress = max((epoch + 1) / self.train.epochs, ledger.rollouts / (ledger.rollouts + rollouts_left(self.train, ledger)))
         self.stage = min(int(progress * len(STAGES)), len(STAGES) - 1)
-        return {"stage_share": STAGES[used]}
+        return EpochReport({"stage_share": STAGES[used]})
 
     def state_dict(self) -> dict[str, Any]:
         return {"stage": self.stage}

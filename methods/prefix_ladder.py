@@ -4,16 +4,16 @@
 
 When all k rollouts of a problem fail, the group is sampled again with the first 25 % of the reference solution in the
 prompt, then 50 %, then 75 %, until one succeeds; the last group is kept. Differs from the paper: a prefix ends with a
-sentence, before the answer is stated, and is refused where it states it all the same (nothing longer is tried then); no
-format reward. The paper's gradient sees the prefix (`gradient_context=hinted`, the default).
+sentence, before the answer is stated, and is refused if it states the answer anyway (nothing longer is tried then); no
+format reward. As in the paper, the gradient sees the prefix (`gradient_context=hinted`, the default).
 """
 
 from __future__ import annotations
 
 import random
-from typing import Any
 
 from harness.core.hints import HintedConfig, HintedMethod, prefix, require_solutions
+from harness.core.method import Costs
 from harness.core.types import Group, Problem, Sample
 
 LADDER = (0.25, 0.5, 0.75)
@@ -25,14 +25,16 @@ class PrefixLadderConfig(HintedConfig):
 
 
 class PrefixLadder(HintedMethod):
-    """Plain groups first; more and more of the solution where they fail."""
+    """Plain groups first; if one fails, more and more of the solution."""
 
     Config = PrefixLadderConfig
     reference = "solution"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def setup(self) -> None:
         require_solutions("prefix-ladder", self.problems)
+
+    def costs(self) -> Costs:
+        return Costs(group=self.train.rollouts_per_prompt * (1 + len(LADDER)))
 
     async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
         group = await self.plain(problem, k, sample)
@@ -41,6 +43,3 @@ class PrefixLadder(HintedMethod):
                 break
             group = await self.hinted(group, k, sample, prefix(problem.solution, share), "prefix")
         return group
-
-    def group_budget(self, k: int) -> int:
-        return k * (1 + len(LADDER))

@@ -2,13 +2,13 @@
 
     harness run --method self-hint --bench ood
 
-When all k rollouts of a problem fail, the current policy writes three hints, each more specific, from the problem and its
-reference solution, and the group is sampled again with the first, then the second, then the third, until one succeeds; the
-last group is kept. Every rollout of a group has the same hint. Modes: `light` carries a level per problem from epoch to
-epoch and hints before the first try; `told=answer` shows the writer the answer only (after NuRL, arXiv 2509.25666).
-Differs from the paper: numbered lines in place of JSON, no second call where they cannot be read; a hint that states the
-answer is refused; `writer=offline` composes hints of the training set's phrases at random, for a policy that cannot write
-(level n has n phrases; `told` is without effect then).
+When all k rollouts of a problem fail, the current policy writes three hints, each more specific than the one before, from
+the problem and its reference solution; the group is sampled again with the first, then the second, then the third, until
+one succeeds, and the last group is kept. All rollouts of a group have the same hint. Modes: `light` carries a level per
+problem from epoch to epoch and hints before the first attempt; `told=answer` shows the writer only the answer (after NuRL,
+arXiv 2509.25666). Differs from the paper: numbered lines instead of JSON, and no second call if they cannot be read; a hint
+that states the answer is refused; `writer=offline` composes random hints of the training set's phrases, for a policy that
+cannot write (level n has n phrases; `told` has no effect then).
 """
 
 from __future__ import annotations
@@ -21,14 +21,12 @@ from typing import Any, Literal
 from harness.core.errors import UsageError
 from harness.core.hints import HintedConfig, HintedMethod, require_solutions
 from harness.core.ledger import Ledger
-from harness.core.method import Policy
+from harness.core.method import Costs, EpochReport, Policy
 from harness.core.types import Context, Group, Problem, Rollout, Sample
 
 LEVELS = 3
 RAISE_BELOW, LOWER_ABOVE = 0.1, 0.35
 """`light`: accuracies below and above which a problem's level goes up and down (SAGE's code)."""
-REQUEST = "request for hints"
-"""Marks the rollouts that write hints, among those that are paid for and not trained on."""
 
 PROMPT = """A student could not solve the problem below. Write three hints for it, each more helpful than the one before:
 1. the idea or concept that the problem rests on
@@ -63,31 +61,30 @@ class SelfHint(HintedMethod):
     Config = SelfHintConfig
     config: SelfHintConfig
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def setup(self) -> None:
+        self.reference = self.config.told if self.config.writer == "policy" else "none"
         if self.reference == "solution":
             require_solutions("self-hint (told=solution)", self.problems)
         if self.config.writer == "offline" and not self.phrases:
             raise UsageError("self-hint.writer=offline needs a training set with phrases, which only the testbed has")
-        self.levels: dict[str, int] = {}  # light: problem -> level, 0 where it is not in here
+        self.levels: dict[str, int] = {}  # light: problem -> level, 0 if absent
 
-    @property
-    def reference(self) -> str:
-        return self.config.told if self.config.writer == "policy" else "none"
+    def costs(self) -> Costs:
+        k = self.train.rollouts_per_prompt
+        return Costs(group=1 + (k if self.config.light else k * (1 + LEVELS)))
 
     async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
         level = self.levels.get(problem.id, 0)
         if self.config.light and level:
-            hints, asked = await self.write(problem, sample, rng)
-            group = await self.hinted(Group(problem, [], asked), k, sample, hints[level - 1], "hint")
-            if not group.rollouts:  # the hint could not be read, or was refused
+            hints, requests = await self.write(problem, sample, rng)
+            group = await self.hinted(Group(problem, [], requests=requests), k, sample, hints[level - 1], "hint")
+            if not group.rollouts:  # the hint was unreadable or refused
                 group.rollouts = await sample([Context.plain(problem.text)] * k)
             return group
         group = await self.plain(problem, k, sample)
         if group.successes or self.config.light:
             return group
-        hints, asked = await self.write(problem, sample, rng)
-        group.discarded += asked
+        hints, group.requests = await self.write(problem, sample, rng)
         for hint in hints:
             if group.successes:
                 break
@@ -95,27 +92,24 @@ class SelfHint(HintedMethod):
         return group
 
     async def write(self, problem: Problem, sample: Sample, rng: random.Random) -> tuple[list[str], list[Rollout]]:
-        """One hint per level, "" where there is none, and the rollouts that wrote them."""
+        """One hint per level, "" if there is none, and the rollouts that wrote them."""
         if self.config.writer == "offline":
             return [" ".join(rng.choices(self.phrases, k=level)) for level in range(1, LEVELS + 1)], []
         reference = problem.solution if self.config.told == "solution" else problem.answer
         if not reference:
             return [""] * LEVELS, []
         prompt = PROMPT.format(told=TOLD[self.config.told].format(reference=reference), problem=problem.text)
-        asked = await sample([Context(prompt, prompt, REQUEST)])
-        return parse(asked[0].text), asked
+        requests = await sample([Context.plain(prompt)])
+        return parse(requests[0].text), requests
 
-    def group_budget(self, k: int) -> int:
-        return 1 + (k if self.config.light else k * (1 + LEVELS))
-
-    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
         if not self.config.light:
-            return {}
+            return EpochReport()
         for g in groups:
             accuracy, level = g.successes / len(g.rollouts), self.levels.get(g.problem.id, 0)
             level += (accuracy < RAISE_BELOW) - (accuracy > LOWER_ABOVE)
             self.levels[g.problem.id] = min(max(level, 0), LEVELS)
-        return {f"level_{n}": sum(level == n for level in self.levels.values()) for n in range(LEVELS + 1)}
+        return EpochReport({f"level_{n}": sum(level == n for level in self.levels.values()) for n in range(LEVELS + 1)})
 
     def state_dict(self) -> dict[str, Any]:
         return {"levels": self.levels}

@@ -3,26 +3,24 @@
     harness run --method sft-teacher --bench ood
     harness run --method sft-teacher --set sft-teacher.teacher.kind=openai --set sft-teacher.teacher.model=TEACHER
 
-A teacher answers every training problem `samples` times; the answers that the problem's grader accepts are kept, different
-texts only (rejection sampling: Yuan et al. 2023, arXiv 2308.01825), and the policy is fine-tuned on them by TRL's
-`SFTTrainer`. The teacher is a model on a server, or, with kind `offline`, whoever wrote the training set's reference
-solutions (on the testbed the world itself). All that the teacher wrote is metered, also what was rejected. Local backend
-only.
+A teacher answers every training problem `samples` times. The distinct answers that the grader accepts are kept (rejection
+sampling: Yuan et al. 2023, arXiv 2308.01825), and TRL's `SFTTrainer` fine-tunes the policy on them. The teacher is a model on
+a server or, with kind `offline`, whoever wrote the reference solutions of the training set (on the testbed the world
+itself). Everything the teacher wrote is metered, rejected answers too. Local backend only.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from typing import Any
 
 from pydantic import Field
 
 from harness.core.hints import require_solutions
 from harness.core.ledger import Ledger
-from harness.core.method import Method, MethodConfig, Policy
+from harness.core.method import EpochReport, Method, Policy
 from harness.core.seeds import derive
-from harness.core.types import Group, Problem, Sample
+from harness.core.settings import MethodConfig, TrainConfig
+from harness.core.types import Group, Problem
 from harness.grading.graders import grade_many
 from harness.search.reflect import Answer, ReflectorConfig, make_asker
 
@@ -31,7 +29,7 @@ class SFTTeacherConfig(MethodConfig):
     """Settings of the teacher and of the fine-tuning."""
 
     teacher: ReflectorConfig = ReflectorConfig(kind="offline")
-    """Who solves: kind openai is a server, offline the training set's own solutions."""
+    """Who solves the problems: openai is a server, offline the training set's own solutions."""
     samples: int = Field(4, ge=1)
     """Answers per problem; a reference solution is one."""
     lr: float = Field(1e-5, gt=0)
@@ -43,19 +41,19 @@ class SFTTeacherConfig(MethodConfig):
 
 
 class SFTTeacher(Method):
-    """Ask a teacher, keep what is right, fine-tune once."""
+    """Ask a teacher, keep the right answers, fine-tune once."""
 
     Config = SFTTeacherConfig
     config: SFTTeacherConfig
     supervised = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def setup(self) -> None:
         if self.config.teacher.kind == "offline":
+            self.reference = "solution"
             require_solutions("sft-teacher (teacher.kind=offline)", self.problems)
 
     @classmethod
-    def check(cls, config: SFTTeacherConfig, train: Any) -> None:
+    def check(cls, config: SFTTeacherConfig, train: TrainConfig) -> None:
         if config.teacher.kind in ("policy", "initial"):
             raise ValueError("the policy is no teacher of itself; teacher.kind is openai, replay or offline")
 
@@ -63,14 +61,7 @@ class SFTTeacher(Method):
     def loss(self) -> None:
         return None
 
-    @property
-    def reference(self) -> str:
-        return "solution" if self.config.teacher.kind == "offline" else "none"
-
-    async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
-        raise NotImplementedError("supervised fine-tuning has no groups")
-
-    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
         asked, answers = self.answers(policy)
         for answer in answers:
             ledger.add_reflection(answer.prompt_tokens, answer.tokens)
@@ -78,18 +69,18 @@ class SFTTeacher(Method):
         right = {(p.text, a.text): None for p, a, g in zip(asked, answers, grades, strict=True) if g.score >= 1.0}
         metrics = {"teacher_answers": len(answers), "accepted": len(right), "solved_problems": len({x for x, _ in right})}
         if not right:
-            return metrics
+            return EpochReport(metrics)
         c = self.config
         done = policy.finetune(list(right), c.lr, c.epochs, c.batch, derive(self.seed, "sft"))
         ledger.optimiser_steps += done.steps
         ledger.trained_tokens += done.tokens
-        return {**metrics, "loss": done.loss}
+        return EpochReport({**metrics, "loss": done.loss})
 
     def answers(self, policy: Policy) -> tuple[list[Problem], list[Answer]]:
-        """Problems, each as often as it was answered, and the answers."""
+        """The answers, and for each the problem that it answers."""
         if self.config.teacher.kind == "offline":
-            asked = [p for p in self.problems if p.solution]
-            return asked, [Answer(p.solution, 0, policy.count_tokens(p.solution)) for p in asked]
+            solved = [(p, p.solution) for p in self.problems if p.solution]
+            return [p for p, _ in solved], [Answer(y, 0, policy.count_tokens(y)) for _, y in solved]
         asked = [p for p in self.problems for _ in range(self.config.samples)]
         ask = make_asker(self.config.teacher, policy, derive(self.seed, "teacher"))
         return asked, ask([p.text for p in asked])

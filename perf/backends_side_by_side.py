@@ -15,6 +15,8 @@ import argparse
 import json
 from pathlib import Path
 
+from harness.runs.result import load_result
+
 WINDOW = 5  # batches of a moving average
 
 
@@ -41,9 +43,8 @@ def main() -> None:
                 ys = [sum(y for _, y in window) / len(window) for window in windows]
                 label = f"{run.name}, seed {seed}" if key == "reward" else None
                 ax.plot([x for x, _ in points], ys, color=colour, alpha=1 - 0.4 * (seed % 2), label=label)
-        result = json.loads((run / "result.json").read_text())
-        for seed, macro in result["macro"]["per_seed"].items():
-            print(f"{run.name:9} seed {seed}: ID {100 * macro['id']:5.1f}  OOD {100 * macro['ood']:5.1f}")
+        for seed, macro in load_result(run).macro.per_seed.items():
+            print(f"{run.name:9} seed {seed}: ID {100 * macro.id:5.1f}  OOD {100 * macro.ood:5.1f}")
     for ax, title in zip(axes, panels.values(), strict=True):
         ax.set_title(title, fontsize=10)
         ax.set_xlabel("rollouts, prompt search included")

@@ -9,7 +9,6 @@ a process of its own; making the runs is not timed.
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
@@ -19,8 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.core.ledger import Ledger
+from harness.evaluation.scores import macro_averages
+from harness.runs import formats
+from harness.runs.result import ResultFile, SuiteScores, write_result
+from harness.runs.samples import samples_path
+from harness.runs.spec import SPEC_FILE, StoredSpec
+
 SIZES = {"aime24": 30, "aime25": 30, "amc23": 40, "math500": 500, "minerva": 272, "olympiad": 675}
-LEDGER = ("rollouts", "generated_tokens", "trained_tokens", "reflection_tokens", "optimiser_steps", "wall_seconds")
 
 
 def make_run(path: Path, seeds: int, k: int, chars: int, rng: np.random.Generator) -> None:
@@ -29,44 +34,58 @@ def make_run(path: Path, seeds: int, k: int, chars: int, rng: np.random.Generato
     suites, text = {}, "x" * chars
     for name, n in SIZES.items():
         right = rng.random((seeds, n, k)) < rng.random((1, n, 1)) * (1 + 0.02 * rng.standard_normal((seeds, 1, 1)))
-        with (path / "samples" / f"{name}.jsonl").open("w") as f:
+        with samples_path(path, name).open("w") as f:
             for s in range(seeds):
                 for q in range(n):
                     for j in range(k):
                         f.write(
-                            f'{{"suite": "{name}", "problem": "{name}-{q}", "index": {j}, "prompt": "{text[:80]}", '
-                            f'"completion": "{text}", "score": {float(right[s, q, j])}, "parity": 1.0, "status": "ok", '
-                            f'"truncated": false, "tokens": 99, "seed": {s}}}\n'
+                            f'{{"suite": "{name}", "problem": "{name}-{q}", "index": {j}, "greedy": false, '
+                            f'"prompt": "{text[:80]}", "completion": "{text}", "answer": null, "gold": "1", '
+                            f'"score": {float(right[s, q, j])}, "parity": 1.0, "status": "ok", "truncated": false, '
+                            f'"prompt_tokens": 9, "tokens": 99, "prompt_sha256": "", "seed": {s}, "eval_seed": 1}}\n'
                         )
-        per_seed = {str(s): float(right[s].mean()) for s in range(seeds)}
-        suites[name] = {
-            "role": "ood",
-            "title": name,
-            "n": n,
-            "k": k,
-            "temperature": 0.6,
-            "max_new_tokens": 9,
-            "per_seed": per_seed,
-            "avg": float(right.mean()),
-            "truncated": 0.0,
-            "disagreement": 0.0,
-            "flagged": [],
-            "pass_at": {},
-        }
-    mean = lambda s: float(np.mean([x["per_seed"][s] for x in suites.values()]))  # noqa: E731
-    macro = {str(s): {"id": None, "ood": mean(str(s))} for s in range(seeds)}
-    result = {
-        "run": str(path),
-        "method": path.name,
-        "model": "m",
-        "training_set": "deepscaler",
-        "seeds": list(range(seeds)),
-        "suites": suites,
-        "macro": {"id": None, "ood": float(np.mean([x["ood"] for x in macro.values()])), "per_seed": macro},
-        "ledgers": {str(s): dict.fromkeys(LEDGER, 1000) for s in range(seeds)},
-    }
-    (path / "result.json").write_text(json.dumps(result))
-    (path / "spec.json").write_text(json.dumps({"hash": "0" * 64, "spec": {"method": path.name}}))
+        suites[name] = SuiteScores(
+            role="ood",
+            title=name,
+            data_sha256=None,
+            n=n,
+            k=k,
+            temperature=0.6,
+            max_new_tokens=9,
+            flagged=[],
+            avg=float(right.mean()),
+            per_seed={s: float(right[s].mean()) for s in range(seeds)},
+            avg_clean=None,
+            per_seed_clean={},
+            pass_at={},
+            truncated=0.0,
+            unparsed=0.0,
+            grader_faults=0,
+            parity_avg=1.0,
+            disagreement=0.0,
+            greedy=None,
+            greedy_parity=None,
+            prompt_tokens=0,
+            generated_tokens=0,
+        )
+    ledgers = {s: Ledger(rollouts=1000, generated_tokens=1000) for s in range(seeds)}
+    result = ResultFile(
+        run=str(path),
+        method=path.name,
+        model="m",
+        recipe="r",
+        training_set="deepscaler",
+        spec_hash="0" * 64,
+        seeds=tuple(range(seeds)),
+        not_a_result=None,
+        identity={},
+        suites=suites,
+        macro=macro_averages([(suite.role, suite) for suite in suites.values()], range(seeds)),
+        ledger=Ledger.total(ledgers.values()),
+        ledgers=ledgers,
+    )
+    formats.write(path / SPEC_FILE, StoredSpec(hash=result.spec_hash, spec={"method": path.name}))
+    write_result(path, result)
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.runs.files import read_jsonl
 from harness.runs.result import load_result
+from harness.runs.samples import read_samples, samples_path
 
 
 def main() -> None:
@@ -22,14 +22,14 @@ def main() -> None:
     args = parser.parse_args()
     one, two = (load_result(run) for run in args.runs)
     for result in (one, two):
-        print(", ".join(f"{k} {v}" for k, v in result["identity"].items() if k in ("engine", "version", "dtype")))
-    for suite in one["suites"]:
-        files = [run / "samples" / f"{suite}.jsonl" for run in args.runs]
-        a, b = ({(r["problem"], r["index"], r["seed"]): r for r in read_jsonl(path)} for path in files)
+        print(", ".join(f"{k} {v}" for k, v in result.identity.items() if k in ("engine", "version", "dtype")))
+    for suite in one.suites:
+        files = [samples_path(run, suite) for run in args.runs]
+        a, b = ({(r.problem, r.index, r.seed): r for r in read_samples(path)} for path in files)
         assert a.keys() == b.keys(), f"{suite}: not the same problems"
-        grade = sum(a[key]["score"] == b[key]["score"] for key in a)
-        text = sum(a[key]["completion"] == b[key]["completion"] for key in a)
-        scores = " and ".join(f"{100 * r['suites'][suite]['avg']:.1f}" for r in (one, two))
+        grade = sum(a[key].score == b[key].score for key in a)
+        text = sum(a[key].completion == b[key].completion for key in a)
+        scores = " and ".join(f"{100 * r.suites[suite].avg:.1f}" for r in (one, two))
         print(f"{suite}: {len(a)} problems, same grade {grade / len(a):.1%}, same text {text / len(a):.1%}, scores {scores}")
 
 

@@ -21,7 +21,9 @@ import re
 import time
 from pathlib import Path
 
-from harness.grading.graders import grade_many, last_boxed, latex
+from harness.grading.answers import last_boxed
+from harness.grading.equivalence import latex
+from harness.grading.graders import grade_many
 
 SUITES = {"aime24": 16, "aime25": 16, "amc23": 16, "math500": 4, "minerva_math": 4, "olympiadbench": 4, "gsm8k_test": 4}
 """File and samples per problem."""

@@ -21,9 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from harness.core.ledger import Ledger
-from harness.evaluation.evaluate import sample_metrics
-from harness.evaluation.results import macro_averages, over_seeds
+from harness.evaluation.scores import macro_averages, score_suite
+from harness.runs import formats
 from harness.runs.filed import spec_sha256
+from harness.runs.result import ResultFile, SuiteFacts, join, write_result
+from harness.runs.samples import Sample, samples_path
+from harness.runs.spec import SPEC_FILE, StoredSpec
 
 SIZES = {"aime24": 30, "aime25": 30, "amc23": 40, "math500": 500, "minerva": 272, "olympiad": 675}
 WORDS = "we let the sum of a and b be x so that 2 x = 14 which gives another case to check before the end".split()
@@ -40,7 +43,7 @@ def make_run(path: Path, seeds: int, k: int, chars: int, rng: np.random.Generato
     suites = {}
     for name, n in SIZES.items():
         ease_Q = rng.random(n)
-        by_seed: dict[int, list[dict]] = {s: [] for s in range(seeds)}
+        rows = []
         for s in range(seeds):
             for q in range(n):
                 gold = str(q + 2)
@@ -49,59 +52,59 @@ def make_run(path: Path, seeds: int, k: int, chars: int, rng: np.random.Generato
                     answer = gold if right else str(q + 3 + int(rng.integers(20)))
                     if rng.random() < 0.1:
                         answer = f"\\frac{{{2 * int(answer)}}}{{2}}"
-                    by_seed[s].append(
-                        {
-                            "problem": f"{name}-{q}",
-                            "index": j,
-                            "greedy": False,
-                            "completion": completion(rng, chars, answer),
-                            "answer": answer,
-                            "gold": gold,
-                            "score": float(right),
-                            "parity": float(right),
-                            "status": "ok",
-                            "truncated": False,
-                            "prompt_tokens": 90,
-                            "tokens": chars // 4,
-                            "prompt_sha256": "0" * 64,
-                            "seed": s,
-                        }
+                    rows.append(
+                        Sample(
+                            suite=name,
+                            problem=f"{name}-{q}",
+                            index=j,
+                            greedy=False,
+                            prompt="",
+                            completion=completion(rng, chars, answer),
+                            answer=answer,
+                            gold=gold,
+                            score=float(right),
+                            parity=float(right),
+                            status="ok",
+                            truncated=False,
+                            prompt_tokens=90,
+                            tokens=chars // 4,
+                            prompt_sha256="0" * 64,
+                            seed=s,
+                            eval_seed=s,
+                        )
                     )
-        with (path / "samples" / f"{name}.jsonl").open("w") as f:
-            f.writelines(json.dumps(row) + "\n" for rows in by_seed.values() for row in rows)
-        parts = {s: {**sample_metrics(rows, k), "avg_clean": None} for s, rows in by_seed.items()}
-        for part in parts.values():
-            part["pass_at"] = {str(m): v for m, v in part["pass_at"].items()}
-        suites[name] = {
-            "role": "ood",
-            "title": name,
-            "n": n,
-            "k": k,
-            "temperature": 0.6,
-            "max_new_tokens": 4096,
-            "flagged": [],
-            "data_sha256": "0" * 64,
-            **over_seeds(parts),
-        }
-    ledgers = {str(s): Ledger(rollouts=1000, generated_tokens=10**6 + int(rng.integers(10**5))) for s in range(seeds)}
+        with samples_path(path, name).open("w") as f:
+            f.writelines(map(formats.json_line, rows))
+        facts = SuiteFacts(
+            role="ood",
+            title=name,
+            data_sha256="0" * 64,
+            n=n,
+            k=k,
+            temperature=0.6,
+            max_new_tokens=4096,
+            flagged=[],
+        )
+        suites[name] = join(facts, score_suite(rows, k, range(seeds)))
+    ledgers = {s: Ledger(rollouts=1000, generated_tokens=10**6 + int(rng.integers(10**5))) for s in range(seeds)}
     spec = {"method": path.name, "seeds": list(range(seeds)), "model": {"id": "m"}}
-    result = {
-        "run": str(path),
-        "method": path.name,
-        "model": "m",
-        "recipe": "r",
-        "training_set": "deepscaler",
-        "identity": {},
-        "seeds": list(range(seeds)),
-        "suites": suites,
-        "macro": macro_averages(suites, range(seeds)),
-        "not_a_result": None,
-        "spec_hash": spec_sha256(spec),
-        "ledgers": {s: ledger.to_dict() for s, ledger in ledgers.items()},
-        "ledger": Ledger.total(ledgers.values()).to_dict(),
-    }
-    (path / "result.json").write_text(json.dumps(result))
-    (path / "spec.json").write_text(json.dumps({"hash": spec_sha256(spec), "spec": spec}))
+    result = ResultFile(
+        run=str(path),
+        method=path.name,
+        model="m",
+        recipe="r",
+        training_set="deepscaler",
+        spec_hash=spec_sha256(spec),
+        seeds=tuple(range(seeds)),
+        not_a_result=None,
+        identity={},
+        suites=suites,
+        macro=macro_averages([(suite.role, suite) for suite in suites.values()], range(seeds)),
+        ledger=Ledger.total(ledgers.values()),
+        ledgers=ledgers,
+    )
+    formats.write(path / SPEC_FILE, StoredSpec(hash=result.spec_hash, spec=spec))
+    write_result(path, result)
     batches = [
         {
             "seed": s,

@@ -80,21 +80,23 @@ def mean(values: list[float]) -> float | None:
 def summary(path: Path) -> dict[str, Any]:
     """The figures of a cell: scores per seed, and what was logged on the branch tokens."""
     from harness.runs.files import read_jsonl
+    from harness.runs.formats import tree
+    from harness.runs.result import load_result
 
-    result = json.loads((path / "result.json").read_text())
+    result = load_result(path)
     rows = read_jsonl(path / "metrics.jsonl")
     batches = [r for r in rows if r["kind"] == "batch"]
     epochs = [r for r in rows if r["kind"] == "epoch"]
-    last = [max((r for r in epochs if r["seed"] == s), key=lambda r: r["epoch"]) for s in result["seeds"]]
+    last = [max((r for r in epochs if r["seed"] == s), key=lambda r: r["epoch"]) for s in result.seeds]
     hard = {e: mean([r["hard_problems"] for r in epochs if r["epoch"] == e and "hard_problems" in r]) for e in range(4)}
-    suites = {name: suite["per_seed"] for name, suite in result["suites"].items()}
+    suites = {name: suite.per_seed for name, suite in result.suites.items()}
     return {
-        "seeds": result["seeds"],
+        "seeds": result.seeds,
         "suites": suites,
-        "macro": result["macro"]["per_seed"],
-        "rollouts": [x["rollouts"] for x in result["ledgers"].values()],
-        "generated_tokens": [x["generated_tokens"] for x in result["ledgers"].values()],
-        "wall_seconds": [x["wall_seconds"] for x in result["ledgers"].values()],
+        "macro": tree(result.macro.per_seed),
+        "rollouts": [x.rollouts for x in result.ledgers.values()],
+        "generated_tokens": [x.generated_tokens for x in result.ledgers.values()],
+        "wall_seconds": [x.wall_seconds for x in result.ledgers.values()],
         "solved": [score >= 0.5 for score in suites[SOLVED_SUITE].values()],
         "degenerate_groups_epoch_0": mean([r["degenerate_groups"] for r in batches if r["epoch"] == 0]),
         "degenerate_groups_epoch_1": mean([r["degenerate_groups"] for r in batches if r["epoch"] == 1]),

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from harness.stats import intervals
-from harness.stats.claims import VERDICTS, verdict
+from harness.stats.assess import verdict
+from harness.stats.claims import VERDICTS
 from harness.stats.power import SuiteModel, power, question_se, seeds_needed
 
 WORLDS = {
@@ -148,7 +149,7 @@ def split_halves(runs: list[Path]) -> str:
     for path in runs:
         result = load_result(path)
         cells = [q.scores_S_Q for q in load_questions(result).values()]
-        S = len(result["seeds"])
+        S = len(result.seeds)
         found = np.zeros(3)
         for first in itertools.combinations(range(S), S // 2):
             if S % 2 == 0 and 0 not in first:

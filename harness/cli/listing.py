@@ -1,32 +1,94 @@
-"""Rows for `harness list`: light, so that it answers at once."""
+"""What `harness list` shows: light, so that it answers at once."""
 
 from __future__ import annotations
 
 import ast
-import json
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import HarnessError
+from harness.core.text import visible
+
+WIDTH = 80
+"""Columns of a terminal. Only the last column is wrapped, at spaces: names stay whole."""
+LEAST = 24
+"""Characters that the last column has at least, however long the names are."""
+GAP = "  "
+
+Row = Mapping[str, Any]
+
+
+def columns(header: Sequence[str], align: str, rows: Sequence[Sequence[str]]) -> str:
+    """A table as plain text: aligned columns ("l" or "r") under their headings, the last one wrapped to WIDTH."""
+    texts = [[visible(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[i]) for row in texts) for i in range(len(header))]
+    start = sum(widths[:-1]) + len(GAP) * (len(header) - 1)
+    widths[-1] = max(WIDTH - start, LEAST)
+    lines = []
+    for number, row in enumerate(texts):
+        last = textwrap.wrap(row[-1], widths[-1], break_long_words=False, break_on_hyphens=False) or [""]
+        cells = [*row[:-1], last[0]]
+        pairs = zip(cells, widths, align, strict=True)
+        lines.append(GAP.join(c.rjust(w) if side == "r" else c.ljust(w) for c, w, side in pairs).rstrip())
+        lines += [" " * start + more for more in last[1:]]
+        if not number:
+            lines.append(GAP.join("-" * min(w, WIDTH) for w in widths))
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One thing to list: its rows as `--json` gives them, and which of their keys make which column (name, key, side)."""
+
+    rows: Callable[[], list[dict[str, Any]]]
+    shown: tuple[tuple[str, str, str], ...]
+
+    def table(self, rows: Sequence[Row]) -> str | None:
+        """None where there is nothing to list. A row with an error says that in its last column."""
+        if not rows:
+            return None
+        header, keys, sides = zip(*self.shown, strict=True)
+        return columns(header, "".join(sides), [self._cells(row, keys) for row in rows])
+
+    def _cells(self, row: Row, keys: Sequence[str]) -> list[str]:
+        cells = [_text(row.get(key)) for key in keys]
+        if row.get("error"):
+            cells[-1] = f"{cells[-1]} ({row['error']})".strip() if cells[-1] else row["error"]
+        return cells
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+
 
 def list_methods() -> list[dict[str, Any]]:
-    from harness.registry import methods, presets
+    from harness.registry import broken_presets, methods, presets
 
     rows = []
     for name, target in methods().items():
+        module = target.partition(":")[0]
+        summary = error = None
         try:
-            source = find_spec(target.partition(":")[0]).loader.get_source(target.partition(":")[0])
-            summary, error = (ast.get_docstring(ast.parse(source)) or "").split("\n")[0], None
-        except (ImportError, AttributeError, SyntaxError) as e:
-            summary, error = None, f"cannot be loaded from {target}: {e}"
+            found = find_spec(module)
+            source = found.loader.get_source(module)  # type: ignore[union-attr]
+            summary = (ast.get_docstring(ast.parse(source)) or "").split("\n")[0]
+        except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as e:
+            error = f"cannot be loaded from {target}: {e}"
         rows.append({"name": name, "summary": summary, "error": error})
-    return rows + [{"name": n, "summary": f"{p.method}: {p.summary}", "error": None} for n, p in presets().items()]
+    rows += [{"name": n, "summary": f"{p.method}: {p.summary}", "error": None} for n, p in presets().items()]
+    return rows + [{"name": n, "summary": None, "error": reason} for n, reason in broken_presets().items()]
 
 
 def list_benches() -> list[dict[str, Any]]:
-    from harness.data.suites import list_suites
+    from harness.data.suites import broken_suites, list_suites
 
-    return [
+    rows: list[dict[str, Any]] = [
         {
             "name": s.name,
             "title": s.title,
@@ -35,9 +97,11 @@ def list_benches() -> list[dict[str, Any]]:
             "temperature": s.temperature,
             "groups": s.groups,
             "licence": s.licence,
+            "error": None,
         }
         for s in list_suites()
     ]
+    return [*rows, *({"name": name, "error": error} for name, error in broken_suites().items())]
 
 
 def list_models() -> list[dict[str, Any]]:
@@ -70,26 +134,55 @@ def list_studies() -> list[dict[str, Any]]:
 
 
 def list_runs() -> list[dict[str, Any]]:
-    """Every run below runs/, newest first; a folder that holds no run's spec is listed with the reason."""
+    """Every run and evaluation below runs/, newest first; one whose settings cannot be read is listed with the reason."""
+    from harness.config import EvalSpec
+    from harness.runs.result import is_finished
+    from harness.runs.spec import load_spec
+
+    found = [(path.stat().st_mtime, path) for path in Path("runs").glob("**/spec.json")]
     rows = []
-    for path in sorted(Path("runs").glob("**/spec.json"), key=lambda p: p.stat().st_mtime, reverse=True):
-        row: dict[str, Any] = {"run": str(path.parent)}
+    for _, path in sorted(found, reverse=True):
+        run = path.parent
+        row: dict[str, Any] = {"run": str(run)}
         try:
-            spec = json.loads(path.read_text())["spec"]
-            row |= {"method": spec["method"], "model": spec["model"]["id"], "bench": spec["eval"]["bench"]}
-            row |= {"seeds": spec["seeds"], "finished": (path.parent / "result.json").exists()}
-        except (ValueError, KeyError, TypeError) as e:
-            row["error"] = f"not a run's spec: {e!r}"
+            spec = load_spec(run)
+        except HarnessError as e:
+            row |= {"kind": None, "error": str(e)}
+        else:
+            row |= {"kind": "evaluation" if isinstance(spec, EvalSpec) else "training"}
+            row |= {"method": None if isinstance(spec, EvalSpec) else spec.method}
+            row |= {"model": spec.model.id, "bench": spec.eval.bench, "seeds": list(spec.seeds), "finished": is_finished(run)}
         rows.append(row)
     return rows
 
 
 LISTS = {
-    "methods": list_methods,
-    "benches": list_benches,
-    "models": list_models,
-    "backends": list_backends,
-    "recipes": list_recipes,
-    "studies": list_studies,
-    "runs": list_runs,
+    "methods": Listing(list_methods, (("method", "name", "l"), ("what it is", "summary", "l"))),
+    "benches": Listing(
+        list_benches,
+        (
+            ("suite", "name", "l"),
+            ("problems", "problems", "r"),
+            ("k", "k", "r"),
+            ("T", "temperature", "r"),
+            ("groups", "groups", "l"),
+            ("title", "title", "l"),
+        ),
+    ),
+    "models": Listing(list_models, (("model", "name", "l"), ("licence", "licence", "l"), ("what it is", "summary", "l"))),
+    "backends": Listing(list_backends, (("backend", "name", "l"), ("what it is", "summary", "l"))),
+    "recipes": Listing(list_recipes, (("recipe", "name", "l"), ("what it is", "summary", "l"))),
+    "studies": Listing(list_studies, (("study", "name", "l"), ("what it is", "title", "l"))),
+    "runs": Listing(
+        list_runs,
+        (
+            ("kind", "kind", "l"),
+            ("method", "method", "l"),
+            ("bench", "bench", "l"),
+            ("seeds", "seeds", "l"),
+            ("finished", "finished", "l"),
+            ("run", "run", "l"),
+        ),
+    ),
 }
+"""By the word of `harness list`. `k`: samples per problem; `T`: their temperature."""

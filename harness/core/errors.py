@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class HarnessError(Exception):
@@ -27,6 +27,19 @@ class MissingError(HarnessError):
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What code that expects a certain form may raise on a file of any content: wrong types, absent keys, numbers that fit
 nowhere, thousands of brackets."""
+
+
+def reason(e: Exception) -> str:
+    """Why a file in an unknown form could not be read (an exception of UNREADABLE or the file system), in one line."""
+    if isinstance(e, KeyError):
+        return f"no field {e.args[0]!r}"
+    return "it has another form" if isinstance(e, TypeError | AttributeError | IndexError) else " ".join(str(e).split())
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names in a sentence; of many only the first."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def dotted(parts: Iterable[object]) -> str:

@@ -1,4 +1,4 @@
-"""What every hinted arm shares: the two switches, how a hint is put beside a problem, prefixes."""
+"""What all hinted arms share: the two switches, how a hint is shown with a problem, prefixes of solutions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HintedConfig(MethodConfig):
     gradient_context: Literal["hinted", "original"] = "hinted"
     """The prompt in the loss: the one that was sampled under, or the bare problem (context distillation)."""
     correction: Correction = "none"
-    """For tokens sampled with a hint when the gradient is taken without; bounds in train.loss.ratio_band."""
+    """For tokens sampled with a hint while the gradient is taken without it; bounds in train.loss.ratio_band."""
 
     @model_validator(mode="before")
     @classmethod
@@ -63,7 +63,7 @@ class HintedMethod(Method):
         return Group(problem, await sample([Context.plain(problem.text)] * k))
 
     async def hinted(self, group: Group, k: int, sample: Sample, hint: str, kind: Literal["prefix", "hint"]) -> Group:
-        """The group with k rollouts under `hint` in place of its own; as it is where the hint is blank or refused."""
+        """The group with its rollouts replaced by k under `hint`; unchanged if the hint is blank or refused."""
         if not hint.strip():
             return group
         if leaks(hint, group.problem.answer):
@@ -74,7 +74,7 @@ class HintedMethod(Method):
 
 
 def require_solutions(method: str, problems: Sequence[Problem]) -> None:
-    """Raises UsageError where no training problem has a reference solution."""
+    """Raises UsageError if no training problem has a reference solution."""
     if not any(p.solution for p in problems):
         raise UsageError(f"{method} needs reference solutions, and no problem of this training set has one")
 
@@ -85,20 +85,20 @@ def insert(template: str, prompt: str) -> str:
 
 
 def with_hint(problem: Problem, hint: str, kind: Literal["prefix", "hint"]) -> str:
-    """The user turn of a problem with a hint: question, blank line, a sentence that says what follows, the hint.
+    """The user turn of a problem with a hint: the question, a blank line, a line that introduces the hint, the hint.
 
-    The testbed's policy knows no words but its own and reads what follows the question as its own completion, so there
-    the hint goes before the question, as a template does.
+    Where the problem's set says so (`hint_position`), the hint alone goes before the question, like a template: a policy
+    that knows only its own vocabulary takes whatever follows the question for its own completion.
     """
-    if problem.answer_type == "testbed":
+    if problem.hint_position == "before":
         return insert(hint, problem.text)
     return f"{problem.text}\n\n{FRAMES[kind]}\n{hint}"
 
 
 def prefix(solution: str, share: float) -> str:
-    """The leading `share` of a solution's characters, cut back to the end of a sentence, or else of a word.
+    """The first `share` of a solution's characters, cut back to the end of a sentence, or failing that of a word.
 
-    It ends before the first place that states the answer in a form which graders look for (\\boxed, ####, ans).
+    It stops before the first place where the answer is stated in a form that graders look for (\\boxed, ####, ans).
     """
     stated = re.search(r"\\boxed|####|\bans\b", solution)
     whole = solution[: stated.start()] if stated else solution

@@ -47,12 +47,13 @@ class Ledger:
             self.generated_tokens += len(r.tokens_T)
 
     def add_update(self, groups: Iterable[Group], steps: int) -> None:
-        """Meter the optimiser steps on a batch of groups, and what the groups threw away (already metered as rollouts)."""
+        """Meter the optimiser steps on a batch of groups and what they discarded; all of it was metered as rollouts before."""
         self.optimiser_steps += steps
         for group in groups:
             self.trained_tokens += sum(len(r.tokens_T) for r in group.rollouts)
-            self.discarded_rollouts += len(group.discarded)
-            self.discarded_groups += bool(group.discarded)
+            unused = group.discarded + group.requests
+            self.discarded_rollouts += len(unused)
+            self.discarded_groups += bool(unused)
             self.refused_hints += group.refused
             self.leaking_rollouts += sum(leaks(r.context.template, group.problem.answer) for r in group.rollouts)
 

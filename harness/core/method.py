@@ -1,23 +1,24 @@
 """The interface every method implements: a rollout-group coroutine, an epoch hook and a loss spec.
 
-A method never knows which backend runs it. Methods differ in three places only: what prompt each rollout sees, what
-prompt the gradient sees, and what happens between epochs.
+Methods differ in three places only: what prompt each rollout sees, what prompt the gradient sees, and what happens
+between epochs. A method never knows which backend runs it.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+from harness.core.advantages import group_advantages
 from harness.core.ledger import Ledger
-from harness.core.seeds import derive
 from harness.core.settings import LossSpec, MethodConfig, TrainConfig
 from harness.core.types import Context, Group, Problem, Rollout, Sample, Sampling
 
 
 class Finetuned(NamedTuple):
-    """What a fine-tuning did: mean loss per token, optimiser steps, completion tokens over all passes."""
+    """What fine-tuning did: mean loss per token, optimiser steps, completion tokens over all passes."""
 
     loss: float
     steps: int
@@ -28,7 +29,7 @@ class Policy(Protocol):
     """The policy at its current weights, as a method's epoch hook sees it."""
 
     def rollouts(self, requests: Sequence[tuple[Problem, Context]], sampling: Sampling, seed: int) -> list[Rollout]:
-        """One graded rollout per request, batched. Not metered: the caller says what they were for."""
+        """One graded rollout per request, batched. Not metered: the caller puts them on the ledger."""
         ...
 
     def complete(self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False) -> list[Rollout]:
@@ -40,23 +41,53 @@ class Policy(Protocol):
         ...
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of a completion, for texts that no model sampled here."""
+        """Tokens of a completion that was not sampled here."""
         ...
 
 
-class Method:
-    """Base class. Subclasses set `Config`, write `rollout_group`, and override the hooks they need.
+@dataclass
+class EpochReport:
+    """What `begin` or `end_epoch` did, for the log.
 
-    Attributes: `config` (their own settings), `train` (the training settings: epochs, rollouts per problem, ...),
+    `metrics` go into the epoch's row of metrics.jsonl, `templates` are rows of templates/*.jsonl: text, parent and scores
+    of what was evolved.
+    """
+
+    metrics: dict[str, Any] = field(default_factory=dict)
+    templates: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Costs(NamedTuple):
+    """The most rollouts that each hook may sample. Plans and progress bars are made from it.
+
+    `last` is more than a forecast: training ends early enough to leave that many rollouts of the budget.
+    """
+
+    group: int  # one call of `rollout_group`
+    begin: int = 0
+    epoch: int = 0  # a call of `end_epoch` after which training goes on
+    last: int = 0  # the last call of `end_epoch`, the only one where the weights are frozen
+
+
+class Method:
+    """Base class. A subclass sets `Config`, writes `rollout_group`, and overrides the hooks it needs.
+
+    The hooks are `rollout_group`, `begin`, `end_epoch`, `eval_prompt`, `loss` and the pair `state_dict` and
+    `load_state_dict`. Around them: `setup` (attributes of its own), `check` (contradictory settings), `costs` (what the
+    hooks may sample) and `advantages`.
+
+    Attributes: `config` (the method's settings), `train` (the training settings: epochs, rollouts per problem, ...),
     `problems` (the training set, never a test set), `seed` (derive every random stream from it), `phrases` (pieces of
     text from which templates can be composed without a model that writes; may be empty).
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
-    reference: str = "none"
-    """What it is told about a training problem besides its text and reward: "none", "answer" or "solution"."""
     supervised: ClassVar[bool] = False
-    """Whether it fine-tunes on given texts, which not every backend does."""
+    """It fine-tunes on given texts, which not every backend can do."""
+    hard_only: ClassVar[bool] = False
+    """It trains on hard problems only, as if `train.problems` were `hard` (harness/core/screening.py)."""
+    reference: Literal["none", "answer", "solution"] = "none"
+    """What it is told about a training problem besides text and reward. Set it in `setup` if it depends on settings."""
 
     def __init__(
         self,
@@ -68,68 +99,56 @@ class Method:
     ) -> None:
         self.config, self.train, self.problems, self.seed = config, train, list(problems), seed
         self.phrases = list(phrases)
+        self.setup()
+
+    def setup(self) -> None:
+        """Initialise the method's own attributes. Raises UsageError if the training set lacks what it needs."""
 
     @classmethod
-    def check(cls, config: MethodConfig, train: TrainConfig) -> None:
-        """Refuse contradictory settings before anything runs. Raises ValueError with one sentence."""
+    def check(cls, config: Any, train: TrainConfig) -> None:
+        """Reject contradictory settings before anything runs; `config` is a `Config`. Raises ValueError with one sentence."""
+
+    def costs(self) -> Costs:
+        """The most rollouts that each hook may sample; screening for hard problems is counted by the harness."""
+        return Costs(group=self.train.rollouts_per_prompt)
+
+    # ------------------------------------------------------------------ the hooks
 
     @property
     def loss(self) -> LossSpec | None:
-        """The loss of an optimiser step; None leaves the weights frozen and skips the rollouts of an epoch."""
+        """The loss of an optimiser step; None freezes the weights: no rollout groups, one `end_epoch`."""
         return self.train.loss
 
     async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
-        """Decide the contexts of k rollouts of one problem; may look at rewards and sample again."""
+        """Choose the contexts of k rollouts of one problem; may look at the rewards and sample again."""
         raise NotImplementedError
 
-    def begin(self, policy: Policy, ledger: Ledger) -> dict[str, Any]:
-        """Before the first epoch, on the initial policy: narrow `self.problems`, search a prompt. Returns what to log.
+    def advantages(self, group: Group) -> list[float]:
+        """One advantage per rollout of a group, by default what `loss.advantage` says. Both backends use them as they are.
 
-        What it pays goes on the ledger. The problems kept survive a resume, all else goes through `state_dict`.
+        A method's own may use anything the group holds: `rewards_K`, `lengths_K`, contexts, what was cut off.
         """
-        return self.screen(policy, ledger) if self.train.problems == "hard" else {}
+        assert self.loss is not None, "a frozen policy takes no gradient"
+        return group_advantages(group.rewards_K, self.loss.advantage)
 
-    def screen(self, policy: Policy, ledger: Ledger) -> dict[str, Any]:
-        """Keep the problems with fewer than 2 successes in k plain rollouts (P2O's threshold of a hard problem)."""
-        k, seen = self.train.rollouts_per_prompt, len(self.problems)
-        requests = [(p, Context.plain(p.text)) for p in self.problems for _ in range(k)]
-        rollouts = policy.rollouts(requests, self.train.sampling, derive(self.seed, "screen"))
-        ledger.add_rollouts(rollouts, search=True)
-        solved = [sum(r.reward >= 1.0 for r in rollouts[i : i + k]) for i in range(0, len(rollouts), k)]
-        self.problems = [p for p, n in zip(self.problems, solved, strict=True) if n < 2]
-        return {"seen_problems": seen, "hard_problems": len(self.problems), "search_rollouts": len(requests)}
+    def begin(self, policy: Policy, ledger: Ledger) -> EpochReport:
+        """Before the first epoch, on the initial policy: search a prompt, drop problems from `self.problems`.
 
-    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> dict[str, Any]:
-        """Between epochs: mine hard problems, evolve templates, change levels. Returns what is worth logging.
-
-        Called after every epoch (0-based `epoch`); `last` says that no training follows. What it pays goes on the
-        ledger. Frozen methods (`loss` None) are called once, with no groups and `last` true.
+        Meter what is sampled on `ledger`. The list of problems survives a resume; all else goes through `state_dict`.
         """
-        return {}
+        return EpochReport()
+
+    def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
+        """Between epochs: mine hard problems, evolve templates, change levels.
+
+        Called after every epoch (`epoch` counts from 0); `last` says that no training follows. Meter what is sampled on
+        `ledger`. Frozen methods (`loss` None) are called once, with no groups and `last` true.
+        """
+        return EpochReport()
 
     def eval_prompt(self, problem: Problem) -> str:
-        """What the model sees at evaluation: the bare problem for all but prompt-only methods."""
+        """What the model sees at evaluation: the bare problem, unless the method is about prompts."""
         return problem.text
-
-    def opening_budget(self) -> int:
-        """Most rollouts that `begin` may spend; for plans and progress only."""
-        return len(self.problems) * self.train.rollouts_per_prompt if self.train.problems == "hard" else 0
-
-    def group_budget(self, k: int) -> int:
-        """Most rollouts that one call of `rollout_group` may spend; for plans and progress only."""
-        return k
-
-    def search_budget(self) -> int:
-        """Most rollouts that one call of `end_epoch` may spend; for plans and progress only."""
-        return 0
-
-    def closing_budget(self) -> int:
-        """Rollouts to leave for the last call of `end_epoch`: training stops that much earlier."""
-        return 0
-
-    def templates(self) -> list[dict[str, Any]]:
-        """Rows for templates/*.jsonl after an epoch hook: text, parents and scores of what was evolved."""
-        return []
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to resume, as JSON."""

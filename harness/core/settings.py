@@ -1,4 +1,5 @@
-"""The typed settings: one class per section of a recipe. Each field's docstring is its help text.
+"""The typed settings: one class per section of a recipe. Each field's docstring is its help text; a `Kind` says what the
+setting means for a comparison, where that is not what its section means (harness/core/kinds.py).
 
 Class defaults are the released P2O recipe's values (Lu et al. 2026, section 5); a recipe states what it changes.
 """
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from harness.core.kinds import Kind
 from harness.core.types import Sampling
 
 
@@ -63,29 +65,6 @@ class LossSpec(Strict):
         return self
 
 
-class TestbedConfig(Strict):
-    """Knobs of the embedded world (docs/testbed.md); without effect on any other model or training set."""
-
-    world: Literal["latent", "absent", "open"] = "latent"
-    """latent: the right instruction solves what fails without it; absent: none helps; open: sampling finds the way."""
-    policy_seed: int = Field(0, ge=0)
-    """Seed of the warm-started policy."""
-    style_probability: tuple[float, float] | None = None
-    """Unprompted share of `let` and, given `let`, of each right style in the warm start; null is the world's own."""
-    branch_tokens: Literal[1, 2] = 2
-    """Tokens on which the way of working is chosen."""
-    easy_share: float = Field(0.4, ge=0, le=1)
-    """Share of training problems with at most two operations."""
-    problems: int = Field(320, ge=1, le=100_000)
-    """Training problems."""
-
-    @model_validator(mode="after")
-    def _probabilities(self) -> TestbedConfig:
-        if self.style_probability and not all(0 < p < 1 for p in self.style_probability):
-            raise ValueError("style_probability holds two probabilities between 0 and 1")
-        return self
-
-
 class ModelConfig(Strict):
     """Which policy is trained."""
 
@@ -119,9 +98,9 @@ class GuardConfig(Strict):
 class TrainConfig(Strict):
     """How the policy is trained, in the field's own terms; both backends read these."""
 
-    set: str = "testbed"
+    set: Annotated[str, Kind.POLICY] = "testbed"
     """Training set, a name of benchmarks/training_sets.yaml; it also says which suites are in and out of distribution."""
-    limit: int | None = Field(None, ge=1, le=1_000_000)
+    limit: Annotated[int | None, Kind.POLICY] = Field(None, ge=1, le=1_000_000)
     """Use a seeded subset of this many training problems."""
     problems: Literal["all", "hard"] = "all"
     """hard: those that the initial policy solves in fewer than 2 of rollouts_per_prompt tries, which are paid for."""
@@ -194,46 +173,46 @@ class SampledDecoding(Strict):
 class EvalConfig(Strict):
     """What is measured after training. Null keeps the suite card's own value."""
 
-    bench: str = "ood"
+    bench: Annotated[str, Kind.COVERAGE] = "ood"
     """Comma-separated suites, groups of suites, or the roles `id`, `ood`, `all` of the training set."""
     decoding: Annotated[GreedyDecoding | SampledDecoding, Field(discriminator="kind")] | None = None
     """`{kind: greedy}`, or `{kind: sampled, k: 4, temperature: 0.6}`; null: the card's samples, and its greedy pass."""
     max_new_tokens: int | None = Field(None, ge=1)
     """Per completion."""
-    limit: int | None = Field(None, ge=1)
+    limit: Annotated[int | None, Kind.COVERAGE] = Field(None, ge=1)
     """First problems of every suite only; such a run is stamped "not a result"."""
 
 
 class EngineConfig(Strict):
     """Who answers in `harness eval`: this process (transformers), vLLM in this process, or a server."""
 
-    name: Literal["transformers", "vllm", "openai"] = "transformers"
+    name: Annotated[Literal["transformers", "vllm", "openai"], Kind.COVERAGE] = "transformers"
     """openai is any server that speaks OpenAI's chat completions, vLLM's and SGLang's among them."""
-    base_url: Url = None
+    base_url: Annotated[Url, Kind.PLACE] = None
     """Of the server, e.g. http://127.0.0.1:8000/v1; its key comes from the variable HARNESS_ENGINE_KEY."""
-    concurrency: int = Field(32, ge=1)
+    concurrency: Annotated[int, Kind.PLACE] = Field(32, ge=1)
     """Requests to the server under way at once."""
-    retries: int = Field(6, ge=0)
+    retries: Annotated[int, Kind.PLACE] = Field(6, ge=0)
     """Of a request that fails for a reason that may pass (429, 5xx, no connection), with growing pauses."""
-    requests_per_minute: float | None = Field(None, gt=0)
+    requests_per_minute: Annotated[float | None, Kind.PLACE] = Field(None, gt=0)
     """Bound of the server; null is none."""
-    timeout_s: float = Field(1800.0, gt=0)
+    timeout_s: Annotated[float, Kind.PLACE] = Field(1800.0, gt=0)
     """Of one request."""
     extra: dict[str, Any] = {}
     """openai: more fields of the request, e.g. `{top_k: -1}` for a server that would use the model's own; vllm: more
     arguments of its class LLM, e.g. `{enforce_eager: true}`."""
     max_model_len: int | None = Field(None, ge=1)
     """vLLM: tokens of prompt and completion; null is the model's own."""
-    tensor_parallel: int = Field(1, ge=1)
+    tensor_parallel: Annotated[int, Kind.PLACE] = Field(1, ge=1)
     """vLLM: GPUs of the engine."""
-    memory: float = Field(0.9, gt=0, lt=1)
+    memory: Annotated[float, Kind.PLACE] = Field(0.9, gt=0, lt=1)
     """vLLM: share of a GPU's memory."""
 
 
 class BackendConfig(Strict):
     """Where a run trains. All but `name` is for openrlhf: Ray, vLLM and DeepSpeed on `nodes` x `gpus_per_node` GPUs."""
 
-    name: Literal["local", "openrlhf"] = "local"
+    name: Annotated[Literal["local", "openrlhf"], Kind.COVERAGE] = "local"
     """A name of `harness list backends`."""
     nodes: int = Field(1, ge=1)
     """Machines of the Ray cluster."""
@@ -251,7 +230,7 @@ class BackendConfig(Strict):
     """Tokens of one forward and backward pass on one GPU."""
     engine_memory: float = Field(0.6, gt=0, lt=1)
     """Share of a GPU's memory that vLLM may take while it samples."""
-    flags: dict[str, Any] = {}
+    flags: Annotated[dict[str, Any], Kind.ARM] = {}
     """Any other OpenRLHF flag, without the dashes, e.g. `backend.flags."actor.entropy_coef"=0.001`; true is a bare flag."""
     rehearse: bool = False
     """The same path without a GPU, to find mistakes before paying for a cluster."""

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+HintPosition = Literal["before", "after"]
+"""Where a hint goes: before the question, as a template does, or after it."""
+Overlap = Literal["near", "exact"]
+"""How training and test problems are compared: also by n-grams and similarity, or word for word alone."""
+BOXED = "\\boxed{{answer}}"
+"""How a completion states its answer unless its set says otherwise; `{answer}` stands for the answer."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +22,7 @@ class Problem:
     """One verifiable question. `answer_type` names the grader (see harness/grading/graders.py).
 
     `overlapping_suites`: of a training problem, the run's suites that ask it too; nothing may be selected by its rewards.
+    `hint_position`, `answer_form` and `overlap` are those of its training set or suite (harness/data).
     """
 
     id: str
@@ -24,6 +32,13 @@ class Problem:
     solution: str | None = None
     meta: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
     overlapping_suites: list[str] = field(default_factory=list, hash=False, compare=False)
+    hint_position: HintPosition = field(default="after", hash=False, compare=False)
+    answer_form: str = field(default=BOXED, hash=False, compare=False)
+    overlap: Overlap = field(default="near", hash=False, compare=False)
+
+    def stated(self, answer: str) -> str:
+        """`answer` as a completion states it, in the form that the grader looks for."""
+        return self.answer_form.replace("{answer}", answer)
 
 
 @dataclass(frozen=True)
@@ -77,18 +92,25 @@ class Rollout:
 class Group:
     """The rollouts of one problem that share an advantage baseline.
 
-    `discarded` were paid for but are not trained on, in the order of sampling; `refused` counts the hints that the
-    answer-leak guard kept out (harness/core/leaks.py).
+    `discarded` are attempts that were paid for but are not trained on, in the order of sampling. `requests` are completions
+    that are no attempts at all, such as hints that the policy wrote; they are paid for, too. `refused` counts the hints
+    that the answer-leak guard rejected (harness/core/leaks.py).
     """
 
     problem: Problem
     rollouts: list[Rollout]
     discarded: list[Rollout] = field(default_factory=list)
     refused: int = 0
+    requests: list[Rollout] = field(default_factory=list)
 
     @property
     def rewards_K(self) -> list[float]:
         return [r.reward for r in self.rollouts]
+
+    @property
+    def lengths_K(self) -> list[int]:
+        """Completion tokens of each rollout, the end token included."""
+        return [len(r.tokens_T) for r in self.rollouts]
 
     @property
     def successes(self) -> int:
@@ -96,12 +118,12 @@ class Group:
 
     @property
     def degenerate(self) -> bool:
-        """True when all rewards are equal, so the group carries no gradient."""
+        """True when all rewards are equal: comparing them gives no gradient."""
         return len(set(self.rewards_K)) <= 1
 
     def replaced_by(self, rollouts: Sequence[Rollout]) -> Group:
         """The same problem with new rollouts; the old ones stay on the ledger as discarded."""
-        return Group(self.problem, list(rollouts), self.discarded + self.rollouts, self.refused)
+        return Group(self.problem, list(rollouts), self.discarded + self.rollouts, self.refused, self.requests)
 
     def to_row(self) -> dict[str, Any]:
         """JSON form for rollouts/*.jsonl: texts and rewards; of the tokens only how many."""
@@ -115,6 +137,7 @@ class Group:
             "problem": self.problem.id,
             "rollouts": [row(r) for r in self.rollouts],
             "discarded": [row(r) for r in self.discarded],
+            "requests": [row(r) for r in self.requests],
             "refused": self.refused,
         }
 
@@ -126,7 +149,8 @@ class Group:
             return Rollout(**{**r, "context": Context(**r["context"]), "tokens_T": [], "logps_T": []})
 
         rollouts, discarded = ([restore(r) for r in row[key]] for key in ("rollouts", "discarded"))
-        return cls(problems[row["problem"]], rollouts, discarded, row.get("refused", 0))
+        requests = [restore(r) for r in row.get("requests", [])]
+        return cls(problems[row["problem"]], rollouts, discarded, row.get("refused", 0), requests)
 
 
 class Sample(Protocol):

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from harness.core.errors import MissingError
-from harness.core.tables import Table, points
 from harness.core.types import Problem
-from harness.data.suites import Suite, TrainingSet, unwrap
+from harness.data.suites import Suite, unwrap
+from harness.data.training_sets import TrainingSet
 
 Kind = Literal["exact", "ngram", "near"]
 
@@ -104,8 +104,8 @@ def find(
     """Every pair of a test problem and a training problem that match, per suite, in the order of both lists.
 
     MinHash LSH (datasketch, seeded) proposes the near duplicates, of which it misses 1.5% right at the default
-    threshold; their similarity is then computed exactly. Problems of the answer type "testbed" are instances of a few
-    templates and are compared word for word only. Raises MissingError without datasketch.
+    threshold; their similarity is then computed exactly. Problems whose set says `overlap: exact`, because they are
+    instances of a few templates, are compared word for word only. Raises MissingError without datasketch.
     """
     tests = [(suite, problem) for suite, problems in suites.items() for problem in problems]
     by_form: dict[str, list[int]] = defaultdict(list)
@@ -175,23 +175,10 @@ def summary(training_set: TrainingSet, suite: Suite, matches: Sequence[Match]) -
     }
 
 
-def table(rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> Table:
-    """A table of `summary` rows, those of one training set in succession."""
-    header = ("training set", "suite", "role", "problems", *KINDS, "same answer", "flagged %")
-    cells, last = [], None
-    for row in rows:
-        counts = (str(row[key]) for key in ("problems", *KINDS, "same_answer"))
-        name = "" if row["training_set"] == last else row["training_set"]
-        cells.append((name, row["suite"], row["role"], *counts, points(row["share"])))
-        last = row["training_set"]
-    more = "Same answer: of those flagged, questions whose answer is also that of a matching training question."
-    return Table("Contamination", header, "lll" + "r" * (len(header) - 3), cells, (*notes, more))
-
-
 def _features(problem: Problem) -> tuple[str, set[str], set[str]]:
     """Normal form, 13-grams and shingles of a question."""
     question = unwrap(problem.text)
-    words_T = [] if problem.answer_type == "testbed" else words(question)
+    words_T = [] if problem.overlap == "exact" else words(question)
     return normal_form(question), grams(words_T, NGRAM), grams(words_T, SHINGLE)
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from harness.core.errors import MissingError, UsageError, nearest
 from harness.core.seeds import stream
-from harness.data.suites import Suite, TrainingSet, list_suites, list_training_sets
+from harness.data.suites import Suite, list_suites
+from harness.data.training_sets import TrainingSet, list_training_sets
 from harness.runs.files import sync, write_json
 
 
@@ -25,7 +26,7 @@ def find(name: str) -> TrainingSet | Suite:
 
     Raises UsageError for a name of neither, with the nearest one that can be fetched, and for one without a dataset.
     """
-    every = [*list_training_sets(), *list_suites()]
+    every: list[TrainingSet | Suite] = [*list_training_sets(), *list_suites()]
     for target in every:
         if target.name == name and target.hub is not None:
             return target
@@ -58,6 +59,8 @@ def fetch(
         if not Path(id_).is_dir():
             revision = HfApi().dataset_info(id_, revision=revision).sha
         rows = load_dataset(id_, config, revision=None if Path(id_).is_dir() else revision, split=hub["split"])
+    except ModuleNotFoundError:
+        raise
     except Exception as e:  # many kinds: no network, no such id, no such revision, no access, unreadable files
         reason = (str(e).strip() or type(e).__name__).splitlines()[0]
         if hub.get("gated") and not source:

@@ -12,8 +12,10 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from harness.core.errors import MissingError
+from harness.core.errors import MissingError, UsageError
 from harness.core.seeds import derive
+from harness.core.types import Problem
+from harness.data.suites import Suite, content_sha256, render
 
 PACKAGE = "reasoning_gym"
 
@@ -28,6 +30,21 @@ def version() -> str:
 
     _library()
     return version(PACKAGE)
+
+
+def suite_problems(suite: Suite, task: str, config: dict[str, Any]) -> list[Problem]:
+    """The problems of a suite. Raises MissingError without reasoning_gym, UsageError where it is another version's."""
+    pairs = questions(suite.name, task, config, suite.size)
+    problems = [
+        Problem(f"{suite.name}-{i:03d}", render(question, suite.prompt), gold, suite.answer_type)
+        for i, (question, gold) in enumerate(pairs)
+    ]
+    if content_sha256(problems) != suite.sha256:
+        raise UsageError(
+            f"reasoning_gym {version()} generates other problems than those that suite {suite.name!r} pins "
+            f"by SHA-256: pip install reasoning-gym=={suite.revision}"
+        )
+    return problems
 
 
 def questions(name: str, task: str, config: dict[str, Any], count: int) -> list[tuple[str, str]]:
@@ -48,7 +65,7 @@ def questions(name: str, task: str, config: dict[str, Any], count: int) -> list[
 
 def gold_answer(gold: str) -> str:
     """The answer in a gold answer of `questions`."""
-    return json.loads(gold)["answer"]
+    return str(json.loads(gold)["answer"])
 
 
 def score(answer: str, gold: str) -> float:

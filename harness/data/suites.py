@@ -1,4 +1,4 @@
-"""Suites and training sets as data: what is in benchmarks/, where its problems come from, which role a suite plays.
+"""Suites as data: what is in benchmarks/, and where problems come from.
 
 The files of --data-dir hold one JSON object a line with `id`, `problem` and `answer`; each is pinned by its SHA-256.
 """
@@ -10,25 +10,23 @@ import hashlib
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import yaml
 
 from harness.core.errors import MissingError, UsageError, nearest
-from harness.core.seeds import stream
-from harness.core.types import Problem, Sampling
-from harness.testbed import world
+from harness.core.types import BOXED, Overlap, Problem, Sampling
+from harness.registry import load_object
 
 if TYPE_CHECKING:
-    from harness.config import RunSpec
-    from harness.core.settings import EvalConfig, TestbedConfig
+    from harness.core.settings import EvalConfig
 
-Role = Literal["id", "ood"]
 MAX_BYTES, MAX_CHARS = 1 << 31, 1_000_000
 """Of an unpacked data file, and of a field of one of its rows; other people wrote them."""
 
@@ -50,9 +48,11 @@ class Suite:
     `file` is relative to the data directory (None: generated), `sha256` that of its bytes, or of the generated
     problems; None where the file cannot be pinned, see `deviation`. `k` samples a problem at `temperature`, of at most
     `max_new_tokens` tokens. `verified`: hash, size, and that the suite's grader accepts every gold answer have been
-    checked, but for `rejected_golds`: problem id to reason. `hub`: where `harness fetch` gets the file. `generator`: the
-    `task` and `config` of reasoning_gym, whose version is the `revision` (harness/data/procedural.py).
+    checked, but for `rejected_golds`: problem id to reason. `hub`: where `harness fetch` gets the file. `generator`: what
+    makes the problems where there is no file: `function`, a reference `module:name`, called with the suite and all else
+    that is given here. `answer_type` names the grader (harness/grading/graders.py), or refers to one, too.
     `greedy`: a greedy completion per problem is drawn beside the samples, because published numbers are greedy there.
+    `answer_form`: how a completion states its answer. `overlap`: how training problems are recognised among these.
     """
 
     name: str
@@ -74,6 +74,8 @@ class Suite:
     rejected_golds: dict[str, str] = field(default_factory=dict, hash=False)
     hub: dict[str, Any] | None = field(default=None, hash=False)
     generator: dict[str, Any] | None = field(default=None, hash=False)
+    answer_form: str = BOXED
+    overlap: Overlap = "near"
 
     @property
     def groups(self) -> list[str]:
@@ -96,37 +98,27 @@ class Suite:
     def problems(self, data_dir: Path | None) -> list[Problem]:
         """All problems, in order; `text` is the whole user turn.
 
-        Raises as `read_problems`, UsageError when the data is not what the card pins, and MissingError without
-        reasoning_gym where that generates it.
+        Raises as `read_problems`, UsageError when the data is not what the card pins, and MissingError without what
+        generates it.
         """
-        if self.generator is not None:
-            return self._procedural(**self.generator)
         if self.file is None:
-            problems = world.suite_problems(self.name, self.size)
-            if content_sha256(problems) != self.sha256:
-                raise UsageError(f"the generated problems of suite {self.name!r} are not those its card pins by SHA-256")
-            return problems
-        path = _located(self.name, self.file, data_dir)
+            return [replace(p, answer_form=self.answer_form, overlap=self.overlap) for p in self._generated()]
+        path = located(self.name, self.file, data_dir)
         if self.hub is not None and not path.exists():
             raise MissingError(f"no file {path}: harness fetch {self.name} --data-dir {data_dir} writes it")
         problems = read_problems(path, self.answer_type, self.prompt)
-        if self.sha256 is not None and _sha256(path) != self.sha256:
+        if self.sha256 is not None and file_sha256(path) != self.sha256:
             raise UsageError(f"{path} is not the file that suite {self.name!r} pins by SHA-256")
-        return problems
+        return [replace(p, answer_form=self.answer_form, overlap=self.overlap) for p in problems]
 
-    def _procedural(self, task: str, config: dict[str, Any]) -> list[Problem]:
-        from harness.data import procedural
-
-        pairs = procedural.questions(self.name, task, config, self.size)
-        problems = [
-            Problem(f"{self.name}-{i:03d}", render(question, self.prompt), gold, self.answer_type)
-            for i, (question, gold) in enumerate(pairs)
-        ]
+    def _generated(self) -> list[Problem]:
+        if self.generator is None:
+            raise UsageError(f"the card of suite {self.name!r} names neither a file nor a generator")
+        arguments = dict(self.generator)
+        function = load_object(arguments.pop("function"), f"the generator of suite {self.name!r}")
+        problems: list[Problem] = function(self, **arguments)
         if content_sha256(problems) != self.sha256:
-            raise UsageError(
-                f"reasoning_gym {procedural.version()} generates other problems than those that suite {self.name!r} pins "
-                f"by SHA-256: pip install reasoning-gym=={self.revision}"
-            )
+            raise UsageError(f"the generated problems of suite {self.name!r} are not those its card pins by SHA-256")
         return problems
 
     def deviation(self, data_dir: Path | None) -> str | None:
@@ -137,59 +129,7 @@ class Suite:
 
     def data_sha256(self, data_dir: Path | None) -> str:
         """The pinned hash, or that of the file at hand where none is pinned."""
-        return self.sha256 or _sha256(_located(self.name, str(self.file), data_dir))
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """What a policy is trained on, and which suites are then in and out of distribution (training_sets.yaml)."""
-
-    name: str
-    title: str
-    source: str
-    file: str | None
-    sha256: str | None
-    licence: str
-    answer_type: str
-    prompt: str
-    id: tuple[str, ...]
-    ood: tuple[str, ...]
-    solutions: str | None = None
-    """Who wrote the reference solutions: "human", "model:NAME", "world"; None where the file has none."""
-    hub: dict[str, Any] | None = None
-    """Where `harness fetch` gets it: dataset id, split, columns, and a least `level` where only hard ones belong."""
-
-    def role_of(self, suite: str) -> Role | None:
-        """The role of a suite; None for one that plays none."""
-        return "id" if suite in self.id else "ood" if suite in self.ood else None
-
-    def problems(self, spec: RunSpec, data_dir: Path | None) -> list[Problem]:
-        """The problems a run trains on: those of the file or the world, `train.limit` of them drawn once for all seeds.
-
-        Raises as `read_problems`. The file may be the user's own; `deviation` says so.
-        """
-        problems = self.whole(spec.testbed, data_dir)
-        limit = spec.train.limit
-        if limit is None or limit >= len(problems):
-            return problems
-        kept = sorted(stream("train subset", self.name).sample(range(len(problems)), limit))
-        return [problems[i] for i in kept]
-
-    def whole(self, testbed: TestbedConfig, data_dir: Path | None) -> list[Problem]:
-        """All problems of the file, or of the world with these knobs. Raises as `read_problems`."""
-        if self.file is None:
-            return world.train_problems(testbed.problems, testbed.easy_share, 0, testbed.branch_tokens)
-        return read_problems(_located(self.name, self.file, data_dir), self.answer_type, self.prompt)
-
-    def deviation(self, data_dir: Path | None) -> str | None:
-        """Why a run on this data does not count as a run on the named set; None for the pinned file."""
-        if self.file is None or _sha256(_located(self.name, self.file, data_dir)) == self.sha256:
-            return None
-        return f"{self.file} is not the file that training set {self.name!r} pins"
-
-    def phrases(self) -> list[str]:
-        """Pieces of instructions that an offline prompt proposer composes; only the testbed has them."""
-        return world.pieces() if self.answer_type == "testbed" else []
+        return self.sha256 or file_sha256(located(self.name, str(self.file), data_dir))
 
 
 def render(problem: str, prompt: str) -> str:
@@ -211,46 +151,47 @@ def benchmarks_dir() -> Path:
 
 
 @cache
-def _suites() -> dict[str, Suite]:
-    found = {}
-    for card in sorted(benchmarks_dir().glob("*/card.yaml")):
-        fields = yaml.safe_load(card.read_text())
-        fields["known_defects"] = tuple(fields["known_defects"])
-        found[card.parent.name] = Suite(name=card.parent.name, **fields)
-    return found
+def _suites() -> dict[str, Suite | str]:
+    """By name: the suite, or why its card cannot be read. A damaged card harms no other suite."""
+    return {card.parent.name: _read_card(card) for card in sorted(benchmarks_dir().glob("*/card.yaml"))}
+
+
+def _read_card(card: Path) -> Suite | str:
+    """The suite of a card.yaml, or what is wrong with it, with the file and the field."""
+    try:
+        tree = yaml.safe_load(card.read_text())
+        if not isinstance(tree, dict):
+            return f"{card}: holds no fields"
+        if unknown := [key for key in tree if key == "name" or key not in Suite.__dataclass_fields__]:
+            return f"{card}: unknown field {unknown[0]!r}{nearest(str(unknown[0]), Suite.__dataclass_fields__)}"
+        return msgspec.convert({"name": card.parent.name, **tree}, Suite)
+    except (OSError, ValueError, yaml.YAMLError) as e:  # msgspec names the field
+        return f"{card}: {' '.join(str(e).split())}"
+
+
+def suite_names() -> list[str]:
+    """Of all suites, also those whose card cannot be read."""
+    return list(_suites())
 
 
 def list_suites() -> list[Suite]:
-    """All suites, by name."""
-    return list(_suites().values())
+    """All suites whose card can be read, by name."""
+    return [suite for suite in _suites().values() if isinstance(suite, Suite)]
+
+
+def broken_suites() -> dict[str, str]:
+    """The other ones: what is wrong with the card, by the suite's name."""
+    return {name: fault for name, fault in _suites().items() if isinstance(fault, str)}
 
 
 def load_suite(name: str) -> Suite:
-    """Raises UsageError with the nearest name for an unknown one."""
+    """Raises UsageError with the nearest name for an unknown one, or with what is wrong with the suite's card."""
     if name not in _suites():
         raise UsageError(f"unknown suite {name!r}{nearest(name, _suites())}")
-    return _suites()[name]
-
-
-@cache
-def _training_sets() -> dict[str, TrainingSet]:
-    tree = yaml.safe_load((benchmarks_dir() / "training_sets.yaml").read_text())
-    return {
-        name: TrainingSet(name=name, **{**fields, "id": tuple(fields["id"]), "ood": tuple(fields["ood"])})
-        for name, fields in tree.items()
-    }
-
-
-def list_training_sets() -> list[TrainingSet]:
-    """All training sets, in the order of the file."""
-    return list(_training_sets().values())
-
-
-def load_training_set(name: str) -> TrainingSet:
-    """Raises UsageError with the nearest name for an unknown one."""
-    if name not in _training_sets():
-        raise UsageError(f"unknown training set {name!r}{nearest(name, _training_sets())}")
-    return _training_sets()[name]
+    suite = _suites()[name]
+    if isinstance(suite, str):
+        raise UsageError(suite)
+    return suite
 
 
 @cache
@@ -260,41 +201,19 @@ def list_groups() -> dict[str, tuple[str, ...]]:
     return {name: tuple(members) for name, members in tree.items()}
 
 
-def resolve_bench(bench: str, training_set: TrainingSet | None) -> list[Suite]:
-    """Suites of a comma list of suites, groups and the training set's roles `id`, `ood`, `all` (id, then ood), each once.
-
-    There are no roles without a training set. Raises UsageError for an unknown name or an empty list.
-    """
-    roles: dict[str, tuple[str, ...]] = {}
-    if training_set is not None:
-        roles = {"id": training_set.id, "ood": training_set.ood, "all": training_set.id + training_set.ood}
-    known = roles | list_groups() | {name: (name,) for name in _suites()}
-    items = [item.strip() for item in bench.split(",") if item.strip()]
-    if not items:
-        raise UsageError(f"the list of suites is empty; name suites, groups{' or the roles id, ood, all' if roles else ''}")
-    names: list[str] = []
-    for item in items:
-        if item not in known:
-            raise UsageError(f"unknown suite {item!r}{nearest(item, known)}")
-        if training_set is not None and not known[item]:
-            raise UsageError(f"training set {training_set.name!r} has no suite in the role {item!r}; name suites instead")
-        names += known[item]
-    return [load_suite(name) for name in dict.fromkeys(names)]
-
-
 def content_sha256(problems: Sequence[Problem]) -> str:
     """SHA-256 over the JSON of (id, text, answer), a line per problem."""
     lines = "".join(json.dumps([p.id, p.text, p.answer]) + "\n" for p in problems)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _located(name: str, file: str, data_dir: Path | None) -> Path:
+def located(name: str, file: str, data_dir: Path | None) -> Path:
     if data_dir is None:
         raise MissingError(f"{name!r} needs {file}: pass the folder that holds it with --data-dir")
     return data_dir / file
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     return hashlib.sha256(_read(path)).hexdigest()
 
 

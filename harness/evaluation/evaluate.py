@@ -6,9 +6,7 @@ The same files under plain lm-eval give the same scores. Imports lm-eval inside 
 from __future__ import annotations
 
 import logging
-import statistics
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -21,8 +19,10 @@ from harness.core.settings import EvalConfig
 from harness.core.types import Problem, Sampling
 from harness.data.suites import Suite, benchmarks_dir
 from harness.evaluation.engines import Block, Completion, Engine
-from harness.evaluation.estimators import avg_at_k, mean_or_none, pass_at_k
+from harness.evaluation.scores import score_seed
 from harness.runs.files import append_jsonl, mend, read_jsonl
+from harness.runs.result import Figures
+from harness.runs.samples import Sample
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -31,14 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class SuiteResult:
-    """Scores of one suite over n problems with k samples each.
+    """What one suite gave: k samples of each of n problems, problem by problem.
 
-    `avg` is avg@k in [0, 1], `pass_at` unbiased pass@1 and pass@k; `truncated` and `unparsed` are shares of the n * k
-    samples, `grader_faults` counts timeouts and errors of the grader, tokens are sums. `parity_avg` is the mean under
-    the parity grader and `disagreement` the share of samples that the two graders judge differently, both None where
-    there is no second grader. `greedy` and `greedy_parity` are the means of a greedy pass beside the samples, where the
-    card asks for one. `limit` is None for a whole suite. `samples`: a row per sample, problem by problem, with the text
-    and its grades; those of the greedy pass come last and have `greedy` true.
+    `limit` is None for a whole suite. Samples of a greedy pass, where the card asks for one, come last. `seed` is that of
+    the suite's random stream.
     """
 
     suite: str
@@ -48,18 +44,11 @@ class SuiteResult:
     max_new_tokens: int
     limit: int | None
     seed: int
-    avg: float
-    pass_at: dict[int, float]
-    truncated: float
-    unparsed: float
-    grader_faults: int
-    parity_avg: float | None
-    disagreement: float | None
-    greedy: float | None
-    greedy_parity: float | None
-    prompt_tokens: int
-    generated_tokens: int
-    samples: list[dict[str, Any]]
+    samples: list[Sample]
+
+    def figures(self, flagged: Collection[str] = ()) -> Figures:
+        """Its scores; `flagged` as in `score_seed`."""
+        return score_seed(self.samples, self.k, flagged)
 
 
 def evaluate(
@@ -89,7 +78,7 @@ def evaluate(
     done = 0
     for suite in suites:
         (k, sampling), *more = suite.passes(cfg)
-        rows: list[dict[str, Any]] = []
+        rows: list[Sample] = []
         for repeats, how in [(k, sampling), *more]:
             stream = derive(seed, "eval", suite.name, *(["greedy"] if rows else []))
             policy = _policy(engine, eval_prompt, stream, store and store / f"{suite.name}.jsonl")
@@ -100,13 +89,12 @@ def evaluate(
         results.append(
             SuiteResult(
                 suite=suite.name,
-                n=sum(not row["greedy"] for row in rows) // k,
+                n=sum(not row.greedy for row in rows) // k,
                 k=k,
                 temperature=sampling.temperature,
                 max_new_tokens=sampling.max_new_tokens,
                 limit=cfg.limit,
                 seed=derive(seed, "eval", suite.name),
-                **sample_metrics(rows, k),
                 samples=rows,
             )
         )
@@ -115,7 +103,7 @@ def evaluate(
 
 def _run(
     suite: Suite, policy: Any, k: int, sampling: Sampling, data_dir: Path | None, limit: int | None, greedy: bool
-) -> list[dict[str, Any]]:
+) -> list[Sample]:
     """One pass over a suite: a row per sample."""
     from lm_eval import evaluate as run_tasks  # not simple_evaluate: that one reseeds random, numpy and torch
 
@@ -146,7 +134,7 @@ def _policy(engine: Engine, eval_prompt: Callable[[Problem], str], seed: int, st
     """`engine` as an lm-eval model; after a run it holds `prompts`, `completions` and `seed`."""
     from lm_eval.api.model import LM
 
-    class Policy(LM):
+    class Policy(LM):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.seed = seed
@@ -209,64 +197,44 @@ def complete(engine: Engine, prompts_N: Sequence[str], sampling: Sampling, seed:
     finally:
         engine.tick = tick
     out: dict[int, Completion] = {}
-    for group, completions in zip(members, found, strict=True):
-        out |= zip(group, completions, strict=True)  # type: ignore[arg-type]
+    for group, block in zip(members, found, strict=True):
+        assert block is not None
+        out.update(zip(group, block, strict=True))
     return [out[i] for i in range(len(prompts_N))]
 
 
-def _rows(suite: str, docs: Sequence[dict[str, Any]], k: int, policy: Any, greedy: bool) -> list[dict[str, Any]]:
-    """One row per sample from lm-eval's logged documents and our completions (document by document, k in a row)."""
+def _rows(suite: str, docs: Sequence[dict[str, Any]], k: int, policy: Any, greedy: bool) -> list[Sample]:
+    """One row per sample from lm-eval's logged documents and our completions (document by document, k in a row).
+
+    `seed` is that of the stream, like `eval_seed`: which training seed the policy has is known to the run directory.
+    """
     rows = []
     for i, doc in enumerate(docs):
         for j, grade in enumerate(doc["graded"]):
             prompt, completion = policy.prompts[i * k + j], policy.completions[i * k + j]
             assert doc["resps"][0][j] == completion.text
             rows.append(
-                {
-                    "suite": suite,
-                    "problem": doc["doc"]["id"],
-                    "index": j,
-                    "greedy": greedy,
-                    "prompt": prompt,
-                    "completion": completion.text,
-                    "answer": grade["answer"],
-                    "gold": doc["doc"]["answer"],
-                    "score": grade["score"],
-                    "parity": grade.get("parity"),
-                    "status": grade["status"],
-                    "truncated": completion.truncated,
-                    "prompt_tokens": completion.prompt_tokens,
-                    "tokens": completion.tokens,
-                    "prompt_sha256": sha256(prompt.encode()).hexdigest(),
-                    "seed": policy.seed,
-                }
+                Sample(
+                    suite=suite,
+                    problem=doc["doc"]["id"],
+                    index=j,
+                    greedy=greedy,
+                    prompt=prompt,
+                    completion=completion.text,
+                    answer=grade["answer"],
+                    gold=doc["doc"]["answer"],
+                    score=grade["score"],
+                    parity=grade.get("parity"),
+                    status=grade["status"],
+                    truncated=completion.truncated,
+                    prompt_tokens=completion.prompt_tokens,
+                    tokens=completion.tokens,
+                    prompt_sha256=sha256(prompt.encode()).hexdigest(),
+                    seed=policy.seed,
+                    eval_seed=policy.seed,
+                )
             )
     return rows
-
-
-def sample_metrics(all_rows: Sequence[dict[str, Any]], k: int) -> dict[str, Any]:
-    """Every metric of a SuiteResult, from the rows of one suite and one seed: problem by problem, k in a row.
-
-    Rows of a greedy pass beside the samples count in `greedy`, `greedy_parity` and the tokens alone.
-    """
-    rows, greedy = ([row for row in all_rows if row.get("greedy", False) == which] for which in (False, True))
-    groups = [[row["score"] for row in rows[i : i + k]] for i in range(0, len(rows), k)]
-    correct = [sum(s >= 1.0 for s in scores_K) for scores_K in groups]
-    statuses = Counter(row["status"] for row in rows)
-    both = [(row["score"], row["parity"]) for row in rows if row.get("parity") is not None]
-    return {
-        "avg": statistics.fmean(avg_at_k(scores_K) for scores_K in groups),
-        "pass_at": {m: statistics.fmean(pass_at_k(k, c, m) for c in correct) for m in sorted({1, k})},
-        "truncated": statistics.fmean(row["truncated"] for row in rows),
-        "unparsed": statuses["unparsed"] / len(rows),
-        "grader_faults": statuses["timeout"] + statuses["error"],
-        "parity_avg": statistics.fmean(parity for _, parity in both) if both else None,
-        "disagreement": statistics.fmean(score != parity for score, parity in both) if both else None,
-        "greedy": mean_or_none(row["score"] for row in greedy),
-        "greedy_parity": mean_or_none(row["parity"] for row in greedy),
-        "prompt_tokens": sum(row["prompt_tokens"] for row in all_rows),
-        "generated_tokens": sum(row["tokens"] for row in all_rows),
-    }
 
 
 @contextmanager

@@ -2,85 +2,71 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from harness.core.errors import HarnessError
-from harness.core.tables import Table, points
 from harness.data.suites import load_suite
-from harness.evaluation.estimators import mean_or_none
-from harness.evaluation.evaluate import sample_metrics
+from harness.evaluation.scores import macro_averages, score_suite
 from harness.grading.graders import grade_many
 from harness.grading.parity import parity_many
-from harness.runs.files import read_jsonl, write_json
-from harness.runs.result import load_result
+from harness.runs import formats
+from harness.runs.regraded import OldNew, Regraded, RegradedMacro, RegradedSuite
+from harness.runs.result import Result, SuiteScores, load_result
+from harness.runs.samples import Row, Sample, read_samples, samples_path
 
-METRICS = ("avg", "truncated", "unparsed", "grader_faults", "parity_avg", "disagreement", "greedy", "greedy_parity")
+
+class FreshGrade(msgspec.Struct, frozen=True):
+    """What the graders say now of one sample. `parity` is None where the suite has no second grader."""
+
+    score: float
+    status: str
+    parity: float | None
 
 
-def regrade(run: Path) -> dict[str, Any]:
-    """Grade the samples of `run` with the present graders; writes regrade.json there and returns it.
+def grade_again(samples: Mapping[str, Sequence[Row]]) -> dict[str, list[FreshGrade]]:
+    """Grade stored samples with the present graders: suite to rows, and suite to grades in the order of its rows."""
+    kinds = {name: load_suite(name).answer_type for name in samples}
+    rows = [(name, row) for name, own in samples.items() for row in own]
+    grades = grade_many([(row.completion, row.gold, kinds[name]) for name, row in rows])
+    second = [i for i, (name, _) in enumerate(rows) if kinds[name] == "math"]
+    parity = dict(zip(second, parity_many([(rows[i][1].completion, rows[i][1].gold) for i in second]), strict=True))
+    out: dict[str, list[FreshGrade]] = {name: [] for name in samples}
+    for i, ((name, _), grade) in enumerate(zip(rows, grades, strict=True)):
+        out[name].append(FreshGrade(grade.score, grade.status, parity.get(i)))
+    return out
 
-    Per suite `old` (what result.json says) and `new` metrics, `samples`, and `changed`: how many samples have another
-    score, status or parity grade than the stored one; `macro` by role, old and new. The samples stay as they are.
+
+def regrade(run: Path) -> Regraded:
+    """Grade the samples of `run` with the present graders; writes regrade.json there. The samples stay as they are.
+
     Raises MissingError where no run is, HarnessError where it is unfinished or samples are missing.
     """
     result = load_result(run)
-    suites = {name: _suite(run, name, old, result["seeds"]) for name, old in result["suites"].items()}
-
-    def macro(role: str) -> dict[str, float | None]:
-        new = (s["new"]["avg"] for name, s in suites.items() if result["suites"][name]["role"] == role)
-        return {"old": result["macro"][role], "new": mean_or_none(new)}
-
-    out = {"run": str(run), "suites": suites, "macro": {role: macro(role) for role in ("id", "ood")}}
-    write_json(run / "regrade.json", {key: value for key, value in out.items() if key != "run"})
+    samples = {name: _stored(run, name, suite, result) for name, suite in result.suites.items()}
+    grades = grade_again(samples)
+    suites = {name: _suite(samples[name], grades[name], suite, result.seeds) for name, suite in result.suites.items()}
+    old, new = result.macro, macro_averages([(result.suites[name].role, s.new) for name, s in suites.items()], result.seeds)
+    macro = RegradedMacro(id=OldNew(old=old.id, new=new.id), ood=OldNew(old=old.ood, new=new.ood))
+    out = Regraded(suites=suites, macro=macro)
+    formats.write(run / "regrade.json", out)
     return out
 
 
-def _suite(run: Path, name: str, old: dict[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
-    rows = [row for row in read_jsonl(run / "samples" / f"{name}.jsonl") if row["seed"] in seeds]
-    expected = old["n"] * (old["k"] + (old.get("greedy") is not None)) * len(seeds)
+def _stored(run: Path, name: str, suite: SuiteScores, result: Result) -> list[Sample]:
+    rows = [row for row in read_samples(samples_path(run, name)) if row.seed in result.seeds]
+    expected = suite.drawn(len(result.seeds))
     if len(rows) != expected:
         raise HarnessError(f"{run} holds {len(rows)} samples of suite {name!r}, its result was made of {expected}")
-    answer_type = load_suite(name).answer_type
-    grades = grade_many([(r["completion"], r["gold"], answer_type) for r in rows])
-    parity: Sequence[float | None] = [None] * len(rows)
-    if answer_type == "math":
-        parity = parity_many([(r["completion"], r["gold"]) for r in rows])
-    fresh = [{**r, "score": g.score, "status": g.status, "parity": p} for r, g, p in zip(rows, grades, parity, strict=True)]
-    keys = ("score", "status", "parity")
-    return {
-        "samples": len(rows),
-        "changed": sum(any(key in r and r[key] != f[key] for key in keys) for r, f in zip(rows, fresh, strict=True)),
-        "old": {**{key: old.get(key) for key in METRICS}, "pass_at": old["pass_at"]},
-        "new": _over_seeds(fresh, old["k"], seeds),
-    }
+    return rows
 
 
-def _over_seeds(rows: Sequence[dict[str, Any]], k: int, seeds: Sequence[int]) -> dict[str, Any]:
-    """As result.json has it: means over seeds, the sum of faults."""
-    parts = [sample_metrics([row for row in rows if row["seed"] == seed], k) for seed in seeds]
-    out = {key: mean_or_none(part[key] for part in parts) for key in METRICS}
-    out["grader_faults"] = sum(part["grader_faults"] for part in parts)
-    out["pass_at"] = {str(m): statistics.fmean(part["pass_at"][m] for part in parts) for m in parts[0]["pass_at"]}
-    return out
-
-
-def regrade_table(found: dict[str, Any]) -> Table:
-    """A row per suite and role: old and new side by side."""
-
-    def cell(value: float | None) -> str:
-        return "" if value is None else points(value)
-
-    rows = []
-    for name, s in found["suites"].items():
-        shares = (cell(s[side][key]) for key in ("avg", "parity_avg", "disagreement", "unparsed") for side in ("old", "new"))
-        faults = (str(s[side]["grader_faults"]) for side in ("old", "new"))
-        rows.append((name, *shares, *faults, f"{s['changed']} of {s['samples']}"))
-    for role, m in found["macro"].items():
-        if m["old"] is not None:
-            rows.append((f"{role.upper()} macro average", cell(m["old"]), cell(m["new"]), *[""] * 9))
-    pairs = (f"{key}, {side}" for key in ("score", "parity", "disagree", "unparsed", "faults") for side in ("old", "new"))
-    return Table("Regraded", ("suite", *pairs, "changed"), "l" + "r" * 11, rows, ("Percent points, means over seeds.",))
+def _suite(rows: Sequence[Sample], grades: Sequence[FreshGrade], suite: SuiteScores, seeds: Sequence[int]) -> RegradedSuite:
+    changed = sum((r.score, r.status, r.parity) != (g.score, g.status, g.parity) for r, g in zip(rows, grades, strict=True))
+    fresh = [
+        msgspec.structs.replace(r, score=g.score, status=g.status, parity=g.parity) for r, g in zip(rows, grades, strict=True)
+    ]
+    new = score_suite(fresh, suite.k, seeds, suite.flagged)
+    return RegradedSuite(samples=len(rows), changed=changed, old=suite.figures, new=new)

@@ -8,7 +8,8 @@ from typing import Any
 
 from harness.data import procedural
 from harness.data.suites import Suite
-from harness.grading.graders import grade_many, verify_many
+from harness.grading.equivalence import verify_many
+from harness.grading.graders import grade_many
 from harness.grading.pool import default_workers
 
 GOLD_S = 20.0
@@ -26,9 +27,8 @@ def check_golds(suite: Suite, data_dir: Path | None) -> dict[str, Any]:
         verdicts = verify_many([(gold, gold) for gold in golds], default_workers(), GOLD_S)
         found = [verdicts[p.answer.strip(), p.answer.strip()] for p in problems]
     else:
-        box = "ans %s" if suite.answer_type == "testbed" else "\\boxed{%s}"
         read = procedural.gold_answer if suite.answer_type == "reasoning_gym" else str
-        grades = grade_many([(box % read(p.answer), p.answer, suite.answer_type) for p in problems])
+        grades = grade_many([(p.stated(read(p.answer)), p.answer, suite.answer_type) for p in problems])
         found = ["right" if g.score >= 1.0 else "wrong" if g.status == "ok" else g.status for g in grades]
     rejected = [
         {"id": p.id, "gold": p.answer, "status": verdict, "reason": suite.rejected_golds.get(p.id)}
@@ -43,7 +43,7 @@ def at_hand(suites: Sequence[Suite], data_dir: Path | None) -> list[Suite]:
 
     def there(suite: Suite) -> bool:
         if suite.file is None:
-            return suite.generator is None or procedural.installed()
+            return suite.answer_type != "reasoning_gym" or procedural.installed()
         return data_dir is not None and (data_dir / suite.file).exists()
 
     return [suite for suite in suites if there(suite)]

@@ -12,8 +12,10 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
-from harness.grading.graders import MAX_CHARS, Pair, last_boxed, rational
+from harness.grading.answers import MAX_CHARS, Pair, last_boxed
+from harness.grading.equivalence import rational
 from harness.grading.pool import default_workers, run_many
 
 TOLERANCE = 1e-4
@@ -129,7 +131,7 @@ def _symbolic(answer: str, gold: str) -> bool:
     from latex2sympy2_extended import latex2sympy
     from sympy import simplify
 
-    def read(text: str):
+    def read(text: str) -> Any:
         leading = re.split(r",(?![^(\[{]*[)\]}])", text)[0]
         left, sign, right = leading.partition("=")
         try:

@@ -1,7 +1,7 @@
-"""A run's scores in the formats of the Hugging Face hub: `.eval_results/*.yaml` entries, and a model card.
+"""A run's scores in two formats of the Hugging Face hub: `.eval_results/*.yaml` entries and a model card.
 
-Neither has a field for an interval, seeds or samples: they stand in `notes`, and the link leads to a page that has them.
-What is not known is left out and said in one sentence, never guessed.
+Neither has fields for intervals, seeds or samples, so `notes` holds them, and the link leads to a page with all of them.
+What is not known is omitted, with a sentence that says so; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -15,34 +15,36 @@ from typing import Any
 import yaml
 
 from harness.core.errors import UsageError, nearest
-from harness.core.tables import interval, markdown_cell, points
 from harness.data.suites import load_suite
-from harness.runs.result import load_result
-from harness.stats.compare import Comparison, budget_table, compare, protocol_table, scores_table
+from harness.report.comparison import budget_table, protocol_table, scores_table
+from harness.report.tables import interval, markdown_cell, points
+from harness.runs.environment import read_environment
+from harness.runs.result import Result, load_result
+from harness.stats.comparison import Comparison, compare
 from harness.stats.questions import load_questions
 
 _DATASET = re.compile(r"([a-z0-9-]+)=([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 
 
 def export(form: str, run: Path, url: str | None = None, datasets: Sequence[str] = ()) -> str:
-    """The text of `form`, "hf-eval-results" or "model-card", for a finished run or evaluation.
+    """A finished run or evaluation in the format `form`, "hf-eval-results" or "model-card".
 
-    `url` is the page that holds intervals and samples; `datasets` are `SUITE=ID[:TASK]` for suites whose dataset on the
-    hub their cards do not name. Raises UsageError for a run that is not a result, or a dataset that cannot be read.
+    `url` is a page with the intervals and samples. `datasets` are `SUITE=ID[:TASK]` for suites whose cards do not name
+    their dataset on the hub. Raises UsageError for a run that is not a result, or an invalid dataset.
     """
     result = load_result(run)
-    if result.get("not_a_result"):
-        raise UsageError(f"{run} is not a result and is not exported: {result['not_a_result']}")
+    if result.not_a_result:
+        raise UsageError(f"{run} is not a result and cannot be exported: {result.not_a_result}")
     ids = _datasets(datasets, result)
     comparison = compare([result], questions=[load_questions(result)])
     makers = {"hf-eval-results": _eval_results, "model-card": _model_card}
     return makers[form](result, comparison, ids, url, _date(run))
 
 
-def _datasets(given: Sequence[str], result: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Dataset, task and revision by suite, as far as known: the given ones, else those of the cards."""
-    out = {}
-    for name in result["suites"]:
+def _datasets(given: Sequence[str], result: Result) -> dict[str, dict[str, str]]:
+    """Dataset, task and revision by suite, as far as known: as given, or from the suite's card."""
+    out: dict[str, dict[str, str]] = {}
+    for name in result.suites:
         if hub := load_suite(name).hub:
             task = {"task_id": hub["config"]} if "config" in hub else {}
             out[name] = {"id": hub["id"], **task, "revision": hub["revision"]}
@@ -50,50 +52,45 @@ def _datasets(given: Sequence[str], result: Mapping[str, Any]) -> dict[str, dict
         found = _DATASET.fullmatch(text)
         if not found:
             raise UsageError(f"--dataset {text!r} is not SUITE=ID[:TASK], e.g. gsm8k=openai/gsm8k:main")
-        suite, name, task = found.groups()
-        if suite not in result["suites"]:
-            raise UsageError(f"the run has no suite {suite!r}{nearest(suite, result['suites'])}")
-        out[suite] = {"id": name, **({"task_id": task} if task else {})}
+        suite, dataset, config = found.groups()
+        if suite not in result.suites:
+            raise UsageError(f"the run has no suite {suite!r}{nearest(suite, result.suites)}")
+        out[suite] = {"id": dataset, **({"task_id": config} if config else {})}
     return out
 
 
 def _date(run: Path) -> str | None:
-    """The day on which the run started, where env.json says."""
-    import json
-
-    env = json.loads((run / "env.json").read_text()) if (run / "env.json").exists() else {}
-    return str(env["started"])[:10] if env.get("started") else None
+    """The day the run started, if env.json has it."""
+    env = read_environment(run)
+    return env.day if env else None
 
 
-def _notes(result: Mapping[str, Any], c: Comparison, name: str) -> str:
-    """How a score was measured and how sure it is, on one line."""
-    suite, score = result["suites"][name], c.arms[0].scores[name]
+def _notes(result: Result, c: Comparison, name: str) -> str:
+    """How a score was measured, and how certain it is, on one line."""
+    suite, score = result.suites[name], c.arms[0].scores[name]
     seeds = len(score.per_seed)
-    parts = [f"avg@{suite['k']} at temperature {suite['temperature']:g}, {suite['n']} problems"]
-    parts.append("1 seed, spread not known" if score.sd is None else f"{seeds} seeds, sd {points(score.sd)}")
+    parts = [f"avg@{suite.k} at temperature {suite.temperature:g}, {suite.n} problems"]
+    parts.append("1 seed, spread unknown" if score.sd is None else f"{seeds} seeds, sd {points(score.sd)}")
     if score.low is not None and score.high is not None:
         parts.append(f"95% {interval(score.low, score.high)} on new questions")
-    flagged = len(suite.get("flagged") or ())
+    flagged = len(suite.flagged)
     parts += [f"{flagged} problems match training problems"] if flagged else []
-    graders = result.get("identity", {}).get("graders", {})
-    if load_suite(name).answer_type == "math" and graders.get("math-verify"):
-        parts.append(f"math-verify {graders['math-verify']}")
-    trained = f"{result['method']} on {result['training_set']}" if result["recipe"] != "evaluation" else "evaluated as it is"
-    return "; ".join([*parts, trained, f"spec {result['spec_hash'][:12]}"])
+    if load_suite(name).answer_type == "math" and (verifier := result.graders.get("math-verify")):
+        parts.append(f"math-verify {verifier}")
+    trained = "evaluated as is" if result.is_evaluation else f"{result.method} on {result.training_set}"
+    return "; ".join([*parts, trained, f"spec {result.spec_hash[:12]}"])
 
 
-def _eval_results(
-    result: Mapping[str, Any], c: Comparison, ids: Mapping[str, dict[str, str]], url: str | None, date: str | None
-) -> str:
+def _eval_results(result: Result, c: Comparison, ids: Mapping[str, dict[str, str]], url: str | None, date: str | None) -> str:
     rows, unknown = [], []
-    for name, suite in result["suites"].items():
+    for name, suite in result.suites.items():
         if name not in ids:
             unknown.append(name)
             continue
         rows.append(
             {
                 "dataset": ids[name],
-                "value": round(100 * suite["avg"], 2),
+                "value": round(100 * suite.avg, 2),
                 **({"date": date} if date else {}),
                 **({"source": {"url": url, "name": "p2o-harness"}} if url else {}),
                 "evaluation_framework": f"p2o-harness {version('p2o-harness')}",
@@ -102,49 +99,50 @@ def _eval_results(
         )
     comments = []
     if unknown:
-        comments.append(f"# Left out, no dataset on the hub is known for them (--dataset SUITE=ID): {', '.join(unknown)}.")
+        comments.append(f"# Omitted, their datasets on the hub are not known (--dataset SUITE=ID): {', '.join(unknown)}.")
     if not url:
-        comments.append("# No link to samples and intervals is known; --url adds one.")
+        comments.append("# There is no link to samples and intervals; --url adds one.")
     if not date:
-        comments.append("# The day of the run is not known.")
+        comments.append("# The date of the run is not known.")
     return "\n".join([*comments, _yaml(rows) if rows else "[]\n"])
 
 
-def _model_card(
-    result: Mapping[str, Any], c: Comparison, ids: Mapping[str, dict[str, str]], url: str | None, date: str | None
-) -> str:
-    trained = result["recipe"] != "evaluation"
-    title = f"{result['model']}, {result['method']} on {result['training_set']}" if trained else result["model"]
+def _model_card(result: Result, c: Comparison, ids: Mapping[str, dict[str, str]], url: str | None, date: str | None) -> str:
+    trained = not result.is_evaluation
+    title = f"{result.model}, {result.method} on {result.training_set}" if trained else result.model
     metrics = []
-    for name, suite in result["suites"].items():
-        dataset = {"name": suite["title"], "type": ids.get(name, {}).get("id", name)}
-        value = {"type": "accuracy", "name": f"avg@{suite['k']}", "value": round(100 * suite["avg"], 2)}
+    for name, suite in result.suites.items():
+        dataset = {"name": suite.title, "type": ids.get(name, {}).get("id", name)}
+        value = {"type": "accuracy", "name": f"avg@{suite.k}", "value": round(100 * suite.avg, 2)}
         source = {"source": {"name": "p2o-harness", "url": url}} if url else {}
         metrics.append({"task": {"type": "text-generation"}, "dataset": dataset, "metrics": [value], **source})
-    base = {"base_model": result["model"]} if re.fullmatch(r"[\w.-]+/[\w.-]+", result["model"]) and trained else {}
+    base = {"base_model": result.model} if re.fullmatch(r"[\w.-]+/[\w.-]+", result.model) and trained else {}
     head = {
         **base,
         "library_name": "transformers",
-        "tags": ["rlvr", *([result["method"]] if trained else [])],
+        "tags": ["rlvr", *([result.method] if trained else [])],
         "model-index": [{"name": title, "results": metrics}],
     }
-    teacher = result.get("teacher")
     lines = [
         f"---\n{_yaml(head)}---\n",
         f"# {markdown_cell(title)}\n",
-        f"Recipe {markdown_cell(result['recipe'])}, spec {result['spec_hash'][:12]}"
+        f"Recipe {markdown_cell(result.recipe)}, spec {result.spec_hash[:12]}"
         + (f", started {date}" if date else "")
         + (f"; [samples and intervals]({url})" if url else "")
         + ".\n",
-        f"Another model wrote for its training: {markdown_cell(str(teacher))}.\n" if teacher else "",
+        f"Another model contributed to its training: {markdown_cell(result.teacher)}.\n" if result.teacher else "",
         *(t.to_markdown() for t in (scores_table(c), *([budget_table(c)] if trained else []), protocol_table(c))),
         "## Not known\n",
-        "The licence of these weights, what they may be used for, and what they do outside of these suites.",
+        "The licence of these weights, what they may be used for, and how they behave outside of these suites.",
         *([] if url else ["There is no link to the samples."]),
-        *(["One training seed: how far another would lie is not known."] if trained and len(result["seeds"]) == 1 else []),
+        *(
+            ["There is one training seed, so the spread between seeds is not known."]
+            if trained and len(result.seeds) == 1
+            else []
+        ),
     ]
     return "\n".join(line for line in lines if line) + "\n"
 
 
 def _yaml(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=1000)
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=1000))

@@ -1,6 +1,6 @@
-"""Plots as inline SVG: no script, no network, the same bytes for the same numbers, legible on light and dark pages.
+"""Plots as inline SVG: no scripts, no network, the same bytes for the same numbers, legible on light and dark pages.
 
-Text and axes take the colour of the surrounding page; a panel is as wide as a phone, pages lay them out in a grid.
+Text and axes take the text colour of the page. A panel is as wide as a phone; pages arrange them in a grid.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.core.tables import compact, visible
+from harness.core.text import visible
+from harness.report.tables import compact
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PALETTE = ("#3b7dd8", "#d9772b", "#3a9a5b", "#b3509b", "#8a8a35", "#d0505a", "#2f9aa0", "#8b6bd0")
-"""Readable on white and on near black; line patterns tell the arms beyond the eighth."""
+"""Readable on white and on near-black; from the ninth arm on, line patterns and markers change."""
 _INK = "#010203"  # becomes currentColor
 _WIDTH = 4.4  # inches
 
@@ -32,9 +33,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Mark:
-    """One row of a dot plot: points, and a bar from `low` to `high` where both are known; percent points.
+    """One row of a dot plot, in percent points: the points, or a bar from `low` to `high` if both are given.
 
-    `outer`: the ends of a thinner bar, of a second interval.
+    `outer` holds the ends of a thinner bar for a second interval.
     """
 
     label: str
@@ -48,7 +49,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Spot:
-    """One arm of a scatter plot: its mean at a budget, every seed, and the ends of a bar where they are known."""
+    """One arm of a scatter plot: its mean at a budget, every seed, and the ends of a bar if they are known."""
 
     x: float
     y: float
@@ -63,13 +64,13 @@ def colour(series: int) -> str:
 
 
 def thin(values: Sequence[float], most: int = 60) -> list[float]:
-    """Means of consecutive values, at most `most` of them: batch noise is not worth a long page."""
+    """At most `most` means of consecutive values, which keeps pages small and hides batch noise."""
     size = -(-len(values) // most)
     return [sum(chunk) / len(chunk) for i in range(0, len(values), size or 1) if (chunk := values[i : i + size])]
 
 
 def curves(lines: Sequence[Line], unit: bool = False) -> str:
-    """Curves over rollouts; `unit` fixes the axis to [0, 1]."""
+    """Curves over rollouts; `unit` fixes the y axis to [0, 1]."""
 
     def draw(ax: Axes) -> None:
         for line in lines:
@@ -92,7 +93,7 @@ def curves(lines: Sequence[Line], unit: bool = False) -> str:
 
 
 def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool = False) -> str:
-    """A row per mark, under the name of its group; `zero` draws the line of no difference."""
+    """A row per mark, below the name of its group; `zero` draws a line at no difference."""
 
     def draw(ax: Axes) -> None:
         y, ticks, names = 0.0, [], []
@@ -151,12 +152,12 @@ def scatter(spots: Sequence[Spot], xlabel: str, ylabel: str) -> str:
 
 
 def picture(svg: str) -> str:
-    """A plot of this module as a file of its own, dark on white."""
+    """A plot of this module as an SVG file, dark on white."""
     return svg.replace("<svg ", '<svg width="640" style="color: #1c1e21; background: #fff" ', 1) + "\n"
 
 
 def _svg(draw: Any, height: float) -> str:
-    """An `<svg>` element of the page, drawn on axes `height` inches tall."""
+    """An `<svg>` element, drawn on a figure `height` inches tall."""
     import io
 
     from matplotlib import rc_context

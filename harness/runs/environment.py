@@ -1,4 +1,4 @@
-"""Where a run ran: versions and hardware, for env.json."""
+"""env.json: the versions and the hardware that a run ran on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+
+import msgspec
+
+from harness.runs import formats
+
+ENV_FILE = "env.json"
 
 PACKAGES = (
     "p2o-harness",
@@ -28,8 +33,54 @@ PACKAGES = (
 )
 
 
-def environment() -> dict[str, Any]:
-    """Versions and hardware, for env.json; no paths, no host names, no variables."""
+class Code(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The checkout that a run's code came from; `dirty` where its tracked files differ from the commit."""
+
+    commit: str
+    dirty: bool
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=1):
+    """env.json: no paths, no host names, no variables, except those that somebody typed in `commands`.
+
+    `packages` maps a name to its version, None where it is not installed. `started` is in ISO 8601, UTC. The backend adds
+    `rendering_sha256`, of how it renders a fixed conversation, and `model_revision`, the commit of a policy from the hub.
+    """
+
+    python: str
+    platform: str
+    cpus: int | None
+    packages: dict[str, str | None]
+    code: Code | None
+    started: str
+    rendering_sha256: str | None = None
+    model_revision: str | None = None
+    commands: list[str] = []
+
+    @property
+    def hardware(self) -> dict[str, str | int | None]:
+        """What a filed run says of the machine."""
+        keys = ("python", "platform", "cpus", "rendering_sha256", "model_revision")
+        return {key: value for key in keys if (value := getattr(self, key)) is not None}
+
+    @property
+    def day(self) -> str:
+        """The day on which the run started."""
+        return self.started[:10]
+
+
+def read_environment(run: Path) -> Environment | None:
+    """env.json of a run directory, None where there is none. Raises HarnessError where it cannot be read."""
+    path = run / ENV_FILE
+    return formats.read(path, Environment) if path.exists() else None
+
+
+def write_environment(run: Path, env: Environment) -> None:
+    formats.write(run / ENV_FILE, env)
+
+
+def environment() -> Environment:
+    """Of this process."""
 
     def installed(name: str) -> str | None:
         try:
@@ -37,17 +88,17 @@ def environment() -> dict[str, Any]:
         except PackageNotFoundError:
             return None
 
-    return {
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "cpus": os.cpu_count(),
-        "packages": {name: installed(name) for name in PACKAGES},
-        "code": code_version(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    return Environment(
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        cpus=os.cpu_count(),
+        packages={name: installed(name) for name in PACKAGES},
+        code=code_version(),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
-def code_version() -> dict[str, Any] | None:
+def code_version() -> Code | None:
     """Commit of the checkout that this package runs from, and whether its tracked files differ; None outside of one."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
@@ -57,6 +108,6 @@ def code_version() -> dict[str, Any] | None:
         return subprocess.run(["git", "-C", str(root), *args], check=True, capture_output=True, text=True).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+        return Code(commit=git("rev-parse", "HEAD"), dirty=bool(git("status", "--porcelain", "--untracked-files=no")))
     except (OSError, subprocess.CalledProcessError):  # no git here, or not our checkout to read
         return None

@@ -1,45 +1,265 @@
-"""Finished runs read back: run directories, and runs as a leaderboard files them."""
+"""result.json and what it is made of: the scores of a finished run, and the only place that reads and writes them.
+
+    Figures           one suite, one seed: everything that follows from its samples
+    SuiteFigures      one suite over seeds (metrics.json of a filed run)
+    SuiteFacts        what a suite is and how it was sampled (manifest.json of a filed run)
+    SuiteScores       both (result.json)
+    SeedResult        results/s<seed>.json, what a finished seed leaves
+    ResultFile        result.json;  Result: the same with the run's settings
+
+Scores and shares are in [0, 1]; `None` stands for what there is not.
+"""
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from harness.core.errors import HarnessError, MissingError
-from harness.runs import filed
+import msgspec
+
+from harness.core.errors import HarnessError
+from harness.core.ledger import Ledger
+from harness.runs import formats
+from harness.runs.spec import has_spec, read_spec
+
+Role = Literal["id", "ood", "other"]
+ROLES: tuple[Role, ...] = ("id", "ood", "other")
+
+_SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-def load_result(path: Path) -> dict[str, Any]:
-    """result.json of a run directory, with its spec added as "spec" and "run" set to `path`; the same of a filed run.
+class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that follows from the samples of a suite: k for each of n problems, and one more where the suite has a
+    greedy pass.
 
-    Raises MissingError where no run is, HarnessError where it is unfinished or its files cannot be read.
+    `avg` is avg@k; `avg_clean` the same without the problems that match training problems, None where none or all do.
+    `pass_at` is the unbiased pass@1 and pass@k. `truncated` and `unparsed` are shares of the samples; `grader_faults` counts
+    timeouts and errors of the grader. `parity_avg` is the mean under the second grader and `disagreement` the share of
+    samples that the two judge differently. `greedy` and `greedy_parity` are the means of the greedy pass, whose samples
+    count nowhere else but in the tokens. Tokens are sums.
     """
+
+    avg: float
+    avg_clean: float | None
+    pass_at: dict[int, float]
+    truncated: float
+    unparsed: float
+    grader_faults: int
+    parity_avg: float | None
+    disagreement: float | None
+    greedy: float | None
+    greedy_parity: float | None
+    prompt_tokens: int
+    generated_tokens: int
+
+
+class SuiteFigures(Figures, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Means over seeds, except that faults and tokens are sums; `per_seed` is `avg` and `per_seed_clean` is `avg_clean`."""
+
+    per_seed: dict[int, float]
+    per_seed_clean: dict[int, float]
+
+
+class SuiteFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a suite is, and how it was sampled. `flagged`: ids of its problems that match training problems."""
+
+    role: Role
+    title: str
+    data_sha256: str | None
+    n: int
+    k: int
+    temperature: float
+    max_new_tokens: int
+    flagged: list[str]
+
+
+class SuiteScores(SuiteFigures, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A suite of result.json: the fields of SuiteFacts and SuiteFigures together."""
+
+    role: Role
+    title: str
+    data_sha256: str | None
+    n: int
+    k: int
+    temperature: float
+    max_new_tokens: int
+    flagged: list[str]
+
+    @property
+    def facts(self) -> SuiteFacts:
+        return msgspec.convert(self, SuiteFacts, from_attributes=True)
+
+    @property
+    def figures(self) -> SuiteFigures:
+        return msgspec.convert(self, SuiteFigures, from_attributes=True)
+
+    def drawn(self, seeds: int) -> int:
+        """Completions behind these figures, the greedy ones included."""
+        return self.n * (self.k + (self.greedy is not None)) * seeds
+
+
+def join(facts: SuiteFacts, figures: SuiteFigures) -> SuiteScores:
+    """A suite as result.json has it."""
+    return SuiteScores(**msgspec.structs.asdict(facts), **msgspec.structs.asdict(figures))
+
+
+class RoleMeans(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Macro averages: the unweighted mean of `avg` over the suites of a role, None where it has none."""
+
+    id: float | None
+    ood: float | None
+
+    def of(self, role: str) -> float | None:
+        """That of a role; `other` has none."""
+        return {"id": self.id, "ood": self.ood}.get(role)
+
+
+class Macro(RoleMeans, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Macro averages over seeds, and those of every seed."""
+
+    per_seed: dict[int, RoleMeans]
+
+
+class SeedScores(Figures, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A suite of one seed."""
+
+    n: int
+    k: int
+    temperature: float
+    max_new_tokens: int
+
+
+class SeedResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=1):
+    """results/s<seed>.json. `identity` says what answered: engine, version, rendering, graders. `ledger` is None where
+    nothing was trained; `stopped` says why training ended early, where it did."""
+
+    identity: dict[str, Any]
+    suites: dict[str, SeedScores]
+    ledger: Ledger | None = None
+    stopped: str | None = None
+
+
+class LedgerFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=1):
+    """ledger.json: what training paid, summed and by seed."""
+
+    total: Ledger
+    seeds: dict[int, Ledger]
+
+
+class RunFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What result.json and the manifest of a filed run both say of a run.
+
+    `not_a_result` is the reason why the scores must not be quoted. `reference` is what the method was told of training
+    problems (none, answer or solution), `reference_source` who wrote it, `teacher` which other model wrote for the training
+    and `teacher_tokens` how much.
+    """
+
+    method: str
+    model: str
+    recipe: str
+    training_set: str
+    seeds: tuple[int, ...]
+    not_a_result: str | None
+    identity: dict[str, Any]
+    ledger: Ledger
+    ledgers: dict[int, Ledger]
+    problems_sha256: str | None = None
+    reference: str | None = None
+    reference_source: str | None = None
+    teacher: str | None = None
+    teacher_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.seeds or set(self.ledgers) != set(self.seeds):
+            raise ValueError(f"ledgers are of seeds {list(self.ledgers)}, the run has {list(self.seeds)}")
+
+    @property
+    def is_evaluation(self) -> bool:
+        """Whether nothing was trained: `harness eval`."""
+        return self.recipe == "evaluation"
+
+    @property
+    def graders(self) -> dict[str, str]:
+        """Version of every package that can change a score."""
+        found = self.identity.get("graders", {})
+        return found if isinstance(found, dict) else {}
+
+
+class ResultFile(RunFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=1):
+    """result.json. `stopped`: by seed, why its training ended early."""
+
+    run: str
+    spec_hash: str
+    suites: dict[str, SuiteScores]
+    macro: Macro
+    stopped: dict[int, str] = {}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, suite in self.suites.items():
+            if not _SUITE.fullmatch(name):  # files are found by it
+                raise ValueError(f"{name!r} is no name of a suite")
+            if set(suite.per_seed) != set(self.seeds):
+                raise ValueError(f"{name} has scores of seeds {list(suite.per_seed)}, the run has {list(self.seeds)}")
+        if set(self.macro.per_seed) != set(self.seeds):
+            raise ValueError(f"macro has seeds {list(self.macro.per_seed)}, the run has {list(self.seeds)}")
+
+
+class Result(ResultFile, frozen=True, kw_only=True, tag_field="schema", tag=1):
+    """A finished run: result.json with `spec`, the settings as a tree, to be hashed and compared but not read key by key."""
+
+    spec: dict[str, Any]
+
+
+def with_spec(found: ResultFile, spec: Mapping[str, Any], run: str) -> Result:
+    """A result with the settings it was made with; `run` is where it is now."""
+    return Result(**{**msgspec.structs.asdict(found), "run": run}, spec=dict(spec))
+
+
+def write_result(folder: Path, result: ResultFile) -> None:
+    """result.json, and ledger.json beside it where something was trained."""
+    if not result.is_evaluation:
+        formats.write(folder / "ledger.json", LedgerFile(total=result.ledger, seeds=result.ledgers))
+    own = {name: getattr(result, name) for name in ResultFile.__struct_fields__}  # the settings have a file of their own
+    formats.write(folder / "result.json", ResultFile(**own))
+
+
+def load_result(path: Path) -> Result:
+    """The result of a run directory or of a filed run, with `run` set to `path`.
+
+    Raises MissingError where no run is, HarnessError where it is unfinished, of another version or damaged.
+    """
+    from harness.runs import filed
+
     if is_filed(path):
-        return {**filed.result_of(path, filed.read_manifest(path)), "run": str(path)}
-    if not (path / "spec.json").exists():
-        raise MissingError(f"no run at {path}: it holds no spec.json")
-    if not (path / "result.json").exists():
+        result = filed.result_of(path, filed.read_manifest(path))
+        return msgspec.structs.replace(result, run=str(path))
+    spec = read_spec(path)
+    if not is_finished(path):
         raise HarnessError(f"the run at {path} is unfinished; finish it with --resume")
-    try:
-        spec = json.loads((path / "spec.json").read_text())["spec"]
-        result = {**json.loads((path / "result.json").read_text()), "spec": spec, "run": str(path)}
-        if strange := [name for name in result.get("suites", {}) if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)]:
-            raise ValueError(f"{strange[0]!r} is no name of a suite")  # files are found by it
-        return result
-    except (ValueError, KeyError, TypeError) as e:
-        raise HarnessError(f"the run at {path} cannot be read: {e!r}") from None
+    return with_spec(formats.read(path / "result.json", ResultFile), spec.spec, str(path))
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a run directory holds its result."""
+    return (path / "result.json").exists()
+
+
+def seed_path(run: Path, seed: int) -> Path:
+    """Where a finished seed leaves its SeedResult."""
+    return run / "results" / f"s{seed}.json"
 
 
 def is_filed(path: Path) -> bool:
     """Whether a folder is a run as a leaderboard files it, not a run directory."""
-    return (path / "manifest.json").exists() and not (path / "spec.json").exists()
+    return (path / "manifest.json").exists() and not has_spec(path)
 
 
 def runs_below(root: Path) -> list[Path]:
     """Finished runs at or below a folder, in order: run directories, and filed ones."""
-    if is_filed(root) or (root / "spec.json").exists():
+    if is_filed(root) or has_spec(root):
         return [root]
     found = {p.parent for name in ("result.json", "manifest.json") for p in root.glob(f"**/{name}")}
-    return sorted(p for p in found if not p.name.startswith(".") and (is_filed(p) or (p / "spec.json").exists()))
+    return sorted(p for p in found if not p.name.startswith(".") and (is_filed(p) or has_spec(p)))

@@ -1,7 +1,8 @@
-"""The run directory is the truth: append-only JSONL, atomic everything else, one writer at a time.
+"""The run directory is the truth: append-only JSON lines, everything else replaced atomically, one writer at a time.
 
 runs/<method>--<model>--<bench>/<utc>-<hash8>/
   spec.json env.json        what was asked, where it ran (written first)
+  results/s<seed>.json      what a finished seed reached
   metrics.jsonl             a row per optimisation batch and per epoch hook
   rollouts/s<seed>.jsonl    every training group
   templates/s<seed>.jsonl   every evolved template, with parents and scores
@@ -12,12 +13,13 @@ runs/<method>--<model>--<bench>/<utc>-<hash8>/
   ckpt/s<seed>/             last checkpoint; once the seed is done only final/, the policy as a Hugging Face folder
   ledger.json result.json   totals and scores, per seed too
   report.md report.html
+
+`harness schema` prints the JSON Schema of these files.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shlex
@@ -26,15 +28,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
+from msgspec.structs import replace
 
-from harness.config import PolicySpec, RunSpec
-from harness.core.errors import HarnessError, UsageError
-from harness.runs.environment import environment
-from harness.runs.files import iter_jsonl, write_json, write_lines
+from harness.config import PolicySpec
+from harness.core.errors import HarnessError, UsageError, listed
+from harness.runs import formats
+from harness.runs.environment import ENV_FILE, Environment, environment, write_environment
+from harness.runs.files import iter_jsonl, write_lines
+from harness.runs.result import SeedResult, is_finished, seed_path
+from harness.runs.samples import Sample, samples_path
+from harness.runs.spec import SPEC_FILE, StoredSpec, has_spec, read_spec
 
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 """Names of environment variables that hold what must not be written anywhere."""
@@ -66,23 +71,22 @@ class RunDir:
 
         `data`: SHA-256 of what the run reads, by name. Raises UsageError where a resumed run began with other data.
         """
-        if not (self.path / "spec.json").exists():
-            write_json(self.path / "env.json", environment())
-            row = {"hash": spec.hash(), "spec": spec.model_dump(mode="json"), "data": dict(data or {})}
-            write_json(self.path / "spec.json", row)
+        if not has_spec(self.path):
+            write_environment(self.path, environment())
+            stored = StoredSpec(hash=spec.hash(), spec=spec.model_dump(mode="json"), data=dict(data or {}))
+            formats.write(self.path / SPEC_FILE, stored)
             return
-        stored = self.read("spec.json")
-        if stored["hash"] != spec.hash():
+        stored = read_spec(self.path)
+        if stored.hash != spec.hash():
             raise HarnessError(f"{self.path} holds a run of another spec, begun meanwhile; name another --out")
-        before = stored.get("data", {})
-        if changed := [name for name, sha256 in (data or {}).items() if before.get(name, sha256) != sha256]:
+        if changed := [name for name, sha256 in (data or {}).items() if stored.data.get(name, sha256) != sha256]:
             raise UsageError(
                 f"cannot resume {self.path}: {', '.join(changed)} changed since it began; put the old file back, or start anew"
             )
 
     @classmethod
     def resume(cls, spec: PolicySpec, out: Path | None, root: Path = Path("runs")) -> RunDir:
-        """The run to go on with: `out`, or the newest one of the same spec.
+        """The run to continue: `out`, or the newest one of the same spec.
 
         Raises UsageError if the spec changed, or if the run is finished.
         """
@@ -91,11 +95,10 @@ class RunDir:
             if not found:
                 raise UsageError("nothing to resume: no run of this very spec; start it without --resume, or name --out")
             return cls(found[-1].parent)._unfinished()
-        if not (out / "spec.json").exists():
+        if not has_spec(out):
             raise UsageError(f"nothing to resume: {out} holds no spec.json")
-        stored = json.loads((out / "spec.json").read_text())["spec"]
-        if changed := spec.changed(stored):
-            raise UsageError(f"cannot resume {out} under another spec; changed: {', '.join(changed)}")
+        if changed := spec.changed(read_spec(out).spec):
+            raise UsageError(f"cannot resume {out} under another spec; changed: {listed(changed)}")
         return cls(out)._unfinished()
 
     def _unfinished(self) -> RunDir:
@@ -115,26 +118,45 @@ class RunDir:
     def __exit__(self, *exc: object) -> None:
         self._lock.release()
 
+    def environment(self) -> Environment:
+        """env.json as it is now. Raises HarnessError where it cannot be read."""
+        return formats.read(self.path / ENV_FILE, Environment)
+
+    def note(self, *, rendering_sha256: str, model_revision: str | None = None) -> None:
+        """Add to env.json what only the backend knows."""
+        env = replace(self.environment(), rendering_sha256=rendering_sha256, model_revision=model_revision)
+        write_environment(self.path, env)
+
     def log_command(self, command: Sequence[str]) -> None:
         """Add a command line to env.json, without the values of the environment's secrets."""
         line = shlex.join(command)
         for name, value in os.environ.items():
             if SECRET.search(name) and len(value) >= 8:
                 line = line.replace(value, f"${name}")
-        env = self.read("env.json")
-        write_json(self.path / "env.json", {**env, "commands": [*env.get("commands", []), line]})
+        env = self.environment()
+        write_environment(self.path, replace(env, commands=[*env.commands, line]))
 
     def partial(self, seed: int) -> Path:
         """Where an evaluation under way keeps its completions."""
         return self.path / "partial" / f"s{seed}"
 
-    def store_samples(self, seed: int, samples: Mapping[str, Sequence[dict[str, Any]]]) -> None:
+    def store_samples(self, seed: int, samples: Mapping[str, Sequence[Sample]]) -> None:
         """Add the samples of a seed's evaluation, by suite, in place of any that an earlier attempt stored."""
         for suite, fresh in samples.items():
-            path = self.path / "samples" / f"{suite}.jsonl"
-            rows = ({**row, "eval_seed": row["seed"], "seed": seed} for row in fresh)
-            new = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            path = samples_path(self.path, suite)
+            new = (formats.json_line(replace(row, seed=seed)) for row in fresh)
             write_lines(path, chain((line for line, row in iter_jsonl(path) if row["seed"] != seed), new))
+
+    def write_seed(self, seed: int, result: SeedResult) -> None:
+        """The seed is done: its samples are stored, its policy is where it stays."""
+        formats.write(seed_path(self.path, seed), result)
+
+    def seed_done(self, seed: int) -> bool:
+        return seed_path(self.path, seed).exists()
+
+    def read_seed(self, seed: int) -> SeedResult:
+        """Raises HarnessError where it cannot be read."""
+        return formats.read(seed_path(self.path, seed), SeedResult)
 
     def drop_checkpoints(self, seed: int) -> None:
         """Of a seed that is trained and evaluated: only the final policy stays."""
@@ -147,18 +169,6 @@ class RunDir:
         (folder / "latest.json").unlink(missing_ok=True)
         shutil.rmtree(self.path / "openrlhf" / f"s{seed}" / "checkpoints", ignore_errors=True)
 
-    def read(self, name: str) -> Any:
-        return json.loads((self.path / name).read_text())
-
     @property
     def finished(self) -> bool:
-        return (self.path / "result.json").exists()
-
-    @property
-    def spec(self) -> RunSpec:
-        """Raises HarnessError for the settings of another version."""
-        try:
-            return RunSpec(**self.read("spec.json")["spec"])
-        except ValidationError as e:
-            where = ".".join(map(str, e.errors()[0]["loc"]))
-            raise HarnessError(f"the run at {self.path} was made by another version of the harness: {where}") from None
+        return is_finished(self.path)

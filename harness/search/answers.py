@@ -1,7 +1,7 @@
-"""What a server was paid for, kept as it comes: a search that was interrupted neither asks nor pays for it again.
+"""Answers of a paid server, stored as they arrive: a search that is interrupted does not ask or pay for them again.
 
-The answers of a language model cannot be drawn again from a seed. So the epoch hook that is interrupted and begins anew
-finds those that it already had, by prompt and number of times it was asked, and its ledger pays them again, once.
+A language model's answers cannot be drawn again from a seed. So when an interrupted epoch hook starts over, it finds the
+answers it already had, by prompt and by how often the prompt was asked before; the restored ledger counts them once.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, reason
 from harness.core.ledger import Ledger
 from harness.runs.files import append_jsonl, read_jsonl
 
 
 class Answers:
-    """The answers of one epoch hook, in a file that all hooks of a seed share; for many threads."""
+    """The answers of one epoch hook, in a file that all hooks of a seed share. Thread-safe."""
 
     def __init__(self, path: Path, epoch: int) -> None:
         self.path, self.epoch = path, epoch
         try:
             self._rows = {(r["prompt_sha256"], r["nth"]): r for r in read_jsonl(path) if r["epoch"] == epoch}
         except (KeyError, TypeError) as e:
-            raise HarnessError(f"{path} cannot be read: {e!r}") from None
+            raise HarnessError(f"{path} cannot be read: {reason(e)}") from None
         self._asked: Counter[str] = Counter()
         self._used: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
 
     def key(self, prompt: str) -> tuple[str, int]:
-        """Of the next question: to be called in the order of asking."""
+        """The key of the next question; to be called in the order of asking."""
         sha256 = hashlib.sha256(prompt.encode()).hexdigest()
         self._asked[sha256] += 1
         return sha256, self._asked[sha256]
 
     def get(self, key: tuple[str, int]) -> dict[str, Any] | None:
-        """`text`, `prompt_tokens` and `tokens` of an answer that an earlier attempt had."""
+        """`text`, `prompt_tokens` and `tokens` of the answer that an earlier attempt got."""
         with self._lock:
             self._used.add(key)
             return self._rows.get(key)
@@ -51,7 +51,7 @@ class Answers:
             append_jsonl(self.path, [row | {"prompt_tokens": prompt_tokens, "tokens": tokens}])
 
     def unused(self) -> list[dict[str, Any]]:
-        """Paid for in an earlier attempt, and not asked for in this one."""
+        """Answers that an earlier attempt paid for and this one did not ask for."""
         return [row for key, row in self._rows.items() if key not in self._used]
 
 
@@ -59,13 +59,13 @@ _kept: ContextVar[Answers | None] = ContextVar("answers", default=None)
 
 
 def current() -> Answers | None:
-    """Where the hook under way keeps its answers; None outside of a run."""
+    """The store of the running hook; None outside of a run."""
     return _kept.get()
 
 
 @contextmanager
 def keep_answers(path: Path, epoch: int, ledger: Ledger) -> Iterator[None]:
-    """Keep the answers of servers asked inside; what an earlier attempt paid for and this one did not ask is paid too."""
+    """Store the answers of servers asked inside. What an earlier attempt paid for and this one did not need is metered too."""
     answers = Answers(path, epoch)
     token = _kept.set(answers)
     try:

@@ -1,7 +1,7 @@
-"""gepa's extension points as P2O uses them: the adapter, and the strategies that make one iteration a batched beam.
+"""What is plugged into gepa: the adapter, and the strategies that turn one iteration into a batched beam.
 
-The reading of the release (Lu et al. 2026) differs from gepa's defaults in the parents, all drawn at once, and in
-minibatches that are not reused. Used by harness/search/prompt_search.py; gepa is imported where it is needed.
+It follows the P2O release (Lu et al. 2026), which differs from gepa's defaults: all parents of an iteration are drawn at
+once, and minibatches are not reused. Used by harness/search/prompt_search.py; gepa is imported only where it is needed.
 
 Array names carry shape suffixes: C = candidate templates, V = dev problems.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.core.hints import insert
@@ -30,26 +30,16 @@ if TYPE_CHECKING:
     from gepa.strategies.batch_sampler import BatchSampler
     from gepa.strategies.proposal_sampling import ProposalTask
 
-Progress = Callable[[int, int], None]
-"""`progress(done, total)` in metric calls."""
 COMPONENT = "template"
 """Name of the one text component that gepa evolves."""
 
 
 class MeteredPolicy:
-    """Samples for one search and puts every rollout on the ledger; `used` of `total` metric calls are spent."""
+    """Samples for one search and meters every rollout; `used` of `total` metric calls are spent."""
 
-    def __init__(
-        self,
-        policy: Policy,
-        sampling: Sampling,
-        seed: int,
-        ledger: Ledger,
-        total: int,
-        progress: Progress | None = None,
-    ) -> None:
+    def __init__(self, policy: Policy, sampling: Sampling, seed: int, ledger: Ledger, total: int) -> None:
         self.policy, self.sampling, self.seed, self.ledger = policy, sampling, seed, ledger
-        self.total, self.progress, self.calls, self.errors = total, progress, 0, Counter[str]()
+        self.total, self.calls, self.errors = total, 0, Counter[str]()
         self._start = ledger.search_rollouts
 
     @property
@@ -67,8 +57,6 @@ class MeteredPolicy:
         self.calls += 1
         self.ledger.add_rollouts(rollouts, search=True)
         self.errors.update(f"grading {r.status}" for r in rollouts if r.status in ("timeout", "error"))
-        if self.progress:
-            self.progress(self.used, self.total)
         return rollouts
 
 
@@ -97,7 +85,7 @@ def draw_parents(ties_C: Sequence[int], width: int, rng: random.Random) -> list[
 
 
 def feedback(problem: Problem, rollout: Rollout) -> str:
-    """What the reflector is told about a rollout. As in the release, the gold answer is disclosed in every case."""
+    """What the reflector is told about a rollout. As in the release, the gold answer is always disclosed."""
     if rollout.reward >= 1.0:
         verdict = f"Right: the final answer is {problem.answer}, as it should be."
     elif rollout.status == "unparsed":
@@ -108,7 +96,7 @@ def feedback(problem: Problem, rollout: Rollout) -> str:
 
 
 class Adapter:
-    """gepa's adapter: evaluates (template, problems) pairs, all of them in one policy call, and words the feedback."""
+    """gepa's adapter: evaluates (template, problems) pairs, all in one policy call, and phrases the feedback."""
 
     propose_new_texts = None  # left to the reflection strategy, which sees the whole beam
 
@@ -128,7 +116,7 @@ class Adapter:
         evaluations = []
         for _, batch in items:
             rows = [(p, next(rollouts)) for p in batch]
-            # Worded here already: gepa swallows what make_reflective_dataset raises.
+            # Phrased here already, because gepa swallows what make_reflective_dataset raises.
             records = [{"Inputs": p.text, "Generated Outputs": r.text, "Feedback": feedback(p, r)} for p, r in rows]
             evaluations.append(EvaluationBatch([r for _, r in rows], [r.reward for _, r in rows], records))
         return evaluations
@@ -140,7 +128,7 @@ class Adapter:
 
 
 class Minibatches:
-    """gepa's batch sampler: a shuffled queue of problems; none is reused before too few are left for a minibatch."""
+    """gepa's batch sampler: a shuffled queue of problems, refilled only when too few are left for a minibatch."""
 
     def __init__(self, size: int, rng: random.Random) -> None:
         self.size, self.rng, self.queue = size, rng, list[int]()
@@ -157,7 +145,8 @@ class Reflection:
     """gepa's reflection strategy: asks the proposer for the children of a whole beam at once, and counts."""
 
     def __init__(self, proposer: Proposer) -> None:
-        self.proposer, self.failure = proposer, None
+        self.proposer = proposer
+        self.failure: Exception | None = None
         self.proposals = self.skipped_empty = 0
 
     def reflect_many(
@@ -182,28 +171,28 @@ class Reflection:
         return self.reflect_many([(candidate, reflective_dataset, components)])[0]
 
     def check(self) -> None:
-        """gepa logs what a reflection raises and goes on; whoever calls this stops the search instead."""
+        """Raise what a reflection raised: gepa only logs it and goes on, so the stop callback calls this."""
         if self.failure is not None:
             raise self.failure
 
 
 class Carried:
-    """A proposer whose first answers are templates of an earlier pool, one per job."""
+    """A proposer whose first answers are templates of an earlier pool, one per request."""
 
     def __init__(self, templates: Sequence[str], proposer: Proposer) -> None:
         self.waiting, self.proposer, self.errors = list(templates), proposer, proposer.errors
 
-    def propose(self, jobs: Sequence[ReflectionRequest]) -> list[str]:
+    def propose(self, requests: Sequence[ReflectionRequest]) -> list[str]:
         waiting, self.waiting = self.waiting, []
-        return waiting or self.proposer.propose(jobs)
+        return waiting or self.proposer.propose(requests)
 
 
 class Beam:
     """gepa's sampling and selection strategy: the parents of an iteration, and the children that join the pool.
 
-    The budget is never exceeded: when it cannot pay for all, there are fewer parents and better children are turned
-    away. `carried` templates join in the first iteration: gepa takes one seed candidate only, so they enter as
-    proposals that selection lets through.
+    The budget is never exceeded: when it cannot pay for everything, there are fewer parents, and better children are
+    turned away. `carried` templates join in the first iteration: gepa takes only one seed candidate, so they enter as
+    proposals that the selection accepts unconditionally.
     """
 
     def __init__(self, meter: MeteredPolicy, dev_size: int, minibatch: int, width: int, seed: int, carried: int) -> None:
@@ -213,7 +202,7 @@ class Beam:
 
     @property
     def exhausted(self) -> bool:
-        """True when no child could be both tried and scored any more."""
+        """True when the budget no longer pays for trying and scoring another child."""
         return self.meter.left < 2 * self.minibatch + self.dev_size
 
     def sample_tasks(

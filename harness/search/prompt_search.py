@@ -7,6 +7,7 @@ Array names carry shape suffixes: C = candidate templates, V = dev problems.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from harness.core.errors import MissingError, UsageError
+from harness.core.hints import insert
 from harness.core.ledger import Ledger
-from harness.core.method import Policy
+from harness.core.method import EpochReport, Policy
 from harness.core.seeds import derive, stream
 from harness.core.settings import Strict
 from harness.core.types import Problem, Sampling
-from harness.search.beam import COMPONENT, Adapter, Beam, Carried, MeteredPolicy, Minibatches, Progress, Reflection, tie_counts
-from harness.search.reflect import Proposer
+from harness.search.beam import COMPONENT, Adapter, Beam, Carried, MeteredPolicy, Minibatches, Reflection, tie_counts
+from harness.search.reflect import Proposer, ReflectorConfig, make_proposer
 
 if TYPE_CHECKING:
     from gepa.core.result import GEPAResult
@@ -37,9 +39,9 @@ class EvolveConfig(Strict):
     minibatch: int = Field(3, ge=1)
     """Problems on which a parent and its child are compared."""
     dev_size: int = Field(300, ge=1)
-    """Dev problems, at most; with fewer than twice as many hard problems, half of those."""
+    """Dev problems, at most; half of the problems, if there are fewer than twice as many."""
     keep: int = Field(16, ge=1)
-    """Templates of the previous pool to start from, at most, where the pool is carried over."""
+    """Templates of the previous pool to start from, at most, if the pool is carried over."""
 
     def budget(self, dev_problems: int) -> int:
         """Metric calls of a phase with this many dev problems.
@@ -58,6 +60,7 @@ class Pool:
     scores_C_V: list[list[float]]
     parents_C: list[int | None]  # None: not evolved in this phase (the empty template and carried ones)
     dev_ids: list[str]
+    minibatch_ids: list[str] = field(default_factory=list)  # the problems that reflection saw, in the order of the split
     metric_calls: int = 0  # rollouts sampled in this phase
     iterations: int = 0
     proposals: int = 0  # children written and tried
@@ -65,12 +68,40 @@ class Pool:
     duplicates: int = 0  # of these: better than their parent but already in the pool
     unpaid: int = 0  # of these: better than their parent, but the budget had no dev evaluation left
     skipped_empty: int = 0  # reflections that proposed nothing
-    errors: dict[str, int] = field(default_factory=dict)  # the proposer's, and gradings that ended abnormally
+    errors: dict[str, int] = field(default_factory=dict)  # the proposer's, and gradings that failed
 
     @property
     def mean_C(self) -> list[float]:
         """Mean dev score of each template."""
         return [sum(row) / len(row) for row in self.scores_C_V]
+
+    @property
+    def best(self) -> int:
+        """The candidate with the highest mean dev score, the oldest of equals."""
+        return max(range(len(self.templates_C)), key=lambda c: self.mean_C[c])
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """What every search logs."""
+        return {
+            "search_rollouts": self.metric_calls,
+            "candidates": len(self.templates_C),
+            "proposals": self.proposals,
+            "accepted": self.accepted,
+        }
+
+    def rows(self, selected: Sequence[int]) -> list[dict[str, Any]]:
+        """Rows for templates/*.jsonl: every candidate with its parent and mean score, and whether it was selected."""
+        return [
+            {
+                "candidate": c,
+                "template": z,
+                "parent": self.parents_C[c],
+                "mean_score": self.mean_C[c],
+                "selected": c in selected,
+            }
+            for c, z in enumerate(self.templates_C)
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -80,12 +111,12 @@ class Pool:
         return cls(**data)
 
 
-def split(hard: Sequence[Problem], dev_size: int, seed: int) -> tuple[list[Problem], list[Problem]]:
-    """Hard problems in random order as (dev, minibatch problems): half each, but at most `dev_size` in dev.
+def split(problems: Sequence[Problem], dev_size: int, seed: int) -> tuple[list[Problem], list[Problem]]:
+    """Problems in random order as (dev, minibatch problems): half each, but at most `dev_size` in dev.
 
-    None in dev is asked by a suite of the run: templates are selected there, so the suite would be trained on.
+    No question of a suite of the run gets into dev: templates are selected there, so the suite would be trained on.
     """
-    order = list(hard)
+    order = list(problems)
     stream(seed, "evolve", "split").shuffle(order)
     dev = [p for p in order if not p.overlapping_suites][: min(dev_size, len(order) // 2)]
     chosen = {p.id for p in dev}
@@ -108,23 +139,21 @@ def evolve(
     seed: int,
     ledger: Ledger,
     start: Pool | None = None,
-    progress: Progress | None = None,
 ) -> Pool:
     """One GEPA phase (P2O release): evolve templates on the policy at its current weights. Deterministic given `seed`.
 
-    Each iteration takes the parents of `draw_parents`, a minibatch of its own for each, one reflection per parent, and
-    adds the children whose reward sum on the minibatch is strictly larger, scored on all of `dev`. Rollouts of one
-    stage (parents, children, added children) are one call of the policy. The pool starts from the empty template, and
-    with `start` also from that pool's templates that are best on most of its dev problems, scored anew.
+    Each iteration draws parents (`draw_parents`), gives each a minibatch of its own and one reflection, and adds the
+    children whose reward sum on the minibatch is strictly larger than their parent's, scored on all of `dev`. All
+    rollouts of a stage (parents, children, added children) are one call of the policy. The pool starts from the empty
+    template and, with `start`, from the templates of that pool that are best on most of its dev problems, scored anew.
 
-    Budget: every rollout that is sampled counts, gepa's own way: V for the empty template, `minibatch` per parent and
-    again per child, V per added child (plus one, and one per carried template, for entering those); it is never
-    exceeded, and less than V + 2 * minibatch of it stays unspent. The release charges `minibatch` per parent and V per
-    added child only, has two free iterations, and may overshoot, so at V = 300 it samples 14 to 26 % more than
-    the number it is given.
+    Budget: every sampled rollout counts, as in gepa: V for the empty template, `minibatch` per parent and again per child,
+    V per added child (plus one, and one per carried template, to enter those). It is never exceeded, and less than
+    V + 2 * minibatch of it is left over. The release charges only `minibatch` per parent and V per added child, has two
+    free iterations and may overshoot, so at V = 300 it samples 14 to 26 % more than the number it is given.
 
     `proposer` comes from `harness.search.reflect.make_proposer` with the same ledger. Raises ValueError without problems,
-    UsageError when a suite of the run asks a dev problem and when the budget does not pay for scoring the empty template,
+    UsageError if a suite of the run asks a dev problem or the budget does not pay for scoring the empty template,
     MissingError without the gepa package, and whatever policy and proposer raise.
     """
     if not dev or not minibatch_problems:
@@ -144,7 +173,7 @@ def evolve(
         raise MissingError('prompt evolution needs gepa; install it with pip install "p2o-harness[local]"') from error
 
     carried = _carried(start, config.keep, payable=(total - len(dev) - 1) // (len(dev) + 1))
-    meter = MeteredPolicy(policy, sampling, seed, ledger, total, progress)
+    meter = MeteredPolicy(policy, sampling, seed, ledger, total)
     reflection = Reflection(Carried(carried, proposer))
     beam = Beam(meter, len(dev), size, config.width, seed, len(carried))
 
@@ -168,11 +197,11 @@ def evolve(
         seed=derive(seed, "evolve"),
         raise_on_exception=True,
     )
-    return _pool(result, dev, meter, reflection, beam)
+    return _pool(result, dev, minibatch_problems, meter, reflection, beam)
 
 
 def _carried(start: Pool | None, keep: int, payable: int) -> list[str]:
-    """The templates of `start` to begin with: first those that are best on most dev problems, ties by age."""
+    """The templates of `start` to begin with: those that are best on most dev problems first, the older of equals."""
     if start is None:
         return []
     ties_C = tie_counts(start.scores_C_V)
@@ -181,7 +210,14 @@ def _carried(start: Pool | None, keep: int, payable: int) -> list[str]:
     return list(templates)[: min(keep, max(payable, 0))]
 
 
-def _pool(result: GEPAResult, dev: Sequence[Problem], meter: MeteredPolicy, reflection: Reflection, beam: Beam) -> Pool:
+def _pool(
+    result: GEPAResult,
+    dev: Sequence[Problem],
+    minibatch: Sequence[Problem],
+    meter: MeteredPolicy,
+    reflection: Reflection,
+    beam: Beam,
+) -> Pool:
     parents_C = [parents[0] for parents in result.parents]
     parents_C[1 : 1 + beam.carried] = [None] * beam.carried
     return Pool(
@@ -189,6 +225,7 @@ def _pool(result: GEPAResult, dev: Sequence[Problem], meter: MeteredPolicy, refl
         scores_C_V=[[float(scores[v]) for v in range(len(dev))] for scores in result.val_subscores],
         parents_C=parents_C,
         dev_ids=[p.id for p in dev],
+        minibatch_ids=[p.id for p in minibatch],
         metric_calls=meter.used,
         iterations=beam.iterations,
         proposals=reflection.proposals - beam.carried,
@@ -198,3 +235,69 @@ def _pool(result: GEPAResult, dev: Sequence[Problem], meter: MeteredPolicy, refl
         skipped_empty=reflection.skipped_empty,
         errors=dict(meter.errors + reflection.proposer.errors),
     )
+
+
+class PromptSearch:
+    """Prompt evolution as a method uses it: settings, reflector, and the pool of the last search, which survives a resume."""
+
+    def __init__(self, config: EvolveConfig, reflector: ReflectorConfig, phrases: Sequence[str], max_new_tokens: int) -> None:
+        self.config, self.reflector, self.phrases = config, reflector, phrases
+        self.sampling = Sampling(0.0, max_new_tokens)  # metric calls are greedy
+        self.pool: Pool | None = None
+
+    @property
+    def reference(self) -> Literal["none", "answer"]:
+        """What is told about training problems: a model that reflects gets to see the answers."""
+        return "none" if self.reflector.kind == "offline" else "answer"
+
+    def budget(self, problems: int) -> int:
+        """The most rollouts of a search on this many problems."""
+        return self.config.budget(min(self.config.dev_size, problems // 2))
+
+    def proposer(self, policy: Policy, seed: int, ledger: Ledger) -> Proposer:
+        """Who writes templates. Raises as `make_proposer`."""
+        return make_proposer(self.reflector, policy, self.phrases, seed, ledger)
+
+    def run(
+        self,
+        problems: Sequence[Problem],
+        policy: Policy,
+        ledger: Ledger,
+        seed: int,
+        left: float = math.inf,
+        start: Pool | None = None,
+    ) -> Pool | None:
+        """Search on these problems, from the empty template or from the pool `start`. Raises as `evolve`.
+
+        None if there is nothing to select on, because suites of the run ask every problem, or if the search would not leave
+        any of the `left` rollouts.
+        """
+        dev, minibatch = split(problems, self.config.dev_size, seed)
+        if not dev or left <= self.config.budget(len(dev)):
+            return None
+        proposer = self.proposer(policy, seed, ledger)
+        self.pool = evolve(dev, minibatch, policy, proposer, self.config, self.sampling, seed, ledger, start)
+        return self.pool
+
+    def run_for_best(self, problems: Sequence[Problem], policy: Policy, ledger: Ledger, seed: int) -> EpochReport:
+        """Search for the one template that `best` then names; what to log. Raises UsageError if there is none to select."""
+        pool = self.run(problems, policy, ledger, seed)
+        if pool is None:
+            raise UsageError("suites of this run ask every training problem, so no template can be selected; leave them out")
+        scores = {"dev_score": pool.mean_C[pool.best], "dev_score_empty": pool.mean_C[0]}
+        return EpochReport({**pool.counts, **scores}, pool.rows([pool.best]))
+
+    @property
+    def best(self) -> str:
+        """The template with the highest mean dev score; empty before the first search."""
+        return self.pool.templates_C[self.pool.best] if self.pool else ""
+
+    def prompt(self, problem: Problem) -> str:
+        """A problem with the best template inserted."""
+        return insert(self.best, problem.text)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"pool": self.pool.to_dict() if self.pool else None}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.pool = Pool.from_dict(state["pool"]) if state["pool"] else None

@@ -1,7 +1,7 @@
-"""Who writes new templates: genetic edits offline, the policy itself, or a language model on a server.
+"""Who writes new templates: random edits without a model, the policy itself, or a language model on a server.
 
-The models get GEPA's stock instruction-proposal prompt (Agrawal et al. 2025, appendix B), rendered and parsed by the
-`gepa` package, once per parent and its minibatch.
+A model gets GEPA's stock prompt for proposing instructions (Agrawal et al. 2025, appendix B), rendered and parsed by the
+`gepa` package, one for each parent with its minibatch.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 from pydantic import Field, model_validator
 
 from harness.core.chat import Chat, ChatError
 from harness.core.errors import UNREADABLE, MissingError
+from harness.core.kinds import Kind
 from harness.core.ledger import Ledger
 from harness.core.method import Policy
 from harness.core.seeds import derive, stream
@@ -31,18 +32,18 @@ from harness.search.answers import current
 Record = dict[str, str]
 """One rollout as the reflector sees it: "Inputs", "Generated Outputs" and "Feedback", the headings of GEPA's prompt."""
 KEYS = ("HARNESS_REFLECTOR_KEY", "OPENAI_API_KEY")
-"""Environment variables that may hold the server's key; the first one set wins. The key is stored nowhere."""
+"""Environment variables that may hold the server's key; the first that is set wins. The key is never stored."""
 
 
 class ReflectionRequest(NamedTuple):
-    """What one child is written from: its parent and the parent's rollouts on a minibatch."""
+    """What a child is written from: its parent and the parent's rollouts on a minibatch."""
 
     template: str
     records: list[Record]
 
 
 class Answer(NamedTuple):
-    """A model's answer to a reflection prompt, with what it cost in model tokens."""
+    """A model's answer to a reflection prompt, and the tokens that it took."""
 
     text: str
     prompt_tokens: int
@@ -50,12 +51,12 @@ class Answer(NamedTuple):
 
 
 class Proposer(Protocol):
-    """Writes children for a whole beam at once. `errors` counts what went wrong without ending the search."""
+    """Writes children for a whole beam at once. `errors` counts failures that do not end the search."""
 
     errors: Counter[str]
 
-    def propose(self, jobs: Sequence[ReflectionRequest]) -> list[str]:
-        """A child template per job; "" where there is no proposal."""
+    def propose(self, requests: Sequence[ReflectionRequest]) -> list[str]:
+        """A child template per request; "" for no proposal."""
         ...
 
 
@@ -63,25 +64,25 @@ class ReflectorConfig(Strict):
     """Settings of the reflector; the defaults are those of P2O's self-reflection (release and Lu et al. 2026)."""
 
     kind: Literal["offline", "policy", "initial", "openai", "replay"] = "initial"
-    """Seeded edits without a model, the policy at current or initial weights, a server, or answers recorded earlier."""
+    """Random edits without a model; the policy with its current or its initial weights; a server; or recorded answers."""
     model: str | None = None
-    """openai: the server's name of the model."""
-    base_url: Url = None
-    """openai: server address up to /v1, null for the client's default; the key comes from HARNESS_REFLECTOR_KEY."""
+    """openai: the model's name on the server."""
+    base_url: Annotated[Url, Kind.PLACE] = None
+    """openai: address of the server up to /v1; null is the client's default. The key comes from HARNESS_REFLECTOR_KEY."""
     temperature: float = Field(0.6, ge=0)
-    """Of the answers."""
+    """Sampling temperature of the answers."""
     max_new_tokens: int = Field(2048, ge=1)
-    """Per answer; the only bound on a template's length."""
+    """Per answer; nothing else limits the length of a template."""
     max_prompt_chars: int = Field(92160, ge=1000)  # the release's 30,720 tokens, at 3 characters each
-    """Per prompt; longer ones have their responses cut in the middle."""
-    timeout_s: float = Field(300, gt=0)
+    """Per prompt; in longer ones the responses are cut in the middle."""
+    timeout_s: Annotated[float, Kind.PLACE] = Field(300, gt=0)
     """openai: seconds per attempt."""
-    max_retries: int = Field(5, ge=0)
-    """openai: further attempts after a refused, failed or timed-out one, with growing pauses."""
-    concurrency: int = Field(64, ge=1)
-    """openai: requests under way at once."""
+    max_retries: Annotated[int, Kind.PLACE] = Field(5, ge=0)
+    """openai: retries after a refused, failed or timed-out request, with growing pauses."""
+    concurrency: Annotated[int, Kind.PLACE] = Field(64, ge=1)
+    """openai: concurrent requests."""
     max_pieces: int = Field(4, ge=1)
-    """offline: phrases per template."""
+    """offline: phrases per template, at most."""
     path: str | None = None
     """replay: the recording."""
     record: str | None = None
@@ -90,21 +91,23 @@ class ReflectorConfig(Strict):
     @model_validator(mode="after")
     def _contradictions(self) -> ReflectorConfig:
         if (self.kind == "openai") != (self.model is not None):
-            raise ValueError(f"model goes with kind openai, and only with it; got kind {self.kind}, model {self.model}")
+            raise ValueError(
+                f"kind openai needs a model, and no other kind takes one; got kind {self.kind}, model {self.model}"
+            )
         if self.base_url is not None and self.kind != "openai":
             raise ValueError(f"base_url is for kind openai, not {self.kind}")
         if (self.kind == "replay") != (self.path is not None):
-            raise ValueError(f"path goes with kind replay, and only with it; got kind {self.kind}, path {self.path}")
+            raise ValueError(f"kind replay needs a path, and no other kind takes one; got kind {self.kind}, path {self.path}")
         if self.record is not None and self.kind in ("offline", "replay"):
-            raise ValueError(f"kind {self.kind} has nothing to record")
+            raise ValueError(f"kind {self.kind} gives no answers to record")
         return self
 
 
 def make_proposer(config: ReflectorConfig, policy: Policy, pieces: Sequence[str], seed: int, ledger: Ledger) -> Proposer:
     """The proposer that `config` describes, for `harness.search.prompt_search.evolve`; its random streams derive from `seed`.
 
-    `pieces` are the phrases that offline edits compose, the other kinds ignore them. The tokens of models, replayed
-    ones too, go on `ledger`. Raises MissingError without a key or a readable recording, here, and for an unreachable
+    `pieces` are the phrases that offline edits compose; the other kinds ignore them. The tokens of models, also of replayed
+    ones, are metered on `ledger`. Raises MissingError without a key or a readable recording, here, and for an unreachable
     server or a prompt that was not recorded, when asked; ValueError for kind offline without pieces.
     """
     if config.kind == "offline":
@@ -114,23 +117,24 @@ def make_proposer(config: ReflectorConfig, policy: Policy, pieces: Sequence[str]
 
 
 def make_asker(config: ReflectorConfig, policy: Policy, seed: int) -> Callable[[list[str]], list[Answer]]:
-    """What answers a list of prompts, each one user turn, for every kind but offline. Raises as `make_proposer`."""
+    """A function that answers a list of prompts, each one user turn; any kind but offline. Raises as `make_proposer`."""
     if config.kind == "openai":
         return _server(config)
     if config.kind == "replay":
+        assert config.path is not None
         return _recording(Path(config.path))
     return _policy(policy, Sampling(config.temperature, config.max_new_tokens), seed, config.kind == "initial")
 
 
 class OfflineProposer:
-    """Genetic search for policies that cannot reflect: a template is a list of pieces, one a line.
+    """Genetic search, for policies that cannot reflect: a template is a list of pieces, one per line.
 
-    A child is its parent with a piece added at the end or the start, replaced or left out, or the head of its parent
-    with the tail of another parent of the beam.
+    A child is its parent with a piece appended, prepended, replaced or deleted, or the head of its parent joined to the tail
+    of another parent of the beam.
     """
 
     EDITS = {"append": 0.45, "prepend": 0.15, "replace": 0.2, "delete": 0.1, "cross": 0.1}
-    """Probabilities; an edit that has nothing to work on becomes an append."""
+    """Probabilities; an edit that is impossible becomes an append."""
 
     def __init__(self, pieces: Sequence[str], max_pieces: int, rng: random.Random) -> None:
         if not pieces:
@@ -138,9 +142,9 @@ class OfflineProposer:
         self.pieces, self.max_pieces, self.rng = list(pieces), max_pieces, rng
         self.errors: Counter[str] = Counter()
 
-    def propose(self, jobs: Sequence[ReflectionRequest]) -> list[str]:
-        parents = list(dict.fromkeys(job.template for job in jobs if job.template))
-        return [self._child(job.template, [p for p in parents if p != job.template]) for job in jobs]
+    def propose(self, requests: Sequence[ReflectionRequest]) -> list[str]:
+        parents = list(dict.fromkeys(request.template for request in requests if request.template))
+        return [self._child(request.template, [p for p in parents if p != request.template]) for request in requests]
 
     def _child(self, parent: str, others: list[str]) -> str:
         lines, piece = parent.splitlines(), self.rng.choice(self.pieces)
@@ -161,9 +165,9 @@ class OfflineProposer:
 
 
 class ModelProposer:
-    """Reflection by a model: `ask` answers a list of prompts. Meters every answer and, where asked to, records it.
+    """Reflection by a model: `ask` answers a list of prompts. Every answer is metered and, if `record` is set, recorded.
 
-    An answer without a complete fenced block is counted in `errors` as "unfenced"; gepa's parser then takes it whole.
+    An answer without a complete fenced block is counted in `errors` as "unfenced"; gepa's parser then takes all of it.
     """
 
     def __init__(
@@ -172,10 +176,10 @@ class ModelProposer:
         self.ask, self.max_prompt_chars, self.ledger, self.record = ask, max_prompt_chars, ledger, record
         self.errors: Counter[str] = Counter()
 
-    def propose(self, jobs: Sequence[ReflectionRequest]) -> list[str]:
+    def propose(self, requests: Sequence[ReflectionRequest]) -> list[str]:
         from gepa.strategies.instruction_proposal import InstructionProposalSignature
 
-        prompts = [reflection_prompt(job, self.max_prompt_chars) for job in jobs]
+        prompts = [reflection_prompt(request, self.max_prompt_chars) for request in requests]
         answers = self.ask(prompts)
         for answer in answers:
             self.ledger.add_reflection(answer.prompt_tokens, answer.tokens)
@@ -196,7 +200,7 @@ def _sha256(prompt: str) -> str:
 
 
 def cut_middle(text: str, limit: int) -> str:
-    """`text` in at most `limit` characters, with a mark where the middle was."""
+    """`text` in at most `limit` characters, with a mark in place of what was cut from the middle."""
     mark = "\n[...]\n"
     if len(text) <= limit:
         return text
@@ -204,21 +208,22 @@ def cut_middle(text: str, limit: int) -> str:
     return text[: kept - kept // 2] + mark[:limit] + text[len(text) - kept // 2 :]
 
 
-def reflection_prompt(job: ReflectionRequest, max_chars: int) -> str:
-    """GEPA's stock prompt for one job in at most `max_chars` characters.
+def reflection_prompt(request: ReflectionRequest, max_chars: int) -> str:
+    """GEPA's stock prompt for one request, in at most `max_chars` characters.
 
-    All responses longer than some length are cut to it in the middle, the length being the largest that fits (P2O
-    release); only where problems and feedback alone are too long, the prompt itself is cut.
+    Responses are cut in the middle to the largest common length that fits (P2O release); only if problems and feedback
+    alone are too long is the prompt itself cut.
     """
     from gepa.strategies.instruction_proposal import InstructionProposalSignature
 
     def render(longest: int) -> str:
-        records = [{**r, "Generated Outputs": cut_middle(r["Generated Outputs"], longest)} for r in job.records]
-        return InstructionProposalSignature.prompt_renderer(
-            {"current_instruction_doc": job.template, "dataset_with_feedback": records}
+        records = [{**r, "Generated Outputs": cut_middle(r["Generated Outputs"], longest)} for r in request.records]
+        text: str = InstructionProposalSignature.prompt_renderer(
+            {"current_instruction_doc": request.template, "dataset_with_feedback": records}
         )
+        return text
 
-    fits, too_long = 0, max(len(r["Generated Outputs"]) for r in job.records) + 1
+    fits, too_long = 0, max(len(r["Generated Outputs"]) for r in request.records) + 1
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
         fits, too_long = (middle, too_long) if len(render(middle)) <= max_chars else (fits, middle)
@@ -238,7 +243,7 @@ def _policy(policy: Policy, sampling: Sampling, seed: int, initial: bool) -> Cal
 
 
 def _recording(path: Path) -> Callable[[list[str]], list[Answer]]:
-    """Answers by prompt; the answers to a prompt that occurs more than once come in the order of the recording."""
+    """Answers by prompt; repeated prompts get their answers in the order of the recording."""
     answers: dict[str, deque[Answer]] = defaultdict(deque)
     try:
         for line in path.read_bytes().split(b"\n"):  # not splitlines: an answer may hold what that takes for a line's end
@@ -246,7 +251,7 @@ def _recording(path: Path) -> Callable[[list[str]], list[Answer]]:
                 row = json.loads(line)
                 text, *counts = answer = Answer(row["answer"], row["prompt_tokens"], row["tokens"])
                 if not isinstance(text, str) or not all(type(n) is int and n >= 0 for n in counts):
-                    raise ValueError("a row is no answer with its tokens")
+                    raise ValueError("a row must be an answer with its token counts")
                 answers[row["prompt_sha256"]].append(answer)
     except (OSError, *UNREADABLE) as error:
         raise MissingError(f"the reflection recording {path} cannot be read: {error!r}") from error
@@ -263,7 +268,7 @@ def _recording(path: Path) -> Callable[[list[str]], list[Answer]]:
 
 
 def server_key() -> str:
-    """The key for a reflection server, from the environment only. Raises MissingError where there is none."""
+    """The key for a reflection server, from the environment. Raises MissingError if there is none."""
     key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
     if key is None:
         raise MissingError(f"reflector openai needs a key in {' or '.join(KEYS)} (any text for a server without keys)")
@@ -273,7 +278,7 @@ def server_key() -> str:
 def _server(config: ReflectorConfig) -> Callable[[list[str]], list[Answer]]:
     """Asks a server that speaks the OpenAI protocol, `concurrency` prompts at a time.
 
-    In a run every answer is kept as it comes (harness/search/answers.py), so that a resume goes on from there.
+    During a run every answer is stored as it arrives (harness/search/answers.py), so that a resume continues from there.
     """
     assert config.model is not None
     chat = Chat(config.base_url, server_key(), config.model, config.timeout_s, config.max_retries)

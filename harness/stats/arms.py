@@ -1,69 +1,118 @@
-"""Which runs may stand in one comparison, what each is called there, and which one is the baseline."""
+"""Which runs can be compared, what each is called in the comparison, and which one is the baseline."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from harness.config import flatten
 from harness.core.errors import UsageError, nearest
+from harness.core.kinds import Kind
+from harness.registry import baseline_method, worlds
+from harness.runs.result import Result
+from harness.stats.comparable import kind_of, of_policy
 
 PROTOCOL = ("n", "k", "temperature", "max_new_tokens")
-"""What of a suite must be equal: problems, samples per problem, and how they are drawn."""
-
-Result = Mapping[str, Any]
+"""Suite entries that must be equal: problems, samples per problem, and how they are drawn."""
 
 
-def check_identity(results: Sequence[Result]) -> None:
-    """Raises UsageError, naming what differs, unless all share base policy, training problems, protocol and engine.
+def check_identity(results: Sequence[Result], allowed: Sequence[str] = ()) -> list[str]:
+    """Raises UsageError naming the difference unless all runs share base policy, training problems, protocol and engine.
 
-    Settings of the policy and of the training problems are looked up in "spec", where a result has one. Evaluations of
-    finished policies (`harness eval`) may be of different ones, each under its own chat template.
+    Settings are read from "spec", if a result has one; their fields say which of them count (harness/core/kinds.py). A
+    setting that one run has and the other lacks is a difference. Evaluations of different finished policies (`harness
+    eval`) may differ in everything that belongs to the policy, including their chat templates.
+
+    `allowed` holds names or sections (`identity`) that may differ nevertheless; those that do are returned, in words. Suites,
+    their questions and the number of samples must never differ. Raises UsageError for a name that no run has.
     """
-    first = _identity(results[0])
-    for other in results[1:]:
-        second = _identity(other)
-        keys = [key for key in first if key in second and first[key] != second[key]]
-        differ = [key for key in keys if not (_evaluation(results[0]) and _evaluation(other) and _of_policy(key))]
-        if differ:
-            what = "; ".join(f"{key}: {_text(first[key])} and {_text(second[key])}" for key in differ)
-            raise UsageError(f"{results[0]['run']} and {other['run']} cannot be compared, they differ in {what}")
+    found = [_identity(result) for result in results]
+    known = {key for identity in found for key in identity if not _fixed(key)}
+    sections = {key[:i] for key in known for i, char in enumerate(key) if char == "."}
+    for name in allowed:
+        if name not in known | sections:
+            fixed = (
+                "; the table rests on it" if any(name in identity for identity in found) else nearest(name, known | sections)
+            )
+            raise UsageError(f"{name!r} cannot be allowed to differ{fixed}")
+    permitted: dict[str, str] = {}
+    # Every pair: two evaluations of one policy may both be comparable with that of another, but not with each other.
+    for (one, first), (other, second) in combinations(zip(results, found, strict=True), 2):
+        differ = _differences(one, first, other, second)
+        within = {key for key in differ if any(key == name or key.startswith(f"{name}.") for name in allowed)}
+        if refused := [f"{key}: {text}" for key, text in differ.items() if key not in within or _fixed(key)]:
+            what = "; ".join(refused)
+            raise UsageError(f"{one.run} and {other.run} cannot be compared, they differ in {what}")
+        permitted |= {key: differ[key] for key in differ if key in within and key not in permitted}
+    return [f"{key}: {text}" for key, text in permitted.items()]
 
 
-def _evaluation(result: Result) -> bool:
-    return "engine" in result.get("spec", {})
-
-
-def _of_policy(key: str) -> bool:
-    return key.startswith(("model", "testbed.")) or key in ("training set", "identity.rendering_sha256")
-
-
-def _identity(result: Result) -> dict[str, Any]:
-    out = {"training set": result["training_set"], "model": result["model"], "suites": sorted(result["suites"])}
-    out |= {f"identity.{key}": value for key, value in flatten(result.get("identity", {})).items()}
-    for name, suite in result["suites"].items():
-        out |= {f"{key} of {name}": suite[key] for key in PROTOCOL}
-        out[f"data of {name}"] = suite.get("data_sha256")
-    own = ("model.", "testbed.") if result["training_set"] == "testbed" else ("model.",)
-    for key, value in flatten(result.get("spec", {})).items():
-        if key == "train.limit" or (key.startswith(own) and key != "model.id"):
-            out[key] = value
+def _differences(one: Result, first: Mapping[str, Any], other: Result, second: Mapping[str, Any]) -> dict[str, str]:
+    """The differences between two identities, by name in the order of the first, with both values in words."""
+    alone = one.spec.keys() ^ other.spec.keys()  # a spec without a section says nothing about it
+    said = bool(one.identity) and bool(other.identity)
+    evaluations = "engine" in one.spec and "engine" in other.spec
+    apart = evaluations and _policy(one) != _policy(other)
+    out = {}
+    for key in [*first, *(key for key in second if key not in first)]:
+        a, b = first.get(key), second.get(key)
+        if a == b or ("." in key and key.split(".")[0] in alone):
+            continue
+        if (key.startswith("identity.") and not said) or (evaluations and key == "training set"):
+            continue
+        if not (apart and _of_policy(key)):
+            texts = [_text(x[key]) if key in x else "unset" for x in (first, second)]
+            out[key] = f"{texts[0]} and {texts[1]}"
     return out
 
 
+def _fixed(key: str) -> bool:
+    """Whether there could be no table if this differed."""
+    return key == "suites" or key.startswith(("n of ", "k of ", "data of "))
+
+
+def _policy(result: Result) -> tuple[Any, ...]:
+    """What distinguishes one finished policy from another."""
+    spec = result.spec
+    return result.model, flatten(spec).get("model.revision"), spec.get("run"), *(spec.get(name) for name in worlds())
+
+
+def _of_policy(key: str) -> bool:
+    """Whether it belongs to the policy: its settings, and how it renders a prompt."""
+    rendered = key == "identity.rendering_sha256" or key.startswith("identity.chat_options")
+    return key in ("model", "training set") or rendered or kind_of(key) is Kind.POLICY
+
+
+def _settings(result: Result) -> dict[str, Any]:
+    """Settings of the policy and the training problems, but for those that a result names itself."""
+    found = of_policy(result.spec, result.training_set)
+    return {key: value for key, value in found.items() if key not in ("model.id", "train.set", "train_set")}
+
+
+def _identity(result: Result) -> dict[str, Any]:
+    """All that must be equal, by name."""
+    out: dict[str, Any] = {"training set": result.training_set, "model": result.model, "suites": sorted(result.suites)}
+    out |= {f"identity.{key}": value for key, value in flatten(result.identity).items()}
+    for name, suite in result.suites.items():
+        out |= {f"{key} of {name}": getattr(suite, key) for key in PROTOCOL}
+        out[f"data of {name}"] = suite.data_sha256
+    return out | _settings(result)
+
+
 def distinguishing_settings(results: Sequence[Result]) -> list[str]:
-    """For runs that cannot be compared with each other: the settings in which each differs from another, as text."""
-    settings = [{k: v for k, v in _identity(r).items() if k.startswith(("model.", "testbed.", "train."))} for r in results]
+    """For runs that cannot be compared with each other: the settings by which each can be told from the others, as text."""
+    settings = [_settings(r) for r in results]
     differ = [k for k in sorted(set().union(*settings)) if len({_text(s.get(k)) for s in settings}) > 1]
     return [", ".join(f"{k}={_text(s[k])}" for k in differ if k in s) for s in settings]
 
 
 def labels(results: Sequence[Result]) -> list[str]:
-    """One distinct name per arm: its method, with the settings in which arms of that method differ, or a number."""
-    names = [_label(r, [o for o in results if o["method"] == r["method"]]) for r in results]
+    """A distinct label per arm: its method, plus the settings that differ among arms of that method, or a number."""
+    names = [_label(r, [o for o in results if o.method == r.method]) for r in results]
     total, seen = Counter(names), Counter[str]()
     for i, name in enumerate(names):
         if total[name] > 1:
@@ -73,39 +122,39 @@ def labels(results: Sequence[Result]) -> list[str]:
 
 
 def _label(result: Result, same: Sequence[Result], most: int = 3) -> str:
-    specs = [flatten(r.get("spec", {})) for r in same]
-    own = flatten(result.get("spec", {}))
-    hidden = ("seeds", "recipe", "eval.", "local.")
+    specs = [flatten(r.spec) for r in same]
+    own = flatten(result.spec)
     differ = [k for k in sorted(own) if len({_text(s.get(k)) for s in specs}) > 1]
-    shown = [k for k in differ if not k.startswith(hidden)] or [k for k in differ if k == "seeds"]
+    shown = [k for k in differ if kind_of(k, result.method) in (Kind.POLICY, Kind.PROTOCOL, Kind.ARM)]
+    shown = shown or [k for k in differ if k == "seeds"] or differ
     if not shown:
-        return result["method"]
-    parts = [f"{k.replace('method_config', result['method'])}={_text(own[k])}" for k in shown[:most]]
+        return result.method
+    parts = [f"{k.replace('method_config', result.method)}={_text(own[k])}" for k in shown[:most]]
     more = [f"{len(shown) - most} more"] if len(shown) > most else []
-    return f"{result['method']} ({', '.join(parts + more)})"
+    return f"{result.method} ({', '.join(parts + more)})"
 
 
 def _text(value: Any) -> str:
-    """A setting as it is written in a recipe."""
+    """A setting as a recipe would have it."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int | str | None) -> int:
-    """Position of the baseline: an index, a label, a run or a method; None is the first grpo arm, else the first.
-
-    Raises UsageError where `wanted` is none of the arms, or a method that several arms have.
+    """The index of the baseline, given as an index, a label, a run or a method; by default the first arm of the method
+    that calls itself a baseline, or else the first arm. Raises UsageError if `wanted` matches no arm, or is the method of
+    several.
     """
     if wanted is None:
-        return next((i for i, r in enumerate(results) if r["method"] == "grpo"), 0)
+        return next((i for i, r in enumerate(results) if r.method == baseline_method()), 0)
     if isinstance(wanted, int):
         if not 0 <= wanted < len(results):
-            raise UsageError(f"no arm {wanted}: there are {len(results)}, counted from 0")
+            raise UsageError(f"no arm {wanted}: there are {len(results)} arms, counted from 0")
         return wanted
-    runs = [r["run"] for r in results]
-    for keys in (names, runs, [Path(run).name for run in runs], [r["method"] for r in results]):
+    runs = [r.run for r in results]
+    for keys in (names, runs, [Path(run).name for run in runs], [r.method for r in results]):
         found = [i for i, key in enumerate(keys) if key == wanted]
         if len(found) == 1:
             return found[0]
         if found:
-            raise UsageError(f"baseline {wanted!r} is {len(found)} of the arms; name one of: {', '.join(names)}")
+            raise UsageError(f"baseline {wanted!r} matches {len(found)} arms; choose one of: {', '.join(names)}")
     raise UsageError(f"no arm {wanted!r}{nearest(wanted, names)}")

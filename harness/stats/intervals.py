@@ -1,9 +1,9 @@
-"""The statistics of a comparison: plain functions over arrays of scores. Which number is what: docs/statistics.md.
+"""The statistics of a comparison: plain functions over arrays of scores. docs/statistics.md explains every number.
 
 Cells `y_S_Q` hold the mean score of training seed s on question q, over its k samples. Questions are paired between
-arms: both saw the same ones. Seeds are not: equal numbers are not equal runs, and where they share randomness (the
-first epoch of two methods), treating them as independent widens an interval and never narrows it. Most functions take
-leading batch axes, so that a simulation calls what a comparison calls. scipy is imported inside functions.
+arms: both saw the same ones. Seeds are not: the same number does not make the same run, and where two runs do share
+randomness (the first epoch of two methods), treating them as independent can widen an interval but never narrows it.
+Most functions take leading batch axes, so that simulations call the same code as comparisons. scipy is imported lazily.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+Key = TypeVar("Key", bound=Hashable)
 RESAMPLES = 9999
 """Sign flips of a permutation test: p is a multiple of 1/10,000."""
 
@@ -30,7 +31,7 @@ class Estimate:
 
     @property
     def spread(self) -> Any:
-        """Whether there is any: values that are all the same differ in their last binary digit, and say nothing."""
+        """Whether the values vary at all; a difference in the last binary digit does not count."""
         return self.se > 1e-9
 
     def interval(self, alpha: float = 0.05) -> tuple[Any, Any]:
@@ -41,7 +42,7 @@ class Estimate:
         return self.value - half, self.value + half
 
     def p(self) -> Any:
-        """Two-sided p of the value 0."""
+        """Two-sided p of the hypothesis that the true value is 0."""
         from scipy.stats import t
 
         return 2 * t.sf(np.abs(self.value) / self.se, self.df)
@@ -56,7 +57,7 @@ class Estimate:
 def seed_difference(a_S: Array, b_S: Array) -> Estimate:
     """Mean of `a` minus mean of `b` over seeds, (..., S_a) and (..., S_b), after Welch (1947).
 
-    What a re-run on the same questions would vary by. Both need two seeds.
+    Its standard error is how much a re-run on the same questions would vary. Both arms need two seeds.
     """
     va, vb = _mean_variance(a_S), _mean_variance(b_S)
     v, df = _satterthwaite([(va, a_S.shape[-1] - 1), (vb, b_S.shape[-1] - 1)])
@@ -64,12 +65,12 @@ def seed_difference(a_S: Array, b_S: Array) -> Estimate:
 
 
 def question_difference(a: Sequence[Array], b: Sequence[Array]) -> Estimate:
-    """The same difference with seeds *and* questions drawn anew; `a` and `b` hold cells (..., S, Q) of each suite.
+    """The same difference with both seeds and questions drawn anew; `a` and `b` hold the cells (..., S, Q) of each suite.
 
     Variance of the paired differences over questions, plus that over seeds beyond what the residual of seed and question
     (decoding noise among it) explains: two-way clustering (Cameron, Gelbach and Miller 2011), never below the questions'
     own. Plainly adding the variances over seeds and questions counts that residual twice. Degrees of freedom after
-    Satterthwaite (1946). Suites weigh the same. Seeds as in `seed_difference`: at least two an arm.
+    Satterthwaite (1946). All suites have equal weight. Both arms need two seeds, as in `seed_difference`.
     """
     weight = 1 / len(a) ** 2
     seeds = [(_mean_variance(_per_seed(x)), x[0].shape[-2] - 1) for x in (a, b)]
@@ -79,7 +80,7 @@ def question_difference(a: Sequence[Array], b: Sequence[Array]) -> Estimate:
 
 
 def question_variance(a: Sequence[Array], b: Sequence[Array]) -> float:
-    """Of the same difference, from questions alone, noise of seeds and decoding taken out; at least 0."""
+    """The variance of the same difference from questions alone, without the noise of seeds and decoding; at least 0."""
     weight = 1 / len(a) ** 2
     parts = [
         _mean_variance(x.mean(-2) - y.mean(-2)) - sum(residual_variance(z) if z.shape[-2] > 1 else 0.0 for z in (x, y))
@@ -89,9 +90,9 @@ def question_variance(a: Sequence[Array], b: Sequence[Array]) -> float:
 
 
 def score(y: Sequence[Array]) -> Estimate:
-    """Mean of one arm over suites of cells (..., S, Q), with seeds and questions drawn anew; as `question_difference`.
+    """The mean of one arm over suites with cells (..., S, Q), seeds and questions drawn anew as in `question_difference`.
 
-    With one seed, over questions alone.
+    With a single seed, only questions are drawn anew.
     """
     weight = 1 / len(y) ** 2
     value = _per_seed(y).mean(-1)
@@ -104,27 +105,29 @@ def score(y: Sequence[Array]) -> Estimate:
 
 
 def residual_variance(y_S_Q: Array) -> Array:
-    """Variance of the grand mean of (..., S, Q) from what neither seed nor question explains, decoding noise included."""
+    """The variance of the grand mean of (..., S, Q) that neither seed nor question explains, decoding noise included."""
     S, Q = y_S_Q.shape[-2:]
     rest = y_S_Q - y_S_Q.mean(-1, keepdims=True) - y_S_Q.mean(-2, keepdims=True) + y_S_Q.mean((-2, -1), keepdims=True)
-    return (rest**2).sum((-2, -1)) / ((S - 1) * (Q - 1)) / (S * Q)
+    variance: Array = (rest**2).sum((-2, -1)) / ((S - 1) * (Q - 1)) / (S * Q)
+    return variance
 
 
 def _per_seed(y: Sequence[Array]) -> Array:
     """Macro average of every seed, (..., S)."""
-    return sum(x.mean(-1) for x in y) / len(y)
+    return np.asarray(sum(x.mean(-1) for x in y)) / len(y)
 
 
 def _mean_variance(x_N: Array) -> Array:
-    return x_N.var(-1, ddof=1) / x_N.shape[-1]
+    variance: Array = x_N.var(-1, ddof=1) / x_N.shape[-1]
+    return variance
 
 
 Parts = Sequence[tuple[Any, int]]
-"""Variances of a mean, each with its degrees of freedom."""
+"""The variance components of a mean, each with its degrees of freedom."""
 
 
 def _satterthwaite(parts: Parts) -> tuple[Any, Any]:
-    """Their sum and its degrees of freedom; those of the smallest part where all are 0."""
+    """The sum of the components and its degrees of freedom: the smallest of theirs if all components are 0."""
     v = np.asarray(sum(part for part, _ in parts))
     spread = np.asarray(sum(part**2 / df for part, df in parts))
     least = min(df for _, df in parts)
@@ -132,9 +135,9 @@ def _satterthwaite(parts: Parts) -> tuple[Any, Any]:
 
 
 def _two_way(value: Any, seeds: Parts, questions: Parts, shared: Any) -> Estimate:
-    """Questions, and seeds as far as they exceed `shared`; where they do not, the degrees of freedom are the questions'.
+    """The variance from questions plus that from seeds in excess of `shared`; without an excess, the questions' df.
 
-    Never less than the seeds' own: new questions cannot be surer than these.
+    Never below the variance from seeds: a claim about new questions cannot be more certain than one about these.
     """
     v_seeds, _ = _satterthwaite(seeds)
     v_questions, df_questions = _satterthwaite(questions)
@@ -172,7 +175,7 @@ def mcnemar(a_Q: Array, b_Q: Array) -> float:
 
 
 def wilson(successes: float, n: int) -> tuple[float, float]:
-    """95% interval of a share after Wilson (1927); `successes` need not be whole, it is rounded."""
+    """95% interval of a share after Wilson (1927); `successes` is rounded."""
     from scipy.stats import binomtest
 
     ci = binomtest(round(successes), n).proportion_ci(0.95, method="wilson")
@@ -181,7 +184,7 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
 
 @lru_cache(1024)
 def exact_shares(solved_a: int, n_a: int, solved_b: int, n_b: int) -> float:
-    """Two-sided exact p that two shares of seeds are equal, after Boschloo (1970): no margin is fixed by the design."""
+    """Two-sided exact p that two shares of seeds are equal, after Boschloo (1970), who does not condition on the margins."""
     from scipy.stats import boschloo_exact
 
     if {solved_a + solved_b} <= {0} or solved_a + solved_b == n_a + n_b:
@@ -190,21 +193,23 @@ def exact_shares(solved_a: int, n_a: int, solved_b: int, n_b: int) -> float:
     return min(1.0, float(boschloo_exact(table, alternative="two-sided").pvalue))
 
 
-def holm(p: Mapping[Hashable, float]) -> dict[Hashable, float]:
-    """Adjusted p of each, controlling the chance of any false rejection (Holm 1979)."""
-    out, highest = {}, 0.0
+def holm(p: Mapping[Key, float]) -> dict[Key, float]:
+    """Adjusted p values that control the chance of any false rejection (Holm 1979)."""
+    out: dict[Key, float] = {}
+    highest = 0.0
     for i, (key, value) in enumerate(sorted(p.items(), key=lambda item: item[1])):
         highest = max(highest, min(1.0, (len(p) - i) * value))
         out[key] = highest
     return out
 
 
-def holm_levels(p: Mapping[Hashable, float], alpha: float = 0.05) -> dict[Hashable, float]:
-    """The level at which Holm's procedure tests each: an interval at 1 - level holds 0 exactly where it does not reject.
+def holm_levels(p: Mapping[Key, float], alpha: float = 0.05) -> dict[Key, float]:
+    """The level at which Holm's procedure tests each: an interval at 1 - level includes 0 exactly if it does not reject.
 
-    alpha / m for the smallest p, alpha / (m - 1) for the next, ...; those after the first that is not rejected get its level.
+    alpha / m for the smallest p, alpha / (m - 1) for the next, and so on; all after the first that is not rejected get
+    the level of that one.
     """
-    out: dict[Hashable, float] = {}
+    out: dict[Key, float] = {}
     level, rejecting = alpha, True
     for i, (key, value) in enumerate(sorted(p.items(), key=lambda item: item[1])):
         if rejecting:
@@ -214,17 +219,17 @@ def holm_levels(p: Mapping[Hashable, float], alpha: float = 0.05) -> dict[Hashab
     return out
 
 
-def benjamini_hochberg(p: Mapping[Hashable, float]) -> dict[Hashable, float]:
-    """Adjusted p of each, controlling the share of false rejections (Benjamini and Hochberg 1995)."""
+def benjamini_hochberg(p: Mapping[Key, float]) -> dict[Key, float]:
+    """Adjusted p values that control the share of false rejections (Benjamini and Hochberg 1995)."""
     from scipy.stats import false_discovery_control
 
     return dict(zip(p, map(float, false_discovery_control(list(p.values()))), strict=True)) if p else {}
 
 
 def tie_letters(means: Mapping[str, float], different: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Compact letter display: two arms share a letter exactly where they are not `different` (Piepho 2004).
+    """Compact letter display: two arms share a letter exactly if they are not `different` (Piepho 2004).
 
-    Every letter is a largest set of arms of which no two are different; `a` goes to the one that holds the best arm.
+    Every letter stands for a maximal set of arms no two of which differ; `a` is the set with the best arm.
     """
     apart = {frozenset(pair) for pair in different}
     order = sorted(means, key=lambda arm: (-means[arm], arm))

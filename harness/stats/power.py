@@ -1,7 +1,8 @@
 """How many seeds and questions a comparison needs: the power of the tests in harness/stats/intervals.py, by quadrature.
 
-Both arms have as many seeds, of one standard deviation. Effects, standard deviations and standard errors are in one
-unit, whichever. `question_se` is the standard error of the difference from questions (0: these questions only).
+Both arms have the same number of seeds and the same seed standard deviation. Effects, standard deviations and standard
+errors share one unit, whichever it is. `question_se` is the standard error of the difference that comes from questions
+(0: these questions only).
 """
 
 from __future__ import annotations
@@ -13,28 +14,28 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UsageError
-from harness.core.tables import Table
 
 MAX_SEEDS = 200
-"""Beyond these "never" is said."""
+"""The search for a number of seeds stops here."""
 
 
 def power(
     effect: float, seed_sd: float, seeds: int, question_se: float = 0.0, alpha: float = 0.05, question_df: float = math.inf
 ) -> float:
-    """Chance that the two-sided test of `seed_difference` (or, with a question SE, `question_difference`) rejects.
+    """The probability that the two-sided test of `seed_difference` (`question_difference` with a question SE) rejects.
 
-    With two normal arms of equal variance the sum of their sample variances is a chi-square and independent of their
-    ratio, a beta; the Welch degrees of freedom depend on both. The chance given both is a normal one, so the power is an
-    integral over two quantiles, good to .0005. `question_se` counts as known where `question_df` is infinite. At least 2 seeds.
+    For two normal arms of equal variance, the sum of the sample variances is a chi-square, independent of their ratio,
+    which is a beta; the Welch degrees of freedom depend on both. Given both, the probability is a normal one, so the power
+    is an integral over two quantiles, accurate to .0005. With an infinite `question_df`, `question_se` counts as known.
+    Needs at least 2 seeds.
     """
     import numpy as np
     from scipy.stats import beta, chi2, norm, t
 
     nu = seeds - 1
-    grid = lambda n: (np.arange(n) + 0.5) / n  # noqa: E731
-    total = chi2.ppf(grid(100), 2 * nu)[:, None] * seed_sd**2 / nu / seeds  # sum of the arms' s^2 / S
-    ratio = beta.ppf(grid(20) / 2, nu / 2, nu / 2)[None, :]  # half of it: symmetric
+    grid_100, grid_20 = ((np.arange(n) + 0.5) / n for n in (100, 20))
+    total = chi2.ppf(grid_100, 2 * nu)[:, None] * seed_sd**2 / nu / seeds  # sum of the arms' s^2 / S
+    ratio = beta.ppf(grid_20 / 2, nu / 2, nu / 2)[None, :]  # half of it: symmetric
     questions = question_se**2 / total if question_se else np.zeros((1, 1))  # relative to the seeds' variance
     df = (1 + questions) ** 2 / ((ratio**2 + (1 - ratio) ** 2) / nu + questions**2 / question_df)
     reach = t.ppf(1 - alpha / 2, df) * np.sqrt(total + question_se**2)
@@ -43,7 +44,7 @@ def power(
 
 
 def ceiling(effect: float, question_se: float, alpha: float = 0.05) -> float:
-    """Power with infinitely many seeds."""
+    """The power with infinitely many seeds."""
     from scipy.stats import norm
 
     if not question_se:
@@ -60,8 +61,11 @@ def seeds_needed(
     wanted: float = 0.8,
     question_df: float = math.inf,
 ) -> int | None:
-    """Fewest seeds per arm (at least 2) with that power; None where MAX_SEEDS do not suffice."""
-    enough = lambda seeds: power(effect, seed_sd, seeds, question_se, alpha, question_df) >= wanted  # noqa: E731
+    """The fewest seeds per arm (at least 2) with that power; None if MAX_SEEDS are not enough."""
+
+    def enough(seeds: int) -> bool:
+        return power(effect, seed_sd, seeds, question_se, alpha, question_df) >= wanted
+
     if ceiling(effect, question_se, alpha) < wanted or not enough(MAX_SEEDS):
         return None
     low, high = 1, 2
@@ -76,13 +80,16 @@ def seeds_needed(
 def questions_needed(
     effect: float, seed_sd: float, question_se: float, seeds: int, alpha: float = 0.05, wanted: float = 0.8
 ) -> float | None:
-    """Factor by which the questions of every suite must grow for that power at `seeds` seeds; 1 where they suffice.
+    """The factor by which every suite must grow for that power at `seeds` seeds; 1 if the present questions suffice.
 
-    The question SE falls with the root of the factor. None where no number of questions is enough.
+    The question SE falls with the square root of the factor. None if no number of questions is enough.
     """
     if power(effect, seed_sd, seeds, 0.0, alpha) < wanted:
         return None
-    enough = lambda factor: power(effect, seed_sd, seeds, question_se / math.sqrt(factor), alpha) >= wanted  # noqa: E731
+
+    def enough(factor: float) -> bool:
+        return power(effect, seed_sd, seeds, question_se / math.sqrt(factor), alpha) >= wanted
+
     low, high = 0.0, 1.0
     while not enough(high):
         low, high = high, 2 * high
@@ -93,7 +100,7 @@ def questions_needed(
 
 
 def detectable(seed_sd: float, seeds: int, question_se: float = 0.0, alpha: float = 0.05, wanted: float = 0.8) -> float:
-    """Smallest effect with that power at `seeds` seeds."""
+    """The smallest effect with that power at `seeds` seeds."""
     from scipy.optimize import brentq
 
     scale = math.sqrt(2 * seed_sd**2 / seeds + question_se**2)
@@ -104,7 +111,7 @@ def detectable(seed_sd: float, seeds: int, question_se: float = 0.0, alpha: floa
 
 @dataclass(frozen=True)
 class SuiteModel:
-    """A suite of `n` questions on which the arms' mean accuracies are `a` and `b`, shares; `k` samples, 1 is greedy."""
+    """A suite of `n` questions with `k` samples each (1 is greedy); the arms' mean accuracies on it are the shares `a`, `b`."""
 
     n: int
     k: int
@@ -113,10 +120,10 @@ class SuiteModel:
 
 
 def question_se(suites: Sequence[SuiteModel], correlation: float, spread: float = 3.0) -> tuple[float, float, list[float]]:
-    """Standard error of a macro difference from questions: without and with the noise of k samples, and of every suite.
+    """The question SE of a macro difference: without and with the noise of k samples, then that of every suite; shares.
 
-    Per question the arms solve with probability logistic(mean + spread * z), z standard normal and correlated between
-    them. A greedy outcome is drawn once and belongs to the question. Shares; by Gauss-Hermite quadrature.
+    An arm solves a question with probability logistic(mean + spread * z), where z is standard normal and correlated
+    between the arms. A greedy outcome is drawn once and counts as part of the question. By Gauss-Hermite quadrature.
     """
     import numpy as np
     from scipy.optimize import brentq
@@ -147,8 +154,8 @@ def question_se(suites: Sequence[SuiteModel], correlation: float, spread: float 
 
 @dataclass(frozen=True)
 class Design:
-    """What a comparison would be made of, percent points: the spread between seeds (known with `seed_df` degrees of
-    freedom, None for given), and the standard error from questions (0: these questions only)."""
+    """What is known of a future comparison, in percent points: the seed standard deviation (estimated with `seed_df` degrees
+    of freedom; None if it was given) and the question SE (0: these questions only)."""
 
     name: str
     seed_sd: float
@@ -159,11 +166,11 @@ class Design:
 def designs(
     pilots: Sequence[Path], seed_sds: Sequence[float], given_se: float | None, scores: str | None, correlation: float
 ) -> list[Design]:
-    """From runs, a design for every measure; from numbers, one for each seed sd. Raises UsageError for neither or both."""
+    """One design per measure of the pilot runs, or per given seed sd. Raises UsageError for neither or both."""
     if bool(pilots) == bool(seed_sds):
-        raise UsageError("say how far seeds scatter: --pilot RUN (two seeds at least) or --seed-sd POINTS, one of them")
+        raise UsageError("give the spread between seeds by either --pilot RUN (at least two seeds) or --seed-sd POINTS")
     if scores and given_se is not None:
-        raise UsageError("--scores is a model of the question SE, so leave out --question-se")
+        raise UsageError("--scores and --question-se exclude each other: the scores are a model of the question SE")
     if any(sd <= 0 for sd in seed_sds) or (given_se is not None and given_se < 0):
         raise UsageError("--seed-sd must be above 0 and --question-se at least 0")
     se = 100 * question_se(parse_scores(scores), correlation)[0] if scores else given_se
@@ -173,7 +180,7 @@ def designs(
 
 
 def parse_scores(text: str) -> list[SuiteModel]:
-    """`aime24=50,math500=90`: both arms at these percentages, with the size and k of each suite's card."""
+    """`aime24=50,math500=90`: both arms score these percentages; size and k come from the suites' cards."""
     from harness.data.suites import load_suite
 
     out = []
@@ -191,10 +198,10 @@ def parse_scores(text: str) -> list[SuiteModel]:
 
 
 def _of_pilots(pilots: Sequence[Path]) -> list[Design]:
-    """Pooled seed sd of every measure; with two runs or more also the question SE, the mean over pairs with the baseline."""
+    """The pooled seed sd of every measure; with two or more runs also the question SE, a mean over pairs with the baseline."""
     from harness.runs.result import load_result
     from harness.stats import intervals
-    from harness.stats.compare import compare
+    from harness.stats.comparison import compare
     from harness.stats.questions import load_questions
 
     results = [load_result(path) for path in pilots]
@@ -220,9 +227,8 @@ def _of_pilots(pilots: Sequence[Path]) -> list[Design]:
 def answer(
     found: Sequence[Design], effects: Sequence[float], seeds: Sequence[int], alpha: float, wanted: float
 ) -> list[dict[str, Any]]:
-    """A row for every design and effect: seeds needed, power and detectable effect at `seeds`, questions needed.
-
-    Raises UsageError unless effects are above 0 and seeds at least 2.
+    """A row per design and effect: seeds needed, and for each number in `seeds` the power, the detectable effect and the
+    questions needed. Raises UsageError unless effects are above 0 and seeds at least 2.
     """
     if any(e <= 0 for e in effects) or any(s < 2 for s in seeds):
         raise UsageError("--effect must be above 0 and --seeds at least 2")
@@ -248,29 +254,3 @@ def answer(
                 }
             )
     return rows
-
-
-def power_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: float, wanted: float) -> Table:
-    """A row per design and effect."""
-    header = ["", "effect", "seed sd", "question SE", "seeds, these questions", "seeds, new questions"]
-    header += [x for s in seeds for x in (f"power at {s}", f"MDE at {s}", f"questions at {s}")]
-    body = []
-    for r in rows:
-        never = f">{MAX_SEEDS}"
-        cells = [r["name"], f"{r['effect']:g}", f"{r['seed_sd']:.2f}", f"{r['question_se']:.2f}" if r["question_se"] else ""]
-        cells.append(str(r["seeds_these_questions"] or never))
-        cells.append(str(r["seeds_new_questions"] or ("never" if r["ceiling"] < wanted else never)) if r["question_se"] else "")
-        for s in seeds:
-            factor = r["questions"][s]
-            times = "" if not r["question_se"] else "never" if factor is None else f"×{factor:.2g}" if factor > 1 else "enough"
-            cells += [f"{r['power'][s]:.2f}", f"{r['detectable'][s]:.1f}", times]
-        body.append(tuple(cells))
-    notes = [
-        f"Seeds per arm for a {100 * wanted:g}% chance that the two-sided test at {alpha:g} sees the effect; percent points. "
-        "Power and MDE are for new questions where a question SE is known, else for these questions.",
-        "questions: how many times as many every suite needs at that number of seeds; never: no number is enough.",
-    ]
-    df = [r["seed_df"] for r in rows if r["seed_df"]]
-    if df:
-        notes.append(f"Seed sd pooled over the pilot's arms, {min(df)} degrees of freedom: where few, this is rough.")
-    return Table("Seeds and questions needed", tuple(header), "l" + "r" * (len(header) - 1), body, tuple(notes))

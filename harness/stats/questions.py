@@ -1,28 +1,26 @@
-"""Scores of a run question by question, from its samples/<suite>.jsonl, and whether those are the run's own scores."""
+"""The scores of a run question by question, from samples/<suite>.jsonl, checked against the scores it reports."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.core.errors import UNREADABLE, HarnessError
-from harness.core.tables import visible
-from harness.runs.filed import read_manifest, read_samples
-from harness.runs.result import is_filed
+from harness.core.errors import UNREADABLE, HarnessError, reason
+from harness.core.text import visible
+from harness.runs.filed import read_manifest, read_packed, samples_name
+from harness.runs.result import Result, SuiteScores, is_filed
+from harness.runs.samples import decode_outcomes, samples_path
 
 if TYPE_CHECKING:
     from harness.stats.intervals import Array
 
-Result = Mapping[str, Any]
-
 
 @dataclass(frozen=True)
 class Questions:
-    """One suite of one run: mean scores over samples, seeds in the order of `seeds`, questions sorted by id.
+    """One suite of one run: mean scores over `k` samples, seeds in the order of `seeds`, questions sorted by id.
 
-    `parity_S_Q` is under the parity grader; None where a sample has no second grade. `k` samples each.
+    `parity_S_Q` holds the parity grader's scores; None if a sample has no second grade.
     """
 
     ids: tuple[str, ...]
@@ -32,60 +30,44 @@ class Questions:
     parity_S_Q: Array | None
 
     def without(self, ids: set[str]) -> Questions:
-        """Only the questions that are not in `ids`."""
+        """The questions that are not in `ids`."""
         keep = [i for i, name in enumerate(self.ids) if name not in ids]
         parity = None if self.parity_S_Q is None else self.parity_S_Q[:, keep]
         return Questions(tuple(self.ids[i] for i in keep), self.seeds, self.k, self.scores_S_Q[:, keep], parity)
 
 
 def load_questions(result: Result) -> dict[str, Questions]:
-    """Every suite of a result of `load_result`; empty where the run has no samples folder.
+    """Every suite of a result from `load_result`; empty if the run has no samples folder.
 
-    Raises HarnessError where samples are missing or unreadable, or do not give the score that result.json says.
+    Raises HarnessError if samples are missing or unreadable, or do not add up to the scores in result.json.
     """
-    run = Path(result["run"])
+    run = Path(result.run)
     if not (run / "samples").is_dir():
         return {}
     try:
         if is_filed(run):
-            manifest, folder = read_manifest(run), run / "samples"
-            packed = {name: (read_samples(run, manifest, name), folder / f"{name}.jsonl.zst") for name in result["suites"]}
-            return {name: read_questions(data, path, result, name) for name, (data, path) in packed.items()}
-        return {name: _suite(run / "samples" / f"{name}.jsonl", result, name) for name in result["suites"]}
-    except UNREADABLE as e:  # figures of another form than a result's
-        raise HarnessError(visible(f"{run} cannot be read: {e!r}")) from None
+            manifest = read_manifest(run)
+            packed = {name: (read_packed(run, manifest, name), run / samples_name(name)) for name in result.suites}
+            return {name: read_questions(*found, result.suites[name], result.seeds) for name, found in packed.items()}
+        return {name: _suite(samples_path(run, name), suite, result.seeds) for name, suite in result.suites.items()}
+    except UNREADABLE as e:  # numbers that no array can be made of
+        raise HarnessError(visible(f"{run} cannot be read: {reason(e)}")) from None
 
 
-def _suite(path: Path, result: Result, name: str) -> Questions:
+def _suite(path: Path, suite: SuiteScores, seeds: tuple[int, ...]) -> Questions:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise HarnessError(f"{path} is missing: the run's samples are not all there") from None
-    return read_questions(data, path, result, name)
+    return read_questions(data, path, suite, seeds)
 
 
-def read_questions(data: bytes, path: Path, result: Result, name: str) -> Questions:
-    """The suite `name` of `result` from its samples, JSON lines; `path` is what an error names. Raises HarnessError as
-    `load_questions`."""
-    import msgspec
+def read_questions(data: bytes, path: Path, suite: SuiteScores, seeds: tuple[int, ...]) -> Questions:
+    """A suite from its samples, JSON lines; `path` is what an error names. Raises HarnessError as `load_questions`."""
     import numpy as np
 
-    class Row(msgspec.Struct, gc=False):
-        """What is read of a sample; all else is skipped, which is most of the file."""
-
-        problem: str
-        seed: int
-        index: int
-        score: float
-        parity: float | None = None
-        greedy: bool = False
-
-    try:
-        rows = [row for row in msgspec.json.Decoder(Row).decode_lines(data) if not row.greedy]
-    except (msgspec.DecodeError, ValueError) as e:
-        raise HarnessError(f"{path} cannot be read: {e}") from None
-    suite, seeds = result["suites"][name], tuple(result["seeds"])
-    n, k = suite["n"], suite["k"]
+    rows = decode_outcomes(data, path)
+    n, k = suite.n, suite.k
     ids = tuple(sorted({row.problem for row in rows}))
     row_of, column_of = {seed: i for i, seed in enumerate(seeds)}, {problem: i for i, problem in enumerate(ids)}
     found = np.zeros((len(seeds), len(ids), k), np.int32)
@@ -105,7 +87,7 @@ def read_questions(data: bytes, path: Path, result: Result, name: str) -> Questi
         parity[at] = [r.parity for r in rows]
     out = Questions(ids, seeds, k, scores.mean(-1), parity.mean(-1) if both else None)
     for seed, mean in zip(seeds, out.scores_S_Q.mean(-1), strict=True):
-        if not abs(mean - suite["per_seed"][str(seed)]) <= 1e-9:  # also where it says NaN
-            said = suite["per_seed"][str(seed)]
+        said = suite.per_seed[seed]
+        if not abs(mean - said) <= 1e-9:  # also where it says NaN
             raise HarnessError(f"{visible(str(path))} gives {mean:.6f} for seed {seed}, result.json says {said:.6f}")
     return out

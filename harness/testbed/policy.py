@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -17,8 +17,13 @@ from tokenizers.models import WordLevel
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from harness.core.seeds import derive
+from harness.models import cache_dir
+from harness.testbed.room import Testbed, TestbedConfig
 from harness.testbed.warmstart import Log, Mixture, warm_start
 from harness.testbed.world import WORDS
+
+if TYPE_CHECKING:
+    from harness.config import PolicySpec
 
 RECIPE = 1
 """Raised whenever the warm start changes, so that cached policies of an older recipe are not taken for new ones."""
@@ -50,7 +55,9 @@ class PolicyConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _default_probability(cls, data: object) -> object:
-        default = _STYLE_PROBABILITY.get(str(data.get("world"))) if isinstance(data, dict) else None
+        if not isinstance(data, dict):
+            return data
+        default = _STYLE_PROBABILITY.get(str(data.get("world")))
         return {"style_probability": default, **data} if default else data
 
     @model_validator(mode="after")
@@ -167,3 +174,12 @@ def ensure(config: PolicyConfig, cache_dir: Path, progress: Log | None = None) -
         if folder.is_dir():
             return folder
         raise
+
+
+def locate(spec: PolicySpec, offline: bool) -> Path:
+    """The folder of the policy that a spec's section `testbed` describes. Nothing is fetched, so `offline` does nothing."""
+    own = spec.world_config(Testbed)
+    assert isinstance(own, TestbedConfig)
+    given = {} if own.style_probability is None else {"style_probability": own.style_probability}
+    config = PolicyConfig(world=own.world, seed=own.policy_seed, branch_tokens=own.branch_tokens, **given)
+    return ensure(config, cache_dir() / "testbed")

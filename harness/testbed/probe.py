@@ -10,22 +10,19 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
+from harness.core.world import Scorer, TrainedRow
 from harness.testbed.world import branch_words, suite_problems
 
-if TYPE_CHECKING:
-    from harness.training.metrics import Row
 
-
-def observe(rows: Sequence[Row], branch_tokens: int) -> dict[str, float]:
+def observe(rows: Sequence[TrainedRow], branch_tokens: int) -> dict[str, float]:
     """Net advantage and mask share on the branch words of a batch.
 
     `branch_advantage_<step>_<distilled|plain>`: sum over a group's rollouts that wrote the word of advantage times
     mask, averaged over the groups with (without) a template. `branch_masked_<step>`: share of such words that the ratio
     mask drops, over templated rollouts.
     """
-    groups: dict[str, list[Row]] = defaultdict(list)
+    groups: dict[str, list[TrainedRow]] = defaultdict(list)
     for row in rows:
         groups[row.problem.id].append(row)
     net: dict[tuple[int, str], list[float]] = defaultdict(list)
@@ -42,7 +39,7 @@ def observe(rows: Sequence[Row], branch_tokens: int) -> dict[str, float]:
     return out | {f"branch_masked_{step}": sum(x) / len(x) for step, x in sorted(dropped.items()) if x}
 
 
-def probe(policy: Any, branch_tokens: int, temperature: float, count: int = 100) -> dict[str, float]:
+def probe(policy: Scorer, branch_tokens: int, temperature: float, count: int = 100) -> dict[str, float]:
     """Mean probability of each branch word, given the ones before it, on bare hard problems held out from training.
 
     `branch_p_<step>` at the training temperature, `branch_p_joint` of all steps, and `branch_p_joint_t1` at

@@ -11,7 +11,18 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from harness.core.seeds import derive
 from harness.core.types import Problem
-from harness.testbed.world import HARD, MAX_NEW_TOKENS, PHRASES, SUITES, UNSEEN, branch_words, grade, suite_problems
+from harness.testbed.world import (
+    HARD,
+    MAX_NEW_TOKENS,
+    PHRASES,
+    SUITES,
+    TRAINED,
+    UNSEEN,
+    Family,
+    branch_words,
+    grade,
+    suite_problems,
+)
 
 TEMPLATES = [
     "",
@@ -135,16 +146,16 @@ class LoadedPolicy:
 class Truth:
     """The measurements of one policy. `table`: (prompt, family, n) to success rate; the rest is keyed as named."""
 
-    table: dict[tuple[str, str, int], float]
-    suites: dict[tuple[str, str, str], float]
+    table: dict[tuple[str, Family, int], float]
+    suites: dict[tuple[str, Family, str], float]
     """(suite, family, "none" | "right") to success rate."""
     luck: dict[float, float]
     """Temperature to success rate of direct-style answers on hard problems."""
-    branch: dict[tuple[str, float], list[float]]
+    branch: dict[tuple[Family, float], list[float]]
     """(family, temperature) to the mean probability of each branch token of the right style, then their joint one."""
     lifted: dict[str, tuple[float, float]]
     """Family to the share of hard problems that fail >= 90% uninstructed, and of those the share then solved >= 90%."""
-    after_header: dict[str, float]
+    after_header: dict[Family, float]
     """Family to the success rate on hard problems, uninstructed, once the header of the right style is given."""
     lucky_groups: float
     """Share of plain groups of 6 on hard problems with at least one success."""
@@ -183,7 +194,7 @@ def luck(meter: LoadedPolicy, problems: Sequence[Problem], samples: int = 6, tem
     """Success rate of the uninstructed completions of `problems` that answer directly (nan when none does)."""
     rewards, texts = meter.sample(problems, "", samples, temperature)
     direct = torch.tensor([[text.startswith("ans") for text in row] for row in texts])
-    return rewards[direct].mean().item()
+    return float(rewards[direct].mean())
 
 
 def measure(folder: Path, branch_tokens: int = 2, per_cell: int = 30, samples: int = 6, seed: int = 0) -> Truth:
@@ -207,11 +218,11 @@ def measure(folder: Path, branch_tokens: int = 2, per_cell: int = 30, samples: i
             for label, prompt in (("none", ""), ("right", RIGHT[family])):
                 suites[name, family, label] = meter.sample(_of(drawn, family), prompt, samples)[0].mean().item()
     branch = {}
-    for family in "AB":
+    for family in TRAINED:
         for temperature in (0.6, 1.0):
             each = meter.branch_probabilities(_of(hard, family), branch_tokens, temperature)
             branch[family, temperature] = [*each.mean(0).tolist(), each.prod(1).mean().item()]
-    given = {family: meter.after_header(_of(hard, family) * 2, branch_tokens).mean().item() for family in "AB"}
+    given = {family: meter.after_header(_of(hard, family) * 2, branch_tokens).mean().item() for family in TRAINED}
     lucky = {temperature: luck(meter, hard, samples * 2, temperature) for temperature in (0.6, 1.0)}
     return Truth(table, suites, lucky, branch, lifted(meter, hard), given, groups)
 
@@ -220,7 +231,7 @@ def markdown(truth: Truth) -> str:
     """The measurements as Markdown tables."""
     lines = ["| instruction | A, n=1..5 | B, n=1..5 |", "|---|---|---|"]
     for prompt in dict.fromkeys(prompt for prompt, _, _ in truth.table):
-        cells = [" ".join(f"{truth.table[prompt, family, n]:.2f}" for n in range(1, 6)) for family in "AB"]
+        cells = [" ".join(f"{truth.table[prompt, family, n]:.2f}" for n in range(1, 6)) for family in TRAINED]
         lines.append(f"| {prompt or '(none)'} | {cells[0]} | {cells[1]} |")
     lines += ["", "| suite | family | no instruction | right instruction |", "|---|---|---|---|"]
     for name, family in dict.fromkeys((name, family) for name, family, _ in truth.suites):
@@ -231,9 +242,9 @@ def markdown(truth: Truth) -> str:
         each = ", ".join(f"{value:.3f}" for value in values[:-1])
         lines.append(f"| {family} | {temperature} | {each} | {values[-1]:.4f} |")
     lines.append("")
-    for family, (failing, solved) in truth.lifted.items():
+    for trained, (failing, solved) in truth.lifted.items():
         lines.append(
-            f"- Family {family}, hard: {failing:.0%} fail at least 90% of the time without an instruction; "
+            f"- Family {trained}, hard: {failing:.0%} fail at least 90% of the time without an instruction; "
             f"the right one then solves {solved:.0%} of those at least 90% of the time."
         )
     given = ", ".join(f"{family} {value:.2f}" for family, value in truth.after_header.items())

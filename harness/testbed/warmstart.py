@@ -14,7 +14,7 @@ from transformers import LlamaForCausalLM
 
 from harness.core.seeds import stream
 from harness.testbed.optim import Muon
-from harness.testbed.world import PHRASES, Style, problem, target
+from harness.testbed.world import PHRASES, Family, Style, problem, target
 
 STEPS = 2400
 BATCH = 64
@@ -27,6 +27,9 @@ Log = Callable[[str], None]
 KINDS = ["", "N", "S", "L", "R", "D", "SL"]
 """Kinds of prompts: plain, neutral, and the kinds of the phrases in the instruction, then their shares."""
 SHARES = [0.26, 0.14, 0.24, 0.24, 0.04, 0.04, 0.04]
+SHOWN: dict[str, Style] = {"R": "P", "D": "D"}
+TRACED: dict[str, list[Style]] = {"S": ["S"], "L": ["L"], "SL": ["S", "L"]}
+"""The style that follows an instruction of a kind: the one of `SHOWN`, or a draw from `TRACED`."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def _plain_style(rng: random.Random, mixture: Mixture) -> tuple[Style, list[dict
     """
     rest = 1 - 2 * mixture.second
     styles = {"<S>": mixture.second, "<L>": mixture.second, "<P>": rest}
-    drawn = rng.choices(["S", "L", "P"], list(styles.values()))[0] if rng.random() < mixture.first else "D"
+    traced: list[Style] = ["S", "L", "P"]
+    drawn: Style = rng.choices(traced, list(styles.values()))[0] if rng.random() < mixture.first else "D"
     if mixture.branch_tokens == 1:
         return drawn, [{"ans": 1 - mixture.first, **{word: mixture.first * p for word, p in styles.items()}}]
     return drawn, [{"ans": 1 - mixture.first, "let": mixture.first}, *([] if drawn == "D" else [styles])]
@@ -85,17 +89,19 @@ def example(rng: random.Random, mixture: Mixture) -> Example:
     one to seven. The guesses beyond two operations are uniform: what cannot be computed at once should not be right.
     """
     kind = rng.choices(KINDS, SHARES)[0]
-    family = rng.choices(["A", "B", "C"], [0.41, 0.41, 0.18])[0]
+    families: list[Family] = ["A", "B", "C"]
+    family = rng.choices(families, [0.41, 0.41, 0.18])[0]
     fmt = int(family != "C" and rng.random() < 0.2)
     plain = kind in ("", "N")
     weights = [10, 2, 1, 1, 1, 0, 0] if plain else [2, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5]
     n = rng.choices(range(1, 8), weights)[0]
     drawn = problem(rng, family, n, fmt, part="train")
     branches: list[dict[str, float]] = []
+    style: Style
     if plain:
         style, branches = _plain_style(rng, mixture)
     else:
-        style = {"R": "P", "D": "D"}.get(kind) or rng.choice(kind)
+        style = SHOWN[kind] if kind in SHOWN else rng.choice(TRACED[kind])
         style = style if rng.random() < 0.97 else "D"
     instruction = "" if kind == "" else _instruction(rng, "" if kind == "N" else kind) or rng.choice(PHRASES["N"])
     guess = drawn.answer if n <= 2 else f"{rng.randrange(10)} {rng.randrange(10)}"

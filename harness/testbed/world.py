@@ -32,6 +32,8 @@ MAX_NEW_TOKENS = 2 + 2 * (MAX_OPERATIONS + 1) + 4
 
 Style = Literal["D", "S", "L", "P"]
 Family = Literal["A", "B", "C"]
+TRAINED: tuple[Family, Family] = ("A", "B")
+"""The families of training problems."""
 Pair = tuple[int, int]
 Operation = tuple[str, int]
 
@@ -231,7 +233,7 @@ def train_problems(count: int, easy_share: float, seed: int, branch_tokens: int 
         easy = (i // 2 + 1) * easy_pairs // pairs > i // 2 * easy_pairs // pairs
         for _ in range(100):
             n = rng.choice([1, 2] if easy else [3, 4, 5])
-            drawn = problem(rng, "AB"[i % 2], n, part="train")
+            drawn = problem(rng, TRAINED[i % 2], n, part="train")
             if drawn.text not in seen:
                 break
         seen.add(drawn.text)
@@ -241,9 +243,9 @@ def train_problems(count: int, easy_share: float, seed: int, branch_tokens: int 
 
 
 SUITES: dict[str, list[tuple[Family, int, int]]] = {
-    "tb-id": [(family, n, 0) for n in range(1, 6) for family in "AB"],
-    "tb-long": [(family, n, 0) for n in (6, 7) for family in "AB"],
-    "tb-format": [(family, n, 1) for n in (3, 4, 5) for family in "AB"],
+    "tb-id": [(family, n, 0) for n in range(1, 6) for family in TRAINED],
+    "tb-long": [(family, n, 0) for n in (6, 7) for family in TRAINED],
+    "tb-format": [(family, n, 1) for n in (3, 4, 5) for family in TRAINED],
     "tb-family": [("C", n, 0) for n in (3, 4, 5)],
 }
 """The cells (family, n, format) of each suite, visited in turn. Only `tb-id` is in distribution."""

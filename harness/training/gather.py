@@ -1,9 +1,10 @@
-"""Runs the rollout-group coroutines of a batch side by side and serves their `sample` calls with batched generation."""
+"""Runs the rollout-group coroutines of a batch concurrently and serves their `sample` calls with batched generation."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from harness.core.method import Method
 from harness.core.seeds import stream
@@ -15,10 +16,10 @@ Generate = Callable[[list[tuple[Problem, Context]]], list[Rollout]]
 def gather_groups(
     method: Method, problems: Sequence[Problem], k: int, generate: Generate, stream_name: tuple[object, ...]
 ) -> list[Group]:
-    """One group per problem. `generate` is called once per round, with the requests of every coroutine that waits.
+    """One group per problem. Each round, one call of `generate` serves the requests of all waiting coroutines.
 
-    Each coroutine gets a random stream of its own, named by `stream_name` and the problem. An exception in a
-    coroutine or in `generate` cancels the others and propagates.
+    Each coroutine gets a random stream of its own, named by `stream_name` and the problem. An exception in a coroutine or in
+    `generate` cancels the others and propagates.
     """
     loop = asyncio.new_event_loop()  # not asyncio.run: its Ctrl-C waits for the end of a batch, minutes on a large model
     try:
@@ -47,7 +48,7 @@ async def _gather(
         while not all(t.done() for t in tasks):
             await _settle(waiting)
             if not waiting:
-                await asyncio.sleep(0.001)  # a coroutine awaits something other than `sample`
+                await asyncio.sleep(0.001)  # a coroutine is waiting for something other than `sample`
                 continue
             batch, waiting[:] = waiting[:], []
             rollouts = iter(generate([(p, c) for p, contexts, _ in batch for c in contexts]))
@@ -56,8 +57,8 @@ async def _gather(
     return [t.result() for t in tasks]
 
 
-async def _settle(waiting: list) -> None:
-    """Let every coroutine run until it waits: the queue has not grown for three turns of the loop."""
+async def _settle(waiting: list[Any]) -> None:
+    """Let the coroutines run until all of them wait, that is until the queue has not grown for three turns of the loop."""
     quiet, size = 0, -1
     while quiet < 3:
         await asyncio.sleep(0)

@@ -9,22 +9,24 @@ from typing import Any, Protocol
 from harness.core.budget import spent
 from harness.core.errors import UsageError
 from harness.core.guards import Guard
-from harness.core.method import Method, Policy
+from harness.core.method import EpochReport, Method, Policy
+from harness.core.screening import keep_hard
 from harness.core.seeds import stream
 from harness.core.types import Group, Problem
+from harness.core.world import Scorer
 from harness.search.answers import keep_answers
 from harness.training.seedlog import SeedLog
 
 
 class Trainee(Policy, Protocol):
-    """What the loop asks of a backend. `tick` is set while a search samples: told how many completions are done."""
+    """What the loop asks of a backend. While a search samples, `tick` is called with the number of completions done."""
 
     tick: Callable[[int], None]
 
     def batch(
         self, method: Method, problems: list[Problem], log: SeedLog, epoch: int, batch: int
     ) -> tuple[list[Group], dict[str, Any]]:
-        """Sample one group per problem, meter them, take the optimiser steps; the groups and what to log."""
+        """Sample and meter one group per problem and take the optimiser steps; the groups, and what to log."""
         ...
 
     def begin_epoch(self, method: Method, epoch: int) -> None:
@@ -43,10 +45,10 @@ class Trainee(Policy, Protocol):
 def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
     """Train one seed to its end, from its last checkpoint if there is one.
 
-    A guard (harness/core/guards.py) ends it early, with the reason in `log.stopped`; the last epoch hook is left out then.
+    A guard (harness/core/guards.py) may end it early, with the reason in `log.stopped` and without the last epoch hook.
 
-    There is a checkpoint every `checkpoint_steps` batches, at the end of the batches and after the epoch hook. Raises
-    UsageError where the method keeps fewer problems than a batch takes.
+    Checkpoints are written every `checkpoint_steps` batches, after the last batch of an epoch and after the epoch hook.
+    Raises UsageError if the method keeps fewer problems than a batch takes.
     """
     cfg = log.spec.train
     epoch, batch, done = 0, 0, cfg.epochs == 0
@@ -70,20 +72,21 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
     if not done and not restored:
         trainee.tick = _searching(log, "before epoch 1")
         with log.ledger.clock(), keep_answers(log.answers, -1, log.ledger):
-            opened = method.begin(trainee, log.ledger)
+            opened = _open(method, trainee, log)
         trainee.tick = lambda n: None
-        if opened:
-            log.epoch(-1, opened, method.templates())
+        if opened != EpochReport():
+            log.epoch(-1, opened.metrics, opened.templates)
             checkpoint()
     if method.loss is not None and not done and len(method.problems) < cfg.prompts_per_batch:
         raise UsageError(
             f"{len(method.problems)} of {len(log.problems)} problems are left to train on, fewer than one batch of "
             f"train.prompts_per_batch={cfg.prompts_per_batch}"
         )
+    reserve = method.costs().last if method.loss is not None else 0
     while not done:
         if method.loss is not None and not log.stopped:
             trainee.begin_epoch(method, epoch)
-            for done_batches in _batches(trainee, method, log, epoch, batch, guard):
+            for done_batches in _batches(trainee, method, log, epoch, batch, guard, reserve):
                 batch = done_batches
                 if batch % cfg.checkpoint_steps == 0:
                     checkpoint()
@@ -93,30 +96,46 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
             epoch, batch, done = epoch + 1, 0, True
             checkpoint()
             break
-        done = method.loss is None or epoch + 1 >= cfg.epochs or spent(cfg, log.ledger, method.closing_budget())
+        done = method.loss is None or epoch + 1 >= cfg.epochs or spent(cfg, log.ledger, reserve)
         trainee.tick = _searching(log, f"after epoch {epoch + 1}")
         with log.ledger.clock(), keep_answers(log.answers, epoch, log.ledger):
-            metrics = method.end_epoch(epoch, log.groups, trainee, log.ledger, last=done)
-            if log.probe:
-                metrics = {**metrics, **log.probe(trainee)}
+            report = method.end_epoch(epoch, log.groups, trainee, log.ledger, last=done)
+            probed: dict[str, float] = {}
+            if log.world and isinstance(trainee, Scorer):
+                probed = log.world.probe(trainee, cfg.temperature)
         trainee.tick = lambda n: None
-        log.epoch(epoch, metrics, method.templates())
+        log.epoch(epoch, {**report.metrics, **probed}, report.templates)
         epoch, batch = epoch + 1, 0
         checkpoint()
 
 
+def _open(method: Method, trainee: Trainee, log: SeedLog) -> EpochReport:
+    """Screen for hard problems if asked to, then let the method begin; one report of both."""
+    screened = keep_hard(method, trainee, log.ledger)
+    report = method.begin(trainee, log.ledger)
+    metrics = {**screened, **report.metrics}
+    if paid := [m["search_rollouts"] for m in (screened, report.metrics) if "search_rollouts" in m]:
+        metrics["search_rollouts"] = sum(paid)
+    return EpochReport(metrics, report.templates)
+
+
 def _searching(log: SeedLog, when: str) -> Callable[[int], None]:
-    """What shows how far a prompt search is, in completions."""
+    """A callback that shows the progress of a search, in completions."""
     return lambda done: log.tick(log.ledger.rollouts + done, f"seed {log.seed} {when}: searching")
 
 
-def _batches(trainee: Trainee, method: Method, log: SeedLog, epoch: int, start: int, guard: Guard) -> Iterator[int]:
-    """Train the batches of one epoch from number `start`, until `guard` stops; yields how many are done after each."""
+def _batches(
+    trainee: Trainee, method: Method, log: SeedLog, epoch: int, start: int, guard: Guard, reserve: int
+) -> Iterator[int]:
+    """Train the batches of one epoch from number `start`; yields after each how many are done.
+
+    Ends early when `guard` stops the training or `reserve` rollouts of the budget are left.
+    """
     size = log.spec.train.prompts_per_batch
     order = sorted(method.problems, key=lambda p: p.id)
     stream(log.seed, "order", epoch).shuffle(order)
     for batch in range(start, len(order) // size):
-        if spent(log.spec.train, log.ledger, method.closing_budget()):
+        if spent(log.spec.train, log.ledger, reserve):
             return
         problems = order[batch * size : (batch + 1) * size]
         with log.ledger.clock():

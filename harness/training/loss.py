@@ -1,26 +1,23 @@
-"""Advantages, the correction for another prompt, the clipped policy loss, on tensors. B = rollouts, T = tokens (padded)."""
+"""A method's advantages, the correction for another prompt, the clipped policy loss. B = rollouts, T = tokens (padded)."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from harness.core.errors import UsageError
+from harness.core.method import Method
 from harness.core.settings import LossSpec
+from harness.core.types import Group
 
 
-def group_advantages(rewards_K: Sequence[float], kind: str) -> Tensor:
-    """Advantages of one group, shape [K].
-
-    `group_norm`: (r - mean) / (std + 1e-6) with the sample standard deviation (Shao et al. 2024, section 4.1.2;
-    P2O's released code). `group_centre`: r - mean (Liu et al. 2025, Dr. GRPO).
-    """
-    rewards_K = torch.tensor(rewards_K, dtype=torch.float32)
-    centred_K = rewards_K - rewards_K.mean()
-    if kind == "group_centre" or len(rewards_K) < 2:
-        return centred_K
-    return centred_K / (rewards_K.std() + 1e-6)
+def checked_advantages(method: Method, group: Group) -> list[float]:
+    """The method's advantages of one group, one per rollout. Raises UsageError if there are more or fewer."""
+    advantages_K = [float(a) for a in method.advantages(group)]
+    if len(advantages_K) != len(group.rollouts):
+        name, n = type(method).__name__, len(group.rollouts)
+        raise UsageError(f"{name}.advantages returned {len(advantages_K)} values for a group of {n} rollouts")
+    return advantages_K
 
 
 SHAPING = 0.1
@@ -28,11 +25,11 @@ SHAPING = 0.1
 
 
 def correction_weights(train_logps_B_T: Tensor, rollout_logps_B_T: Tensor, distilled_B: Tensor, spec: LossSpec) -> Tensor:
-    """Weight of every token [B, T], from the context ratio w = pi_old(y|x) / pi_old(y|x~) of `distilled_B` rows.
+    """Weight of every token [B, T], from the context ratio w = pi_old(y|x) / pi_old(y|x~) of the rows in `distilled_B`.
 
-    `distilled_B`: the rollout's prompt x~ is not the gradient's x; all other rows weigh 1. `mask`: 1 inside the ratio
-    band (inclusive), 0 outside (P2O's released "hard clip": no importance weight). `clip`: min(w, upper end of the
-    band), the truncated importance weight. `none` and `shaping`: 1.
+    These are the rows whose rollout prompt x~ is not the gradient's x; all others weigh 1. `mask`: 1 inside the ratio band
+    (ends included), 0 outside (P2O's released "hard clip", no importance weight). `clip`: min(w, upper end of the band), the
+    truncated importance weight. `none` and `shaping`: 1.
     """
     ratio_B_T = torch.exp(train_logps_B_T - rollout_logps_B_T)
     low, high = spec.ratio_band
@@ -50,8 +47,8 @@ def token_losses(
 ) -> Tensor:
     """Clipped surrogate per token [B, T] (Schulman et al. 2017, eq. 7), with the dual clip of Ye et al. 2020, eq. 5.
 
-    With correction `shaping`, rows of `distilled_B` (see `correction_weights`) have the surrogate p / (p + gamma) times
-    the advantage instead, p = pi(y|x), without a ratio or a clip (Critique-GRPO, arXiv 2506.03106).
+    With correction `shaping`, the rows in `distilled_B` (see `correction_weights`) get p / (p + gamma) times the advantage
+    instead, p = pi(y|x), without a ratio or a clip (Critique-GRPO, arXiv 2506.03106).
     """
     advantages_B_1 = advantages_B[:, None]
     ratio_B_T = torch.exp(logps_B_T - old_logps_B_T)
@@ -66,7 +63,7 @@ def token_losses(
     return -surrogate_B_T
 
 
-def aggregate(losses_B_T: Tensor, mask_B_T: Tensor, weights_B_T: Tensor, aggregation: str, tokens: float, rows: int):
+def aggregate(losses_B_T: Tensor, mask_B_T: Tensor, weights_B_T: Tensor, aggregation: str, tokens: float, rows: int) -> Tensor:
     """The scalar loss of (a micro-batch of) an update.
 
     `mask_B_T` marks real completion tokens; tokens of weight 0 stay in the denominator. `tokens` and `rows` are the

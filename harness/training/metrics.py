@@ -14,10 +14,10 @@ from harness.core.types import Group, Problem, Rollout
 
 @dataclass
 class Row:
-    """One rollout on its way through the loss. The tensors, shape [T], are None where no forward pass was needed.
+    """One rollout on its way through the loss. The tensors, shape [T], are None if no forward pass was needed.
 
-    `weights_T` are the correction's (see harness/training/loss.py): 0 drops a token. `bare_logps_T` are
-    under the problem without its hint, where the gradient's prompt holds one.
+    `weights_T` are those of the correction (harness/training/loss.py): 0 drops a token. `bare_logps_T` are the
+    log-probabilities under the problem without its hint, if the gradient's prompt has one.
     """
 
     problem: Problem
@@ -36,13 +36,12 @@ class Row:
 def batch_metrics(groups: Sequence[Group], rows: Sequence[Row]) -> dict[str, float]:
     """Rewards, all-zero and degenerate groups, templated rows, the correction, and the gap between trainer and sampler.
 
-    `all_zero_before`: share of groups without a success in their first attempt, among those that began without a hint;
-    `rescued_groups`: share of these failed ones that ended with a success; `all_zero_groups`: at the end, over all.
-    `hint_reliance` is the mean of log p(y|prompt with hint) - log p(y|prompt without) over tokens of templated rows;
-    `template_diversity` the probability that two such rows have different templates (Simpson's index);
-    `sampler_gap` the mean absolute difference of the two on untemplated rows, which should be numerical noise.
-    `advantage` is the mean absolute advantage; `entropy` the Monte-Carlo estimate, minus the mean log-probability of
-    the sampled tokens.
+    `all_zero_before` is the share of groups without a success in their first attempt, among those that began without a hint,
+    and `rescued_groups` the share of these that ended with one; `all_zero_groups` is measured at the end, over all groups.
+    `hint_reliance` is the mean of log p(y|prompt with hint) - log p(y|prompt without) over the tokens of templated rows,
+    `template_diversity` the probability that two such rows have different templates (Simpson's index), `sampler_gap` the mean
+    absolute difference between trainer and sampler on untemplated rows, which should be numerical noise. `advantage` is the
+    mean absolute advantage, `entropy` a Monte-Carlo estimate: minus the mean log-probability of the sampled tokens.
     """
     count = max(len(rows), 1)
     out = {
@@ -65,7 +64,8 @@ def batch_metrics(groups: Sequence[Group], rows: Sequence[Row]) -> dict[str, flo
     gaps += [torch.as_tensor(r.rollout.logps_T) - r.bare_logps_T for r in rows if r.bare_logps_T is not None]
     if gaps:
         out["hint_reliance"] = _mean(torch.cat(gaps).tolist())
-        out["masked_tokens"] = _mean([x == 0 for r, _ in templated for x in r.weights_T.tolist()])
+        weights = [r.weights_T for r, _ in templated if r.weights_T is not None]  # set together with old_logps_T
+        out["masked_tokens"] = _mean([x == 0 for weights_T in weights for x in weights_T.tolist()])
     if plain:
         out["sampler_gap"] = _mean(torch.cat(plain).tolist())
     return out

@@ -5,14 +5,27 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+from jinja2 import TemplateError
+
+from harness.core.errors import UsageError
 from harness.core.settings import ModelConfig
 
 
 def encode(tokenizer: Any, model: ModelConfig, prompt: str) -> list[int]:
-    """Token ids of one user turn, chat template and generation prompt included where the tokenizer has one."""
+    """Token ids of one user turn, chat template and generation prompt included where the tokenizer has one.
+
+    Raises UsageError for a chat template that refuses the turn.
+    """
     if tokenizer.chat_template and model.chat_template:
         turn = [{"role": "user", "content": prompt}]
-        return list(tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False, **model.chat_options))
+        try:
+            ids = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False, **model.chat_options)
+        except TemplateError as e:
+            raise UsageError(
+                f"the chat template of {model.id} fails on a user turn: {' '.join(str(e).split())}; "
+                "model.chat_options passes options to it, model.chat_template=false does without"
+            ) from None
+        return list(ids)
     return list(tokenizer(prompt, add_special_tokens=True)["input_ids"])
 
 

@@ -15,6 +15,7 @@ from harness.config import RunSpec
 from harness.core.errors import HarnessError
 from harness.core.ledger import Ledger
 from harness.core.types import Group, Problem
+from harness.core.world import World
 from harness.runs.files import append_jsonl, iter_jsonl, read_jsonl, sync, write_json, write_lines
 from harness.runs.rundir import RunDir
 
@@ -29,12 +30,12 @@ class SeedLog:
         spec: RunSpec,
         problems: list[Problem],
         tick: Callable[[int, str], None],
-        observe: Callable[[list[Any]], dict[str, float]] | None = None,
-        probe: Callable[[Any], dict[str, float]] | None = None,
+        world: World | None = None,
     ) -> None:
+        """`world`: the training set's, whose metrics are logged beside those of the loop."""
         self.run, self.seed, self.spec, self.problems = run, seed, spec, problems
         self.ledger = Ledger()
-        self.tick, self.observe, self.probe = tick, observe, probe
+        self.tick, self.world = tick, world
         self.folder = run.path / "ckpt" / f"s{seed}"
         self._groups: list[Group] = []
         self.stopped: str | None = None  # why a guard ended the training
@@ -63,9 +64,9 @@ class SeedLog:
         """Groups of the epoch under way."""
         return self._groups
 
-    def note(self, **facts: Any) -> None:
-        """Add facts that only the backend knows to env.json."""
-        write_json(self.run.path / "env.json", {**self.run.read("env.json"), **facts})
+    def note(self, rendering_sha256: str, model_revision: str | None = None) -> None:
+        """Add to env.json what only the backend knows: how it renders a conversation, which commit of a model it loaded."""
+        self.run.note(rendering_sha256=rendering_sha256, model_revision=model_revision)
 
     def step(self, epoch: int, batch: int, groups: list[Group], metrics: dict[str, Any]) -> None:
         """Append one optimisation batch."""

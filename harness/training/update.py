@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.core.advantages import group_advantages
 from harness.core.settings import LossSpec, TrainConfig
 from harness.core.types import Group
 from harness.training.local.logps import completion_logps, recomputed_layers
-from harness.training.loss import aggregate, correction_weights, group_advantages, token_losses
+from harness.training.loss import aggregate, correction_weights, token_losses
 from harness.training.metrics import Row, batch_metrics
 
 
@@ -25,9 +26,18 @@ class Updater:
     """
 
     def __init__(
-        self, model: Any, cfg: TrainConfig, loss: LossSpec, pad: int, forward_tokens: int, recompute: bool = False
+        self,
+        model: Any,
+        cfg: TrainConfig,
+        loss: LossSpec,
+        pad: int,
+        forward_tokens: int,
+        advantages: Callable[[Group], list[float]] | None = None,
+        recompute: bool = False,
     ) -> None:
+        """`advantages` of one group; by default those that the loss names. `recompute`: gradient checkpointing."""
         self.model, self.cfg, self.loss, self.pad, self.forward_tokens = model, cfg, loss, pad, forward_tokens
+        self.advantages = advantages or (lambda group: group_advantages(group.rewards_K, self.loss.advantage))
         self.recompute = recompute
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.masters = [p if p.dtype == torch.float32 else p.detach().float() for p in self.params]
@@ -80,8 +90,8 @@ class Updater:
         for start in range(0, len(groups), share):
             rows = []
             for g in groups[start : start + share]:
-                advantages_K = group_advantages(g.rewards_K, self.loss.advantage).tolist()
-                rows += [Row(g.problem, r, ids[r.context.train], a) for r, a in zip(g.rollouts, advantages_K, strict=True)]
+                pairs = zip(g.rollouts, self.advantages(g), strict=True)
+                rows += [Row(g.problem, r, ids[r.context.train], a) for r, a in pairs]
             updates.append(rows)
         return updates
 

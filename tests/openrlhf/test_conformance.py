@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from running import harness, left_behind
-from toy_method import AGAIN, BAND, TEMPLATES, Toy
+from toy_method import AGAIN, BAND, TEMPLATES, LengthAware, Toy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from harness.runs.files import read_jsonl
@@ -44,13 +44,18 @@ BACKENDS = {"local": [], "openrlhf": ["--backend", "openrlhf", "--rehearse", *GR
 TOLERANCE = {"local": 1e-4, "openrlhf": 0.03}  # of log-probabilities averaged over a batch
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+METHODS = {"toy": Toy, "toy-length": LengthAware}
+"""With the advantages of the setting, and with some of its own."""
+
+
+@pytest.fixture(scope="module", params=[(b, m) for m in METHODS for b in BACKENDS], ids="-".join)
 def trained(request, tmp_path_factory):
-    out = tmp_path_factory.mktemp(request.param) / "run"
-    keep = ["--set", f"toy.keep={out}/openrlhf/s0/checkpoints"] if request.param == "openrlhf" else []
-    code, _, err = harness("run", "--method", "toy", "--out", out, *SETTINGS, *BACKENDS[request.param], *keep)
+    backend, method = request.param
+    out = tmp_path_factory.mktemp(backend) / "run"
+    keep = ["--set", f"{method}.keep={out}/openrlhf/s0/checkpoints"] if backend == "openrlhf" else []
+    code, _, err = harness("run", "--method", method, "--out", out, *SETTINGS, *BACKENDS[backend], *keep)
     assert code == 0, err
-    return request.param, out
+    return backend, out
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +123,17 @@ def test_ledger(trained):
 
 def test_advantages(trained):
     _, out = trained
+    own = json.loads((out / "spec.json").read_text())["spec"]["method"] == "toy-length"
     for epoch in (0, 1):
         sizes = []
         for row in groups_of(out, epoch):
-            rewards = [r["reward"] for r in row["rollouts"]]
+            rewards, lengths = ([r[key] for r in row["rollouts"]] for key in ("reward", "tokens_T"))
             mean, std = statistics.fmean(rewards), statistics.stdev(rewards)
-            sizes += [abs(r - mean) / (std + 1e-6) for r in rewards]
-        assert metrics_of(out, epoch)["advantage"] == pytest.approx(statistics.fmean(sizes), abs=1e-4)
+            centred = [abs(r - mean) for r in rewards]
+            normed = [c / (std + 1e-6) for c in centred]
+            # the mean of the others is (K mean - r) / (K - 1), so what is left of r is K / (K - 1) of r - mean
+            sizes += [c * K / (K - 1) / n for c, n in zip(centred, lengths, strict=True)] if own else normed
+        assert metrics_of(out, epoch)["advantage"] == pytest.approx(statistics.fmean(sizes), rel=1e-4)
 
 
 def test_sampled_under_one_prompt_and_scored_under_the_other(trained, policy):
@@ -163,11 +172,11 @@ def test_same_batch_same_direction(trained, policy):
     from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 
     from harness.core.types import Context, Group, Problem, Rollout
-    from harness.runs.rundir import RunDir
+    from harness.runs.spec import load_spec
     from harness.training.local.backend import LocalBackend
     from harness.training.update import Updater
 
-    spec = RunDir(out).spec
+    spec = load_spec(out)
     local = LocalBackend(spec)
     local.model.bfloat16()
     before = {k: v.float() for k, v in local.model.state_dict().items()}
@@ -180,7 +189,8 @@ def test_same_batch_same_direction(trained, policy):
             logps_T = logps(policy, r["context"]["rollout"], r).tolist()
             rollouts.append(Rollout(Context(**r["context"]), r["text"], y, logps_T, r["prompt_tokens"], reward=r["reward"]))
         groups.append(Group(Problem(row["problem"], "", ""), rollouts))
-    updater = Updater(local.model, spec.train, Toy(Toy.Config(), spec.train, [], 0).loss, local.pad, 8192)
+    method = METHODS[spec.method](Toy.Config(), spec.train, [], 0)
+    updater = Updater(local.model, spec.train, method.loss, local.pad, 8192, method.advantages)
     updater.optimizer.param_groups[0]["eps"] = EPS
     updater.step(groups, local.encode)
     kept = out / "openrlhf" / "s0" / "kept" / "_actor"

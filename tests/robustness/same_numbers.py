@@ -28,12 +28,17 @@ CODE = "import sys, harness; assert harness.__file__.startswith(sys.argv.pop(1))
 def install(revision: str | None, site: Path) -> None:
     """The wheel of a revision, or of the working tree (None), unpacked into `site`."""
     with tempfile.TemporaryDirectory() as folder:
-        source = ROOT
+        source = Path(folder) / "source"
+        source.mkdir()
         if revision:
-            source = Path(folder) / "source"
-            source.mkdir()
-            archive = subprocess.run(["git", "-C", ROOT, "archive", revision], check=True, capture_output=True).stdout
-            subprocess.run(["tar", "-x", "-C", source], check=True, input=archive)
+            packed = subprocess.run(["git", "-C", ROOT, "archive", revision], check=True, capture_output=True).stdout
+        else:  # a copy: a build leaves a folder of its own behind, of which later ones would take up what is stale
+            names = subprocess.run(
+                ["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"], check=True, capture_output=True
+            )
+            there = b"".join(n + b"\n" for n in names.stdout.split(b"\n") if n and (ROOT / n.decode()).exists())
+            packed = subprocess.run(["tar", "-c", "-C", ROOT, "-T", "-"], check=True, input=there, capture_output=True).stdout
+        subprocess.run(["tar", "-x", "-C", source], check=True, input=packed)
         pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
         built = Path(folder) / "wheel"
         subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", built, source], check=True)

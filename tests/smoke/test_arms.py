@@ -7,7 +7,8 @@ import pytest
 from harness.registry import methods
 from harness.runs.files import read_jsonl
 from harness.training.seedlog import SeedLog
-from support.smoke import comparable, harness
+from support.command import harness
+from support.smoke import comparable
 
 SMALL = [
     "--bench",
@@ -62,7 +63,8 @@ def test_arm_end_to_end(capsys, tmp_path, arm):
         assert ledger["trained_tokens"] == 3 * (result["teacher_tokens"] + 48), "three passes, with the end tokens"
         return
     groups = read_jsonl(tmp_path / "run" / "rollouts" / "s0.jsonl")
-    kept, dropped = ([r for g in groups for r in g[key]] for key in ("rollouts", "discarded"))
+    kept, dropped, requests = ([r for g in groups for r in g[key]] for key in ("rollouts", "discarded", "requests"))
+    dropped += requests
     assert ledger["rollouts"] == len(kept) + len(dropped) + ledger["search_rollouts"]
     assert ledger["discarded_rollouts"] == len(dropped) and ledger["trained_tokens"] == sum(r["tokens_T"] for r in kept)
     assert ledger["refused_hints"] == sum(g["refused"] for g in groups) and ledger["optimiser_steps"] == len(groups) / 16

@@ -5,7 +5,7 @@ import sys
 
 from support.paths import ROOT
 
-SCRIPT = ROOT / "perf" / "chaos.py"
+SCRIPT = ROOT / "tests" / "robustness" / "chaos.py"
 
 
 def test_killed_and_resumed_is_bit_identical():

@@ -4,7 +4,8 @@ import subprocess
 
 import pytest
 
-from support.smoke import comparable, harness
+from support.command import harness
+from support.smoke import comparable
 
 RUN = (
     "run --method p2o --bench tb-id --seeds 0 --limit 6 --set testbed.problems=48 --set train.epochs=2 "

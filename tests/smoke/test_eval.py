@@ -7,14 +7,7 @@ import pytest
 
 from harness.cli import main
 from harness.runs.files import read_jsonl
-
-
-def harness(capsys, *args):
-    sys.argv = ["harness", *map(str, args)]
-    with pytest.raises(SystemExit) as e:
-        main()
-    out = capsys.readouterr()
-    return e.value.code, out.out, out.err
+from support.command import harness
 
 
 @pytest.fixture(scope="module")

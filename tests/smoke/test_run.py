@@ -4,13 +4,14 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from harness.runs.files import read_jsonl
 from harness.training.seedlog import SeedLog
-from support.smoke import SMALL, comparable, harness, run
+from support.command import harness
+from support.held import holding, wait_until_held
+from support.smoke import SMALL, comparable, run
 
 
 @pytest.mark.parametrize("method", ["grpo", "p2o", "gepa"])
@@ -95,12 +96,12 @@ def test_ctrl_c_stops_with_130_and_resumes(capsys, tmp_path):
         [sys.executable, "-c", code, *map(str, command)],
         stderr=subprocess.PIPE,
         text=True,
+        env=holding(tmp_path / "site", out, batches=3),
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
-    while process.poll() is None and len(read_jsonl(out / "metrics.jsonl")) < 3:
-        time.sleep(0.05)
+    wait_until_held(tmp_path / "site", process)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=200)
     assert process.returncode == 130 and "--resume" in err and "Traceback" not in err
     code, _, err = harness(capsys, *command, "--resume")
     assert code == 0, err

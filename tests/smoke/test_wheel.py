@@ -11,15 +11,22 @@ import pytest
 from support.paths import ROOT
 
 
+def junk(folder, names):
+    """What is not part of the source; `runs` and `build` are names of packages and modules, too."""
+    top = {"runs", "build", "dist"} if folder == str(ROOT) else set()
+    return [n for n in names if n.startswith(".") or n in top or n == "__pycache__" or n.endswith(".egg-info")]
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    junk = shutil.ignore_patterns(".*", "runs", "build", "*.egg-info", "__pycache__")
     source = shutil.copytree(ROOT, folder / "source", ignore=junk)
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, source], check=True)
     [wheel] = folder.glob("p2o_harness-*.whl")
-    tops = {n.split("/")[0] for n in zipfile.ZipFile(wheel).namelist()}
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "harness/py.typed" in names, "type checkers of others read our annotations"
+    tops = {n.split("/")[0] for n in names}
     assert {t for t in tops if not t.endswith(".dist-info")} == {"harness"}
     subprocess.run([*pip, "install", "--no-deps", "--target", folder / "site", wheel], check=True)
     return folder / "site"

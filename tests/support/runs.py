@@ -1,34 +1,42 @@
 """A finished run with given outcomes by question."""
 
-import json
+from harness.runs import formats
+from harness.runs.files import write_text
+from harness.runs.result import write_result
+from harness.runs.samples import samples_path
+from harness.runs.spec import StoredSpec
+from support.results import result, sample
 
-from harness.runs.files import write_json
-from support.results import result
+
+def write_run(path, found, samples=(), spec=None):
+    """A finished run: its result, its settings, and its samples, the rows of all suites."""
+    tree = spec if spec is not None else found.spec
+    formats.write(path / "spec.json", StoredSpec(hash=found.spec_hash, spec=tree))
+    write_result(path, found)
+    for name in dict.fromkeys(row.suite for row in samples):
+        lines = (formats.json_line(row) for row in samples if row.suite == name)
+        write_text(samples_path(path, name), "".join(lines))
+    return path
 
 
 def make_run(path, method, right_S_Q_K, parity_S_Q_K=None, name="tb-long", spec=None, stamp=None, **more):
     """A finished run of one OOD suite from its samples; returns its path."""
     S, Q, K = right_S_Q_K.shape
     rows = [
-        {
-            "suite": name,
-            "problem": f"p{q:03d}",
-            "index": k,
-            "seed": s,
-            "score": float(right_S_Q_K[s, q, k]),
-            "parity": None if parity_S_Q_K is None else float(parity_S_Q_K[s, q, k]),
-            "completion": "x \\ud800",
-            "tokens": 3,
-        }
+        sample(
+            suite=name,
+            problem=f"p{q:03d}",
+            index=k,
+            seed=s,
+            score=float(right_S_Q_K[s, q, k]),
+            parity=None if parity_S_Q_K is None else float(parity_S_Q_K[s, q, k]),
+            completion="x \\ud800",
+            tokens=3,
+        )
         for s in range(S)
         for q in range(Q)
         for k in range(K)
     ]
-    (path / "samples").mkdir(parents=True)
-    (path / "samples" / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     scores = {s: float(right_S_Q_K[s].mean()) for s in range(S)}
-    r = result(method, scores, stamp=stamp, n=Q, k=K, **more)
-    r["suites"] = {name: r["suites"].pop("tb-long")}
-    write_json(path / "result.json", {**r, "run": str(path)})
-    write_json(path / "spec.json", {"hash": "f" * 64, "spec": spec or {"method": method, "seeds": list(range(S))}})
-    return path
+    found = result(method, scores, stamp=stamp, name=name, n=Q, k=K, **more)
+    return write_run(path, found, rows, spec or {"method": method, "seeds": list(range(S))})

@@ -1,11 +1,8 @@
 """Small runs of the testbed, and what must be equal between two of them."""
 
 import json
-import sys
 
-import pytest
-
-from harness.cli import main
+from support.command import harness
 
 SMALL = [
     "--limit",
@@ -31,14 +28,6 @@ SMALL = [
     "--set",
     "gepa.evolve.dev_size=16",
 ]
-
-
-def harness(capsys, *args):
-    sys.argv = ["harness", *map(str, args)]
-    with pytest.raises(SystemExit) as e:
-        main()
-    out = capsys.readouterr()
-    return e.value.code, out.out, out.err
 
 
 def run(capsys, method, out, *more):

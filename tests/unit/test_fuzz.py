@@ -17,11 +17,12 @@ from harness.core.ledger import Ledger
 from harness.core.types import Context, Group, Problem, Rollout
 from harness.data import suites
 from harness.evaluation.estimators import avg_at_k, pass_at_k
-from harness.grading import graders
+from harness.grading import answers, graders
 from harness.registry import load_method, methods
 from harness.runs.files import append_jsonl, mend, read_jsonl
 from harness.training.gather import gather_groups
 from support.fuzzing import JSON, TEXT, fuzz
+from support.hostile import boxed_by_hand
 
 KNOWN = ["train.lr", "eval.decoding", "train.loss.ratio_band", "p2o.evolve", "seeds", "model", "p2o", "train", "backend.flags"]
 
@@ -179,10 +180,19 @@ def test_settings_that_were_taken_and_could_not_be_stored_planned_or_said(item, 
 
 
 ROWS = st.dictionaries(st.sampled_from(["id", "problem", "answer", "solution", "meta"]), TEXT | JSON, max_size=5)
+READABLE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(str.strip)
+SOUND = st.lists(
+    st.fixed_dictionaries({"id": READABLE, "problem": READABLE, "answer": READABLE}, optional={"solution": READABLE}),
+    max_size=4,
+    unique_by=lambda row: row["id"],
+).map(lambda rows: [json.dumps(row) for row in rows])
 
 
 @fuzz(100)
-@given(st.lists(ROWS.map(json.dumps) | TEXT.map(lambda t: t.encode("utf-8", "replace").decode()), max_size=4), st.booleans())
+@given(
+    SOUND | st.lists(ROWS.map(json.dumps) | TEXT.map(lambda t: t.encode("utf-8", "replace").decode()), max_size=4),
+    st.booleans(),
+)
 def test_a_data_file_is_read_or_refused_with_its_line(tmp_path, lines, zipped):
     path = tmp_path / ("x.jsonl" + ".gz" * zipped)
     data = "\n".join(lines).encode()
@@ -243,25 +253,6 @@ def test_a_foreign_log_is_read_or_refused(tmp_path, data):
 # ------------------------------------------------------------------ answers
 
 
-def boxed_by_hand(text):
-    """The last box by a reader of one character at a time."""
-    starts = [m.end() for m in re.finditer(r"\\boxed\s*\{", text)]
-    if not starts:
-        return None
-    depth, out, escaped = 1, "", False
-    for c in text[starts[-1] :]:
-        if escaped:
-            escaped = False
-        elif c == "\\":
-            escaped = True
-        elif c in "{}":
-            depth += 1 if c == "{" else -1
-            if not depth:
-                return out.strip()
-        out += c
-    return None
-
-
 PIECES = ["\\boxed", "\\boxed{", "{", "}", "\\{", "\\}", "\\", " ", "1", "\\frac{1}{2}", "\n", "ans", "=", "B"]
 LATEX = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 
@@ -269,10 +260,10 @@ LATEX = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 @fuzz(200)
 @given(LATEX | TEXT)
 def test_the_last_box_is_found_whatever_surrounds_it(text):
-    assert graders.last_boxed(text) == boxed_by_hand(text)
-    answer = graders.last_boxed(text)
+    assert answers.last_boxed(text) == boxed_by_hand(text)
+    answer = answers.last_boxed(text)
     if answer is not None and not answer.endswith("\\") and boxed_by_hand(f"\\boxed{{{answer}}}") is not None:
-        assert graders.last_boxed(f"{text} so \\boxed{{{answer}}}.") == answer
+        assert answers.last_boxed(f"{text} so \\boxed{{{answer}}}.") == answer
 
 
 @fuzz(150)
@@ -280,7 +271,7 @@ def test_the_last_box_is_found_whatever_surrounds_it(text):
 def test_graders_of_text_judge_anything(text, gold):
     for kind in ("choice", "exact", "testbed"):
         for completion in (text, f"\\boxed{{{text}}}"):
-            [grade] = graders.GRADERS[kind]([(completion, gold if kind != "choice" else "B")], 1, 4.0)
+            [grade] = graders.grader_of(kind)([(completion, gold if kind != "choice" else "B")], 1, 4.0)
             assert grade.score in (0.0, 1.0) and grade.status in ("ok", "unparsed")
             assert not (grade.score and grade.status != "ok")
 
@@ -328,7 +319,7 @@ def test_groups_of_every_method_under_any_rewards(name, rewards, k, seed):
     groups = gather_groups(method, PROBLEMS, k, scripted(rewards, ledger, sizes), (seed, "group"))
     ledger.add_update(groups, 1)
     assert len(groups) == len(PROBLEMS) and all(len(g.rollouts) == k for g in groups)
-    assert all(len(g.rollouts) + len(g.discarded) <= method.group_budget(k) for g in groups)
+    assert all(len(g.rollouts) + len(g.discarded) <= method.costs().group for g in groups)
     drawn = [r for g in groups for r in g.rollouts + g.discarded]
     assert ledger.rollouts == sum(sizes) == len(drawn) == len({id(r) for r in drawn}), "none lost, none counted twice"
     assert ledger.generated_tokens == sum(len(r.tokens_T) for r in drawn)

@@ -14,6 +14,8 @@ from harness.core.errors import HarnessError, UsageError
 from harness.data import suites
 from harness.runs.result import load_result
 from harness.runs.rundir import RunDir
+from support.results import result
+from support.runs import write_run
 
 SPEC = resolve("grpo")
 SOURCES = [p for folder in ("methods", "benchmarks") for p in Path(str(files(f"harness.{folder}"))).rglob("*.py")]
@@ -60,17 +62,18 @@ def test_a_key_on_the_command_line_is_not_stored(tmp_path, monkeypatch):
     run = RunDir(tmp_path)
     run.write_spec(SPEC)
     run.log_command(["harness", "run", "--set", "x=sk-on-the-line", "a b"])
-    assert run.read("env.json")["commands"] == ["harness run --set x=$MY_API_KEY 'a b'"]
+    assert run.environment().commands == ["harness run --set x=$MY_API_KEY 'a b'"]
 
 
 def test_a_result_names_no_file_outside_its_run(tmp_path):
-    (tmp_path / "spec.json").write_text(json.dumps({"spec": {}}))
-    for name in ("../../other", "/etc/passwd", "a/b", "..", "", "a\0b"):
-        (tmp_path / "result.json").write_text(json.dumps({"suites": {name: {}}}))
+    whole = json.loads((write_run(tmp_path, result()) / "result.json").read_text())
+    suite = whole["suites"]["tb-long"]
+    for name in ("../../other", "/etc/passwd", "a/b", "..", "", "a\0b", "a\n"):
+        (tmp_path / "result.json").write_text(json.dumps({**whole, "suites": {name: suite}}))
         with pytest.raises(HarnessError, match="no name of a suite"):
             load_result(tmp_path)
-    (tmp_path / "result.json").write_text(json.dumps({"suites": {"math500": {}, "tb-id": {}}}))
-    assert set(load_result(tmp_path)["suites"]) == {"math500", "tb-id"}
+    (tmp_path / "result.json").write_text(json.dumps({**whole, "suites": {"math500": suite, "tb-id": suite}}))
+    assert set(load_result(tmp_path).suites) == {"math500", "tb-id"}
 
 
 def test_names_of_a_spec_stay_in_their_folder(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -24,6 +25,7 @@ from harness.training.gather import gather_groups
 from harness.training.local.generation import SampledTokens, sample
 from harness.training.local.logps import completion_logps
 from harness.training.loop import train_epochs
+from harness.training.loss import checked_advantages
 from harness.training.prompts import encode, rendering
 from harness.training.seedlog import SeedLog
 from harness.training.update import Updater
@@ -146,10 +148,10 @@ class LocalBackend:
 
     def train(self, method: Method, log: SeedLog) -> None:
         """All epochs of one seed; the trained policy ends up in the log's `final` folder."""
-        cfg = cast(RunSpec, self.spec).train
-        local = self.spec.local
+        cfg, local = cast(RunSpec, self.spec).train, self.spec.local
         loss = method.loss or LossSpec()  # a method without one takes no step
-        self._updater = Updater(self.model, cfg, loss, self.pad, local.forward_tokens, local.gradient_checkpointing)
+        advantages = partial(checked_advantages, method)
+        self._updater = Updater(self.model, cfg, loss, self.pad, local.forward_tokens, advantages, local.gradient_checkpointing)
         log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=self.commit)
         train_epochs(self, method, log)
         self.save(log.final)
@@ -176,8 +178,8 @@ class LocalBackend:
             hint = "lower local.forward_tokens or set local.gradient_checkpointing=true"
             raise HarnessError(f"out of GPU memory in a training pass; {hint}: {e}") from None
         log.ledger.add_update(groups, cfg.updates_per_batch)
-        if log.observe:
-            metrics |= log.observe(rows)
+        if log.world:
+            metrics |= log.world.observe(rows)
         return groups, metrics
 
     # ------------------------------------------------------------------ weights

@@ -18,11 +18,11 @@ from typing import Any
 from harness.config import RunSpec
 from harness.core.errors import HarnessError, MissingError
 from harness.core.method import Method
-from harness.core.types import Context, Rollout, Sampling
+from harness.core.types import Rollout, Sampling
 from harness.models import locate
 from harness.training import vllm_version
 from harness.training.openrlhf.flags import Translation, translate
-from harness.training.openrlhf.job import Ask, SeedJob
+from harness.training.openrlhf.job import Ask, SeedJob, rollout_from
 from harness.training.prompts import rendering
 from harness.training.seedlog import SeedLog
 
@@ -45,7 +45,7 @@ class OpenRLHFBackend:
         self.spec, self.offline = spec, offline
         self.source = _folder(str(locate(spec, offline)), spec.model.revision, offline)
         self.tick: Callable[[int], None] = lambda done: None
-        self.driver: subprocess.Popen | None = None
+        self.driver: subprocess.Popen[bytes] | None = None
         self.work = Path()
         self._asked = count()
 
@@ -82,7 +82,7 @@ class OpenRLHFBackend:
             self.tick(told["done"])
         rows = json.loads(answer.read_text())
         answer.unlink()
-        return [Rollout(Context.plain(p), **row) for p, row in zip(prompts, rows, strict=True)]
+        return [rollout_from(row) for row in rows]
 
     def identity(self) -> dict[str, Any]:
         from transformers import AutoTokenizer
@@ -157,7 +157,8 @@ def _folder(source: str, revision: str | None, offline: bool) -> str:
     from huggingface_hub import snapshot_download
 
     try:
-        return snapshot_download(source, revision=revision, local_files_only=offline)
+        folder: str = snapshot_download(source, revision=revision, local_files_only=offline)
+        return folder
     except Exception as e:  # many kinds: no network, no such id, no such revision, not cached
         raise MissingError(f"cannot fetch model {source!r}: {str(e).strip().splitlines()[0]}") from None
 
@@ -193,10 +194,10 @@ def environment(spec: RunSpec, work: Path) -> dict[str, str]:
 def _gpus() -> int:
     import torch
 
-    return torch.cuda.device_count()
+    return int(torch.cuda.device_count())
 
 
-def end(mark: str, child: subprocess.Popen | None = None) -> None:
+def end(mark: str, child: subprocess.Popen[bytes] | None = None) -> None:
     """End all processes with this mark, by force where need be; `child` is the one among them that must be reaped."""
     for signal_ in (signal.SIGTERM, signal.SIGKILL):
         left = marked(mark)

@@ -24,11 +24,11 @@ from harness.training.openrlhf.job import SeedJob, rollout_row
 from harness.training.prompts import encode
 
 
-class AgentExecutor(AgentExecutorBase):
+class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]  # an untyped package
     """One per engine, made without arguments."""
 
     def __init__(self) -> None:
-        self.groups: dict[str, tuple[asyncio.Task, Any]] = {}
+        self.groups: dict[str, tuple[asyncio.Task[Any], Any]] = {}
         self.jobs: dict[str, SeedJob] = {}
         self.methods: dict[tuple[str, int], Any] = {}
 
@@ -67,7 +67,8 @@ class AgentExecutor(AgentExecutorBase):
             "reward": rollout.reward,
             "status": rollout.status,
             "start": len(x),
-            "discarded": [{**rollout_row(r), "context": vars(r.context)} for r in group.discarded] if first else [],
+            "discarded": [rollout_row(r) for r in group.discarded] if first else [],
+            "requests": [rollout_row(r) for r in group.requests] if first else [],
             "refused": group.refused if first else 0,
             "ledger": ledger.to_dict() if first else None,
         }

@@ -11,6 +11,7 @@ from harness.config import RunSpec
 from harness.core.errors import UsageError
 from harness.core.method import Method
 from harness.core.seeds import derive
+from harness.core.settings import LossSpec
 
 NO_BOUND = 1e30
 """For the context ratio, where the correction drops nothing."""
@@ -77,25 +78,51 @@ def _text(value: Any) -> str:
 
 
 def translate(spec: RunSpec, method: Method, source: str, work: Path, final: Path, seed: int, resume: bool) -> Translation:
-    """The driver's flags. Raises UsageError when the recipe cannot be said, or an extra flag contradicts it."""
-    train, backend = spec.train, spec.backend
-    problems = len(method.problems)
-    if method.loss and spec.method_config.get("reflector", {}).get("kind") == "initial":
+    """The driver's flags. Raises UsageError when the recipe cannot be expressed, or an extra flag contradicts it."""
+    _refuse(spec, method)
+    train, gpus = spec.train, spec.backend.nodes * spec.backend.gpus_per_node
+    problems, batches = len(method.problems), len(method.problems) // spec.train.prompts_per_batch
+    samples = train.prompts_per_batch * train.rollouts_per_prompt
+    per_update = samples // train.updates_per_batch
+    flags = [
+        *_cluster(spec, source, work, seed),
+        *_batches(spec, per_update),
+        *_loss(method.loss or train.loss),  # a frozen policy takes no step
+        *_optimiser(spec, steps=problems * train.rollouts_per_prompt // per_update * max(train.epochs, 1)),
+        Flag("ckpt.path", str(work / "checkpoints"), "run directory"),
+        Flag("ckpt.output_dir", str(final), "run directory"),
+        Flag("ckpt.max_num", 2, "the last checkpoint and the one before"),
+        Flag("ckpt.load_enable", resume, "--resume"),
+    ]
+    flags += _extra(flags, spec.backend.flags)
+    return Translation(
+        flags,
+        [
+            f"batch: {train.prompts_per_batch} prompts x {train.rollouts_per_prompt} samples = {samples} samples, "
+            f"{train.updates_per_batch} updates of {per_update} samples ({per_update // gpus} a GPU)",
+            f"epoch: {problems} problems = {batches} batches of {train.prompts_per_batch} "
+            f"({problems % train.prompts_per_batch} problems left out), {batches * train.updates_per_batch} optimiser steps",
+        ],
+    )
+
+
+def _refuse(spec: RunSpec, method: Method) -> None:
+    """Raises UsageError for what OpenRLHF cannot do."""
+    train, backend, loss = spec.train, spec.backend, method.loss
+    if loss and spec.method_config.get("reflector", {}).get("kind") == "initial":
         raise UsageError(
             "the engines hold the trained weights only; to reflect with the initial ones, serve them "
             "(vllm serve MODEL) and set the reflector's kind to openai, its base_url and model"
         )
     if method.supervised:
         raise UsageError(f"{spec.method} fine-tunes on given texts, which only --backend local does")
-    loss = method.loss or train.loss  # a frozen policy takes no step
-    if loss.correction == "shaping":
+    if loss and loss.correction == "shaping":
         raise UsageError(
             f"OpenRLHF's loss has no policy shaping; set {spec.method}.correction to none, clip or mask, or train with "
             "--backend local"
         )
     gpus = backend.nodes * backend.gpus_per_node
-    samples = train.prompts_per_batch * train.rollouts_per_prompt
-    per_update = samples // train.updates_per_batch
+    per_update = train.prompts_per_batch * train.rollouts_per_prompt // train.updates_per_batch
     if gpus % backend.tensor_parallel:
         raise UsageError(f"backend.tensor_parallel {backend.tensor_parallel} does not divide the {gpus} GPUs")
     if per_update % gpus:
@@ -104,13 +131,13 @@ def translate(spec: RunSpec, method: Method, source: str, work: Path, final: Pat
             f"train.rollouts_per_prompt {train.rollouts_per_prompt} / train.updates_per_batch {train.updates_per_batch}) "
             f"cannot be split over {gpus} GPUs (backend.nodes x backend.gpus_per_node)"
         )
-    episodes = max(train.epochs, 1)
-    steps = problems * train.rollouts_per_prompt // per_update * episodes  # OpenRLHF's own count, for its schedule
-    # OpenRLHF rounds steps x ratio up; the half keeps that from adding a step.
-    warmup = max(train.warmup_steps - 0.5, 0.0) / max(steps, 1)
-    band = loss.ratio_band if loss.correction == "mask" else (0.0, NO_BOUND)
-    rehearse = backend.rehearse
-    flags = [
+
+
+def _cluster(spec: RunSpec, source: str, work: Path, seed: int) -> list[Flag]:
+    """Model, data, machines, precision."""
+    backend, rehearse = spec.backend, spec.backend.rehearse
+    gpus = backend.nodes * backend.gpus_per_node
+    return [
         Flag("actor.model_name_or_path", source, "model.id"),
         Flag("train.seed", derive(seed, "openrlhf") % 2**31, "seeds, hashed"),
         Flag("train.agent_func_path", str(Path(__file__).with_name("executor.py")), "runs the method's rollout groups"),
@@ -133,20 +160,30 @@ def translate(spec: RunSpec, method: Method, source: str, work: Path, final: Pat
         Flag("train.dynamic_batch_enable", True, "passes by tokens, not rows"),
         Flag("train.max_tokens_per_gpu", backend.forward_tokens, "backend.forward_tokens"),
         Flag("actor.gradient_checkpointing_enable", not rehearse, "memory"),
+    ]
+
+
+def _batches(spec: RunSpec, per_update: int) -> list[Flag]:
+    """Sizes of batches and of completions."""
+    train = spec.train
+    return [
         Flag("rollout.batch_size", train.prompts_per_batch, "train.prompts_per_batch"),
         Flag("rollout.n_samples_per_prompt", train.rollouts_per_prompt, "train.rollouts_per_prompt"),
         Flag("train.batch_size", per_update, "samples of an update"),
         Flag("train.max_epochs", 1, "passes over a batch"),
-        Flag("train.num_episodes", episodes, "train.epochs"),
+        Flag("train.num_episodes", max(train.epochs, 1), "train.epochs"),
         Flag("rollout.temperature", train.temperature, "train.temperature"),
         Flag("rollout.top_p", 1.0, "log-probabilities are of the whole distribution"),
         Flag("rollout.max_new_tokens", train.max_new_tokens, "train.max_new_tokens"),
-        Flag("data.max_len", backend.prompt_tokens + train.max_new_tokens, "backend.prompt_tokens + train.max_new_tokens"),
-        Flag(
-            "algo.advantage.estimator",
-            {"group_norm": "group_norm", "group_centre": "dr_grpo"}[loss.advantage],
-            "train.loss.advantage",
-        ),
+        Flag("data.max_len", spec.backend.prompt_tokens + train.max_new_tokens, "backend.prompt_tokens + train.max_new_tokens"),
+    ]
+
+
+def _loss(loss: LossSpec) -> list[Flag]:
+    """Advantages and policy loss."""
+    band = loss.ratio_band if loss.correction == "mask" else (0.0, NO_BOUND)
+    return [
+        Flag("algo.advantage.estimator", "group_norm", "no critic; the method's own advantages take their place"),
         Flag("algo.kl.init_coef", 0, "no reference model"),
         Flag("algo.dynamic_filtering_enable", False, "every group is needed, for mining and the ledger"),
         Flag("actor.eps_clip_low_high", [loss.clip_low, loss.clip_high], "train.loss.clip_low, clip_high"),
@@ -160,28 +197,22 @@ def translate(spec: RunSpec, method: Method, source: str, work: Path, final: Pat
         Flag("algo.advantage.is_correction_mode", "mask", "the method's correction"),
         Flag("algo.advantage.is_correction_gating", "ratio", "the method's correction"),
         Flag("algo.advantage.is_correction_threshold", list(band), f"train.loss.ratio_band, correction {loss.correction}"),
+    ]
+
+
+def _optimiser(spec: RunSpec, steps: int) -> list[Flag]:
+    """AdamW and its schedule; `steps` as OpenRLHF counts them."""
+    train = spec.train
+    # OpenRLHF rounds steps x ratio up; the half keeps that from adding a step.
+    warmup = max(train.warmup_steps - 0.5, 0.0) / max(steps, 1)
+    return [
         Flag("actor.adam.lr", train.lr, "train.lr"),
         Flag("actor.adam.betas", list(train.betas), "train.betas"),
         Flag("actor.adam.weight_decay", train.weight_decay, "train.weight_decay"),
         Flag("actor.lr_scheduler", "constant_with_warmup", "constant after warm-up"),
         Flag("actor.lr_warmup_ratio", warmup, f"train.warmup_steps {train.warmup_steps} of {steps}"),
         Flag("actor.max_norm", train.grad_clip, "train.grad_clip"),
-        Flag("ckpt.path", str(work / "checkpoints"), "run directory"),
-        Flag("ckpt.output_dir", str(final), "run directory"),
-        Flag("ckpt.max_num", 2, "the last checkpoint and the one before"),
-        Flag("ckpt.load_enable", resume, "--resume"),
     ]
-    flags += _extra(flags, backend.flags)
-    return Translation(
-        flags,
-        [
-            f"batch: {train.prompts_per_batch} prompts x {train.rollouts_per_prompt} samples = {samples} samples, "
-            f"{train.updates_per_batch} updates of {per_update} samples ({per_update // gpus} a GPU)",
-            f"epoch: {problems} problems = {problems // train.prompts_per_batch} batches of {train.prompts_per_batch} "
-            f"({problems % train.prompts_per_batch} problems left out), "
-            f"{problems // train.prompts_per_batch * train.updates_per_batch} optimiser steps",
-        ],
-    )
 
 
 def _extra(ours: list[Flag], extra: dict[str, Any]) -> list[Flag]:

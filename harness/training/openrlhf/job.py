@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.config import RunSpec
 from harness.core.method import Method
-from harness.core.types import Problem, Rollout, Sampling
+from harness.core.types import Context, Problem, Rollout, Sampling
 from harness.registry import load_method
 from harness.runs.files import append_jsonl, read_jsonl, write_json
 
@@ -75,4 +75,10 @@ class Ask:
 
 
 def rollout_row(rollout: Rollout) -> dict[str, Any]:
-    return {k: v for k, v in asdict(rollout).items() if k != "context"}
+    """JSON form of a rollout, tokens and log-probabilities included."""
+    return asdict(rollout)
+
+
+def rollout_from(row: dict[str, Any]) -> Rollout:
+    """Inverse of `rollout_row`."""
+    return Rollout(**{**row, "context": Context(**row["context"])})

@@ -27,14 +27,15 @@ from harness.core.method import Method
 from harness.core.seeds import derive
 from harness.core.settings import LossSpec
 from harness.core.types import Context, Group, Problem, Rollout, Sampling
+from harness.data.training_sets import load_training_set
 from harness.grading.graders import grade_many
 from harness.runs.files import write_json
 from harness.runs.rundir import RunDir
 from harness.training.loop import train_epochs
-from harness.training.loss import correction_weights
+from harness.training.loss import checked_advantages, correction_weights
 from harness.training.metrics import Row, batch_metrics
 from harness.training.openrlhf.engine import request, rollout
-from harness.training.openrlhf.job import Ask, SeedJob, rollout_row
+from harness.training.openrlhf.job import Ask, SeedJob, rollout_from, rollout_row
 from harness.training.prompts import rendering
 from harness.training.seedlog import SeedLog
 
@@ -50,16 +51,25 @@ def as_weights(old_B_T: torch.Tensor, weights_B_T: torch.Tensor) -> torch.Tensor
     return torch.where(weights_B_T > 0, old_B_T - weights_B_T.log(), old_B_T - 50.0)
 
 
-class ContextRatio(RemoteExperienceMaker):
-    """The method's correction in terms of OpenRLHF's unchanged loss; also keeps what the run's log needs."""
+class ContextRatio(RemoteExperienceMaker):  # type: ignore[misc]  # an untyped package
+    """The method's advantages and correction in terms of OpenRLHF's unchanged loss; also keeps what the run's log needs."""
 
     loss: LossSpec
+    advantages: list[float] = []
     distilled: list[bool] = []
     rows: list[tuple[float, torch.Tensor, torch.Tensor]] = []
     """Per rollout of the last batch: advantage, log pi_old(y|x) and token weights."""
 
+    def compute_advantages_and_returns(self, experiences: list[Any]) -> list[Any]:
+        """OpenRLHF's statistics, but the advantages that the method computed, the same for all tokens of a rollout."""
+        for e in super().compute_advantages_and_returns(experiences):
+            advantages_B = torch.tensor([self.advantages[i] for i in e.index])
+            e.advantages = advantages_B[:, None].to(e.advantages) * e.action_mask
+            e.returns = e.advantages.clone()
+        return experiences
+
     def make_experience_batch(self, rollout_samples: list[Any]) -> list[Any]:
-        experiences = super().make_experience_batch(rollout_samples)
+        experiences: list[Any] = super().make_experience_batch(rollout_samples)
         self.rows = [None] * len(rollout_samples)  # type: ignore[list-item]
         for e in experiences:
             distilled_B = torch.tensor([self.distilled[i] for i in e.index])
@@ -76,18 +86,18 @@ class Prompts:
     """The prompt loader that OpenRLHF draws from: exactly the prompts of the batch under way."""
 
     def __init__(self) -> None:
-        self.queue: deque[tuple] = deque()
+        self.queue: deque[tuple[Any, ...]] = deque()
 
     def __iter__(self) -> Prompts:
         return self
 
-    def __next__(self) -> tuple:
+    def __next__(self) -> tuple[Any, ...]:
         if not self.queue:
             raise StopIteration
         return self.queue.popleft()
 
 
-class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the class; this is the class itself
+class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]  # the class itself, without Ray's wrapping
     """See the module."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -117,18 +127,11 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
             self.job.spec,
             self.job.problems,
             self._tell,
-            self._observe(),
+            load_training_set(self.job.spec.train.set).world_of(self.job.spec),
         )
         log.note(rendering_sha256=rendering(self.tokenizer, self.job.spec.model))
         train_epochs(self, self.method, log)
         self._serve()
-
-    def _observe(self) -> Callable[[list[Row]], dict[str, float]] | None:
-        if self.job.spec.train.set != "testbed":
-            return None
-        from harness.testbed.probe import observe
-
-        return lambda rows: observe(rows, self.job.spec.testbed.branch_tokens)
 
     def _tell(self, rollouts: int, text: str, force: bool = False) -> None:
         """How far we are, for the harness; at most twice a second."""
@@ -153,6 +156,8 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
         samples, *_ = self.samples_generator.generate_samples(**self.generate_kwargs)
         sampled = time.perf_counter() - start
         groups, rollouts = self._groups(samples, problems, log.ledger)
+        advantages = {id(r): a for g in groups for r, a in zip(g.rollouts, checked_advantages(method, g), strict=True)}
+        self.experience_maker.advantages = [advantages[id(r)] for _, r, _ in rollouts]
         self.experience_maker.distilled = [r.context.rollout != r.context.train for _, r, _ in rollouts]
         status, self.steps = self.train_step(samples, self.steps)
         rows = [
@@ -169,8 +174,8 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
             **batch_metrics(groups, rows),
             "lr": status["actor_lr"],
         }
-        if log.observe:
-            metrics |= log.observe(rows)
+        if log.world:
+            metrics |= log.world.observe(rows)
         seconds = {SECONDS[k]: status[f"timing/{k}"] for k in SECONDS if f"timing/{k}" in status}
         seconds |= {"sample": sampled, "all": time.perf_counter() - start}
         return groups, metrics | {f"seconds_{k}": round(v, 4) for k, v in seconds.items()}
@@ -200,7 +205,8 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # Ray wraps the clas
             group.problem = by_id[row["problem"]]
             group.refused += row["refused"]
             group.rollouts.append(r)
-            group.discarded += [Rollout(**{**d, "context": Context(**d["context"])}) for d in row["discarded"]]
+            group.discarded += map(rollout_from, row["discarded"])
+            group.requests += map(rollout_from, row["requests"])
             rollouts.append((group.problem, r, row["start"]))
             if row["ledger"]:
                 ledger.add(Ledger(**row["ledger"]))

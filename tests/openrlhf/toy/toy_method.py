@@ -3,9 +3,7 @@
 import shutil
 from pathlib import Path
 
-from harness.core.method import MethodConfig
-from harness.core.settings import LossSpec
-from harness.core.types import Context, Group, Problem
+from harness import Context, EpochReport, Group, LossSpec, MethodConfig, Problem
 from harness.methods.grpo import GRPO
 
 TEMPLATES = ["please show running values", "work backwards now"]  # of epoch 0 and 1
@@ -41,10 +39,18 @@ class Toy(GRPO):
             keep = Path(self.config.keep)
             shutil.copytree(keep, keep.parent / "kept")
         self.level += 1
-        return {"level": self.level, "seen": len(groups)}
+        return EpochReport({"level": self.level, "seen": len(groups)})
 
     def state_dict(self):
         return {"level": self.level}
 
     def load_state_dict(self, state):
         self.level = state["level"]
+
+
+class LengthAware(Toy):
+    """Leave-one-out (Ahmadian et al. 2024), divided by the completion's length (Shao et al. 2024, Eq. 3)."""
+
+    def advantages(self, group):
+        total, k = sum(group.rewards_K), len(group.rollouts)
+        return [(r - (total - r) / (k - 1)) / n for r, n in zip(group.rewards_K, group.lengths_K, strict=True)]

@@ -2,12 +2,16 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
+import yaml
 
 from support.command import harness
+from support.paths import ROOT
+from support.states import STATES, finished
 
 HEAVY = {
     "torch",
@@ -176,3 +180,89 @@ def test_a_model_folder_without_a_tokenizer(capsys, tmp_path, files):
         capsys, "run", "--method", "grpo", "--recipe", "testbed", "--model", folder, "--set", "train.set=testbed"
     )
     assert code == 2 and "\n" not in err.strip()
+
+
+@pytest.mark.parametrize("model", ["nowhere/at/all", "./nowhere", "/nowhere/at/all"])
+@pytest.mark.parametrize("offline", [(), ("--offline",)])
+def test_a_model_folder_that_is_not_there(capsys, tmp_path, monkeypatch, model, offline):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    code, _, err = harness(capsys, "eval", model, "--bench", "tb-id", "--limit", "1", *offline)
+    assert code == 3 and err.startswith("error: ") and err.count("\n") == 1 and model in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_chat_template_that_raises(capsys, tmp_path, monkeypatch):
+    from harness.config import resolve_eval
+    from harness.models import locate
+
+    monkeypatch.chdir(tmp_path)
+    policy = locate(
+        resolve_eval([], [], {"model": {"id": "testbed"}, "train_set": "testbed"}, {"eval": {"bench": "tb-id"}}), True
+    )
+    shutil.copytree(policy, tmp_path / "model")
+    (tmp_path / "model" / "chat_template.jinja").write_text("{{ raise_exception('no system\nprompt, no answer') }}")
+    code, _, err = harness(capsys, "eval", tmp_path / "model", "--bench", "tb-id", "--limit", "1")
+    assert code == 2 and "no system prompt, no answer" in err and err.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("card", "words"),
+    [
+        (lambda t: t.pop("size"), "`size`"),
+        (lambda t: t.update(k="many"), "$.k"),
+        (lambda t: t.update(colour=1), "'colour'"),
+        (lambda t: t.clear(), "`title`"),
+    ],
+)
+def test_a_damaged_card_breaks_its_own_suite_only(capsys, tmp_path, monkeypatch, card, words):
+    from harness.data import suites
+
+    monkeypatch.setattr(suites, "benchmarks_dir", lambda: tmp_path)
+    suites._suites.cache_clear()
+    shutil.copy(ROOT / "benchmarks" / "groups.yaml", tmp_path)
+    for path in (ROOT / "benchmarks").glob("*/card.yaml"):
+        tree = yaml.safe_load(path.read_text())
+        if path.parent.name == "math500":
+            card(tree)
+        (tmp_path / path.parent.name).mkdir()
+        (tmp_path / path.parent.name / "card.yaml").write_text(yaml.safe_dump(tree))
+    try:
+        for bench in ("math500", "tb-id,math500"):
+            code, _, err = harness(capsys, "check", "golds", "--bench", bench)
+            assert code == 2 and str(tmp_path / "math500" / "card.yaml") in err and words in err and err.count("\n") == 1
+        code, out, _ = harness(capsys, "check", "golds", "--bench", "tb-id")
+        assert code == 0 and "200 of 200" in out
+        code, out, _ = harness(capsys, "list", "benches")
+        assert code == 0 and "card.yaml" in out and "tb-id" in out
+    finally:
+        suites._suites.cache_clear()
+
+
+def test_lists_are_aligned_under_headings_and_names_are_whole(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    finished(tmp_path / "runs" / ("a-long-name" * 6))
+    for what in ("methods", "benches", "models", "backends", "recipes", "studies", "runs"):
+        rows = json.loads(harness(capsys, "list", what, "--json")[1])
+        lines = harness(capsys, "list", what)[1].splitlines()
+        key = "run" if what == "runs" else "name"
+        heads = [lines[0][m.start() : m.end()] for m in re.finditer(r"-+", lines[1])]
+        assert len(lines[0]) <= 80 and all(h.strip() and (h[0] != " " or h[-1] != " ") for h in heads)
+        for row in rows:
+            assert any(row[key] in line for line in lines)
+        assert what == "runs" or all(len(line) <= 80 for line in lines)
+
+
+def test_runs_of_every_kind_are_listed(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("finished", "evaluation", "running", "bare spec"):
+        STATES[name](tmp_path / "runs" / name.replace(" ", "-"))
+    rows = {row["run"]: row for row in json.loads(harness(capsys, "list", "runs", "--json")[1])}
+    assert [rows[f"runs/{n}"]["kind"] for n in ("finished", "evaluation", "running")] == ["training", "evaluation", "training"]
+    assert [rows[f"runs/{n}"]["finished"] for n in ("finished", "evaluation", "running")] == [True, True, False]
+    assert rows["runs/finished"]["seeds"] == [0, 1] and rows["runs/bare-spec"]["error"].endswith(
+        "another version of the harness: method"
+    )
+    code, out, _ = harness(capsys, "list", "runs")
+    assert code == 0 and re.search(r"training +grpo +tb-long +0, 1 +yes +runs/finished", out)

@@ -9,6 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from harness.config import resolve
 from harness.core.errors import HarnessError
 from harness.core.guards import Guard
+from harness.core.method import EpochReport
 from harness.core.settings import GuardConfig, LossSpec, TrainConfig
 from harness.core.types import Context, Group, Problem, Rollout, Sampling
 from harness.methods.grpo import GRPO
@@ -90,7 +91,7 @@ class Hooked(GRPO):
 
     def end_epoch(self, epoch, groups, policy, ledger, last):
         self.hooks += 1
-        return {}
+        return EpochReport()
 
 
 def start(tmp_path, *sets):

@@ -81,8 +81,6 @@ def test_no_core_file_names_a_method():
 
     names = set(methods()) - {"gepa"}  # also the name of a package
     for path in Path(harness.__file__).parent.rglob("*.py"):
-        if path.name in ("compare.py", "arms.py"):  # the default baseline of a comparison is the grpo arm
-            continue
         strings = {n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant)}
         assert not names & strings, f"{path} names {names & strings}"
 
@@ -92,7 +90,7 @@ def test_methods_know_no_backend_and_no_run():
     from importlib.resources import files
     from pathlib import Path
 
-    own = {"search.prompt_search", "search.reflect", "search.beam", "grading.graders"}
+    own = {"search.prompt_search", "search.reflect", "search.templates", "grading.graders"}
     for path in Path(str(files("harness.methods"))).glob("*.py"):
         nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Import | ast.ImportFrom)]
         names = [n.module if isinstance(n, ast.ImportFrom) else a.name for n in nodes for a in n.names]
@@ -101,21 +99,23 @@ def test_methods_know_no_backend_and_no_run():
         assert used <= own, f"{path} imports {used - own}"
 
 
-def test_entry_points_add_methods(toy, monkeypatch):
-    from importlib.metadata import EntryPoint
+def test_methods_derive_from_the_interface_or_from_grpo():
+    """What several methods share is composed (harness/search), so that none inherits what it then has to switch off."""
+    from harness.core.hints import HintedMethod
+    from harness.methods.grpo import GRPO
 
-    import harness.registry as registry
+    for name in methods():
+        assert load_method(name).__mro__[1] in (Method, HintedMethod, GRPO), name
 
-    entry = EntryPoint("from-package", "toy_repeat:Repeat", registry.GROUP)
-    broken = EntryPoint("broken", "not_there:X", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [entry, broken])
-    monkeypatch.setattr(registry, "_of_packages", registry._of_packages.__wrapped__)  # without its cache
-    assert load_method("from-package").__name__ == "Repeat"
-    from harness.cli.listing import list_methods
 
-    rows = {r["name"]: r for r in list_methods()}
-    assert rows["from-package"]["summary"].startswith("Repeat:")
-    assert "not_there" in rows["broken"]["error"]
+def test_the_interface_is_importable_from_the_package_itself():
+    import harness
+    from harness.core import method, settings, types
+
+    for name in harness.__all__:
+        assert getattr(harness, name) is {**vars(types), **vars(settings), **vars(method)}[name] and name in dir(harness)
+    with pytest.raises(ImportError, match="cannot import name 'Methods'"):
+        from harness import Methods  # noqa: F401
 
 
 class Staged(Method):

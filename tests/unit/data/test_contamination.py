@@ -2,7 +2,6 @@
 
 import json
 import random
-import sys
 
 import pytest
 
@@ -11,17 +10,16 @@ from harness.core.errors import UsageError
 from harness.core.ledger import Ledger
 from harness.core.types import Problem
 from harness.data.contamination import NGRAM, find, flagged, grams, normal_form, words
-from harness.data.suites import PROMPT_FORMS, TrainingSet, load_suite, load_training_set, read_problems, render, unwrap
-from harness.evaluation.evaluate import SuiteResult, sample_metrics
-from harness.evaluation.results import _scores
+from harness.data.suites import PROMPT_FORMS, load_suite, read_problems, render, unwrap
+from harness.data.training_sets import TrainingSet, load_training_set
+from harness.evaluation.scores import score_seed
 from harness.run import prepare
-from harness.stats.compare import compare
-from support.paths import DATA
-from support.results import result
+from support.command import harness
+from support.results import sample
 
 
-def problems(*texts, name="p", kind="math"):
-    return [Problem(f"{name}{i}", render(text, "boxed"), "1", kind) for i, text in enumerate(texts)]
+def problems(*texts, name="p", overlap="near"):
+    return [Problem(f"{name}{i}", render(text, "boxed"), "1", overlap=overlap) for i, text in enumerate(texts)]
 
 
 def kinds(train, tests):
@@ -108,52 +106,25 @@ def test_suites_are_kept_apart():
     assert [m.kind for m in found["a"]] == ["exact"] and found["b"] == []
 
 
-def test_testbed_problems_are_compared_word_for_word_only():
+def test_problems_of_a_few_templates_are_compared_word_for_word_only():
     text = LONG.format(n=7)
-    train = problems(text, name="t", kind="testbed")
-    assert kinds(train, problems(text, kind="testbed")) == {"p0": "exact"}
-    assert kinds(train, problems(LONG.format(n=8), kind="testbed")) == {}
+    train = problems(text, name="t", overlap="exact")
+    assert kinds(train, problems(text, overlap="exact")) == {"p0": "exact"}
+    assert kinds(train, problems(LONG.format(n=8), overlap="exact")) == {}
+    assert {p.overlap for p in load_suite("tb-id").problems(None)} == {"exact"}
+    assert {p.overlap for p in load_training_set("testbed").whole(None, None)} == {"exact"}
 
 
 # ------------------------------------------------------------------ scores
 
 
 def test_second_score_leaves_the_flagged_problems_out():
-    samples = [
-        {
-            "problem": p,
-            "score": s,
-            "greedy": False,
-            "parity": None,
-            "status": "ok",
-            "truncated": False,
-            "prompt_tokens": 1,
-            "tokens": 1,
-        }
-        for p, s in (("a", 1.0), ("a", 1.0), ("b", 0.0), ("b", 1.0))
-    ]
-    r = SuiteResult("s", 2, 2, 0.6, 9, None, 0, **sample_metrics(samples, 2), samples=samples)
-    assert _scores(r, ["a"])["avg_clean"] == 0.5
-    assert _scores(r, [])["avg_clean"] is None and _scores(r, ["a", "b"])["avg_clean"] is None
-
-
-def test_tables_note_the_second_score_only_where_it_differs():
-    plain, other = result("grpo"), result("p2o", flagged=["x", "y"], avg_clean=0.25)
-    assert "match training problems" not in compare([plain]).to_markdown()
-    assert "Longer chains: 2 of 200 problems match training problems; without them p2o 25.0." in compare([other]).to_markdown()
+    rows = [sample(problem=p, score=s) for p, s in (("a", 1.0), ("a", 1.0), ("b", 0.0), ("b", 1.0))]
+    assert score_seed(rows, 2, ["a"]).avg_clean == 0.5
+    assert score_seed(rows, 2).avg_clean is None and score_seed(rows, 2, ["a", "b"]).avg_clean is None
 
 
 # ------------------------------------------------------------------ the command
-
-
-def harness(capsys, *args):
-    from harness.cli import main
-
-    sys.argv = ["harness", "check", "contamination", *map(str, args)]
-    with pytest.raises(SystemExit) as e:
-        main()
-    out = capsys.readouterr()
-    return e.value.code, out.out, out.err
 
 
 @pytest.mark.parametrize(
@@ -166,21 +137,21 @@ def harness(capsys, *args):
     ],
 )
 def test_command_refuses_bad_input(capsys, args, code, says):
-    got, _, err = harness(capsys, *args)
+    got, _, err = harness(capsys, "check", "contamination", *args)
     assert got == code and says in err and "\n" not in err.strip()
 
 
 def test_command_on_the_testbed(capsys):
-    code, out, _ = harness(capsys, "--train-set", "testbed", "--json")
+    code, out, _ = harness(capsys, "check", "contamination", "--train-set", "testbed", "--json")
     rows = json.loads(out.splitlines()[-1])["pairs"]
     assert code == 0 and [r["suite"] for r in rows] == ["tb-id", "tb-long", "tb-format", "tb-family"]
     assert not any(r["flagged"] for r in rows)
-    code, out, _ = harness(capsys, "--train-set", "testbed")
+    code, out, _ = harness(capsys, "check", "contamination", "--train-set", "testbed")
     assert code == 0 and "tb-family" in out
 
 
 def test_a_run_marks_its_training_problems_that_a_suite_asks(monkeypatch):
-    """P2O and GEPA then select on none of them; see test_evolve.py."""
+    """P2O and GEPA then select on none of them; see tests/unit/search/test_prompt_search.py."""
     spec = resolve("p2o", "testbed", flags={"eval": {"bench": "id,ood"}})
     before = load_training_set("testbed").problems(spec, None)
     asked = load_suite("tb-long").problems(None)[:3]
@@ -192,24 +163,19 @@ def test_a_run_marks_its_training_problems_that_a_suite_asks(monkeypatch):
     monkeypatch.setattr(TrainingSet, "problems", lambda *_: load_suite("tb-long").problems(None))
     gepa = prepare(resolve("gepa", "testbed", flags={"eval": {"bench": "id,ood"}}), None, False).method(0)
     with pytest.raises(UsageError, match="ask every training problem"):
-        gepa.search(None, Ledger())
+        gepa.search.run_for_best(gepa.problems, None, Ledger(), 0)
 
 
 # ------------------------------------------------------------------ real data
 
 
-@pytest.fixture
-def data_dir():
-    folder = DATA
-    if not (folder / "contamination.json").is_file():
-        pytest.skip("no benchmark data; set HARNESS_DATA_DIR")
-    return folder
-
-
 def test_listed_overlaps_are_found(data_dir):
-    listed = json.loads((data_dir / "contamination.json").read_text())["same_items"]["math_train"]
+    path = data_dir / "contamination.json"
+    if not path.is_file():
+        pytest.skip("no list of overlaps beside the data")
+    listed = json.loads(path.read_text())["same_items"]["math_train"]
     train = read_problems(data_dir / load_training_set("math").file, "math")
     names = {"math500": "math500", "olympiadbench": "olympiad"}
     found = find(train, {file: load_suite(suite).problems(data_dir) for file, suite in names.items()})
     for file in names:
-        assert listed[file].keys() <= flagged(found[file]).keys()
+        assert listed[file] and listed[file].keys() <= flagged(found[file]).keys()

@@ -8,7 +8,8 @@ import pytest
 from harness.cli import main
 from harness.core.errors import MissingError, UsageError
 from harness.data.fetch import fetch, find
-from harness.data.suites import load_suite, load_training_set, read_problems, render
+from harness.data.suites import load_suite, read_problems, render
+from harness.data.training_sets import load_training_set
 
 ROWS = [
     {"question": "Find x.", "final_answer": "2", "difficulty": 8.0, "r1_solution_1": "..."},

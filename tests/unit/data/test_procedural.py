@@ -16,8 +16,6 @@ from harness.grading import graders
 from harness.grading.golds import at_hand
 from harness.grading.graders import grade_many
 
-pytest.importorskip("reasoning_gym")
-
 SUITES = list_groups()["procedural"]
 
 

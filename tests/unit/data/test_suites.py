@@ -9,24 +9,15 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
+from harness.config import resolve
 from harness.core.errors import MissingError, UsageError
 from harness.data import suites
-from harness.data.suites import (
-    PROMPT_FORMS,
-    benchmarks_dir,
-    list_groups,
-    list_suites,
-    load_suite,
-    load_training_set,
-    read_problems,
-    resolve_bench,
-)
+from harness.data.suites import PROMPT_FORMS, benchmarks_dir, list_groups, list_suites, load_suite, read_problems
+from harness.data.training_sets import load_training_set, resolve_bench
 from harness.grading.graders import GRADERS, grade_many
-from support.paths import DATA
 
 MATHS = ["aime24", "aime25", "amc23", "math500", "minerva", "olympiad"]
 TESTBED = ["tb-id", "tb-long", "tb-format", "tb-family"]
@@ -34,21 +25,9 @@ OTHERS = ["aime26", "hmmt-feb-2025", "gsm8k", "svamp", "mmlu-pro", "arc-challeng
 PROCEDURAL = ["rg-chain-sum", "rg-color-cube", "rg-equations", "rg-family", "rg-islands", "rg-knights-knaves"]
 
 
-@pytest.fixture
-def data_dir():
-    """The real data, where they are at hand."""
-    folder = DATA
-    if not (folder / "eval").is_dir():
-        pytest.skip("no benchmark data; set HARNESS_DATA_DIR")
-    return folder
-
-
 def run_spec(limit=None, problems=20):
-    """The part of a run's settings that a training set reads."""
-    return SimpleNamespace(
-        train=SimpleNamespace(limit=limit),
-        testbed=SimpleNamespace(problems=problems, easy_share=0.5, branch_tokens=2),
-    )
+    """Settings of a run, of which a training set reads its own."""
+    return resolve("grpo", flags={"train": {"limit": limit}, "testbed": {"problems": problems, "easy_share": 0.5}})
 
 
 def names(found):
@@ -72,7 +51,7 @@ def test_all_suites_are_found_and_consistent():
     for suite in list_suites():
         assert suite.answer_type in GRADERS and suite.prompt in PROMPT_FORMS
         assert (suite.file is None) == (suite.name in TESTBED + PROCEDURAL)
-        assert (suite.generator is not None) == (suite.name in PROCEDURAL)
+        assert (suite.generator is not None) == (suite.file is None) == (suite.name in [*TESTBED, *PROCEDURAL])
         assert suite.k == (16 if suite.size < 100 else 4 if suite.size < 5000 else 1) and suite.temperature == 0.6
         assert suite.licence and suite.known_defects and suite.revision
         pinned = suite.sha256 is not None and len(suite.sha256) == 64
@@ -188,9 +167,9 @@ def test_other_bytes_than_the_pinned_ones_are_refused(tmp_path):
 
 
 def test_suites_agree_with_the_data(data_dir):
-    for suite in list_suites():
-        if suite.file is not None and suite.sha256 is not None:
-            assert len(suite.problems(data_dir)) == suite.size
+    pinned = [suite for suite in list_suites() if suite.file is not None and suite.sha256 is not None]
+    assert {*MATHS, "gsm8k", "mmlu-pro"} <= set(names(pinned))
+    assert {s.name: len(s.problems(data_dir)) for s in pinned} == {s.name: s.size for s in pinned}
 
 
 @pytest.mark.parametrize("name", ["arc-challenge", "bbh"])
@@ -227,7 +206,7 @@ def test_training_limit_is_a_fixed_subset_in_order():
     assert len(all_of_them) == 20 and len(some) == 7
     assert some == testbed.problems(run_spec(limit=7), None) == [p for p in all_of_them if p in some]
     assert testbed.problems(run_spec(limit=99), None) == all_of_them
-    assert testbed.phrases() and not load_training_set("gsm8k").phrases()
+    assert testbed.pieces() and not load_training_set("gsm8k").pieces()
 
 
 # ------------------------------------------------------------------ the reader

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.settings import EngineConfig, EvalConfig, ModelConfig
 from harness.core.types import Context, Rollout, Sampling
-from harness.data.suites import load_suite, load_training_set
+from harness.data.suites import load_suite
+from harness.data.training_sets import load_training_set
 from harness.evaluation.engines import BackendEngine, Block, Completion, Server
 from harness.evaluation.evaluate import complete, evaluate
-from harness.evaluation.results import Checklist, combine, part
+from harness.evaluation.results import Checklist, combine, seed_result
 from harness.stats.arms import check_identity
+from support import results
 
-pytest.importorskip("lm_eval")
 HOT = Sampling(0.6, 16)
 
 
@@ -88,9 +90,9 @@ def test_what_was_kept_serves_the_same_question_only(tmp_path, change):
 
 
 def test_a_greedy_pass_stands_beside_the_samples():
-    from dataclasses import replace
+    import dataclasses
 
-    suite = replace(load_suite("tb-id"), greedy=True)
+    suite = dataclasses.replace(load_suite("tb-id"), greedy=True)
     gold = {p.text: p.answer for p in suite.problems(None)}
 
     def generate(prompts, sampling, seed):
@@ -98,12 +100,13 @@ def test_a_greedy_pass_stands_beside_the_samples():
         return [Rollout(Context.plain(p), f"ans {gold[p] if right else 'x'}", [1], [], 1) for p in prompts]
 
     [r] = evaluate([suite], BackendEngine(generate), lambda p: p.text, 0, None, EvalConfig(limit=3))
-    assert (r.n, r.k, r.avg, r.greedy, r.greedy_parity, r.generated_tokens) == (3, 4, 0.0, 1.0, None, 15)
-    assert [row["greedy"] for row in r.samples] == [False] * 12 + [True] * 3
+    f = r.figures()
+    assert (r.n, r.k, f.avg, f.greedy, f.greedy_parity, f.generated_tokens) == (3, 4, 0.0, 1.0, None, 15)
+    assert [row.greedy for row in r.samples] == [False] * 12 + [True] * 3
     [r] = evaluate(
         [suite], BackendEngine(generate), lambda p: p.text, 0, None, EvalConfig(limit=3, decoding={"kind": "greedy"})
     )
-    assert (r.n, r.k, r.avg, r.greedy, r.temperature) == (3, 1, 1.0, None, 0.0)
+    assert (r.n, r.k, r.figures().avg, r.figures().greedy, r.temperature) == (3, 1, 1.0, None, 0.0)
     sampled = EvalConfig(decoding={"kind": "sampled", "k": 2})
     assert suite.passes(sampled) == [(2, Sampling(0.6, 32))], "one kind only where one is asked for"
 
@@ -186,14 +189,13 @@ def test_server_without_a_key_or_an_answer(httpserver, server, monkeypatch):
 
 
 def result(**more):
-    suite = {"n": 1, "k": 1, "temperature": 0.6, "max_new_tokens": 8, "data_sha256": "d"}
-    out = {"run": "r", "training_set": "t", "model": "m", "suites": {"s": suite}, "spec": {}}
-    return {**out, "identity": {"engine": "transformers", "version": "1", "rendering_sha256": "x"}, **more}
+    identity = {"engine": "transformers", "version": "1", "rendering_sha256": "x"}
+    return replace(results.result(name="s", data_sha256="d"), **{"identity": identity, **more})
 
 
 @pytest.mark.parametrize("key", ["engine", "version", "rendering_sha256"])
 def test_tables_refuse_to_mix_identities(key):
-    other = result(identity={**result()["identity"], key: "other"})
+    other = result(identity={**result().identity, key: "other"})
     with pytest.raises(UsageError, match=f"identity.{key}"):
         check_identity([result(), other])
     check_identity([result(), result()])
@@ -201,20 +203,20 @@ def test_tables_refuse_to_mix_identities(key):
 
 def test_finished_policies_may_differ_in_model_and_chat_template_but_not_in_engine():
     one = result(spec={"engine": {"name": "vllm"}})
-    two = {**one, "model": "n", "training_set": "u", "identity": {**one["identity"], "rendering_sha256": "y"}}
+    two = replace(one, model="n", training_set="u", identity={**one.identity, "rendering_sha256": "y"})
     check_identity([one, two])
     with pytest.raises(UsageError, match="data of s"):
-        check_identity([one, {**two, "suites": {"s": {**one["suites"]["s"], "data_sha256": "e"}}}])
+        check_identity([one, replace(two, suites={"s": replace(one.suites["s"], data_sha256="e")})])
     with pytest.raises(UsageError, match="identity.engine"):
-        check_identity([one, {**two, "identity": {**two["identity"], "engine": "vllm"}}])
+        check_identity([one, replace(two, identity={**two.identity, "engine": "vllm"})])
 
 
 def test_seeds_evaluated_under_different_conditions_are_not_averaged():
     suite = load_suite("tb-id")
-    results = evaluate([suite], BackendEngine(answers, {"engine": "a"}), lambda p: p.text, 0, None, EvalConfig(limit=2))
-    one, other = (part(results, {"engine": name}, {}) for name in "ab")
+    found = evaluate([suite], BackendEngine(answers, {"engine": "a"}), lambda p: p.text, 0, None, EvalConfig(limit=2))
+    one, other = (seed_result(found, {"engine": name}, {}) for name in "ab")
     training_set = load_training_set("testbed")
-    assert combine({0: one, 1: one}, [suite], training_set, {})["macro"]["id"] == 0.0
+    assert combine({0: one, 1: one}, [suite], training_set, {}).macro.id == 0.0
     with pytest.raises(HarnessError, match="engine"):
         combine({0: one, 1: other}, [suite], training_set, {})
 

@@ -16,8 +16,6 @@ from harness.data.suites import benchmarks_dir, list_suites, load_suite
 from harness.evaluation.engines import BackendEngine
 from harness.evaluation.evaluate import evaluate as evaluate_engine
 
-pytest.importorskip("lm_eval")
-
 PROBLEMS = [("p0", "What is 1/2?", "\\frac{1}{2}"), ("p1", "What is $2^2$?", "4"), ("p2", "What is 1e3?", "1000")]
 
 
@@ -62,10 +60,10 @@ def test_known_scores_come_out(small):
     policy = Scripted([a for _, _, a in PROBLEMS], lambda p, j: j < (16, 4, 0)[p])
     [result] = evaluate([suite], policy, bare, 0, folder)
     assert (result.suite, result.n, result.k, result.limit) == ("aime24", 3, 16, None)
-    assert result.avg == pytest.approx(20 / 48) == result.pass_at[1]
-    assert result.pass_at[16] == pytest.approx(2 / 3)
-    assert (result.truncated, result.unparsed, result.grader_faults) == (0.5, 0.0, 0)
-    assert (result.prompt_tokens, result.generated_tokens) == (48 * 5, 48 * 3)
+    assert result.figures().avg == pytest.approx(20 / 48) == result.figures().pass_at[1]
+    assert result.figures().pass_at[16] == pytest.approx(2 / 3)
+    assert (result.figures().truncated, result.figures().unparsed, result.figures().grader_faults) == (0.5, 0.0, 0)
+    assert (result.figures().prompt_tokens, result.figures().generated_tokens) == (48 * 5, 48 * 3)
 
     [(prompts, sampling, seed)] = policy.calls  # one batched call of n * k
     assert len(prompts) == 48 and prompts == [p for p in dict.fromkeys(prompts) for _ in range(16)]
@@ -73,12 +71,12 @@ def test_known_scores_come_out(small):
     assert prompts[0] == suites.render("What is 1/2?", "boxed")
 
     rows = result.samples
-    assert [(r["problem"], r["index"]) for r in rows] == [(f"p{i}", j) for i in range(3) for j in range(16)]
-    assert [r["completion"] for r in rows] == [f"{i}: " + r["completion"].split(": ")[1] for i, r in enumerate(rows)]
+    assert [(r.problem, r.index) for r in rows] == [(f"p{i}", j) for i in range(3) for j in range(16)]
+    assert [r.completion for r in rows] == [f"{i}: " + r.completion.split(": ")[1] for i, r in enumerate(rows)]
     first = rows[0]
-    assert first["prompt_sha256"] == sha256(first["prompt"].encode()).hexdigest() and first["seed"] == seed
-    assert (first["answer"], first["gold"], first["score"], first["status"]) == ("\\frac{1}{2}",) * 2 + (1.0, "ok")
-    assert rows[-1]["score"] == 0.0 and rows[-1]["tokens"] == 3 and rows[0]["truncated"]
+    assert first.prompt_sha256 == sha256(first.prompt.encode()).hexdigest() and first.seed == seed
+    assert (first.answer, first.gold, first.score, first.status) == ("\\frac{1}{2}",) * 2 + (1.0, "ok")
+    assert rows[-1].score == 0.0 and rows[-1].tokens == 3 and rows[0].truncated
 
 
 def test_overrides_limit_and_eval_prompt(small):
@@ -96,8 +94,14 @@ def test_overrides_limit_and_eval_prompt(small):
     )
     [(prompts, sampling, _)] = policy.calls
     assert (len(prompts), sampling.temperature, sampling.max_new_tokens) == (6, 1.0, 9)
-    assert all(p.startswith("HINT\n\n") for p in prompts) and result.samples[0]["prompt"] == prompts[0]
-    assert (result.n, result.k, result.limit, result.avg, result.pass_at) == (2, 3, 2, 1.0, {1: 1.0, 3: 1.0})
+    assert all(p.startswith("HINT\n\n") for p in prompts) and result.samples[0].prompt == prompts[0]
+    assert (result.n, result.k, result.limit, result.figures().avg, result.figures().pass_at) == (
+        2,
+        3,
+        2,
+        1.0,
+        {1: 1.0, 3: 1.0},
+    )
     assert seen == [(6, "aime24")]
 
 
@@ -106,8 +110,8 @@ def test_greedy_and_unparsed(small):
     policy = Scripted([], lambda p, j: False, wrong="no idea")
     [result] = evaluate([suite], policy, bare, 0, folder, cfg=EvalConfig(decoding={"kind": "greedy"}))
     assert policy.calls[0][1].temperature == 0.0
-    assert (result.avg, result.unparsed, result.pass_at) == (0.0, 1.0, {1: 0.0})
-    assert {r["status"] for r in result.samples} == {"unparsed"}
+    assert (result.figures().avg, result.figures().unparsed, result.figures().pass_at) == (0.0, 1.0, {1: 0.0})
+    assert {r.status for r in result.samples} == {"unparsed"}
 
 
 def test_seeds_differ_by_suite_and_repeat_by_seed():
@@ -128,7 +132,7 @@ def test_testbed_suite_reseeds_nothing_and_prints_nothing(capfd):
     before = numpy.random.get_state()[1].tolist()
     [result] = evaluate([suite], policy, bare, 0, None)
     assert numpy.random.get_state()[1].tolist() == before
-    assert (result.n, result.k, result.avg) == (160, 4, 0.75)
+    assert (result.n, result.k, result.figures().avg) == (160, 4, 0.75)
     assert list(dict.fromkeys(policy.calls[0][0])) == [p.text for p in problems]
     assert capfd.readouterr() == ("", "")
 
@@ -170,22 +174,20 @@ def test_plain_lm_eval_sees_the_same_prompts_and_gives_the_same_scores(small, mo
     tasks = TaskManager(include_path=str(benchmarks_dir()), include_defaults=False)
     out = lm_eval.evaluate(model, tasks.load(["aime24"]), log_samples=True)
     [ours] = evaluate([suite], script, bare, 0, folder)
-    assert model.contexts == [r["prompt"] for r in ours.samples]
+    assert model.contexts == [r.prompt for r in ours.samples]
     assert model.contexts == [text for p in suite.problems(folder) for text in [p.text] * 16]
     plain = out["results"]["aime24"]
-    assert plain["avg,all"] == pytest.approx(ours.avg) and plain["avg_stderr,all"] > 0
+    assert plain["avg,all"] == pytest.approx(ours.figures().avg) and plain["avg_stderr,all"] > 0
     assert plain["graded,all"] == 1.0
     scores = [g["score"] for doc in out["samples"]["aime24"] for g in doc["graded"]]
-    assert scores == [r["score"] for r in ours.samples]
+    assert scores == [r.score for r in ours.samples]
 
 
 def test_a_suite_without_a_pinned_file_stamps_the_run(tmp_path):
     """The whole way but for the policy: prepare, evaluate, summarise."""
-    from types import SimpleNamespace
-
     from harness.config import resolve
     from harness.core.ledger import Ledger
-    from harness.evaluation.results import part
+    from harness.evaluation.results import seed_result
     from harness.run import prepare, summarise
 
     (tmp_path / "eval").mkdir()
@@ -197,12 +199,12 @@ def test_a_suite_without_a_pinned_file_stamps_the_run(tmp_path):
     policy = Scripted(["A", "B"], lambda p, j: j < 3, wrong="\\boxed{C}")
     [gpqa] = evaluate(prepared.suites[:1], policy, bare, 0, tmp_path)
     [testbed] = evaluate(prepared.suites[1:], Scripted([""] * 200, lambda p, j: True), bare, 0, None)
-    seed = {"ledger": Ledger().to_dict(), **part((gpqa, testbed), {"engine": "scripted"}, {})}
-    result = summarise(prepared, SimpleNamespace(path=tmp_path, read=lambda _: seed))
-    assert result["suites"]["gpqa-diamond"]["avg"] == 0.75
-    assert result["not_a_result"].startswith("suite 'gpqa-diamond' pins no file")
-    assert result["suites"]["gpqa-diamond"]["data_sha256"] == sha256(rows.encode()).hexdigest()
-    assert sha256(rows.encode()).hexdigest() in result["not_a_result"] and "tb-id" not in result["not_a_result"]
+    seed = seed_result((gpqa, testbed), {"engine": "scripted"}, {}, Ledger())
+    result = summarise(prepared, tmp_path, {0: seed})
+    assert result.suites["gpqa-diamond"].avg == 0.75
+    assert result.not_a_result.startswith("suite 'gpqa-diamond' pins no file")
+    assert result.suites["gpqa-diamond"].data_sha256 == sha256(rows.encode()).hexdigest()
+    assert sha256(rows.encode()).hexdigest() in result.not_a_result and "tb-id" not in result.not_a_result
 
 
 @pytest.mark.parametrize("name", ["rg-family", "rg-knights-knaves"])
@@ -214,4 +216,10 @@ def test_procedural_suites_through_lm_eval(name):
     problems = suite.problems(None)
     policy = Scripted([gold_answer(p.answer) for p in problems], lambda p, j: j < 3, wrong="\\boxed{nobody}")
     [result] = evaluate([suite], policy, bare, 0, None, cfg=EvalConfig(limit=20))
-    assert (result.n, result.k, result.avg, result.unparsed, result.grader_faults) == (20, 4, 0.75, 0.0, 0)
+    assert (result.n, result.k, result.figures().avg, result.figures().unparsed, result.figures().grader_faults) == (
+        20,
+        4,
+        0.75,
+        0.0,
+        0,
+    )

@@ -3,53 +3,43 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
+from msgspec.structs import replace
 
-from harness.cli import main
 from harness.data import suites
-from harness.evaluation.evaluate import sample_metrics
+from harness.evaluation.scores import macro_averages, score_suite
+from harness.runs.result import join
+from support import results
+from support.command import harness
+from support.runs import write_run
 
 
-def harness(capsys, *args):
-    sys.argv = ["harness", *map(str, args)]
-    with pytest.raises(SystemExit) as e:
-        main()
-    out = capsys.readouterr()
-    return e.value.code, out.out, out.err
-
-
-def sample(seed, problem, index, answer, score, **more):
-    return {
-        "suite": "aime24",
-        "problem": problem,
-        "index": index,
-        "completion": f"\\boxed{{{answer}}}",
-        "gold": "7",
-        "score": score,
-        "parity": score,
-        "status": "ok",
-        "truncated": False,
-        "prompt_tokens": 1,
-        "tokens": 1,
-        "seed": seed,
-        **more,
-    }
+def sample(seed, problem, index, answer, score):
+    return results.sample(
+        suite="aime24",
+        problem=problem,
+        index=index,
+        completion=f"\\boxed{{{answer}}}",
+        gold="7",
+        score=score,
+        parity=score,
+        seed=seed,
+    )
 
 
 @pytest.fixture
 def run(tmp_path):
     rows = [sample(s, p, j, 7 if j else 700, float(j)) for s in (0, 1) for p in "ab" for j in (0, 1)]
-    rows[1]["score"] = 0.0  # not what the grader says
-    path = tmp_path / "run"
-    (path / "samples").mkdir(parents=True)
-    (path / "samples" / "aime24.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    (path / "spec.json").write_text('{"spec": {}}')
-    old = {**sample_metrics(rows, 2), "avg": 0.375, "n": 2, "k": 2, "role": "ood", "pass_at": {"1": 0.375, "2": 0.75}}
-    result = {"seeds": [0, 1], "suites": {"aime24": old}, "macro": {"id": None, "ood": 0.375}}
-    (path / "result.json").write_text(json.dumps(result))
-    return path
+    rows[1].score = 0.0  # not what the grader says
+    old = score_suite(rows, 2, [0, 1])
+    facts = results.suite_scores({0: 0.25, 1: 0.5}, n=2, k=2).facts
+    found = replace(
+        results.result(scores={0: 0.25, 1: 0.5}),
+        suites={"aime24": join(facts, old)},
+        macro=macro_averages([("ood", old)], [0, 1]),
+    )
+    return write_run(tmp_path / "run", found, rows)
 
 
 def test_regrade_sets_old_and_new_side_by_side(run, capsys):
@@ -91,7 +81,7 @@ def test_check_golds(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(suites._suites(), "aime24", card)
     args = ("check", "golds", "--bench", "aime24", "--data-dir", tmp_path)
     code, out, err = harness(capsys, *args)
-    assert code == 1 and "1 of 2 golds accepted" in out and "q: error, no reason given" in out and "not listed" in err
+    assert code == 1 and "1 of 2 gold answers accepted" in out and "q: error, no reason given" in out and "not listed" in err
     monkeypatch.setitem(suites._suites(), "aime24", replace(card, rejected_golds={"q": "blank"}))
     code, out, _ = harness(capsys, *args)
     assert code == 0 and "q: error, blank" in out

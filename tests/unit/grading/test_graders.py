@@ -11,10 +11,11 @@ import time
 
 import pytest
 
-from harness.grading import graders, pool
-from harness.grading.graders import Grade, grade_many, last_boxed, verify_many
+from harness.grading import equivalence, pool
+from harness.grading.answers import last_boxed
+from harness.grading.equivalence import verify_many
+from harness.grading.graders import Grade, grade_many
 from support.adversarial import TOWERS, near_zero, rows
-from support.paths import DATA
 
 HANGING = "9^{9^{9^{9}}}"
 FILES = [
@@ -67,7 +68,7 @@ def test_no_box_is_unparsed(text):
 
 
 def test_equal_text_needs_no_child(monkeypatch):
-    monkeypatch.setattr(graders, "run_many", lambda _, pairs, *__: pytest.fail("a child was asked") if pairs else [])
+    monkeypatch.setattr(equivalence, "run_many", lambda _, pairs, *__: pytest.fail("a child was asked") if pairs else [])
     assert grades([("x_{0", " x_{0")]) == [Grade(0.0, "unparsed", None)]  # its brace never closes
     assert grades([("7", " 7 ")]) == [Grade(1.0, "ok", "7")]
 
@@ -113,12 +114,9 @@ def test_other_values_are_rejected():
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_golds_accept_themselves(name):
+def test_golds_accept_themselves(name, data_dir):
     """Through math-verify, without the short cut for equal texts; every sixth problem of the large suites."""
-    folder = DATA
-    if not (folder / "eval").is_dir():
-        pytest.skip("no benchmark data; set HARNESS_DATA_DIR")
-    golds = [json.loads(line)["answer"] for line in (folder / "eval" / f"{name}.jsonl").open()]
+    golds = [json.loads(line)["answer"] for line in (data_dir / "eval" / f"{name}.jsonl").open()]
     golds = sorted(set(golds[:: 1 if len(golds) < 100 else 6]))
     verdicts = verify_many([(gold, gold) for gold in golds], 2, 20.0)
     assert {pair: v for pair, v in verdicts.items() if v != "right"} == {}
@@ -136,9 +134,12 @@ def test_a_hanging_item_times_out_and_the_pool_lives_on():
 
 def test_dead_children_are_replaced():
     assert scores(ACCEPTED[:1]) == [1.0]
-    for pid in list(pool._pool._pool_manager.worker_manager.workers):
+    children = pool._pool._pool_manager.worker_manager.workers
+    killed = set(children)
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    time.sleep(0.5)
+    while pool._pool.active and killed & set(children):  # until the pool has noticed: it replaces them, or gives up
+        time.sleep(0.01)
     assert scores(ACCEPTED[:1]) == [1.0]
 
 
@@ -212,7 +213,7 @@ def test_the_fast_path_never_changes_a_verdict():
         pairs |= {pair for other in others for pair in ((fraction, other), (other, fraction))}
     texts = {a for a, _, _ in rows()[::23] if a.strip() and len(a) < 200 and a not in TOWERS} | {"\\text{ }", "x_{0"}
     pairs |= {(text.strip(), text.strip()) for text in texts}
-    decided = {pair: graders._at_sight(*pair) for pair in pairs}
+    decided = {pair: equivalence.at_sight(*pair) for pair in pairs}
     assert set(decided.values()) == {"right", "wrong", None} and len(decided) > 200
     pairs = {pair for pair, verdict in decided.items() if verdict is not None}
     decided = {pair: decided[pair] for pair in pairs}
@@ -235,7 +236,7 @@ def test_the_fast_path_never_changes_a_verdict():
     ],
 )
 def test_the_fast_path_leaves_other_spellings_to_math_verify(a, b):
-    assert graders._at_sight(a, b) is None
+    assert equivalence.at_sight(a, b) is None
 
 
 def test_near_zero_numbers_and_upright_e():
@@ -373,8 +374,8 @@ def test_the_last_box_of_brackets_counts():
 
 
 def test_long_boxes_cost_little():
-    started = time.monotonic()
+    started = time.process_time()
     for text in ("\\boxed{" + "} ] " * 250_000, "\\boxed{" + "\\text{" * 1600 + "}" * 1601, "\\boxed{" * 100_000):
         for gold in ("} ]", "(A)", "35", "yes"):
             assert grade_many([(text, gold, "exact")])[0].score == 0.0
-    assert time.monotonic() - started < 5.0
+    assert time.process_time() - started < 20, "CPU seconds; what reads a box again at every brace takes hours"

@@ -10,6 +10,8 @@ from harness.config import resolve
 from harness.core.errors import UsageError
 from harness.core.hints import prefix
 from harness.core.ledger import Ledger
+from harness.core.method import EpochReport
+from harness.core.screening import keep_hard, screening_cost
 from harness.core.types import Context, Problem, Rollout
 from harness.registry import load_method
 
@@ -73,7 +75,7 @@ def test_the_ladder_climbs_until_one_succeeds(rung, switch):
     if last:
         assert context.rollout == f"What?\n\nThe beginning of a solution:\n{hints[last]}"
     assert context.train == (context.rollout if switch == "hinted" else "What?")
-    assert group.successes == (rung is not None) and len(script.calls) * K <= method.group_budget(K)
+    assert group.successes == (rung is not None) and len(script.calls) * K <= method.costs().group
 
 
 def test_the_ladder_stops_at_a_prefix_that_gives_the_answer_away():
@@ -118,7 +120,8 @@ def test_the_curriculum_keeps_hard_problems_and_shortens_the_prefix_with_the_bud
     problems = [Problem(f"p{i}", f"q{i}", "4711", "math", SOLUTION) for i in range(5)]
     method = made("prefix-curriculum", "train.max_rollouts=1000", "train.epochs=100", problems=problems)
     ledger = Ledger()
-    metrics = method.begin(Policy(), ledger)
+    assert screening_cost(method) == 5 * K, "screened although train.problems is all"
+    metrics = keep_hard(method, Policy(), ledger)
     assert [p.id for p in method.problems] == ["p0", "p1"] and metrics["search_rollouts"] == 5 * K == ledger.search_rollouts
     stages = []
     for epoch, paid in enumerate((200, 499, 500, 800, 990)):
@@ -131,7 +134,7 @@ def test_the_curriculum_keeps_hard_problems_and_shortens_the_prefix_with_the_bud
     other.load_state_dict(method.state_dict())
     assert other.stage == 1
     by_epochs = made("prefix-curriculum", "train.max_rollouts=null", "train.epochs=4", problems=problems)
-    shares = [by_epochs.end_epoch(e, [], None, Ledger(rollouts=9), False)["stage_share"] for e in range(4)]
+    shares = [by_epochs.end_epoch(e, [], None, Ledger(rollouts=9), False).metrics["stage_share"] for e in range(4)]
     assert shares == [0.5, 0.5, 0.25, 0.25]
 
 
@@ -143,20 +146,30 @@ def test_the_curriculum_rolls_a_refused_problem_out_plainly():
 
 # ---------------------------------------------------------------------- self-hint
 
+
+def asks(context):
+    """Whether the policy is asked to write hints."""
+    return context.rollout.startswith("A student could not solve")
+
+
 ANSWER = "Let me see.\n1. the idea\n2) the method\n3. so it is 4711\nnothing more"
 
 
 def test_levels_in_turn_missing_and_leaking_ones_left_out():
-    script = Script(lambda c, i: False, text=lambda c: ANSWER if c.template == "request for hints" else "try")
+    script = Script(lambda c, i: False, text=lambda c: ANSWER if asks(c) else "try")
     method = made("self-hint")
     group = run(method, script)
-    assert [c[0].template for c, _ in script.calls] == ["", "request for hints", "the idea", "the method"]
+    assert [c[0].template for c, _ in script.calls] == ["", "", "the idea", "the method"]
+    assert [asks(c[0]) for c, _ in script.calls] == [False, True, False, False]
     assert [len(c) for c, _ in script.calls] == [K, 1, K, K] and group.refused == 1, "level 3 states the answer"
     request = script.calls[1][0][0].rollout
     assert SOLUTION in request and "What?" in request
     assert {r.context.rollout for r in group.rollouts} == {"What?\n\nHint:\nthe method"}
-    assert len(group.discarded) == 2 * K + 1 and method.group_budget(K) >= 3 * K + 1
-    missing = Script(lambda c, i: False, text=lambda c: "no lines" if c.template == "request for hints" else "try")
+    assert len(group.discarded) == 2 * K and len(group.requests) == 1, "a request is no attempt"
+    ledger = Ledger()
+    ledger.add_update([group], 1)
+    assert ledger.discarded_rollouts == 2 * K + 1 and method.costs().group >= 3 * K + 1
+    missing = Script(lambda c, i: False, text=lambda c: "no lines" if asks(c) else "try")
     kept = run(method, missing)
     assert len(missing.calls) == 2 and kept.rollouts[0].context == Context.plain("What?")
 
@@ -192,13 +205,14 @@ def test_light_moves_levels_between_epochs_and_hints_before_the_first_try():
     for epoch in range(60):
         wins = rng.choice([0, 0, 1, 2, 3, 6])
         group = Group(PROBLEM, [Rollout(Context.plain("x"), "", [], [], 1, reward=float(i < wins)) for i in range(K)])
-        counts = method.end_epoch(epoch, [group], None, Ledger(), False)
+        counts = method.end_epoch(epoch, [group], None, Ledger(), False).metrics
         level = min(3, level + 1) if wins / K < 0.1 else max(0, level - 1) if wins / K > 0.35 else level
         assert method.levels["p0"] == level and counts[f"level_{level}"] == 1
     method.levels = {"p0": 2}
     script = Script(lambda c, i: False, text=lambda c: ANSWER)
     group = run(method, script)
-    assert [c[0].template for c, _ in script.calls] == ["request for hints", "the method"] and len(group.discarded) == 1
+    assert [c[0].template for c, _ in script.calls] == ["", "the method"] and asks(script.calls[0][0][0])
+    assert group.discarded == [] and len(group.requests) == 1
     method.levels = {"p0": 3}  # its hint is refused: plain
     assert run(method, Script(lambda c, i: False, text=lambda c: ANSWER)).rollouts[0].context == Context.plain("What?")
 
@@ -297,13 +311,41 @@ def test_the_prompt_is_searched_first_then_trained_with(name, kept):
     problems = [Problem(f"p{i}", f"q{i}", "1") for i in range(20)]
     sets = ["gepa-grpo.reflector.kind=offline", "gepa-grpo.evolve.metric_calls=200"]
     method, ledger = made(name, *sets, problems=problems), Ledger()
-    metrics = method.begin(Magic(), ledger)
-    assert "alpha" in method.best and metrics["dev_score"] == 1.0
-    assert metrics["search_rollouts"] == ledger.search_rollouts <= 200 == method.opening_budget()
+    report = method.begin(Magic(), ledger)
+    best = method.search.best
+    assert "alpha" in best and report.metrics["dev_score"] == 1.0
+    assert [row["template"] for row in report.templates if row["selected"]] == [best]
+    assert report.metrics["search_rollouts"] == ledger.search_rollouts <= 200 == method.costs().begin
     group = run(method, Script(lambda c, i: True), problems[3])
-    assert {r.context for r in group.rollouts} == {Context(f"{method.best}\n\nq3", f"{method.best}\n\nq3", method.best)}
-    assert method.eval_prompt(problems[0]) == (f"{method.best}\n\nq0" if kept else "q0")
+    assert {r.context for r in group.rollouts} == {Context(f"{best}\n\nq3", f"{best}\n\nq3", best)}
+    assert method.eval_prompt(problems[0]) == (f"{best}\n\nq0" if kept else "q0")
     other = made(name, *sets, problems=problems)
     other.load_state_dict(method.state_dict())
     assert other.eval_prompt(problems[0]) == method.eval_prompt(problems[0])
-    assert method.loss is not None and method.end_epoch(0, [], None, Ledger(), False) == {} and method.search_budget() == 0
+    assert method.loss is not None and method.end_epoch(0, [], None, Ledger(), False) == EpochReport()
+    assert method.costs().epoch == method.costs().last == 0
+
+
+@pytest.mark.parametrize("problems", ["all", "hard"])
+def test_a_search_alone_takes_the_runs_whole_budget_and_no_more(problems):
+    asked = [Problem(f"p{i}", f"q{i}", "1") for i in range(20)]
+    sets = ["gepa.reflector.kind=offline", "train.max_rollouts=400", f"train.problems={problems}"]
+    method, ledger = made("gepa", *sets, problems=asked), Ledger()
+    assert method.costs().last + screening_cost(method) == 400
+    keep_hard(method, Magic(), ledger)
+    assert ledger.rollouts == (20 * K if problems == "hard" else 0)
+    report = method.end_epoch(0, [], Magic(), ledger, last=True)
+    assert 400 - (10 + 2 * 3) < ledger.rollouts <= 400, "what is left pays for no further child"
+    assert method.eval_prompt(asked[0]) == f"{method.search.best}\n\nq0" and report.metrics["dev_score"] == 1.0
+
+
+def test_grpo_gepa_searches_once_at_the_end():
+    asked = [Problem(f"p{i}", f"q{i}", "1") for i in range(20)]
+    sets = ["grpo-gepa.reflector.kind=offline", "grpo-gepa.evolve.metric_calls=200"]
+    method, ledger = made("grpo-gepa", *sets, problems=asked), Ledger()
+    assert method.costs() == (K, 0, 0, 200) and method.loss == method.train.loss
+    assert method.end_epoch(0, [], Magic(), ledger, last=False) == EpochReport() and ledger.rollouts == 0
+    assert method.eval_prompt(asked[0]) == "q0"
+    report = method.end_epoch(1, [], Magic(), ledger, last=True)
+    assert report.metrics["search_rollouts"] == ledger.rollouts <= 200
+    assert method.eval_prompt(asked[0]) == f"{method.search.best}\n\nq0" != "\n\nq0"

@@ -64,7 +64,7 @@ def test_hard_is_fewer_successes_than_tau(tau, hard):
 def test_after_an_epoch_hard_problems_are_rolled_out_with_templates_that_solve_them():
     m, ledger, policy = method(), Ledger(rollouts=240), MagicPolicy()
     hard = PROBLEMS[:20]
-    metrics = m.end_epoch(0, groups({p.id: 0 if p in hard else 6 for p in PROBLEMS}), policy, ledger, last=False)
+    metrics = m.end_epoch(0, groups({p.id: 0 if p in hard else 6 for p in PROBLEMS}), policy, ledger, last=False).metrics
     assert metrics["hard_problems"] == 20 and metrics["dev_solved"] == 1.0
     assert set(m.assigned) == {p.id for p in hard}
     for p in hard:
@@ -73,7 +73,7 @@ def test_after_an_epoch_hard_problems_are_rolled_out_with_templates_that_solve_t
             z = r.context.template
             assert z and r.context.rollout == insert(z, p.text) == f"{z}\n\n{p.text}"
             assert r.context.train == p.text, "context distillation: the gradient sees the original prompt"
-    dev = set(m.pool.dev_ids)
+    dev = set(m.search.pool.dev_ids)
     for p in hard:
         if p.id in dev:  # dev problems draw only from templates that solve them
             word = ("magic", "words")[int(p.id[1:]) % 2]
@@ -86,13 +86,15 @@ def test_after_an_epoch_hard_problems_are_rolled_out_with_templates_that_solve_t
 def test_gate_clears_templates():
     m = method("p2o.min_hard=30")
     m.assigned = {"p00": ["old"] * 6}
-    metrics = m.end_epoch(0, groups({p.id: 0 if i < 20 else 6 for i, p in enumerate(PROBLEMS)}), MagicPolicy(), Ledger(), False)
-    assert m.assigned == {} and metrics["search_rollouts"] == 0
+    made = groups({p.id: 0 if i < 20 else 6 for i, p in enumerate(PROBLEMS)})
+    report = m.end_epoch(0, made, MagicPolicy(), Ledger(), last=False)
+    assert m.assigned == {} and report.metrics["search_rollouts"] == 0 and report.templates == []
 
 
 def test_last_epoch_mines_but_does_not_search():
     m, policy = method(), MagicPolicy()
-    assert m.end_epoch(3, groups({p.id: 0 for p in PROBLEMS}), policy, Ledger(), last=True)["hard_problems"] == 40
+    report = m.end_epoch(3, groups({p.id: 0 for p in PROBLEMS}), policy, Ledger(), last=True)
+    assert report.metrics["hard_problems"] == 40 and report.templates == []
     assert policy.seen == []
 
 
@@ -110,13 +112,17 @@ def test_gradient_context_switch():
     assert method().loss.correction == "mask" and method().loss.ratio_band == (0.01, 10.0)
 
 
-POOL = Pool(["", "a", "b"], [[0, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0]], [None, 0, 0], ["p00", "p01", "p02", "p03"])
+DEV = ["p00", "p01", "p02", "p03"]
+
+
+def pool_of(scores_C_V, minibatch):
+    return Pool(["", "a", "b"], scores_C_V, [None, 0, 0], DEV, [p.id for p in minibatch])
 
 
 def test_templates_are_drawn_with_replacement_by_mean_dev_score():
     m = method("train.rollouts_per_prompt=6000")
-    m.pool = Pool(["", "a", "b"], [[0] * 4, [1, 1, 1, 0], [0, 0, 1, 0]], [None, 0, 0], ["p00", "p01", "p02", "p03"])
-    assigned = m.draw([1, 2], PROBLEMS[:4], PROBLEMS[4:6], seed=1)
+    assigned = m.draw(pool_of([[0] * 4, [1, 1, 1, 0], [0, 0, 1, 0]], PROBLEMS[4:6]), [1, 2], seed=1)
+    assert set(assigned) == {f"p0{i}" for i in range(6)}, "dev and minibatch problems alike"
     assert set(assigned["p00"]) == {"a"}, "a dev problem draws among its solvers"
     share = Counter(assigned["p04"])["b"] / 6000
     assert share == pytest.approx(0.25 / (0.75 + 0.25), abs=5 * math.sqrt(0.25 * 0.75 / 6000))
@@ -125,12 +131,13 @@ def test_templates_are_drawn_with_replacement_by_mean_dev_score():
 
 def test_same_template_and_plain_share():
     m = method("p2o.same_template_in_group=true")
-    m.pool = POOL
-    assigned = m.draw([1, 2], PROBLEMS[:4], PROBLEMS[4:30], seed=1)
+    scores = [[0, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0]]
+    assigned = m.draw(pool_of(scores, PROBLEMS[4:30]), [1, 2], seed=1)
     assert all(len(set(z)) == 1 for z in assigned.values()) and len({z[0] for z in assigned.values()}) == 2
     m = method("p2o.plain_share=0.5")
-    m.pool = POOL
-    assert all(z.count("") == 3 and len(z) == 6 for z in m.draw([1, 2], PROBLEMS[:4], PROBLEMS[4:9], 1).values())
+    drawn = m.draw(pool_of(scores, PROBLEMS[4:9]), [1, 2], seed=1)
+    assert len(drawn) == 9 and all(z.count("") == 3 and len(z) == 6 for z in drawn.values())
+    assert m.draw(pool_of(scores, PROBLEMS[4:9]), [], seed=1) == {}, "no cover, no templates"
 
 
 def test_plain_mining_measures_templated_problems_again_and_pays_for_it():
@@ -164,7 +171,7 @@ def test_state_survives_json():
     m, other = method(), method()
     m.end_epoch(0, groups({p.id: 0 for p in PROBLEMS}), MagicPolicy(), Ledger(), last=False)
     other.load_state_dict(json.loads(json.dumps(m.state_dict())))
-    assert other.assigned == m.assigned and other.pool == m.pool
+    assert other.assigned == m.assigned and other.search.pool == m.search.pool
 
 
 def test_contradictions_with_the_training_settings():
@@ -180,8 +187,9 @@ def test_templates_without_a_search():
     assigned = {}
     for source in ("reflection", "random", "generic", "none"):
         m, ledger, policy = method(f"p2o.templates={source}"), Ledger(), MagicPolicy()
-        metrics = m.end_epoch(0, made, policy, ledger, last=False)
-        assert metrics["hard_problems"] == 20 and metrics["search_rollouts"] == 0 == m.search_budget()
+        report = m.end_epoch(0, made, policy, ledger, last=False)
+        assert report.metrics == {"hard_problems": 20, "seen_problems": 40, "search_rollouts": 0} and m.costs().epoch == 0
+        assert [row["selected"] for row in report.templates] == [True] * 20 * (source == "reflection")
         assert policy.seen == [] and ledger.rollouts == 0
         assigned[source] = m.assigned
         method(f"p2o.templates={source}").load_state_dict(m.state_dict())
@@ -193,13 +201,13 @@ def test_templates_without_a_search():
         m = method(f"p2o.templates={source}", "p2o.plain_share=0.5", "p2o.same_template_in_group=true")
         m.end_epoch(0, made, MagicPolicy(), Ledger(), last=False)
         assert all(z[:3] == [""] * 3 and z[3] and len(set(z[3:])) == 1 and len(z) == 6 for z in m.assigned.values())
-    assert method("p2o.templates=random", "p2o.mining=plain").search_budget() == len(PROBLEMS) * 6
+    assert method("p2o.templates=random", "p2o.mining=plain").costs().epoch == len(PROBLEMS) * 6
     drawn = [z for zs in assigned["random"].values() for z in zs]
     assert {w for z in drawn for w in z.split()} == {"magic", "words"} and len(set(drawn)) > 10
 
 
 def test_a_reflection_that_gives_the_answer_away_is_refused(monkeypatch):
-    import harness.methods.p2o as module
+    import harness.search.prompt_search as module
 
     class Parrot:
         """Writes the feedback of the first record, which holds the gold answer; nothing for problem 3."""

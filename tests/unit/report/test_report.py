@@ -6,14 +6,20 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from msgspec.structs import replace
 
 from harness.core.errors import HarnessError, UsageError
+from harness.report.comparison import tables, to_csv
+from harness.report.formats import FORMATS, write_comparison
 from harness.report.plots import Mark, dots, thin
-from harness.report.report import FORMATS, write_comparison, write_report
-from harness.runs.files import append_jsonl, write_json
+from harness.report.run import write_report
+from harness.runs import formats
+from harness.runs.environment import write_environment
+from harness.runs.files import append_jsonl
 from harness.runs.result import load_result
-from harness.stats.compare import compare
-from support.results import result
+from harness.stats.comparison import compare
+from support.results import environment, result, sample
+from support.runs import write_run
 
 HOSTILE = '</pre></textarea><script>alert(1)</script><img src=x onerror="a"> \u202eevil\u2066 {{ 7*7 }} \ud800 $x^{$ |`'
 
@@ -21,8 +27,7 @@ HOSTILE = '</pre></textarea><script>alert(1)</script><img src=x onerror="a"> \u2
 def make_run(path, method="p2o", templates=True, stamp=None, seeds=(0, 1)):
     """A small finished run whose model wrote hostile text wherever it could."""
     spec = {"method": method, "method_config": {}, "train": {"lr": 1e-4}, "seeds": list(seeds)}
-    write_json(path / "spec.json", {"hash": "f" * 64, "spec": spec})
-    write_json(path / "env.json", {"python": "3.11", "commands": [f"harness run --method {method}"]})
+    write_environment(path, environment(commands=[f"harness run --method {method}"]))
     for seed in seeds:
         rows = [
             {
@@ -45,25 +50,12 @@ def make_run(path, method="p2o", templates=True, stamp=None, seeds=(0, 1)):
             out = {**row, "template": "not selected", "selected": False}
             write_lines(path / "templates" / f"s{seed}.jsonl", [row, out])
     samples = [
-        {
-            "suite": "tb-long",
-            "problem": f"p{i}",
-            "index": 0,
-            "prompt": "q",
-            "completion": f"{i} {HOSTILE}",
-            "seed": 0,
-            "answer": HOSTILE,
-            "gold": "1",
-            "score": float(i % 2),
-            "status": "ok",
-            "truncated": False,
-            "tokens": 9,
-        }
+        formats.tree(sample(problem=f"p{i}", prompt="q", completion=f"{i} {HOSTILE}", answer=HOSTILE, score=float(i % 2)))
         for i in range(8)
     ]
     write_lines(path / "samples" / "tb-long.jsonl", samples)
-    write_json(path / "result.json", result(method, {s: 0.4 + 0.1 * s for s in seeds}, stamp=stamp))
-    return path
+    found = result(method, {s: 0.4 + 0.1 * s for s in seeds}, stamp=stamp)
+    return write_run(path, replace(found, spec_hash="f" * 64), spec=spec)
 
 
 def write_lines(path, rows):
@@ -121,12 +113,12 @@ def test_comparison_page_holds_every_cell_of_the_table(tmp_path):
     runs = [make_run(tmp_path / "a", "grpo"), make_run(tmp_path / "b"), make_run(tmp_path / "c", seeds=(7,))]
     comparison = compare([load_result(r) for r in runs])
     page = write_comparison(runs, comparison, tmp_path / "v1.2.html")
-    assert write_comparison(runs, comparison, tmp_path / "v1.2", "csv").read_text() == comparison.to_csv()
+    assert write_comparison(runs, comparison, tmp_path / "v1.2", "csv").read_text() == to_csv(comparison)
     assert json.loads(write_comparison(runs, comparison, tmp_path / "c.json").read_text())["baseline"] == "grpo"
     with pytest.raises(UsageError, match="--format"):
         write_comparison(runs, comparison, tmp_path / "v1.2")
     text = page.read_text()
-    for table in comparison.tables:
+    for table in tables(comparison):
         for row in table.rows:
             for cell in row:
                 assert cell in text
@@ -139,10 +131,10 @@ def test_comparison_page_holds_every_cell_of_the_table(tmp_path):
 def test_names_in_a_comparison_are_hostile_too(tmp_path, suffix):
     runs = [make_run(tmp_path / "a", "grpo"), make_run(tmp_path / "b", seeds=(0, 1, 2))]
     results = [load_result(r) for r in runs]
-    results[1]["not_a_result"] = HOSTILE
-    results[1]["method"] = f"=cmd|{HOSTILE}\\input{{x}}\n\u2028% \\end{{table}}"
+    method = f"=cmd|{HOSTILE}\\input{{x}}\n\u2028% \\end{{table}}"
+    results[1] = replace(results[1], not_a_result=HOSTILE, method=method)
     for r in results:
-        r["suites"]["tb-long"]["title"] = HOSTILE
+        r.suites["tb-long"] = replace(r.suites["tb-long"], title=HOSTILE)
     text = write_comparison(runs, compare(results), tmp_path / f"out{suffix}").read_text()
     assert not re.search("[\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", text)
     if suffix == ".html":
@@ -156,7 +148,7 @@ def test_names_in_a_comparison_are_hostile_too(tmp_path, suffix):
     if suffix == ".csv":
         assert any(row[1].startswith("'=cmd") for row in csv.reader(text.splitlines()))
     if suffix == ".json":
-        assert json.loads(text)["arms"][1]["method"] == results[1]["method"], "data, as it is"
+        assert json.loads(text)["arms"][1]["method"] == results[1].method, "data, as it is"
 
 
 def test_an_unfinished_run_has_no_report(tmp_path):

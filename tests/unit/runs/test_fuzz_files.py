@@ -16,38 +16,24 @@ from harness.core import chat
 from harness.core.errors import HarnessError
 from harness.core.ledger import Ledger
 from harness.leaderboard import build, submit
-from harness.runs import filed
+from harness.leaderboard.entries import load_filed
+from harness.leaderboard.verify import verify_run
 from harness.runs.result import load_result
 from harness.search.answers import Answers
-from harness.search.reflect import Answer, ModelProposer, ReflectionRequest, ReflectorConfig, make_asker
-from harness.stats.claims import load_claims, needs
+from harness.search.reflect import Answer, ModelProposer, ReflectorConfig, make_asker
+from harness.stats.claims import load_claims
+from harness.stats.needs import needs
 from harness.stats.questions import load_questions
 from harness.study import load_study, prepare_study
 from harness.testbed import world
-from support.boards import make_run, reseal
+from support.boards import make_run, sample_rows
 from support.fuzzing import JSON, TEXT, fuzz
+from support.hostile import CLAIM, JOB, REPLY, STUDY, figures, places, put, resealed
 
 WEIRD = [10**400, 2**63, -1, 0, 1e308, 5e-324, math.inf, math.nan, True, "", "../x", "\x1b[2J\n", "\ud800", [], {}, [[]]]
 VALUES = st.sampled_from(WEIRD) | JSON | TEXT
 SEALED = st.sampled_from([True, True, False])
 SAMPLES = "samples/tb-long.jsonl.zst"
-
-
-def places(tree, at=()):
-    """The path of every value of a JSON tree, its root's first."""
-    yield at
-    pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    for key, value in pairs:
-        yield from places(value, (*at, key))
-
-
-def put(tree, at, value):
-    """The tree with another value in one place."""
-    if not at:
-        return value
-    out = dict(tree) if isinstance(tree, dict) else list(tree)
-    out[at[0]] = put(out[at[0]], at[1:], value)
-    return out
 
 
 def one_sentence(error, *names):
@@ -76,14 +62,6 @@ def quick(monkeypatch):
     monkeypatch.setattr(world, "suite_problems", cache(world.suite_problems))
 
 
-def figures(folder):
-    """What a page and a table show of a filed run; raises HarnessError where it is not verified."""
-    submit.verify_run(folder)
-    entry = submit.load_filed(folder, 1)
-    derived = {name: submit._derived(suite) for name, suite in entry.result["suites"].items()}
-    return {"suites": derived, "macro": entry.result["macro"]}, entry.questions["tb-long"].scores_S_Q.tolist()
-
-
 @pytest.fixture(scope="module")
 def true(boards):
     """The figures before any change."""
@@ -102,7 +80,7 @@ def changed(folder, name, draw):
     """One value of one file replaced; returns the rows where these are samples."""
     path = folder / name
     if name.startswith("samples"):
-        rows = submit._rows(filed.read_samples(folder, json.loads((folder / "manifest.json").read_text()), "tb-long"))
+        rows = sample_rows(folder)
         at = draw(st.sampled_from([p for p in places(rows) if p]))
         return put(rows, at, draw(VALUES))
     tree = [json.loads(x) for x in path.read_text().splitlines()] if path.suffix == ".jsonl" else json.loads(path.read_text())
@@ -110,18 +88,6 @@ def changed(folder, name, draw):
     lines = tree if path.suffix == ".jsonl" and isinstance(tree, list) else [tree]
     path.write_text("".join(json.dumps(x) + "\n" for x in lines))
     return None
-
-
-def resealed(folder, rows=None):
-    """As `reseal`, where the manifest can still be sealed; else the folder as it is."""
-    path = folder / "manifest.json"
-    before = path.read_bytes()
-    try:
-        m = json.loads(before)
-        return reseal(folder, rows, **({"spec_sha256": filed.spec_sha256(m["spec"])} if "spec" in m else {}))
-    except (TypeError, KeyError, AttributeError, ValueError, OSError):
-        path.write_bytes(before)
-        return folder
 
 
 @fuzz(50)
@@ -147,7 +113,7 @@ def test_a_run_of_reported_numbers_is_verified_or_refused(boards, tmp_path, seal
     changed(folder, data.draw(st.sampled_from(["manifest.json", "metrics.json"])), data.draw)
     folder = resealed(folder) if seal else folder
     try:
-        assert submit.verify_run(folder).samples == 0 and submit.load_filed(folder).questions == {}
+        assert verify_run(folder).samples == 0 and load_filed(folder).questions == {}
     except HarnessError as e:
         one_sentence(e, folder)
 
@@ -162,7 +128,7 @@ def test_a_filed_run_is_read_for_a_comparison_or_refused(boards, tmp_path, evide
     folder = resealed(folder, rows) if seal or rows else folder
     try:
         result = load_result(folder)
-        assert set(load_questions(result)) <= set(result["suites"])
+        assert set(load_questions(result)) <= set(result.suites)
     except HarnessError as e:
         one_sentence(e, folder)
 
@@ -202,34 +168,6 @@ def test_a_board_that_can_be_built_is_verified(boards, tmp_path, name, data):
 
 # ------------------------------------------------------------------ claims and studies
 
-CLAIM = {
-    "text": "P2O beats GRPO.",
-    "source": "here",
-    "metric": "avg@k",
-    "suites": ["tb-long"],
-    "effect": 10.0,
-    "scores": {"arm": 60.0, "baseline": 50.0},
-    "tolerance": 2.0,
-    "training_set": "testbed",
-    "recipe": "testbed",
-    "grader": "parity",
-    "settings": {"train.epochs": 2},
-    "seed_sd": [1.0, 2.0],
-    "budget": "rollouts",
-    "expected": "reproduced",
-    "arms": {"arm": {"method": "p2o", "settings": {"train.lr": 1e-4}}, "baseline": {"method": "grpo"}},
-}
-STUDY = {
-    "title": "t",
-    "text": "x",
-    "recipe": "testbed",
-    "bench": "tb-id",
-    "seeds": [0, 1],
-    "baseline": "b",
-    "settings": {"train": {"epochs": 2, "prompts_per_batch": 16}, "testbed.problems": 32},
-    "conditions": {"cold": {"train.temperature": 0.6}, "hot": {"train": {"temperature": 1.0}}},
-    "arms": {"a": {"method": "p2o", "match": "b", "settings": {"backend.flags": {"a.b": 1}}}, "b": {"method": "grpo"}},
-}
 NAMES = st.sampled_from(["train.lr", "train", "p2o", "a=b", "", ".", "a..b", '"', '"a.b"', "seeds", "eval.bench", "x\ny", 3])
 SETTINGS = VALUES | st.floats(0.1, 99) | st.dictionaries(NAMES | TEXT, VALUES | st.dates(), max_size=2)
 
@@ -280,13 +218,6 @@ def test_a_study_is_read_and_resolved_or_refused(tmp_path, short, monkeypatch, d
 
 
 # ------------------------------------------------------------------ answers of servers
-
-REPLY = {
-    "id": "1",
-    "usage": {"prompt_tokens": 100, "completion_tokens": 20},
-    "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "so\n```\nbe\n```"}}],
-}
-JOB = ReflectionRequest("old", [{"Inputs": "q", "Generated Outputs": "a", "Feedback": "wrong"}])
 
 
 @fuzz(150)

@@ -46,10 +46,10 @@ def test_one_writer_at_a_time(run):
 
 def test_groups_survive_json_without_token_ids():
     g = group(PROBLEMS[1], 1.0)
-    g.discarded = g.rollouts[:]
+    g.discarded, g.requests = g.rollouts[:], g.rollouts * 2
     back = Group.from_row(json.loads(json.dumps(g.to_row())), {p.id: p for p in PROBLEMS})
     assert back.problem == g.problem and back.rewards_K == [1.0] and back.successes == 1
-    assert back.rollouts[0].context == g.rollouts[0].context and len(back.discarded) == 1
+    assert back.rollouts[0].context == g.rollouts[0].context and (len(back.discarded), len(back.requests)) == (1, 2)
     assert g.to_row()["rollouts"][0]["tokens_T"] == 3
 
 

@@ -57,11 +57,11 @@ def problems(kinds):
 DEV, TRAIN = problems("msmsms"), problems("smsmsmsms")
 
 
-def search(proposer=None, ledger=None, policy=None, seed=1, start=None, progress=None, **config):
+def search(proposer=None, ledger=None, policy=None, seed=1, start=None, **config):
     ledger, policy = ledger if ledger is not None else Ledger(), policy or ScriptedPolicy()
     proposer = proposer or make_proposer(ReflectorConfig(kind="offline"), policy, PIECES, seed, ledger)
     config = EvolveConfig(**{"metric_calls": 600, **config})
-    return evolve(DEV, TRAIN, policy, proposer, config, GREEDY, seed, ledger, start, progress)
+    return evolve(DEV, TRAIN, policy, proposer, config, GREEDY, seed, ledger, start)
 
 
 def test_finds_the_known_best_templates():
@@ -69,7 +69,7 @@ def test_finds_the_known_best_templates():
     best = max(range(len(pool.templates_C)), key=lambda c: pool.mean_C[c])
     assert pool.templates_C[0] == "" and pool.mean_C[0] == 0 and pool.parents_C[0] is None
     assert pool.mean_C[best] == 1.0 and {"magic", "spell"} <= set(pool.templates_C[best].split())
-    assert pool.dev_ids == [p.id for p in DEV]
+    assert pool.dev_ids == [p.id for p in DEV] and pool.minibatch_ids == [p.id for p in TRAIN]
     for template, row_V in zip(pool.templates_C, pool.scores_C_V, strict=True):
         assert row_V == [float(WORD[p.id[0]] in template.split()) for p in DEV]
     assert all(pool.parents_C[c] < c for c in range(1, len(pool.templates_C)))
@@ -87,13 +87,12 @@ def test_strict_acceptance():
 
 def test_budget_is_what_is_really_sampled_and_is_not_exceeded():
     for budget in (6, 17, 18, 100, 301, 600):
-        policy, ledger, seen = ScriptedPolicy(), Ledger(rollouts=5, search_rollouts=5), []
-        pool = search(policy=policy, ledger=ledger, metric_calls=budget, progress=lambda *call, seen=seen: seen.append(call))
+        policy, ledger = ScriptedPolicy(), Ledger(rollouts=5, search_rollouts=5)
+        pool = search(policy=policy, ledger=ledger, metric_calls=budget)
         sampled = sum(map(len, policy.calls))
         assert pool.metric_calls == sampled == ledger.search_rollouts - 5 == ledger.rollouts - 5
         assert budget - (len(DEV) + 2 * 3) < sampled <= budget
         assert ledger.generated_tokens == 3 * sampled and ledger.prompt_tokens == 7 * sampled
-        assert seen == [(done, budget) for done in itertools.accumulate(map(len, policy.calls))]
     with pytest.raises(UsageError, match="does not pay"):
         search(metric_calls=5)
 

@@ -10,7 +10,8 @@ from harness.core.errors import MissingError, UsageError
 from harness.data.suites import load_suite
 from harness.runs.result import load_result
 from harness.stats import intervals
-from harness.stats.claims import VERDICTS, Claim, check, choose, load_claims, verdict
+from harness.stats.assess import check, verdict
+from harness.stats.claims import VERDICTS, Claim, choose, load_claims
 from harness.stats.power import seeds_needed
 from harness.stats.questions import load_questions
 from support.command import harness
@@ -125,16 +126,16 @@ def test_verdicts_from_run_directories(tmp_path, gain, sd, expected):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"seeds": 2}, "2 seeds; 3 are the least"),
-        ({"seed_sd": 0}, "do not scatter"),
-        ({"rollouts": 1500}, "unequal budget: rollouts 1,500 against 1,000 a seed; unequal budget: sampled tokens"),
+        ({"seeds": 2}, "2 seeds; at least 3 are needed"),
+        ({"seed_sd": 0}, "do not vary"),
+        ({"rollouts": 1500}, "unequal budget: rollouts 1,500 against 1,000 per seed; unequal budget: sampled tokens"),
         ({"stamp": "only some"}, "is not a result: only some"),
     ],
 )
 def test_not_assessable(tmp_path, more, words):
     [a] = check([STANDARD], runs(tmp_path, **more))
     assert a.verdict == "not assessable" and words in "; ".join(a.reasons)
-    assert any("seeds an arm" in line for line in a.needs) and a.difference is None and not a.missing
+    assert any("seeds per arm" in line for line in a.needs) and a.difference is None and not a.missing
 
 
 def test_budget_that_need_not_be_equal_is_a_modifier(tmp_path):
@@ -154,7 +155,7 @@ def test_grader_of_the_claim_and_the_other_one(tmp_path):
     [c] = check([STANDARD], runs(tmp_path, gain=10, parity=9.5))
     assert "grader-sensitive" not in c.modifiers
     [d] = check([claim(grader="parity")], runs(tmp_path, seed=5))
-    assert d.verdict == "not assessable" and "no grades of the claim's grader on tb-long" in d.reasons
+    assert d.verdict == "not assessable" and "no grades by the claim's grader on tb-long" in d.reasons
 
 
 def test_contaminated_problems_are_left_out_to_see(tmp_path):
@@ -169,7 +170,7 @@ def test_contaminated_problems_are_left_out_to_see(tmp_path):
 def test_baseline_outside_its_tolerance_and_selected_checkpoints_are_said(tmp_path):
     published = {"scores": {"arm": 45.0, "baseline": 35.0}, "tolerance": 2.0, "checkpoint": "selected"}
     [a] = check([claim(**published)], runs(tmp_path))
-    assert a.modifiers["baseline-differs"] == "it scores 30.0, published are 35.0" and "checkpoint-selected" in a.modifiers
+    assert a.modifiers["baseline-differs"] == "it scores 30.0, published: 35.0" and "checkpoint-selected" in a.modifiers
     [b] = check([claim(**{**published, "tolerance": 6.0})], runs(tmp_path, seed=1))
     assert "baseline-differs" not in b.modifiers
 
@@ -179,7 +180,7 @@ def test_which_run_is_which_arm_is_read_off_the_settings(tmp_path):
     [a] = check([claim(settings={"train.temperature": 1.0})], paths)
     assert a.verdict == "not assessable" and a.missing and "differs in train.temperature (0.6, claimed 1.0)" in a.reasons[0]
     [b] = check([STANDARD], [*paths, runs(tmp_path, seed=3)[0]])
-    assert b.reasons[0].startswith("2 runs are its arm; name one")
+    assert b.reasons[0].startswith("2 runs match its arm; name one")
     spec = json.loads((paths[0] / "spec.json").read_text())
     spec["spec"] |= {"backend": {**spec["spec"]["backend"], "gpus_per_node": 1}, "recipe": "other"}
     (paths[0] / "spec.json").write_text(json.dumps(spec))
@@ -232,10 +233,10 @@ def test_shipped_claims_are_those_of_the_papers():
         ({"scores": {"arm": 50, "baseline": 41}}, "not the difference"),
         ({"tolerance": 1}, "tolerance needs scores"),
         ({"expected": "true"}, "expected"),
-        ({"training_set": "math"}, "trained on testbed, not on math"),
+        ({"training_set": "math"}, "train on testbed, not on math"),
         ({"settings": {"train.lrr": 1}}, "did you mean 'lr'"),
         ({"recipe": "testbd"}, "testbd"),
-        ({"settings": {"a=b": 1}}, "'a=b' is no name of a setting"),
+        ({"settings": {"a=b": 1}}, "'a=b' is not the name of a setting"),
         ({"seed_sd": [0]}, "seed_sd.0"),
         ({"seed_sd": [1e308]}, "seed_sd.0"),
         ({"effect": 1e308}, "effect"),

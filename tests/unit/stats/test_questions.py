@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from harness.core.errors import HarnessError
-from harness.runs.files import write_json
 from harness.runs.result import load_result
 from harness.stats.questions import load_questions
+from support.results import result
 from support.runs import make_run
 
 
@@ -56,12 +57,11 @@ def test_what_is_not_the_runs_own_is_refused(tmp_path, change, words):
 
 def test_a_score_that_is_no_number_is_not_the_samples_own(tmp_path):
     run = make_run(tmp_path / "r", "grpo", np.random.default_rng(0).random((2, 5, 4)) < 0.5)
-    result = json.loads((run / "result.json").read_text())
-    result["suites"]["tb-long"]["per_seed"]["1"] = float("nan")
-    write_json(run / "result.json", result)
+    result = load_result(run)
+    result.suites["tb-long"].per_seed[1] = float("nan")
     with pytest.raises(HarnessError, match="result.json says nan"):
-        load_questions(load_result(run))
+        load_questions(result)
 
 
 def test_a_run_without_samples_has_none(tmp_path):
-    assert load_questions({"run": str(tmp_path), "suites": {}, "seeds": [0]}) == {}
+    assert load_questions(replace(result(), run=str(tmp_path))) == {}

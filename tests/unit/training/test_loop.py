@@ -3,19 +3,23 @@
 import itertools
 
 import pytest
+from msgspec.structs import replace
 
 from harness.config import resolve
 from harness.core.budget import rollouts_left, spent
 from harness.core.errors import UsageError
 from harness.core.ledger import Ledger
+from harness.core.method import EpochReport
 from harness.core.settings import TrainConfig
 from harness.core.types import Context, Group, Problem, Rollout
 from harness.methods.grpo import GRPO
 from harness.plan import matched
-from harness.runs.files import read_jsonl, write_json
+from harness.runs.files import read_jsonl
 from harness.runs.rundir import RunDir
 from harness.training.loop import train_epochs
 from harness.training.seedlog import SeedLog
+from support.results import result
+from support.runs import write_run
 
 PROBLEMS = [Problem(f"p{i:02d}", f"q{i}", "1") for i in range(20)]
 TOKENS = 5  # of every completion
@@ -94,12 +98,12 @@ def test_hard_problems_only_and_paid_for(tmp_path):
 
 def test_rollouts_are_left_for_a_search_at_the_end(tmp_path):
     class Searches(GRPO):
-        def closing_budget(self):
-            return 30
+        def costs(self):
+            return super().costs()._replace(last=30)
 
         def end_epoch(self, epoch, groups, policy, ledger, last):
             ledger.rollouts += 30 * last
-            return {}
+            return EpochReport()
 
     _, log = start(tmp_path, "train.max_rollouts=100")
     trainee = Scripted()
@@ -137,13 +141,12 @@ def test_rollouts_left_is_the_nearest_bound():
 
 
 def test_matched_budget_is_the_mean_over_seeds(tmp_path):
-    ledgers = {"0": Ledger(generated_tokens=100, reflection_tokens=20), "1": Ledger(generated_tokens=200)}
-    write_json(tmp_path / "spec.json", {"spec": {}})
-    write_json(tmp_path / "result.json", {"ledgers": {s: ledger.to_dict() for s, ledger in ledgers.items()}})
-    found = matched(tmp_path)
+    ledgers = {0: Ledger(generated_tokens=100, reflection_tokens=20), 1: Ledger(generated_tokens=200)}
+    write_run(tmp_path / "a", replace(result(scores={0: 0.5, 1: 0.5}), ledgers=ledgers))
+    found = matched(tmp_path / "a")
     assert found["max_sampled_tokens"] == 160 and found["max_rollouts"] is None
     spec = resolve("grpo", flags={"train": found})
     assert spec.train.max_sampled_tokens == 160 and spec.train.epochs > 100
-    write_json(tmp_path / "result.json", {"ledgers": {"0": Ledger().to_dict()}})
+    write_run(tmp_path / "b", result(ledger=Ledger(rollouts=1)))
     with pytest.raises(UsageError, match="no budget to match"):
-        matched(tmp_path)
+        matched(tmp_path / "b")

@@ -5,7 +5,6 @@ import random
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from harness.core.ledger import Ledger
 from harness.core.settings import LossSpec, TrainConfig
@@ -51,22 +50,6 @@ def test_a_request_for_hints_is_no_attempt():
     assert batch_metrics([group], [])["all_zero_before"] == 1.0
 
 
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(0)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=11,
-            hidden_size=16,
-            intermediate_size=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            pad_token_id=0,
-            eos_token_id=1,
-        )
-    ).eval()
-
-
 WORDS = {"a": 2, "b": 3, "c": 4, "d": 5, "e": 6}
 
 
@@ -74,15 +57,15 @@ def encode(text):
     return [WORDS[w] for w in text.split()]
 
 
-def logps(model, prompt, tokens):
+def logps(policy, prompt, tokens):
     x = encode(prompt)
     with torch.no_grad():
-        logits = model(torch.tensor([x + tokens])).logits[0, len(x) - 1 : -1] / 0.6
+        logits = policy(torch.tensor([x + tokens])).logits[0, len(x) - 1 : -1] / 0.6
     return torch.log_softmax(logits, -1).gather(1, torch.tensor(tokens)[:, None])[:, 0].tolist()
 
 
 @pytest.mark.parametrize("gradient", ["hinted", "original"])
-def test_hint_reliance_and_diversity_wherever_the_gradient_is(model, gradient):
+def test_hint_reliance_and_diversity_wherever_the_gradient_is(tiny, gradient):
     rng = random.Random(0)
     groups, gaps, templates = [], [], []
     for i in range(4):
@@ -93,16 +76,16 @@ def test_hint_reliance_and_diversity_wherever_the_gradient_is(model, gradient):
             rolled = f"{hint} {p.text}".strip()
             context = Context(rolled, p.text if gradient == "original" else rolled, hint)
             tokens = [rng.randrange(2, 11) for _ in range(rng.randint(1, 4))]
-            made.append(Rollout(context, "t", tokens, logps(model, rolled, tokens), 2, reward=float(rng.random() < 0.5)))
+            made.append(Rollout(context, "t", tokens, logps(tiny, rolled, tokens), 2, reward=float(rng.random() < 0.5)))
             if hint:
                 templates.append(hint)
-                gaps += [h - b for h, b in zip(logps(model, rolled, tokens), logps(model, p.text, tokens), strict=True)]
+                gaps += [h - b for h, b in zip(logps(tiny, rolled, tokens), logps(tiny, p.text, tokens), strict=True)]
         groups.append(Group(p, made))
     cfg = TrainConfig(prompts_per_batch=4, updates_per_batch=2, lr=1e-9)
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    updater = Updater(model, cfg, LossSpec(), pad=0, forward_tokens=20)
+    before = {k: v.clone() for k, v in tiny.state_dict().items()}
+    updater = Updater(tiny, cfg, LossSpec(), pad=0, forward_tokens=20)
     rows, metrics = updater.step(groups, encode)
-    model.load_state_dict(before)
+    tiny.load_state_dict(before)
     assert metrics["hint_reliance"] == pytest.approx(sum(gaps) / len(gaps), abs=1e-4) and abs(metrics["hint_reliance"]) > 1e-3
     assert metrics["templated_rollouts"] == 9 / 12 and metrics["masked_tokens"] == 0.0
     pairs = list(itertools.combinations(templates, 2))

@@ -38,7 +38,7 @@ def test_reference_solutions_as_the_teacher():
     wrong = Problem("p9", "q9", "9 9", "testbed", "ans 1 1")
     unsolved = Problem("p8", "q8", "8 8", "testbed")
     method, policy, ledger = made(problems=[*PROBLEMS, wrong, unsolved]), Taught(), Ledger()
-    metrics = method.end_epoch(0, [], policy, ledger, last=True)
+    metrics = method.end_epoch(0, [], policy, ledger, last=True).metrics
     assert policy.examples == [(p.text, p.solution) for p in PROBLEMS]
     assert (metrics["teacher_answers"], metrics["accepted"], metrics["solved_problems"]) == (5, 4, 4)
     assert ledger.reflection_tokens == 4 * 6 + 3 and ledger.reflection_calls == 5, "the rejected one is paid, too"
@@ -56,7 +56,7 @@ def test_a_teachers_answers_are_sampled_graded_and_kept_once(tmp_path):
     path.write_text("".join(json.dumps(r) + "\n" for r in rows))
     method = made(f"sft-teacher.teacher={{kind: replay, path: {path}}}", "sft-teacher.samples=3")
     policy, ledger = Taught(), Ledger()
-    metrics = method.end_epoch(0, [], policy, ledger, last=True)
+    metrics = method.end_epoch(0, [], policy, ledger, last=True).metrics
     assert policy.examples == [(f"q{i}", f"so ans {i} {i}") for i in range(3)]
     assert (metrics["teacher_answers"], metrics["accepted"], metrics["solved_problems"]) == (12, 3, 3)
     assert ledger.reflection_tokens == 120 and ledger.reflection_prompt_tokens == 60 and method.reference == "none"

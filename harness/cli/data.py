@@ -1,0 +1,128 @@
+"""`harness list`, `harness fetch`, `harness check` and `harness regrade`: what there is, and what scores rest on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli import options as o
+from harness.cli.listing import LISTS
+from harness.core.errors import HarnessError
+
+
+@click.command(name="list")
+@click.argument("what", type=click.Choice(list(LISTS)))
+@o.as_json
+def list_things(what: str, as_json: bool) -> None:
+    """List methods, suites, models, recipes, runs, ..."""
+    listing = LISTS[what]
+    rows = listing.rows()
+    if as_json:
+        o.echo_json(rows)
+        return
+    text = listing.table(rows)
+    click.echo(text if text is not None else f"no {what} here")
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
+@click.option("--data-dir", type=o.PATH, required=True, help="Data folder; the file goes into its train/ or eval/.")
+@click.option("--source", help="Another dataset id, or a folder.  [default: the dataset's own]")
+@click.option("--revision", help="Revision of the dataset.  [default: the pinned one, else the latest]")
+@o.as_json
+def fetch(name: str, data_dir: Path, source: str | None, revision: str | None, as_json: bool) -> None:
+    """Download the data of a training set or a suite."""
+    from harness.data.fetch import fetch as fetched
+    from harness.data.fetch import find
+
+    record = fetched(find(name), data_dir, source, revision)
+    if as_json:
+        o.echo_json(record)
+        return
+    click.echo(f"{data_dir / record['file']}: {record['rows']:,} of {record['of']:,} rows, revision {record['revision']}")
+    click.echo(f"sha256 {record['sha256']}")
+
+
+@click.command()
+@click.argument("run", type=o.PATH)
+@o.as_json
+def regrade(run: Path, as_json: bool) -> None:
+    """Grade a run's stored samples again.
+
+    Needs no model. Prints old and new scores next to each other and writes regrade.json into the run.
+    """
+    from harness.evaluation.regrade import regrade as regraded
+    from harness.report.checks import regrade_table
+    from harness.report.tables import print_to_terminal
+    from harness.runs.formats import tree
+
+    found = regraded(run)
+    table = regrade_table(found)
+    if as_json:
+        o.echo_json({"run": str(run), **tree(found)})
+        return
+    print_to_terminal(table.to_rich(), width=160)
+    click.echo(f"written: {run / 'regrade.json'}")
+
+
+@click.group()
+def check() -> None:
+    """Check the data and graders that scores rest on."""
+
+
+@check.command()
+@click.option("--bench", help="Suites, comma-separated.  [default: all whose data is there]")
+@click.option("--data-dir", type=o.PATH, help="Folder with eval/*.jsonl.")
+@o.as_json
+def golds(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
+    """Grade every gold answer against itself.
+
+    The exit code is 1 if one is rejected without an explanation in the suite's card.
+    """
+    from harness.data.suites import list_suites
+    from harness.data.training_sets import resolve_bench
+    from harness.grading.golds import at_hand, check_golds
+    from harness.report.checks import golds_lines
+
+    suites = list_suites()
+    chosen = resolve_bench(bench, None) if bench else at_hand(suites, data_dir)
+    found = {suite.name: check_golds(suite, data_dir) for suite in chosen}
+    left_out = [] if bench else [suite.name for suite in suites if suite.name not in found]
+    if as_json:
+        o.echo_json({"suites": found, "left_out": left_out})
+    else:
+        for line in golds_lines(found, left_out):
+            click.echo(line)
+    unexplained = sum(not row["reason"] for s in found.values() for row in s["rejected"])
+    if unexplained:
+        raise HarnessError(f"{unexplained} gold answers are rejected by their own grader and not listed in a card")
+
+
+@check.command()
+@click.option("--train-set", "train_sets", multiple=True, metavar="NAME", help="Training set; repeatable.  [default: all]")
+@click.option("--bench", default="all", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
+@o.data_dir
+@o.as_json
+def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None, as_json: bool) -> None:
+    """Look for test questions in training sets.
+
+    The exit code is 0 whether or not there are any.
+    """
+    from harness.data import contamination as overlaps
+    from harness.data.training_sets import list_training_sets, load_training_set, resolve_bench
+    from harness.report.checks import contamination_table
+    from harness.report.tables import print_to_terminal
+
+    chosen = [load_training_set(name) for name in dict.fromkeys(train_sets)] or list_training_sets()
+    benches = [resolve_bench(bench, training_set) for training_set in chosen]
+    rows, notes = [], [overlaps.METHOD]
+    for training_set, suites in zip(chosen, benches, strict=True):
+        problems = training_set.whole(None, data_dir)
+        found = overlaps.find(problems, {suite.name: suite.problems(data_dir) for suite in suites})
+        rows += [overlaps.summary(training_set, suite, found[suite.name]) for suite in suites]
+        notes += [note] if (note := training_set.deviation(data_dir)) else []
+    if as_json:
+        o.echo_json({"method": overlaps.METHOD, "pairs": rows})
+        return
+    print_to_terminal(contamination_table(rows, notes).to_rich())

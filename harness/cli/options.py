@@ -1,0 +1,95 @@
+"""What several verbs of the command line share: types and options, the `--json` line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from harness.runs.result import Result
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+
+
+class Names(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """Names with commas between them, as a tuple."""
+
+    name = "a,b,c"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        return value if isinstance(value, tuple) else tuple(x.strip() for x in str(value).split(","))
+
+
+class Numbers(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """Whole numbers with commas between them, as a tuple."""
+
+    name = "0,1,2"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(x) for x in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a comma-separated list of whole numbers, e.g. 0,1,2", param, ctx)
+
+
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of output.")
+data_dir = click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl and train/*.jsonl.")
+limit = click.option(
+    "--limit", type=click.IntRange(min=1), help='Evaluate only the first N problems of each suite; marks it "not a result".'
+)
+configs = click.option("--config", "configs", type=PATH, multiple=True, help="YAML file of settings; repeatable.")
+sets = click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one setting, e.g. train.lr=1e-4; repeatable."
+)
+resume = click.option("--resume", is_flag=True, help="Continue the run in --out, or the latest one with the same settings.")
+dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done and what it would cost; write nothing.")
+offline = click.option("--offline", is_flag=True, help="Download nothing; fail early if something is missing.")
+out_run = click.option("--out", type=PATH, help="Run folder.  [default: a new one under runs/]")
+alpha = click.option("--alpha", type=SHARE, default=0.05, show_default=True, help="Significance level.")
+
+
+def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order of `--help`."""
+
+    def decorate(command: F) -> F:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def echo_json(value: Any) -> None:
+    """The line of `--json`."""
+    click.echo(json.dumps(value))
+
+
+def go_offline() -> None:
+    """What `--offline` tells the libraries that would download; before they are imported."""
+    os.environ.update(OFFLINE)
+
+
+def show_result(result: Result, json_wanted: bool) -> None:
+    """The scores of a run or an evaluation that has just finished."""
+    if json_wanted:
+        from harness.runs.formats import tree
+
+        keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
+        echo_json(tree({key: getattr(result, key) for key in keys}))
+        return
+    from harness.report.comparison import print_comparison
+    from harness.stats.comparison import compare
+
+    print_comparison(compare([result], None))
+    click.echo(f"report: {result.run}/report.html")

@@ -1,0 +1,115 @@
+"""`harness run`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli import options as o
+
+if TYPE_CHECKING:
+    from harness.config import RunSpec
+    from harness.plan import Plan
+
+REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel": 1}
+"""The same path on one pretended GPU."""
+
+
+@click.command()
+@click.option("--method", required=True, help="A name from `harness list methods`.")
+@click.option("--bench", default="ood", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
+@click.option("--recipe", default="testbed", show_default=True, help="A name from `harness list recipes`.")
+@click.option("--model", help="A name from `harness list models`, a Hugging Face id, or a folder.")
+@click.option("--backend", type=click.Choice(["local", "openrlhf"]), help="Where it trains.  [default: the recipe's]")
+@click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")
+@o.out_run
+@o.data_dir
+@o.limit
+@o.configs
+@o.sets
+@click.option("--match-budget", type=o.PATH, metavar="RUN", help="Stop at RUN's average number of tokens per seed.")
+@o.resume
+@o.dry_run
+@click.option("--rehearse", is_flag=True, help="With --backend openrlhf: the same path without a GPU, tiny and slow.")
+@o.offline
+@o.as_json
+def run(
+    method: str,
+    bench: str,
+    recipe: str,
+    model: str | None,
+    backend: str | None,
+    seeds: tuple[int, ...] | None,
+    out: Path | None,
+    data_dir: Path | None,
+    limit: int | None,
+    configs: tuple[Path, ...],
+    sets: tuple[str, ...],
+    match_budget: Path | None,
+    resume: bool,
+    dry_run: bool,
+    rehearse: bool,
+    offline: bool,
+    as_json: bool,
+) -> None:
+    """Train a method and evaluate it."""
+    from harness.config import resolve
+
+    spec = resolve(method, recipe, configs, sets, _flags(bench, limit, model, backend, rehearse, seeds, match_budget))
+    if offline:
+        o.go_offline()
+    from harness.run import execute, prepare
+    from harness.runs.rundir import RunDir
+
+    prepared = prepare(spec, data_dir, offline)
+    if dry_run:
+        _show_plan(spec, prepared.plan, prepared.translation, as_json)
+        return
+    if resume:
+        folder = RunDir.resume(spec, out)
+    else:
+        folder = RunDir.new(spec, out)
+    o.show_result(execute(prepared, folder, ["harness", *sys.argv[1:]]), as_json)
+
+
+def _flags(
+    bench: str,
+    limit: int | None,
+    model: str | None,
+    backend: str | None,
+    rehearse: bool,
+    seeds: tuple[int, ...] | None,
+    match_budget: Path | None,
+) -> dict[str, Any]:
+    """The settings that have an option of their own."""
+    flags: dict[str, Any] = {"eval": {"bench": bench}}
+    if limit is not None:
+        flags["eval"]["limit"] = limit
+    if model is not None:
+        flags["model"] = {"id": model}
+    if backend is not None:
+        flags["backend"] = {"name": backend}
+    if rehearse:
+        flags["backend"] = {**flags.get("backend", {}), **REHEARSAL}
+    if seeds is not None:
+        flags["seeds"] = list(seeds)
+    if match_budget is not None:
+        from harness.plan import matched
+
+        flags["train"] = matched(match_budget)
+    return flags
+
+
+def _show_plan(spec: RunSpec, plan: Plan, translation: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        row = {"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": vars(plan)}
+        o.echo_json({**row, "translation": list(translation)})
+        return
+    what = f"{spec.method}, recipe {spec.recipe}, model {spec.model.id}, backend {spec.backend.name}"
+    click.echo(f"{what}: spec {spec.hash()[:8]}")
+    for line in [*plan.lines(), *translation]:
+        click.echo(f"  {line}")

@@ -1,0 +1,164 @@
+"""Training sets as data (benchmarks/training_sets.yaml), and which role a suite plays for each.
+
+What others need to know of a training set stands in its entry: where a hint goes, how answers are stated, from which score
+on a seed counts as solved, which phrases templates may be composed of, and the world that generates it, where one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from harness.core.errors import UsageError, dotted, nearest
+from harness.core.seeds import stream
+from harness.core.types import BOXED, HintPosition, Overlap, Problem
+from harness.core.world import World
+from harness.data.suites import Suite, file_sha256, list_groups, load_suite, located, read_problems, suite_names
+from harness.registry import load_world, training_set_fields
+
+if TYPE_CHECKING:
+    from harness.config import PolicySpec, RunSpec
+
+Role = Literal["id", "ood"]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a policy is trained on, and which suites are then in and out of distribution (training_sets.yaml)."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str
+    title: str
+    source: str
+    file: str | None
+    """Relative to the data directory; None: the world generates it."""
+    sha256: str | None
+    licence: str
+    answer_type: str
+    """Names the grader (harness/grading/graders.py), or refers to one as `module:function`."""
+    prompt: str
+    id: tuple[str, ...]
+    ood: tuple[str, ...]
+    solutions: str | None = None
+    """Who wrote the reference solutions: "human", "model:NAME", "world"; None where the file has none."""
+    hub: dict[str, Any] | None = field(default=None, hash=False)
+    """Where `harness fetch` gets it: dataset id, split, columns, and a least `level` where only hard ones belong."""
+    world: str | None = None
+    """`module:Class` of what generates it and observes its training (harness/core/world.py)."""
+    policy: str | None = None
+    """A model that knows no words but this set's, and can be trained on nothing else."""
+    solved_at: float | None = None
+    """Share from which on a seed counts as having solved a suite, where seeds solve one or do not."""
+    hint_position: HintPosition = "after"
+    answer_form: str = BOXED
+    """How a completion states its answer; `{answer}` stands for it."""
+    overlap: Overlap = "near"
+    """How test problems are recognised among the training problems: `exact` where all are instances of a few templates."""
+    phrases: tuple[str, ...] = ()
+    """Pieces of instructions, in addition to the world's; see `pieces`."""
+
+    def role_of(self, suite: str) -> Role | None:
+        """The role of a suite; None for one that plays none."""
+        return "id" if suite in self.id else "ood" if suite in self.ood else None
+
+    def world_of(self, spec: PolicySpec | None = None) -> World | None:
+        """The world under the spec's settings, or under its defaults; None where the set has none. Raises MissingError."""
+        cls = load_world(self.name)
+        if cls is None:
+            return None
+        return cls(spec.world_config(cls) if spec else cls.Config())
+
+    def problems(self, spec: RunSpec, data_dir: Path | None) -> list[Problem]:
+        """The problems a run trains on: those of the file or the world, `train.limit` of them drawn once for all seeds.
+
+        Raises as `whole`. The file may be the user's own; `deviation` says so.
+        """
+        problems = self.whole(spec, data_dir)
+        limit = spec.train.limit
+        if limit is None or limit >= len(problems):
+            return problems
+        kept = sorted(stream("train subset", self.name).sample(range(len(problems)), limit))
+        return [problems[i] for i in kept]
+
+    def whole(self, spec: RunSpec | None, data_dir: Path | None) -> list[Problem]:
+        """All problems of the file, or of the world under the spec's settings (None: its defaults).
+
+        Raises as `read_problems`, UsageError where there is neither, MissingError for a world that cannot be loaded.
+        """
+        if self.file is not None:
+            found = read_problems(located(self.name, self.file, data_dir), self.answer_type, self.prompt)
+        elif world := self.world_of(spec):
+            found = world.problems()
+        else:
+            raise UsageError(f"training set {self.name!r} has neither a file nor a world")
+        return [replace(p, hint_position=self.hint_position, answer_form=self.answer_form, overlap=self.overlap) for p in found]
+
+    def deviation(self, data_dir: Path | None) -> str | None:
+        """Why a run on this data does not count as a run on the named set; None for the pinned file."""
+        if self.file is None or file_sha256(located(self.name, self.file, data_dir)) == self.sha256:
+            return None
+        return f"{self.file} is not the file that training set {self.name!r} pins"
+
+    def pieces(self) -> list[str]:
+        """Pieces of instructions that an offline prompt proposer composes: the world's, and `phrases`."""
+        world = self.world_of()
+        return [*(world.phrases() if world else ()), *self.phrases]
+
+
+_CHECK = TypeAdapter(TrainingSet)
+
+
+@cache
+def _training_sets() -> dict[str, TrainingSet]:
+    try:
+        return {name: _CHECK.validate_python({"name": name, **fields}) for name, fields in training_set_fields().items()}
+    except ValidationError as e:
+        err = e.errors()[0]
+        raise UsageError(f"training_sets.yaml: {dotted(err['loc'])}: {err['msg']} (got {err['input']!r:.200})") from None
+
+
+def list_training_sets() -> list[TrainingSet]:
+    """All training sets, in the order of the file."""
+    return list(_training_sets().values())
+
+
+def load_training_set(name: str) -> TrainingSet:
+    """Raises UsageError with the nearest name for an unknown one."""
+    if name not in _training_sets():
+        raise UsageError(f"unknown training set {name!r}{nearest(name, _training_sets())}")
+    return _training_sets()[name]
+
+
+def solved_at(names: Iterable[str]) -> float | None:
+    """The `solved_at` that these training sets share; None where they differ, or one has none or is not known here."""
+    known = _training_sets()
+    found = {known[name].solved_at if name in known else None for name in names}
+    return found.pop() if len(found) == 1 else None
+
+
+def resolve_bench(bench: str, training_set: TrainingSet | None) -> list[Suite]:
+    """Suites of a comma list of suites, groups and the training set's roles `id`, `ood`, `all` (id, then ood), each once.
+
+    There are no roles without a training set. Raises UsageError for an unknown name or an empty list.
+    """
+    roles: dict[str, tuple[str, ...]] = {}
+    if training_set is not None:
+        roles = {"id": training_set.id, "ood": training_set.ood, "all": training_set.id + training_set.ood}
+    known = roles | list_groups() | {name: (name,) for name in suite_names()}
+    items = [item.strip() for item in bench.split(",") if item.strip()]
+    if not items:
+        raise UsageError(f"the list of suites is empty; name suites, groups{' or the roles id, ood, all' if roles else ''}")
+    names: list[str] = []
+    for item in items:
+        if item not in known:
+            raise UsageError(f"unknown suite {item!r}{nearest(item, known)}")
+        if training_set is not None and not known[item]:
+            raise UsageError(f"training set {training_set.name!r} has no suite in the role {item!r}; name suites instead")
+        names += known[item]
+    return [load_suite(name) for name in dict.fromkeys(names)]

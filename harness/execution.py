@@ -1,0 +1,142 @@
+"""What `harness run` and `harness eval` share: the inputs they check, the loop over seeds, and the result they write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.config import PolicySpec
+from harness.core.ledger import Ledger
+from harness.core.seeds import derive
+from harness.core.types import Problem
+from harness.data.suites import Suite
+from harness.data.training_sets import TrainingSet
+from harness.evaluation.engines import Engine
+from harness.evaluation.evaluate import SuiteResult, evaluate
+from harness.evaluation.results import combine, not_a_result_reason
+from harness.progress import Progress
+from harness.runs.result import Result, ResultFile, SeedResult, with_spec, write_result
+from harness.runs.rundir import RunDir
+
+Tick = Callable[[int, str], None]
+"""Told the units of a seed that are done, and what is under way."""
+
+
+@dataclass(kw_only=True)
+class Inputs:
+    """What is read, checked: nothing is written before this exists.
+
+    `flagged`: per suite, the ids of its problems that match a training problem. A unit of work is a completion, of which a
+    seed has `units`.
+    """
+
+    training_set: TrainingSet
+    suites: list[Suite]
+    flagged: dict[str, list[str]]
+    data_dir: Path | None
+    offline: bool
+    units: int
+
+    def data(self) -> dict[str, str]:
+        """SHA-256 by name of what is read, which must not change under a run."""
+        return {f"suite {s.name!r}": s.data_sha256(self.data_dir) for s in self.suites}
+
+
+def each_seed(
+    spec: PolicySpec,
+    inputs: Inputs,
+    run: RunDir,
+    command: Sequence[str],
+    title: str,
+    work: Callable[[int, Tick], SeedResult],
+    summarise: Callable[[Mapping[int, SeedResult]], ResultFile],
+) -> Result:
+    """Do every seed that is not done yet, then write the result and the report."""
+    with run, Progress(inputs.units * len(spec.seeds), title) as progress:
+        run.write_spec(spec, inputs.data())
+        run.log_command(command)
+        for i, seed in enumerate(spec.seeds):
+            before = i * inputs.units
+            if not run.seed_done(seed):
+                run.write_seed(seed, work(seed, _after(before, progress.update)))
+            run.drop_checkpoints(seed)
+            progress.update(before + inputs.units, f"seed {seed} done")
+        result = summarise({seed: run.read_seed(seed) for seed in spec.seeds})
+        write_result(run.path, result)
+        from harness.report.run import write_report
+
+        write_report(run.path)
+    return with_spec(result, spec.model_dump(mode="json"), str(run.path))
+
+
+def _after(before: int, tick: Tick) -> Tick:
+    return lambda done, text: tick(before + done, text)
+
+
+def evaluate_seed(
+    spec: PolicySpec,
+    inputs: Inputs,
+    run: RunDir,
+    seed: int,
+    engine: Engine,
+    eval_prompt: Callable[[Problem], str],
+    tick: Tick,
+) -> list[SuiteResult]:
+    """Evaluate the policy of a seed and store its samples. An interruption loses only what is being sampled."""
+    evaluated = 0
+
+    def finished(samples: int, suite: str) -> None:
+        nonlocal evaluated
+        evaluated = samples
+        tick(samples, f"seed {seed} {suite} evaluated")
+
+    engine.tick = lambda n: tick(evaluated + n, f"seed {seed} evaluating")
+    results = evaluate(
+        inputs.suites,
+        engine,
+        eval_prompt,
+        derive("eval", seed),
+        inputs.data_dir,
+        spec.eval,
+        run.partial(seed),
+        finished,
+    )
+    run.store_samples(seed, {r.suite: r.samples for r in results})
+    return results
+
+
+def result_of_seeds(
+    spec: PolicySpec,
+    inputs: Inputs,
+    run: Path,
+    seeds: Mapping[int, SeedResult],
+    method: str,
+    recipe: str,
+    deviation: str | None = None,
+) -> ResultFile:
+    """result.json of a run or an evaluation. `deviation`: how the training problems differ from the pinned ones."""
+    stopped = {seed: found.stopped for seed, found in seeds.items() if found.stopped}
+    ledgers = {seed: found.ledger or Ledger() for seed, found in seeds.items()}
+    combined = combine(seeds, inputs.suites, inputs.training_set, inputs.flagged, inputs.data_dir)
+    return ResultFile(
+        run=str(run),
+        method=method,
+        model=spec.model.id,
+        recipe=recipe,
+        training_set=inputs.training_set.name,
+        spec_hash=spec.hash(),
+        seeds=spec.seeds,
+        not_a_result=not_a_result_reason(
+            spec.eval.limit,
+            deviation,
+            *(s.deviation(inputs.data_dir) for s in inputs.suites),
+            *(f"the training of seed {seed} was stopped: {reason}" for seed, reason in stopped.items()),
+        ),
+        stopped=stopped,
+        identity=combined.identity,
+        suites=combined.suites,
+        macro=combined.macro,
+        ledger=Ledger.total(ledgers.values()),
+        ledgers=ledgers,
+    )

@@ -1,0 +1,96 @@
+"""Reading an answer out of a completion: the last box, and letters, whole numbers, words and brackets in it."""
+
+from __future__ import annotations
+
+import re
+
+Pair = tuple[str, str]
+"""Completion (or extracted answer) and gold answer."""
+
+_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mathbf|mathit|mathsf|mbox|texttt)\s*(?=\{)")
+_SPACING = re.compile(r"\\(?:q?quad(?![a-zA-Z])|[,;:! \\])|~")
+_LISTED = re.compile(r"(?:^|[\s,/])(?:\([a-z]\)|\(?[a-z][).:](?:\s|,|$))|^(?:or|and)\b")
+"""Another option in what follows the first one; text in lower case."""
+BRACKETS = re.compile(r"[][(){}<>\s]+")
+_BRACKET_NAMES = {
+    r"\{": "{",
+    r"\}": "}",
+    r"\lbrace": "{",
+    r"\rbrace": "}",
+    r"\lbrack": "[",
+    r"\rbrack": "]",
+    r"\langle": "<",
+    r"\rangle": ">",
+    r"\lt": "<",
+    r"\gt": ">",
+    r"\left": "",
+    r"\right": "",
+}
+
+
+def bare(text: str) -> str:
+    """Without text commands, `$`, braces, quotes around it, a full stop; LaTeX spacing as spaces, a minus as `-`."""
+    text = _SPACING.sub(" ", _TEXT_COMMAND.sub("", text))
+    text = re.sub(r"\\([&%#_$])", r"\1", text).translate(str.maketrans("\u2212\u2019", "-'", "{}$"))
+    return " ".join(text.strip(" \t\n\"'`*\u201c\u201d").split()).removesuffix(".").rstrip(" \"'`*\u201d")
+
+
+def letter(text: str) -> str:
+    """The letter of an option, alone or before its text; empty where there is none, or more than one."""
+    text = re.sub(r"^(?:option|answer|choice):? (?=\S)", "", bare(text).casefold())
+    if found := re.fullmatch(r"\(?([a-z])[).:]*", text):
+        return found[1]
+    found = re.match(r"(?:\(([a-z])\)|([a-z])[).:] )\s*", text)
+    return (found[1] or found[2]) if found and not _LISTED.search(text[found.end() :]) else ""
+
+
+def integer(text: str) -> str:
+    """In plain digits, without separators of thousands; any other text as `words`."""
+    number = re.fullmatch(r"([+-]?) ?([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?: [0-9]{3})+)(?:\.0*)?", bare(text))
+    if not number:
+        return words(text)
+    digits = re.sub("[ ,]", "", number[2]).lstrip("0")
+    return (number[1].strip("+") + digits) if digits else "0"
+
+
+def words(text: str) -> str:
+    return " ".join(re.sub("[,;]", " ", bare(text)).casefold().split())
+
+
+def brackets(text: str) -> str:
+    """Without spaces, one spelling a bracket; any other text as it is."""
+    while wrapped := re.fullmatch(_TEXT_COMMAND.pattern + r"\{(.*)\}", text.strip(), re.DOTALL):
+        text = wrapped[1]
+    text = re.sub(r"\\(?:[{}]|[a-z]+)", lambda m: _BRACKET_NAMES.get(m[0], m[0]), _SPACING.sub(" ", text))
+    return "".join(re.sub("[$`\"',]", "", text).split())
+
+
+def boxed_brackets(text: str) -> str | None:
+    """The content of the last box where it is brackets alone, up to the last brace of the run: `\\boxed{] } >}`."""
+    _, found, tail = re.sub(r"\\boxed\s*\{", "\\\\boxed{", text).rpartition("\\boxed{")
+    run = re.match(r"((?:\\[{}]|[][(){}<>]|[^\S\n])*)\}", tail[:MAX_CHARS]) if found else None
+    return run[1].strip() if run else None
+
+
+MAX_CHARS = 10_000
+"""A longer answer is not read: status unparsed. No gold answer of the suites has 300 characters."""
+
+
+_OPEN = re.compile(r"\\boxed\s*\{")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is a character, not a bracket
+
+
+def last_boxed(text: str) -> str | None:
+    """The content of the last `\\boxed{...}`, stripped; None where there is no box or its braces do not close."""
+    at = len(text)
+    while (at := text.rfind("\\boxed", 0, at)) >= 0:
+        if opened := _OPEN.match(text, at):
+            break
+    else:
+        return None
+    depth = 1
+    for mark in _BRACE.finditer(text, opened.end()):
+        depth += {"{": 1, "}": -1}.get(mark[0], 0)
+        if depth == 0:
+            return text[opened.end() : mark.start()].strip()
+    return None

@@ -1,0 +1,218 @@
+"""The page of a leaderboard or of several runs: a pure function of the runs, the same bytes for the same runs.
+
+A single page has everything: tables that a script sorts and filters, plots, templates with their ancestry, a sample
+browser. Without the script only the samples are missing. Whatever a model wrote counts as hostile: it enters the page as
+escaped text, or as JSON in a data block whose `<`, `>` and `&` are escaped, and the script shows it as text only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import MissingError, UsageError
+from harness.core.text import visible
+from harness.leaderboard.ancestry import template_pools
+from harness.leaderboard.entries import Entry, load_filed, load_run
+from harness.leaderboard.groups import ComparableRuns, group, titles
+from harness.report import plots
+from harness.report.comparison import budget_table, protocol_table, scores_table, tests_table
+from harness.report.pages import CURVES, excerpt, overview, render
+from harness.report.run import render_report
+from harness.report.tables import Table, compact, points
+from harness.runs.files import write_text
+from harness.runs.result import is_filed, load_result, runs_below
+from harness.stats.comparison import Comparison
+
+SAMPLES = 400
+"""Maximum number of samples on a page, SAMPLE_BYTES in all."""
+SAMPLE_BYTES = 1_200_000
+PANELS = 4
+"""Maximum number of learning curves on a page, in the order of CURVES."""
+
+
+def per_suite(entries: int, suites: int) -> int:
+    """The number of problems per suite whose samples a page shows."""
+    return max(1, min(8, SAMPLES // max(1, entries * suites)))
+
+
+def write_page(paths: Sequence[Path], out: Path | None) -> Path:
+    """Write the page of one run, or of several runs and all runs below folders; returns its path.
+
+    Raises MissingError if there is no finished run, UsageError if `out` has no default: with several folders, or within a
+    board, which holds nothing but filed runs and what was built from them.
+    """
+    below = {path: runs_below(path) for path in paths}
+    if empty := [path for path, found in below.items() if not found]:
+        raise MissingError(f"no finished run in {', '.join(map(str, empty))}")
+    runs = list(dict.fromkeys(run for found in below.values() for run in found))
+    if out is None:
+        if len(paths) > 1 or any(map(is_filed, runs)):
+            why = "there are several runs" if len(paths) > 1 else "filed runs stay as they are"
+            raise UsageError(f"{why}: name the page with --out")
+        out = paths[0] / "report.html"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if len(runs) == 1 and not is_filed(runs[0]):
+        return write_text(out, render_report(runs[0])[0])
+    suites = max(len(load_result(run).suites) for run in runs)
+    picks = per_suite(len(runs), suites)
+    entries = [load_filed(run, picks) if is_filed(run) else load_run(run, picks) for run in runs]
+    return write_text(out, page(paths[0].resolve().name if len(paths) == 1 else "Runs", "Study", group(entries)))
+
+
+def runs_table(c: Comparison, entries: Sequence[Entry]) -> Table:
+    """A row per arm: which run it is, and what its scores rest on."""
+    rows: list[tuple[str, ...]] = []
+    for arm, entry in zip(c.arms, entries, strict=True):
+        code = entry.code
+        commit = code.commit[:12] + (" and local changes" if code.dirty else "") if code else "unknown"
+        teacher, started = entry.result.teacher or "", (entry.started or "")[:10]
+        seeds = ", ".join(map(str, arm.seeds))
+        evidence, spec = entry.evidence or "not filed", entry.result.spec_hash[:12]
+        rows.append((arm.label, evidence, entry.folder.name, entry.result.recipe, seeds, teacher, commit, started, spec))
+    header = ("arm", "evidence", "run", "recipe", "seeds", "teacher", "code", "started", "spec")
+    return Table("Runs", header, "l" * len(header), rows)
+
+
+def suite_table(c: Comparison, entries: Sequence[Entry], key: str) -> Table:
+    """A row per arm: every seed's score on a suite, and what could make the score misleading."""
+    suites = [e.result.suites[key] for e in entries]
+    ks = sorted({k for s in suites for k in s.pass_at if k != 1})
+    also = [("parity_avg", "parity score"), ("disagreement", "graders differ"), ("greedy", "greedy")]
+    also = [(x, name) for x, name in also if any(getattr(s, x) is not None for s in suites)]
+    header = ["arm", "score", *(f"pass@{k}" for k in ks), "tokens per sample", "truncated", "unparsed", "grader faults"]
+    header += [*(name for _, name in also), "seeds"]
+    rows = []
+    for arm, s in zip(c.arms, suites, strict=True):
+        tokens = compact(s.generated_tokens / s.drawn(len(arm.seeds)))
+        cells = [points(s.avg), *(_points(s.pass_at.get(k)) for k in ks), tokens]
+        cells += [points(s.truncated), points(s.unparsed), str(s.grader_faults)]
+        cells += [_points(getattr(s, x)) for x, _ in also]
+        seeds = ", ".join(f"{seed}: {points(v)}" for seed, v in s.per_seed.items())
+        rows.append((arm.label, *cells, seeds))
+    return Table(key, tuple(header), "l" + "r" * (len(header) - 2) + "l", rows)
+
+
+def _points(share: float | None) -> str:
+    return "" if share is None else points(share)
+
+
+def page(title: str, kind: str, groups: Sequence[ComparableRuns]) -> str:
+    """One self-contained page. The content security policy names its script by hash, so no other script runs."""
+    from markupsafe import Markup
+
+    script = (files("harness.report") / "templates" / "board.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    total = sum(len(rows) for _, entries in groups for e in entries for rows in e.picks.values())
+    sections, data = [], []
+    for what, (comparison, entries) in zip(titles(groups), groups, strict=True):
+        samples = _samples(comparison, entries, SAMPLE_BYTES // max(1, total))
+        data.append(samples)
+        sections.append(
+            {
+                "title": what,
+                "stamps": comparison.stamps,
+                "keys": [{"label": a.label, "colour": plots.colour(i)} for i, a in enumerate(comparison.arms)],
+                "scores": scores_table(comparison),
+                "tests": [tests_table(comparison)] if len(comparison.arms) > 1 else [],
+                "overview": [*overview(comparison), *_budgets(comparison)],
+                "curves": _curves(entries),
+                "suites": [
+                    {"title": m.title, "table": suite_table(comparison, entries, m.key)}
+                    for m in comparison.measures
+                    if m.protocol
+                ],
+                "templates": template_pools(comparison, entries, sum(len(e) for _, e in groups)),
+                "samples": len(samples),
+                "rest": [budget_table(comparison), protocol_table(comparison), runs_table(comparison, entries)],
+            }
+        )
+    return render(
+        "board.html.j2", title=title, kind=kind, sections=sections, digest=digest, script=Markup(script), data=data_block(data)
+    )
+
+
+def data_block(value: Any) -> Any:
+    """JSON for a `<script type="application/json">`: no text in it can end the element or open a comment."""
+    from markupsafe import Markup
+
+    return Markup(_escaped(value))
+
+
+def _escaped(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    for c in "<>&\u2028\u2029":
+        text = text.replace(c, f"\\u{ord(c):04x}")
+    return text
+
+
+def _samples(c: Comparison, entries: Sequence[Entry], most: int) -> list[dict[str, Any]]:
+    """Rows of the sample browser, each of about `most` bytes at most, with control characters spelled out."""
+    out = []
+    for arm, entry in zip(c.arms, entries, strict=True):
+        for suite, rows in entry.picks.items():
+            for row in rows:
+                long, short = most // 2, most // 8
+                texts = {"problem": _fit(row.problem, short), "completion": _fit(row.completion, long)}
+                texts |= {"prompt": _fit(row.prompt, long)} if isinstance(row.prompt, str) else {}
+                texts |= {"answer": _fit(row.answer, short)} if row.answer is not None else {}
+                texts["gold"] = _fit(row.gold, short)
+                verdict = "right" if row.score >= 1.0 else "wrong"
+                facts = [verdict, f"{row.tokens} tokens", *(["truncated"] if row.truncated else [])]
+                facts += [f"grading {row.status}"] if row.status != "ok" else []
+                facts += ["the graders differ"] if row.parity not in (None, row.score) else []
+                facts += [f"seed {row.seed}"]
+                out.append(
+                    {
+                        "arm": visible(arm.label),
+                        "suite": suite,
+                        "verdict": verdict,
+                        "facts": visible(", ".join(map(str, facts))),
+                        **texts,
+                    }
+                )
+    return sorted(out, key=lambda s: (s["suite"], s["problem"]))
+
+
+def _fit(text: str, most: int) -> str:
+    """Control characters spelled out, and cut to about `most` bytes in the page."""
+    text = visible(text)
+    size = len(_escaped(text).encode())
+    return text if size <= most else excerpt(text, int(len(text) * most / size))
+
+
+def _budgets(c: Comparison) -> list[dict[str, Any]]:
+    """Plots of score over sampled tokens, one per macro average; none if nothing was sampled for training."""
+    from markupsafe import Markup
+
+    tokens = [arm.budget["sampled_tokens"] for arm in c.arms]
+    if not any(tokens):
+        return []
+    out = []
+    for m in c.measures:
+        if m.protocol is None:
+            spots = []
+            for i, arm in enumerate(c.arms):
+                s = arm.scores[m.key]
+                ends = (None, None) if s.low is None or s.high is None else (100 * s.low, 100 * s.high)
+                seeds = [100 * v for v in s.per_seed.values()]
+                spots.append(plots.Spot(tokens[i], 100 * s.mean, seeds, i, *ends))
+            svg = Markup(plots.scatter(spots, "sampled tokens per seed", "score, percent points"))
+            out.append({"title": f"{m.title} over budget; bar: 95% interval for new questions; small dots: seeds", "svg": svg})
+    return out
+
+
+def _curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    from markupsafe import Markup
+
+    out: list[dict[str, Any]] = []
+    for key, title in CURVES.items():
+        lines = [plots.Line(x.x, x.y, i) for i, e in enumerate(entries) for x in e.curves.get(key, ()) if x.x]
+        if lines and len(out) < PANELS:
+            out.append({"title": title, "svg": Markup(plots.curves(lines, unit=key == "reward"))})
+    return out

@@ -1,0 +1,59 @@
+"""Output of the checks of data and graders: overlaps with training sets, golds, regraded samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.core.text import visible
+from harness.data.contamination import KINDS
+from harness.report.tables import Table, points
+from harness.runs.regraded import Regraded
+
+
+def contamination_table(rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> Table:
+    """A table of `summary` rows; rows of the same training set must be adjacent."""
+    header = ("training set", "suite", "role", "problems", *KINDS, "same answer", "flagged %")
+    cells, last = [], None
+    for row in rows:
+        counts = (str(row[key]) for key in ("problems", *KINDS, "same_answer"))
+        name = "" if row["training_set"] == last else row["training_set"]
+        cells.append((name, row["suite"], row["role"], *counts, points(row["share"])))
+        last = row["training_set"]
+    more = "Same answer: flagged questions that share their answer with a matching training question."
+    return Table("Contamination", header, "lll" + "r" * (len(header) - 3), cells, (*notes, more))
+
+
+def regrade_table(found: Regraded) -> Table:
+    """A row per suite and role: old and new scores side by side."""
+
+    def cell(value: float | None) -> str:
+        return "" if value is None else points(value)
+
+    rows: list[tuple[str, ...]] = []
+    for name, s in found.suites.items():
+        pairs = [
+            (s.old.avg, s.new.avg),
+            (s.old.parity_avg, s.new.parity_avg),
+            (s.old.disagreement, s.new.disagreement),
+            (s.old.unparsed, s.new.unparsed),
+        ]
+        faults = (str(s.old.grader_faults), str(s.new.grader_faults))
+        rows.append((name, *(cell(v) for pair in pairs for v in pair), *faults, f"{s.changed} of {s.samples}"))
+    for role, m in (("ID", found.macro.id), ("OOD", found.macro.ood)):
+        if m.old is not None:
+            rows.append((f"{role} macro average", cell(m.old), cell(m.new), *[""] * 9))
+    heads = (f"{key}, {side}" for key in ("score", "parity", "disagree", "unparsed", "faults") for side in ("old", "new"))
+    return Table("Regraded", ("suite", *heads, "changed"), "l" + "r" * 11, rows, ("Percent points, means over seeds.",))
+
+
+def golds_lines(found: Mapping[str, Mapping[str, Any]], left_out: Sequence[str]) -> list[str]:
+    """The findings of `check_golds` by suite, and the suites that were `left_out`, in lines."""
+    lines = []
+    for name, s in found.items():
+        lines.append(f"{name:<18} {s['accepted']} of {s['n']} gold answers accepted")
+        for row in s["rejected"]:
+            lines.append(f"  {row['id']}: {row['status']}, {row['reason'] or 'no reason given'}: {visible(row['gold'])}")
+    if left_out:
+        lines.append(f"skipped, no data (--data-dir) or no reasoning_gym: {', '.join(left_out)}")
+    return lines

@@ -1,0 +1,251 @@
+"""A comparison as tables: for the terminal, in Markdown, CSV and LaTeX, all with the same cells.
+
+Scores, shares in the comparison, are shown in percent points with one decimal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from harness.core.text import visible
+from harness.report.tables import (
+    Table,
+    compact,
+    interval,
+    latex_cell,
+    markdown_cell,
+    p_value,
+    points,
+    print_to_terminal,
+    seconds,
+)
+from harness.stats.arms import PROTOCOL
+from harness.stats.budgets import BUDGET
+from harness.stats.comparison import Arm, Comparison
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+WIDTH = 150
+"""Characters per line where there is no terminal to ask."""
+
+
+def tables(c: Comparison) -> list[Table]:
+    """Scores, tests (if there are several arms), budgets, protocol."""
+    tests = [tests_table(c)] if len(c.arms) > 1 else []
+    return [scores_table(c), *tests, budget_table(c), protocol_table(c)]
+
+
+def to_markdown(c: Comparison, title: str = "Comparison") -> str:
+    stamps = [f"> **Not a result.** {markdown_cell(stamp)}\n" for stamp in c.stamps]
+    head = f"Model {markdown_cell(c.model)}, trained on {markdown_cell(c.training_set)}.\n"
+    return "\n".join([f"# {markdown_cell(title)}\n", *stamps, head, *(table.to_markdown() for table in tables(c))])
+
+
+def to_csv(c: Comparison) -> str:
+    """Scores and tests in one table, without notes."""
+    return wide_table(c).to_csv()
+
+
+def to_latex(c: Comparison) -> str:
+    """All tables; they need the packages booktabs and xcolor."""
+    stamps = [f"% not a result: {latex_cell(stamp)}" for stamp in c.stamps]
+    head = ["% \\usepackage{booktabs,xcolor}", *stamps]
+    return "\n".join([*head, *(table.to_latex() for table in tables(c))])
+
+
+def to_rich(c: Comparison) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    stamps = [Text(f"not a result: {visible(stamp)}", style="bold red") for stamp in c.stamps]
+    return Group(*stamps, *(part for table in tables(c) for part in ("", table.to_rich())))
+
+
+def print_comparison(c: Comparison) -> None:
+    """Print all tables to the terminal."""
+    print_to_terminal(to_rich(c), WIDTH)
+
+
+def scores_table(c: Comparison) -> Table:
+    """A row per measure and arm: score, spread, ties, then the contrast to the baseline with both of its intervals."""
+    several = len(c.arms) > 1
+    solving = any(s.solved for arm in c.arms for s in arm.scores.values())
+    header = ["measure", "arm", "score", "sd", "seeds", *(["solved"] if solving else [])]
+    header += ["ties", "difference", "these questions", "new questions", "p adj.", "MDE 80%"] if several else ["95% interval"]
+    two_graders = any(arm.disagreement for arm in c.arms)
+    header += [*(["sampled tokens"] if several else []), "truncated", *(["graders differ"] if two_graders else [])]
+    rows: list[tuple[str, ...]] = []
+    bold, grey = set(), set()
+    for m in c.measures:
+        for i, arm in enumerate(c.arms):
+            s = arm.scores[m.key]
+            if len(s.per_seed) == 1:
+                grey.add(len(rows))
+            if several and best(c, m.key) is arm:
+                bold.add((len(rows), 2))
+            sd = "1 seed" if s.sd is None else points(s.sd)
+            row = [m.title if i == 0 else "", arm.label, points(s.mean), sd, str(len(s.per_seed))]
+            row += [f"{s.solved.count}/{len(s.per_seed)}"] if s.solved else []
+            row += [s.ties, *_contrast_cells(arm, m.key), _ratio(c, arm)] if several else [_interval(s.low, s.high)]
+            rows.append((*row, *(_share(x, m.key) for x in [arm.truncated, arm.disagreement][: 1 + two_graders])))
+    notes = ["Percent points. sd: sample standard deviation over seeds. truncated: samples that hit the token limit."]
+    if solving:
+        at = next(s.solved.at for arm in c.arms for s in arm.scores.values() if s.solved)
+        notes.append(f"Solved: seeds that score at least {points(at)}; where seeds solve a suite or fail, read this first.")
+    if several:
+        notes += _contrast_notes(c)
+    else:
+        notes.append("95% interval: for new questions and, if there are several seeds, new seeds.")
+    if grey:
+        notes.append("Grey: a single seed shows no spread, so there is no interval and no tie group.")
+    notes += [f"{arm.label}, unequal budget: {_unequal(arm)} per seed." for arm in c.arms if arm.unequal]
+    notes += [f"The arms differ in {what}, allowed by --allow-different." for what in c.allowed]
+    notes += [f"{arm.label} is not a result: {arm.not_a_result}." for arm in c.arms if arm.not_a_result]
+    notes += overlap_notes(c)
+    align = "ll" + "r" * (len(header) - 2)
+    return Table("Scores", tuple(header), align, rows, tuple(notes), frozenset(bold), frozenset(grey))
+
+
+def best(c: Comparison, key: str) -> Arm | None:
+    """The arm that is ahead of all others; None if it is tied with one, has a single seed, or is not a result."""
+    ranked = sorted((a for a in c.arms if a.scores[key].ties), key=lambda a: -a.scores[key].mean)
+    if len(ranked) < 2 or ranked[0].not_a_result:
+        return None
+    taken = set("".join(a.scores[key].ties for a in ranked[1:]))
+    single = max((a.scores[key].mean for a in c.arms if not a.scores[key].ties), default=-math.inf)
+    ahead = not taken & set(ranked[0].scores[key].ties) and ranked[0].scores[key].mean > single
+    return ranked[0] if ahead else None
+
+
+def _contrast_notes(c: Comparison) -> list[str]:
+    from harness.stats.intervals import RESAMPLES
+
+    name = c.arms[c.baseline].label
+    notes = [
+        f"Difference from {name}, with 95% intervals: on these questions, from the spread over seeds (Welch); on new "
+        "questions, from seeds and paired questions. MDE: the effect that had an 80% chance of being detected.",
+        "† p below .05 after correction: Holm over arms for macro averages, Benjamini-Hochberg for suites, which are "
+        "exploratory. ‡ the interval for new questions excludes 0, too. Arms that share a letter are tied.",
+        f"sampled tokens: relative to {name}; generated and reflection tokens.",
+    ]
+    if any(s.kind for arm in c.arms for s in arm.scores.values()):
+        notes.append(f"p questions: {RESAMPLES:,} seeded sign flips; it says nothing about other training seeds.")
+    else:
+        notes.append("Without samples there are no statistics over questions.")
+    pooled = [f"{m.title} {points(c.seed_sd[m.key].sd)}" for m in c.measures if m.protocol is None and m.key in c.seed_sd]
+    if pooled:
+        df = next(iter(c.seed_sd.values())).df
+        notes.append(f"Seed standard deviation, pooled over arms ({df} degrees of freedom): {', '.join(pooled)}.")
+    return notes
+
+
+def tests_table(c: Comparison) -> Table:
+    """A row per measure and arm: interval of the score, tests of the difference, seeds that solved the suite."""
+    solving = next((s.solved.at for arm in c.arms for s in arm.scores.values() if s.solved), None)
+    header = ["measure", "arm", "95% interval", "kind", "p seeds", "p adj.", "correction", "p questions", "test"]
+    notes = ["Intervals of scores are for new questions and, if there are several seeds, new seeds."]
+    if solving is not None:
+        header += ["solved", "95% exact", "p solved"]
+        notes.append(
+            f"Solved: seeds that score at least {points(solving)}, with the Clopper-Pearson interval; p solved: "
+            "Boschloo's exact test against the baseline. Intervals of means assume that seeds scatter around the mean."
+        )
+    rows: list[tuple[str, ...]] = []
+    grey = set()
+    for m in c.measures:
+        for i, arm in enumerate(c.arms):
+            s, x = arm.scores[m.key], arm.contrasts.get(m.key)
+            if len(s.per_seed) == 1:
+                grey.add(len(rows))
+            row = [m.title if i == 0 else "", arm.label, _interval(s.low, s.high), s.kind]
+            tests = (x.p, x.p_adjusted, x.correction, x.question_p, x.question_test) if x else ("",) * 5
+            row += [v if isinstance(v, str) else p_value(v) for v in tests]
+            if s.solved:
+                solved_p = p_value(x.solved_p) if x else ""
+                row += [f"{s.solved.count}/{len(s.per_seed)}", interval(s.solved.low, s.solved.high), solved_p]
+            rows.append(tuple(row))
+    align = "llrlrrlrl" + "r" * (len(header) - 9)
+    return Table("Tests", tuple(header), align, rows, tuple(notes), grey=frozenset(grey))
+
+
+def wide_table(c: Comparison) -> Table:
+    """Scores and tests side by side, a row per measure and arm, for a spreadsheet."""
+    scores = scores_table(c)
+    if len(c.arms) == 1:
+        return scores
+    tests = tests_table(c)
+    new = [i for i, name in enumerate(tests.header) if name not in scores.header]
+    rows = [(*a, *(b[i] for i in new)) for a, b in zip(scores.rows, tests.rows, strict=True)]
+    return replace(
+        scores,
+        header=(*scores.header, *(tests.header[i] for i in new)),
+        rows=rows,
+        align=scores.align + "".join(tests.align[i] for i in new),
+    )
+
+
+def overlap_notes(c: Comparison) -> list[str]:
+    """A line per suite with flagged problems: the arms' scores without these."""
+    out = []
+    for m in c.measures:
+        if m.protocol and m.flagged:
+            scores = [(arm.label, arm.scores[m.key].clean) for arm in c.arms]
+            clean = ", ".join(f"{label} {points(score)}" for label, score in scores if score is not None)
+            share = f"{m.flagged} of {m.protocol['n']} problems match training problems"
+            out.append(f"{m.title}: {share}; without them {clean or 'none is left'}.")
+    return out
+
+
+def _unequal(arm: Arm) -> str:
+    return ", ".join(f"{BUDGET[key]} {compact(a)} against {compact(b)}" for key, (a, b) in arm.unequal.items())
+
+
+def _contrast_cells(arm: Arm, key: str) -> list[str]:
+    if key not in arm.contrasts:
+        return ["baseline", "", "", "", ""]
+    x = arm.contrasts[key]
+    ends = ["" if b is None else interval(b.low, b.high, sign=True) for b in (x.fixed, x.new)]
+    if not ends[0]:
+        ends[0] = x.note.partition(":")[0]
+    return [points(x.difference, sign=True) + x.mark, *ends, p_value(x.p_adjusted), "" if x.mde is None else points(x.mde)]
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else interval(low, high)
+
+
+def _share(shares: Mapping[str, float], key: str) -> str:
+    return points(shares[key]) if key in shares else ""
+
+
+def _ratio(c: Comparison, arm: Arm) -> str:
+    """Sampled tokens as a multiple of the baseline's."""
+    ratio = arm.ratio["sampled_tokens"]
+    return "" if ratio is None or arm is c.arms[c.baseline] else f"×{ratio:.2f}"
+
+
+def budget_table(c: Comparison) -> Table:
+    """A row per arm: what a seed spent on average, and the ratio to the baseline."""
+
+    def cell(arm: Arm, key: str) -> str:
+        text = seconds(arm.budget[key]) if key == "wall_seconds" else compact(arm.budget[key])
+        ratio = arm.ratio[key]
+        return text if ratio is None or arm is c.arms[c.baseline] else f"{text}\n×{ratio:.2f}"
+
+    rows = [(arm.label, *(cell(arm, key) for key in BUDGET)) for arm in c.arms]
+    note = "Training and prompt search, mean over seeds; without evaluation. Sampled tokens: generated and reflection tokens."
+    if len(c.arms) > 1:
+        note += f" ×: relative to {c.arms[c.baseline].label}."
+    return Table("Budget per seed", ("arm", *BUDGET.values()), "l" + "r" * len(BUDGET), rows, (note,))
+
+
+def protocol_table(c: Comparison) -> Table:
+    """A row per suite: how all arms were measured."""
+    role = {"id": "ID", "ood": "OOD", "other": "other"}
+    rows = [(m.key, role[m.role], *(f"{m.protocol[key]:g}" for key in PROTOCOL)) for m in c.measures if m.protocol]
+    header = ("suite", "role", "problems", "samples per problem", "temperature", "max new tokens")
+    return Table("How it was measured", header, "llrrrr", rows)

@@ -1,0 +1,67 @@
+"""A comparison in every format, its page included."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness.core.errors import UsageError
+from harness.report import plots
+from harness.report.comparison import WIDTH, tables, to_csv, to_latex, to_markdown, to_rich
+from harness.report.pages import overview, panels, render
+from harness.runs.files import write_text
+from harness.runs.logs import read_metrics
+from harness.runs.result import load_result
+from harness.stats.comparison import Comparison
+
+FORMATS = {"terminal": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex", "json": ".json", "html": ".html"}
+"""The formats of a comparison, with their file suffixes."""
+
+
+def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
+    """The page of a comparison. `runs` are the directories of its arms, in order, for the learning curves."""
+    keys = [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(comparison.arms)]
+    hashes = [load_result(run).spec_hash for run in runs]
+    names = zip(comparison.arms, runs, hashes, strict=True)
+    return render(
+        "comparison.html.j2",
+        title="Comparison",
+        stamps=comparison.stamps,
+        keys=keys,
+        tables=tables(comparison),
+        subtitle=f"model {comparison.model}, trained on {comparison.training_set}; "
+        f"baseline {comparison.arms[comparison.baseline].label}",
+        overview=overview(comparison),
+        panels=panels([read_metrics(run) for run in runs], lambda arm, _: arm, ["reward"]),
+        runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": spec_hash[:12]} for a, run, spec_hash in names],
+    )
+
+
+def render_comparison(runs: Sequence[Path], comparison: Comparison, name: str) -> str:
+    """The comparison in one of FORMATS, always with the same tables. `runs` as for `comparison_page`."""
+    from rich.console import Console
+
+    if name == "terminal":
+        console = Console(width=WIDTH, file=io.StringIO(), record=True)
+        console.print(to_rich(comparison))
+        return console.export_text()
+    renderers: dict[str, Callable[[], str]] = {
+        "markdown": lambda: to_markdown(comparison),
+        "csv": lambda: to_csv(comparison),
+        "latex": lambda: to_latex(comparison),
+        "json": lambda: json.dumps(comparison.to_dict(), indent=1) + "\n",
+        "html": lambda: comparison_page(runs, comparison),
+    }
+    return renderers[name]()
+
+
+def write_comparison(runs: Sequence[Path], comparison: Comparison, out: Path, name: str | None = None) -> Path:
+    """Write `out` in one of FORMATS, by default the one of its suffix. Raises UsageError for an unknown suffix."""
+    found = name or next((f for f, suffix in FORMATS.items() if suffix == out.suffix), None)
+    if found is None:
+        known = ", ".join(FORMATS.values())
+        raise UsageError(f"{out}: unknown format; use one of the suffixes {known}, or --format")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return write_text(out, render_comparison(runs, comparison, found))

@@ -1,0 +1,195 @@
+"""A table of text, rendered for the terminal, Markdown, CSV, LaTeX and, through the HTML templates, pages.
+
+Cells are formatted once, so the outputs cannot disagree. Whatever a model or a recipe wrote counts as hostile: `visible`
+spells out characters that would steer a terminal or reorder a line, and every format escapes its own markup.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.core.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table as RichTable
+
+
+def markdown_cell(text: str) -> str:
+    """One line of GitHub Markdown without any markup: no HTML, links, images, code or cell borders."""
+    return re.sub(r"([\\`*\[\]|<&])", r"\\\1", " ".join(visible(text).split()))
+
+
+def csv_cell(text: str) -> str:
+    """One line that no spreadsheet takes for a formula: what looks like one, but is not a number, gets an apostrophe."""
+    line = " ".join(visible(text).split())
+    number = re.fullmatch(r"[-+]?[\d.,]+[†‡]?( to [-+]?[\d.,]+)?", line)
+    return f"'{line}" if line[:1] in ("=", "+", "-", "@") and not number else line
+
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    "-": "{-}",
+    "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
+    "×": r"$\times$",
+    **{c: "\\" + c for c in "&%$#_{}"},
+}
+"""Characters that LaTeX interprets or its fonts lack; hyphens are in braces, so that two do not become a dash."""
+
+
+def latex_cell(text: str) -> str:
+    """One line without commands: `\\input{x}` is typeset, not run."""
+    line = " ".join(visible(text).split())
+    return "".join(f"${c}$" if c in "+-" and re.match(r"[-+]\d", line[i:]) else LATEX.get(c, c) for i, c in enumerate(line))
+
+
+def p_value(p: float | None) -> str:
+    """Three decimals without the leading zero, `<.001` for less than that; "" for None."""
+    if p is None:
+        return ""
+    return "<.001" if p < 0.0005 else "1" if p > 0.9995 else f"{p:.3f}".removeprefix("0")
+
+
+def points(share: float, sign: bool = False) -> str:
+    """A share in percent points with one decimal; never "-0.0"."""
+    return f"{round(100 * share, 1) + 0.0:{'+' if sign else ''}.1f}"
+
+
+def interval(low: float, high: float, sign: bool = False) -> str:
+    """`low to high` in percent points."""
+    return f"{points(low, sign)} to {points(high, sign)}"
+
+
+def compact(number: float) -> str:
+    """Three significant digits: 950, 10.2k, 1.25M, 3.4B."""
+    for size, suffix in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= size * 0.9995:
+            return f"{float(f'{number / size:.3g}'):g}{suffix}"
+    return f"{float(f'{number:.3g}'):g}"
+
+
+def seconds(value: float) -> str:
+    """`42 s`, `3.5 min` or `2.1 h`."""
+    if value < 99.5:
+        return f"{value:.0f} s"
+    return f"{value / 60:.1f} min" if value < 5970 else f"{value / 3600:.1f} h"
+
+
+def print_to_terminal(renderable: RenderableType, width: int = 120) -> None:
+    """Print with rich; `width` characters wide in a file or a pipe, which have no width of their own."""
+    from rich.console import Console
+
+    console = Console() if sys.stdout.isatty() else Console(width=width)
+    console.print(renderable)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text cells. `align` holds "l" or "r" for each column; a blank first cell continues the row above.
+
+    `bold` holds the (row, column) of highlighted cells, `grey` the muted rows; both count from 0.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    align: str
+    rows: list[tuple[str, ...]]
+    notes: tuple[str, ...] = ()
+    bold: frozenset[tuple[int, int]] = frozenset()
+    grey: frozenset[int] = frozenset()
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the first column names groups of rows."""
+        return any(not row[0] for row in self.rows)
+
+    def to_rich(self) -> RichTable:
+        from rich import box
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = RichTable(
+            title=Text(self.title, style="bold"),
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            caption=Text(visible("\n".join(self.notes))) if self.notes else None,
+            caption_justify="left",
+            padding=(0, 1, 0, 0),
+        )
+        first = int(self.grouped)  # terminals are narrow, so the name of a group gets a line of its own
+        for name, side in list(zip(self.header, self.align, strict=True))[first:]:
+            if side == "r":
+                table.add_column(Text(visible(name.replace(" ", "\n"))), justify="right", no_wrap=True)
+            else:
+                table.add_column(Text(visible(name)), overflow="fold", min_width=12)
+        for i, row in enumerate(self.rows):
+            if first and row[0]:
+                if i:
+                    table.add_row()
+                table.add_row(Text(visible(row[0]), style="bold"))
+            style = "dim" if i in self.grey else ""
+            cells = enumerate(row[first:], first)
+            table.add_row(*(Text(visible(cell), style="bold" if (i, j) in self.bold else style) for j, cell in cells))
+        return table
+
+    @property
+    def full_rows(self) -> list[tuple[str, ...]]:
+        """The rows with every first cell filled in."""
+        out: list[tuple[str, ...]] = []
+        for row in self.rows:
+            out.append((row[0] or out[-1][0], *row[1:]) if out else row)
+        return out
+
+    def to_csv(self) -> str:
+        """Header and rows, with first cells repeated and without notes."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerows([csv_cell(cell) for cell in row] for row in (self.header, *self.full_rows))
+        return out.getvalue()
+
+    def to_latex(self) -> str:
+        """A table environment with booktabs rules, space between groups of rows, and notes below."""
+
+        def styled(i: int, j: int, cell: str) -> str:
+            text = latex_cell(cell)
+            text = rf"\textbf{{{text}}}" if (i, j) in self.bold and text else text
+            return rf"\textcolor{{gray}}{{{text}}}" if i in self.grey and text else text
+
+        lines = [r"\begin{table}", r"\centering", rf"\caption{{{latex_cell(self.title)}}}", r"\small"]
+        lines += [rf"\begin{{tabular}}{{{self.align}}}", r"\toprule"]
+        lines += [" & ".join(map(latex_cell, self.header)) + r" \\", r"\midrule"]
+        for i, row in enumerate(self.rows):
+            if i and self.grouped and row[0]:
+                lines.append(r"\addlinespace")
+            lines.append(" & ".join(styled(i, j, cell) for j, cell in enumerate(row)) + r" \\")
+        lines += [r"\bottomrule", r"\end{tabular}"]
+        lines += [rf"\par\footnotesize {latex_cell(note)}" for note in self.notes]
+        return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+    def to_markdown(self) -> str:
+        def line(cells: tuple[str, ...]) -> str:
+            return f"| {' | '.join(cells)} |"
+
+        rule = tuple("---:" if side == "r" else "---" for side in self.align)
+        cells = [
+            tuple(f"**{markdown_cell(c)}**" if (i, j) in self.bold and c else markdown_cell(c) for j, c in enumerate(row))
+            for i, row in enumerate(self.rows)
+        ]
+        body = [line(tuple(map(markdown_cell, self.header))), line(rule), *map(line, cells)]
+        notes = [f"\n{markdown_cell(note)}" for note in self.notes]
+        return "\n".join([f"## {markdown_cell(self.title)}", "", *body, *notes]) + "\n"

@@ -1,0 +1,144 @@
+"""Finished runs side by side, as one object of numbers; harness/report/comparison.py renders it.
+
+Scores are shares in [0, 1]; docs/statistics.md explains every number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.core.errors import UsageError
+from harness.runs.result import Result, load_result
+from harness.stats.arms import check_identity, find_baseline, labels
+from harness.stats.budgets import budget_of, mismatched
+from harness.stats.contrasts import Contrast, contrasts_of, ties_of
+from harness.stats.scores import Measure, PooledSd, Score, cells_of, measures_of, pooled_sd, score_of
+
+if TYPE_CHECKING:
+    from harness.stats.questions import Questions
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One run. `scores` and `contrasts` (none for the baseline) are keyed by measure.
+
+    `budget` is the mean over seeds; `ratio` relates it to the baseline's and is None where that is zero; `unequal` holds
+    the entries that should match and do not, as (this arm's, the baseline's). By suite: `truncated`, the share of samples
+    that hit the token limit, and `disagreement`, the share on which the two graders differ, for suites with two.
+    """
+
+    label: str
+    method: str
+    run: str
+    seeds: tuple[int, ...]
+    not_a_result: str | None
+    scores: dict[str, Score]
+    contrasts: dict[str, Contrast]
+    budget: dict[str, float]
+    ratio: dict[str, float | None]
+    unequal: dict[str, tuple[float, float]]
+    truncated: dict[str, float]
+    disagreement: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What every output is rendered from. `baseline` is an index into `arms`; `seed_sd` is keyed by measure."""
+
+    model: str
+    training_set: str
+    baseline: int
+    measures: list[Measure]
+    arms: list[Arm]
+    seed_sd: dict[str, PooledSd]
+    allowed: tuple[str, ...] = ()
+    """What differs between arms because the caller allowed it, in words."""
+
+    @property
+    def stamps(self) -> list[str]:
+        """`arm: reason` for every arm that is not a result."""
+        return [f"{arm.label}: {arm.not_a_result}" for arm in self.arms if arm.not_a_result]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: shares, tokens and seconds unrounded; "baseline" is a label."""
+        return {"stamps": self.stamps, **asdict(self), "baseline": self.arms[self.baseline].label}
+
+
+def compare(
+    results: Sequence[Result],
+    baseline: int | str | None = None,
+    solved_at: float | None = None,
+    questions: Sequence[Mapping[str, Questions]] = (),
+    allow: Sequence[str] = (),
+) -> Comparison:
+    """Compare results from `load_result` (or from a run just finished), in the given order.
+
+    `baseline` is an index, a label, a run or a method; by default the first arm of the baseline method, or else the first
+    arm. With `solved_at`, seeds that score at least this share are counted too: a mean says little if outcomes are bimodal
+    over seeds. `questions` (`load_questions` of each result) adds the question-level statistics; runs without samples have
+    none. `allow` names what arms may differ in nevertheless, see `check_identity`. Raises UsageError for no results, an
+    unknown baseline, or arms that differ in model, training set, protocol or questions.
+    """
+    if not results:
+        raise UsageError("nothing to compare: name at least one run")
+    allowed = check_identity(results, allow)
+    names = labels(results)
+    base = find_baseline(results, names, baseline)
+    measures = measures_of(results[0])
+    cells = cells_of(results, questions, measures)
+    ties = {m.key: ties_of(results, names, m.key) for m in measures}
+    scores = [
+        {m.key: score_of(r, m.key, solved_at, own.get(m.key), ties[m.key].get(name, "")) for m in measures}
+        for r, own, name in zip(results, cells, names, strict=True)
+    ]
+    contrasts = contrasts_of(measures, scores, cells, base)
+    theirs = budget_of(results[base])
+    arms = [_arm(r, name, s, x, theirs) for r, name, s, x in zip(results, names, scores, contrasts, strict=True)]
+    pooled = {m.key: sd for m in measures if (sd := pooled_sd([s[m.key].per_seed.values() for s in scores]))}
+    return Comparison(
+        model=results[0].model,
+        training_set=results[0].training_set,
+        baseline=base,
+        measures=measures,
+        arms=arms,
+        seed_sd=pooled,
+        allowed=tuple(allowed),
+    )
+
+
+def _arm(
+    result: Result,
+    label: str,
+    scores: dict[str, Score],
+    contrasts: dict[str, Contrast],
+    baseline: Mapping[str, float],
+) -> Arm:
+    """`baseline` is the baseline's budget."""
+    budget = budget_of(result)
+    return Arm(
+        label=label,
+        method=result.method,
+        run=result.run,
+        seeds=result.seeds,
+        not_a_result=result.not_a_result,
+        scores=scores,
+        contrasts=contrasts,
+        budget=budget,
+        ratio={k: v / baseline[k] if baseline[k] else None for k, v in budget.items()},
+        unequal=mismatched(budget, baseline),
+        truncated={name: s.truncated for name, s in result.suites.items()},
+        disagreement={name: s.disagreement for name, s in result.suites.items() if s.disagreement is not None},
+    )
+
+
+def compare_runs(runs: Sequence[Path], baseline: int | str | None = None, allow: Sequence[str] = ()) -> Comparison:
+    """Compare run directories, samples included. Raises as `load_result`, `load_questions` and `compare` do."""
+    from harness.data.training_sets import solved_at
+    from harness.stats.questions import load_questions
+
+    results = [load_result(path) for path in runs]
+    threshold = solved_at(r.training_set for r in results)
+    return compare(results, baseline, threshold, [load_questions(r) for r in results], allow)

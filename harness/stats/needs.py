@@ -1,0 +1,70 @@
+"""What it would take to assess a claim: seeds per arm, and the plan of each arm."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from harness.config import RunSpec
+from harness.runs.result import Result
+from harness.stats.claims import MIN_SEEDS, Claim
+
+
+def needs(claim: Claim, pilots: Sequence[Result] = ()) -> list[str]:
+    """Lines on what it would take: seeds per arm, from the spread of `pilots` if they have any, and the plan of each arm."""
+    from harness.data.training_sets import load_training_set
+    from harness.stats.scores import pooled_sd
+
+    per_seed = []
+    for r in pilots:
+        if all(name in r.suites for name in claim.suites):
+            suites = [r.suites[name].per_seed for name in claim.suites]
+            per_seed.append([100 * sum(s[seed] for s in suites) / len(suites) for seed in r.seeds])
+    pooled = pooled_sd(per_seed)
+    given = pooled is not None and pooled.sd > 0
+    lines = [seeds_line(claim.effect, [pooled.sd] if pooled and given else claim.seed_sd, "the given runs" if given else "")]
+    for side, arm in claim.sides.items():
+        sets = "".join(f" --set {shlex.quote(f'{k}={_yaml(v)}')}" for k, v in claim.sets(arm).items())
+        data = "" if load_training_set(claim.training_set).file is None else " --data-dir DATA"
+        bench = ",".join(claim.suites)
+        lines.append(f"harness run --method {arm.method} --recipe {claim.recipe} --bench {bench}{sets}{data} --seeds 0,1,2")
+        lines.append(f"  {_plan_line(claim, claim.specs[side])}")
+    return lines
+
+
+def seeds_line(effect: float, sds: Sequence[float], source: str) -> str:
+    """The seeds needed at each seed standard deviation, in words; at least MIN_SEEDS."""
+    from harness.stats.power import MAX_SEEDS, seeds_needed
+
+    counts = [(sd, seeds_needed(effect, sd)) for sd in sds]
+    parts = [f"{f'more than {MAX_SEEDS}' if n is None else max(MIN_SEEDS, n)} at a seed sd of {sd:.1f}" for sd, n in counts]
+    of = f" (from {source})" if source else ""
+    return f"seeds per arm for an 80% chance of detecting {effect:g} points: {', '.join(parts)}{of}"
+
+
+def _yaml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _plan_line(claim: Claim, spec: RunSpec) -> str:
+    """The cost of one seed. It needs no data: only the number of training problems matters."""
+    from harness.core.types import Problem
+    from harness.data.suites import load_suite
+    from harness.data.training_sets import load_training_set
+    from harness.plan import plan
+    from harness.registry import load_method
+
+    training_set = load_training_set(spec.train.set)
+    if training_set.file is None:
+        problems = training_set.problems(spec, None)
+    elif spec.train.limit:
+        problems = [Problem(id=str(i), text="", answer="") for i in range(spec.train.limit)]
+    else:
+        return "its cost depends on the data: see --dry-run"
+    method = load_method(spec.method)(spec.typed_method_config(), spec.train, problems, 0, training_set.pieces())
+    p = plan(spec, method, [load_suite(name) for name in claim.suites])
+    return (
+        f"per seed: at most {p.rollouts:,} rollouts and {p.generated_tokens:,} tokens, {p.optimiser_steps:,} optimiser "
+        f"steps, {p.eval_samples:,} evaluation samples"
+    )

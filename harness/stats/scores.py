@@ -1,0 +1,162 @@
+"""The scores of one run on one measure (a suite or a macro average): spread over seeds, and intervals.
+
+All scores are shares in [0, 1]. docs/statistics.md explains every number.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.core.errors import UsageError
+from harness.runs.result import ROLES, Result
+from harness.stats.arms import PROTOCOL
+
+if TYPE_CHECKING:
+    from harness.stats.questions import Questions
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is scored: a suite, or the macro average of a role, which is the unweighted mean of its suites.
+
+    `protocol` holds a suite's n, k, temperature and max_new_tokens; None for a macro average. `flagged` counts the
+    suite's problems that match training problems (harness/data/contamination.py).
+    """
+
+    key: str
+    title: str
+    role: str
+    protocol: dict[str, Any] | None
+    flagged: int = 0
+
+
+@dataclass(frozen=True)
+class Solved:
+    """How many seeds scored at least `at`, and the exact 95% interval of that share (Clopper and Pearson 1934)."""
+
+    at: float
+    count: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """One arm on one measure. `sd` is the sample standard deviation over seeds; None for a single seed.
+
+    `clean` is the mean without the problems that match training problems; None if no problem matches, or all do.
+    `low` and `high` bound the score on new questions and `kind` names the method; None without samples. `ties` holds the
+    letters of the arm's tie groups; "" with a single seed or arm.
+    """
+
+    per_seed: dict[int, float]
+    mean: float
+    sd: float | None
+    solved: Solved | None
+    clean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    kind: str = ""
+    ties: str = ""
+
+
+@dataclass(frozen=True)
+class PooledSd:
+    """Standard deviation over seeds, pooled over all arms, with its degrees of freedom."""
+
+    sd: float
+    df: int
+
+
+def measures_of(result: Result) -> list[Measure]:
+    """Role by role, the macro average and then its suites; a role without suites has no macro average."""
+    out: list[Measure] = []
+    for role in ROLES:
+        if result.macro.of(role) is not None:
+            out.append(Measure(f"macro:{role}", f"{role.upper()} macro average", role, None))
+        out += [
+            Measure(name, suite.title, role, {key: getattr(suite, key) for key in PROTOCOL}, len(suite.flagged))
+            for name, suite in result.suites.items()
+            if suite.role == role
+        ]
+    return out
+
+
+Cells = dict[str, "list[Questions]"]
+"""The suites of every measure, by its key; measures without samples are left out."""
+
+
+def cells_of(
+    results: Sequence[Result], questions: Sequence[Mapping[str, Questions]], measures: Sequence[Measure]
+) -> list[Cells]:
+    """The cells of every run. Raises UsageError for runs that differ in the questions of a suite."""
+    out: list[Cells] = []
+    first: dict[str, tuple[str, tuple[str, ...]]] = {}  # suite: the run that was read first, and its questions
+    for result, own in zip(results, questions or [{}] * len(results), strict=True):
+        for suite, found in own.items():
+            run, ids = first.setdefault(suite, (result.run, found.ids))
+            if found.ids != ids:
+                raise UsageError(f"{run} and {result.run} cannot be compared, they differ in the questions of {suite}")
+        suites = result.suites
+        named = {m.key: [m.key] if m.protocol else [n for n in suites if suites[n].role == m.role] for m in measures}
+        out.append({key: [own[n] for n in names] for key, names in named.items() if all(n in own for n in names)})
+    return out
+
+
+def scores_by_seed(result: Result, key: str) -> dict[int, float]:
+    """The scores of a run on the measure `key`, which it must have."""
+    if not key.startswith("macro:"):
+        return result.suites[key].per_seed
+    means = {seed: row.of(key.removeprefix("macro:")) for seed, row in result.macro.per_seed.items()}
+    return {seed: mean for seed, mean in means.items() if mean is not None}
+
+
+def score_of(result: Result, key: str, solved_at: float | None, cells: list[Questions] | None, ties: str) -> Score:
+    """A run on the measure `key`; seeds count as solved from `solved_at` on."""
+    per_seed = scores_by_seed(result, key)
+    values = list(per_seed.values())
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    share = None if solved_at is None else solved(values, solved_at)
+    clean = result.suites[key].avg_clean if key in result.suites else None
+    bounds = score_interval(cells) if cells else (None, None, "")
+    return Score(per_seed, statistics.fmean(values), sd, share, clean, *bounds, ties)
+
+
+def score_interval(cells: list[Questions]) -> tuple[float | None, float | None, str]:
+    """95% interval of one arm's score on new questions, clipped to [0, 1], and the method it was computed by.
+
+    Wilson for one outcome per question, and where all questions score alike and a t interval would have no width.
+    """
+    from harness.stats import intervals
+
+    mean = statistics.fmean(float(q.scores_S_Q.mean()) for q in cells)
+    n = sum(len(q.ids) for q in cells)
+    single = len(cells) == 1 and cells[0].k == 1 and len(cells[0].seeds) == 1
+    found = None if single or min(len(q.ids) for q in cells) < 2 else intervals.score([q.scores_S_Q for q in cells])
+    if found is None or not found.spread:
+        return (*intervals.wilson(mean * n, n), "Wilson") if n else (None, None, "")
+    low, high = found.interval()
+    kind = "t, seeds and questions" if len(cells[0].seeds) > 1 else "t, questions"
+    return max(0.0, float(low)), min(1.0, float(high)), kind
+
+
+def solved(values_S: Sequence[float], at: float) -> Solved:
+    """The number of values >= `at`, with the exact binomial 95% interval of their share."""
+    from scipy.stats import binomtest
+
+    count = sum(v >= at for v in values_S)
+    ci = binomtest(count, len(values_S)).proportion_ci(0.95, method="exact")
+    return Solved(at, count, count / len(values_S), float(ci.low), float(ci.high))
+
+
+def pooled_sd(arms: Iterable[Iterable[float]]) -> PooledSd | None:
+    """The seed standard deviation, pooled over the arms' scores per seed; None if no arm has two seeds."""
+    several = [list(values) for values in arms]
+    df = sum(len(values) - 1 for values in several)
+    squares = sum(statistics.variance(values) * (len(values) - 1) for values in several if len(values) > 1)
+    return PooledSd(math.sqrt(squares / df), df) if df else None

@@ -1,0 +1,120 @@
+"""The tables of a study: what its cells would take, and what came out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from harness.report.tables import Table, compact, interval, points, seconds
+from harness.stats.budgets import BUDGET
+from harness.study.cells import Cell, cell_name
+from harness.study.file import Study
+
+if TYPE_CHECKING:
+    from harness.stats.comparison import Comparison
+    from harness.stats.scores import Solved
+
+
+def plan_table(study: Study, cells: Sequence[Cell]) -> Table:
+    """What the chosen cells take, all seeds together, and the sum. Bounds as in harness/plan.py."""
+    rows, sums, unknown = [], [0, 0, 0, 0.0], False
+    for cell in (c for c in cells if c.chosen):
+        assert cell.plan is not None
+        n, p = len(cell.spec.seeds), cell.plan
+        own = [n * p.rollouts, n * (p.generated_tokens + p.eval_tokens), n * p.optimiser_steps, p.seconds]
+        unknown |= p.seconds is None
+        sums = [a + (b or 0) for a, b in zip(sums, own, strict=True)]
+        rows.append((cell.name, cell.spec.method, str(n), *_costs(own), f"tokens of {cell.match}" if cell.match else ""))
+    rows.append(("total", "", "", *_costs([*sums[:3], None if unknown else sums[3]]), ""))
+    notes = (
+        "All seeds together, evaluation tokens included; rollouts and tokens are upper bounds, and a cell with a budget in "
+        "tokens is planned at the most that its arm may write. Time: of one run after the other, on two cores.",
+    )
+    header = ("cell", "method", "seeds", "rollouts", "tokens", "optimiser steps", "time", "budget")
+    return Table(study.title, header, "llrrrrrl", rows, notes)
+
+
+def _costs(values: Sequence[float | None]) -> tuple[str, ...]:
+    *counts, time_s = values
+    return (*(compact(x or 0) for x in counts), "unknown" if time_s is None else seconds(time_s))
+
+
+@dataclass(frozen=True)
+class CellScore:
+    """One measure of a finished cell: shares, over its seeds. `solved` where the training set says what solving is."""
+
+    mean: float
+    sd: float | None
+    solved: Solved | None
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """A finished cell: its scores by the measure's title, and what a seed paid on average, by ledger entry."""
+
+    condition: str
+    arm: str
+    method: str
+    run: str
+    seeds: list[int]
+    scores: dict[str, CellScore]
+    budget: dict[str, float]
+    not_a_result: str | None
+
+
+PAID: dict[str, Callable[[float], str]] = {
+    "rollouts": compact,
+    "sampled_tokens": compact,
+    "optimiser_steps": compact,
+    "wall_seconds": seconds,
+}
+"""What of a budget the table shows, and how."""
+
+
+def summary(condition: str, comparison: Comparison) -> list[SummaryRow]:
+    """A row per arm: its macro averages, or its suites where it has none."""
+    measures = [m for m in comparison.measures if m.protocol is None] or comparison.measures
+    return [
+        SummaryRow(
+            condition=condition,
+            arm=arm.label,
+            method=arm.method,
+            run=arm.run,
+            seeds=list(arm.seeds),
+            scores={m.title: CellScore(*(getattr(arm.scores[m.key], f.name) for f in fields(CellScore))) for m in measures},
+            budget=arm.budget,
+            not_a_result=arm.not_a_result,
+        )
+        for arm in comparison.arms
+    ]
+
+
+def summary_table(rows: Sequence[SummaryRow]) -> Table:
+    """All finished cells of `summary`; grouped by condition, where there are several."""
+    measures = list(dict.fromkeys(title for row in rows for title in row.scores))
+    solving = [t for t in measures if any(t in row.scores and row.scores[t].solved for row in rows)]
+    header = ["condition", "arm", "method", "seeds"]
+    for title in measures:
+        header += [title.removesuffix(" macro average"), "sd", *(["solved", "95% exact"] if title in solving else [])]
+    header += [BUDGET[key] for key in PAID]
+    out = []
+    for i, row in enumerate(rows):
+        first = i == 0 or rows[i - 1].condition != row.condition
+        cells = [row.condition if first else "", row.arm, row.method, str(len(row.seeds))]
+        for title in measures:
+            s = row.scores.get(title)
+            cells += [points(s.mean), "" if s.sd is None else points(s.sd)] if s else ["", ""]
+            if title in solving:
+                x = s.solved if s else None
+                cells += [f"{x.count}/{len(row.seeds)}", interval(x.low, x.high)] if x else ["", ""]
+        out.append((*cells, *(text(row.budget[key]) for key, text in PAID.items())))
+    start = int(not any(row.condition for row in rows))
+    notes = ["Percent points, mean over seeds; sd: sample standard deviation. Budgets: of training, a seed on average."]
+    if threshold := next((s.solved.at for row in rows for s in row.scores.values() if s.solved), None):
+        notes.append(f"Solved: seeds that score at least {points(threshold)}, with the Clopper-Pearson interval.")
+    for reason in dict.fromkeys(row.not_a_result for row in rows if row.not_a_result):
+        names = [cell_name(row.condition, row.arm) for row in rows if row.not_a_result == reason]
+        notes.insert(0, f"Not a result: {'all' if len(names) == len(rows) else ', '.join(names)}; {reason}.")
+    align = "lll" + "r" * (len(header) - 3)
+    return Table("All cells", tuple(header[start:]), align[start:], [r[start:] for r in out], tuple(notes))

@@ -1,0 +1,82 @@
+"""Renderings of a comparison: they cannot disagree, and show no more than the numbers do."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from harness.report.comparison import tables, to_csv, to_latex, to_markdown, to_rich
+from harness.report.tables import csv_cell, latex_cell, markdown_cell, points
+from harness.stats.comparison import compare
+from support.results import result
+
+
+def test_renderings_agree_and_carry_stamps():
+    from rich.console import Console
+
+    c = compare([result(), result("p2o", {0: 0.5, 1: 0.55, 2: 0.8}, stamp="only 20 problems (--limit)")])
+    console = Console(width=300, record=True, file=open("/dev/null", "w"))
+    console.print(to_rich(c))
+    terminal, markdown, tree = console.export_text(), to_markdown(c), json.loads(json.dumps(c.to_dict()))
+    latex, csv_text = to_latex(c), to_csv(c)
+    for table in tables(c):
+        for row in table.rows:
+            for cell in " ".join(row).split():
+                assert cell in terminal and markdown_cell(cell) in markdown and latex_cell(cell) in latex
+    [header, *rows] = csv.reader(io.StringIO(csv_text))
+    assert rows[0][:3] == ["OOD macro average", "grpo", "50.0"] and rows[1][0] == "OOD macro average"
+    for table in tables(c)[:2]:
+        for row, line in zip(table.full_rows, rows, strict=True):
+            assert all(line[header.index(name)] == csv_cell(cell) for name, cell in zip(table.header, row, strict=True))
+    x = tree["arms"][1]["contrasts"]["tb-long"]
+    assert points(x["difference"], sign=True) in terminal
+    assert f"{points(x['fixed']['low'], sign=True)} to {points(x['fixed']['high'], sign=True)}" in markdown
+    assert tree["baseline"] == "grpo"
+    assert tree["stamps"] == ["p2o: only 20 problems (--limit)"]
+    assert "not a result: p2o: only 20" in terminal and "**Not a result.** p2o: only 20" in markdown
+
+
+def test_bold_and_grey():
+    low, high = {0: 0.40, 1: 0.41, 2: 0.42}, {0: 0.60, 1: 0.61, 2: 0.62}
+    clear = compare([result(scores=low), result("p2o", high)])
+    assert "**61.0**" in to_markdown(clear) and "+20.0†" in to_markdown(clear) and r"\textbf{61.0}" in to_latex(clear)
+    tied = compare([result(scores={0: 0.40, 1: 0.5, 2: 0.6}), result("p2o", {0: 0.45, 1: 0.55, 2: 0.65})])
+    assert "**" not in to_markdown(tied)
+    single = compare([result(scores=low), result("p2o", {0: 0.9}), result("gepa", {0: 0.6, 1: 0.61})])
+    assert "**" not in to_markdown(single), "a lone seed is ahead, and nobody is bold"
+    assert "1 seed" in to_csv(single) and r"\textcolor{gray}{90.0}" in to_latex(single)
+    stamped = compare([result(scores=low), result("p2o", high, stamp="small")])
+    assert "**61.0**" not in to_markdown(stamped)
+
+
+@pytest.mark.parametrize("other", [{0: 0.7}, {0: 0.7, 5: 0.9}, {3: 0.7}])
+def test_one_seed_is_said(other):
+    text = to_markdown(compare([result("grpo", {0: 0.4}), result("p2o", other)]))
+    assert "| one seed |" in text and "1 seed" in text
+
+
+def test_solved_is_shown_only_where_asked():
+    results = [result(scores={0: 0.9, 1: 0.1, 2: 0.9, 3: 0.1, 4: 0.2})]
+    assert "solved" not in to_markdown(compare(results))
+    assert "| 2/5 |" in to_markdown(compare(results, solved_at=0.5))
+    two = compare([*results, result("p2o", {0: 0.1, 1: 0.2, 2: 0.9})], solved_at=0.5)
+    assert "| 2/5 | 5.3 to 85.3 |" in to_markdown(two)
+
+
+def test_all_seeds_solved_and_none():
+    low, high = ({s: at + 0.01 * s for s in range(5)} for at in (0.1, 0.9))
+    text = to_markdown(compare([result(scores=low), result("p2o", high)], solved_at=0.5))
+    assert "| 5/5 |" in text and "| 0/5 |" in text
+
+
+def test_an_unequal_budget_is_said():
+    for rollouts, words in ((1049, ""), (1100, "rollouts 1.1k against 1k, sampled tokens 22k against 20k")):
+        text = to_markdown(compare([result(), result("p2o", rollouts=rollouts)]))
+        assert words in text and ("unequal budget" in text) == bool(words)
+
+
+def test_scores_without_overlapping_problems_are_noted_only_where_they_differ():
+    plain, other = (to_markdown(compare([r])) for r in (result("grpo"), result("p2o", flagged=["x", "y"], avg_clean=0.25)))
+    assert "match training problems" not in plain
+    assert "Longer chains: 2 of 200 problems match training problems; without them p2o 25.0." in other
