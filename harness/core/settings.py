@@ -244,6 +244,10 @@ class LocalConfig(Strict):
     threads: int | None = Field(None, ge=1)
     """CPU threads; null leaves torch's choice."""
     generation_tokens: int = Field(65536, ge=1)
-    """Tokens held while completions are sampled side by side: prompts and longest possible completions."""
+    """Tokens held while completions are sampled side by side, at most: prompts and longest possible completions."""
     forward_tokens: int = Field(8192, ge=1)
     """Tokens of one forward and backward pass, padding included; more are accumulated."""
+    gradient_checkpointing: bool = False
+    """Keep only the inputs of the model's layers for the backward pass: less memory, a third more time."""
+    cuda_graphs: bool = True
+    """On a GPU, replay the steps of sampling as CUDA graphs, where the type of model allows it."""

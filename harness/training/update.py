@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from harness.core.advantages import group_advantages
 from harness.core.settings import LossSpec, TrainConfig
 from harness.core.types import Group
-from harness.training.local.generation import completion_logps
+from harness.training.local.logps import completion_logps, recomputed_layers
 from harness.training.loss import aggregate, correction_weights, token_losses
 from harness.training.metrics import Row, batch_metrics
 
@@ -28,14 +29,16 @@ class Updater:
         self,
         model: Any,
         cfg: TrainConfig,
-        loss: LossSpec | None,
+        loss: LossSpec,
         pad: int,
         forward_tokens: int,
         advantages: Callable[[Group], list[float]] | None = None,
+        recompute: bool = False,
     ) -> None:
-        """`advantages` of one group; by default those that the loss names."""
+        """`advantages` of one group; by default those that the loss names. `recompute`: gradient checkpointing."""
         self.model, self.cfg, self.loss, self.pad, self.forward_tokens = model, cfg, loss, pad, forward_tokens
         self.advantages = advantages or (lambda group: group_advantages(group.rewards_K, self.loss.advantage))
+        self.recompute = recompute
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.masters = [p if p.dtype == torch.float32 else p.detach().float() for p in self.params]
         self.optimizer = torch.optim.AdamW(self.masters, lr=cfg.lr, betas=cfg.betas, weight_decay=cfg.weight_decay)
@@ -156,7 +159,8 @@ class Updater:
         if still := [r for r in scored if r.advantage == 0.0 and r.old_logps_T is None]:
             self._score_old(still)
         for micro in self._micro_batches(moving):
-            logps_B_T, real_B_T = self._logps(micro)
+            with recomputed_layers(self.model) if self.recompute else nullcontext():
+                logps_B_T, real_B_T = self._logps(micro)
             if micro[0].old_logps_T is None:
                 self._set_old(micro, logps_B_T.detach())
             width, device = logps_B_T.shape[1], logps_B_T.device
@@ -167,6 +171,7 @@ class Updater:
             losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, self.loss, distilled_B)
             loss = aggregate(losses_B_T, real_B_T, weights_B_T, self.loss.aggregation, tokens, len(rows))
             loss.backward()
+            self._gather()
             total += loss.item()
             ratio_B_T = torch.exp(logps_B_T.detach() - old_B_T)
             outside = (ratio_B_T < 1 - self.loss.clip_low) | (ratio_B_T > 1 + self.loss.clip_high)
@@ -180,9 +185,10 @@ class Updater:
 
         No step is taken where the guard will stop at this loss or norm.
         """
+        self._gather()
         for p, master in zip(self.params, self.masters, strict=True):
-            if master is not p:
-                master.grad = None if p.grad is None else p.grad.float()
+            if master is not p and master.grad is None and master in self.optimizer.state:
+                master.grad = torch.zeros_like(master)
         norm = float(torch.nn.utils.clip_grad_norm_(self.masters, self.cfg.grad_clip))
         if self._broken({"loss": loss, "grad_norm": norm}):
             return norm
@@ -192,7 +198,15 @@ class Updater:
             for p, master in zip(self.params, self.masters, strict=True):
                 if master is not p:
                     p.copy_(master)
+                    master.grad = None  # its memory is the sampler's until the next step
         return norm
+
+    def _gather(self) -> None:
+        """Add what lower-precision weights have gathered to their masters' gradients, in float32."""
+        for p, master in zip(self.params, self.masters, strict=True):
+            if master is not p and p.grad is not None:
+                master.grad = p.grad.float() if master.grad is None else master.grad.add_(p.grad)
+                p.grad = None
 
 
 def pad_rows(rows: Sequence[Sequence[float] | Tensor], width: int, device: torch.device) -> Tensor:

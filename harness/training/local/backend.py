@@ -7,21 +7,23 @@ from functools import partial
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from harness.config import PolicySpec
+from harness.config import PolicySpec, RunSpec
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.method import Finetuned, Method
 from harness.core.seeds import derive
+from harness.core.settings import LossSpec
 from harness.core.types import Context, Group, Problem, Rollout, Sampling
 from harness.grading.graders import grade_many
 from harness.models import locate
 from harness.training.gather import gather_groups
-from harness.training.local.generation import SampledTokens, completion_logps, sample
+from harness.training.local.generation import SampledTokens, sample
+from harness.training.local.logps import completion_logps
 from harness.training.loop import train_epochs
 from harness.training.loss import checked_advantages
 from harness.training.prompts import encode, rendering
@@ -40,7 +42,7 @@ class LocalBackend:
     def __init__(self, spec: PolicySpec, offline: bool = False, model: str | Path | None = None) -> None:
         """Load the policy; only one of a RunSpec can be trained. Raises MissingError (no such model) or UsageError (a
         folder that is not a policy)."""
-        self.spec = spec
+        self.spec, self.offline = spec, offline
         if spec.local.threads:
             torch.set_num_threads(spec.local.threads)
         device = spec.local.device
@@ -51,12 +53,13 @@ class LocalBackend:
         self.source = str(model or locate(spec, offline))
         self.tokenizer, self.model = load_policy(self.source, spec.model.revision, spec.model.dtype, offline)
         self.model.to(device).eval()
+        self.commit: str | None = getattr(self.model.config, "_commit_hash", None)  # of the hub; None for a folder
         if self.tokenizer.eos_token_id is None:
             raise UsageError(f"the tokenizer of {self.source} names no end-of-text token, so completions cannot end")
         self.pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
         ends = self.model.generation_config.eos_token_id
         self.stop = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends] if ends else [])}
-        self._initial: dict[str, torch.Tensor] | None = None
+        self._initial: Any = None
         self.tick: Callable[[int], None] = lambda done: None
 
     # ------------------------------------------------------------------ sampling
@@ -65,13 +68,15 @@ class LocalBackend:
         """Token ids of one user turn."""
         return encode(self.tokenizer, self.spec.model, prompt)
 
-    def _sample(self, prompts: Sequence[str], sampling: Sampling, seed: int) -> list[tuple[SampledTokens, str, int]]:
-        """(completion, its text, prompt tokens) per prompt."""
+    def _sample(
+        self, prompts: Sequence[str], sampling: Sampling, seed: int, model: Any = None
+    ) -> list[tuple[SampledTokens, str, int]]:
+        """(completion, its text, prompt tokens) per prompt; `model` in the policy's place."""
         cached = {p: self.encode(p) for p in dict.fromkeys(prompts)}
         generator = torch.Generator(device=self.model.device).manual_seed(seed)
         try:
             rows = sample(
-                self.model,
+                model or self.model,
                 [cached[p] for p in prompts],
                 sampling,
                 self.stop,
@@ -79,7 +84,10 @@ class LocalBackend:
                 generator,
                 self.spec.local.generation_tokens,
                 self.tick,
+                self.spec.local.cuda_graphs,
             )
+        except torch.OutOfMemoryError as e:
+            raise HarnessError(f"out of GPU memory while sampling; lower local.generation_tokens: {e}") from None
         except RuntimeError as e:
             if "probability tensor contains" in str(e):
                 raise HarnessError("the policy's probabilities are NaN or infinite: its weights are broken") from None
@@ -87,10 +95,10 @@ class LocalBackend:
         texts = self.tokenizer.batch_decode([r.tokens_T for r in rows], skip_special_tokens=True)
         return [(r, t, len(cached[p])) for r, t, p in zip(rows, texts, prompts, strict=True)]
 
-    def generate(self, prompts: Sequence[str], sampling: Sampling, seed: int) -> list[Rollout]:
+    def generate(self, prompts: Sequence[str], sampling: Sampling, seed: int, model: Any = None) -> list[Rollout]:
         return [
             Rollout(Context.plain(p), text, s.tokens_T, s.logps_T, n, s.truncated)
-            for p, (s, text, n) in zip(prompts, self._sample(prompts, sampling, seed), strict=True)
+            for p, (s, text, n) in zip(prompts, self._sample(prompts, sampling, seed, model), strict=True)
         ]
 
     def rollouts(self, requests: Sequence[tuple[Problem, Context]], sampling: Sampling, seed: int) -> list[Rollout]:
@@ -102,14 +110,13 @@ class LocalBackend:
         ]
 
     def complete(self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False) -> list[Rollout]:
-        if not initial or self._initial is None:
+        if not initial:
             return self.generate(prompts, sampling, seed)
-        trained = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.model.load_state_dict(self._initial)
-        try:
-            return self.generate(prompts, sampling, seed)
-        finally:
-            self.model.load_state_dict(trained)
+        if self._initial is None:  # read again: most methods never ask for it
+            options = (self.spec.model.dtype, self.offline)
+            self._initial = load_policy(self.source, self.commit or self.spec.model.revision, *options)[1]
+            self._initial.to(self.model.device).eval()
+        return self.generate(prompts, sampling, seed, self._initial)
 
     def count_tokens(self, text: str) -> int:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -141,12 +148,11 @@ class LocalBackend:
 
     def train(self, method: Method, log: SeedLog) -> None:
         """All epochs of one seed; the trained policy ends up in the log's `final` folder."""
-        cfg = self.spec.train
-        self._initial = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        cfg, local = cast(RunSpec, self.spec).train, self.spec.local
+        loss = method.loss or LossSpec()  # a method without one takes no step
         advantages = partial(checked_advantages, method)
-        self._updater = Updater(self.model, cfg, method.loss, self.pad, self.spec.local.forward_tokens, advantages)
-        commit = getattr(self.model.config, "_commit_hash", None)  # of the hub; None for a folder
-        log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=commit)
+        self._updater = Updater(self.model, cfg, loss, self.pad, local.forward_tokens, advantages, local.gradient_checkpointing)
+        log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=self.commit)
         train_epochs(self, method, log)
         self.save(log.final)
 
@@ -157,7 +163,7 @@ class LocalBackend:
         self, method: Method, problems: list[Problem], log: SeedLog, epoch: int, batch: int
     ) -> tuple[list[Group], dict[str, Any]]:
         """Sample the groups of a batch side by side and take the optimiser steps on them."""
-        cfg = self.spec.train
+        cfg = cast(RunSpec, self.spec).train
         rounds = count(1)
 
         def serve(requests: list[tuple[Problem, Context]]) -> list[Rollout]:
@@ -166,7 +172,11 @@ class LocalBackend:
             return rollouts
 
         groups = gather_groups(method, problems, cfg.rollouts_per_prompt, serve, (log.seed, "group", epoch, batch))
-        rows, metrics = self._updater.step(groups, self.encode)
+        try:
+            rows, metrics = self._updater.step(groups, self.encode)
+        except torch.OutOfMemoryError as e:
+            hint = "lower local.forward_tokens or set local.gradient_checkpointing=true"
+            raise HarnessError(f"out of GPU memory in a training pass; {hint}: {e}") from None
         log.ledger.add_update(groups, cfg.updates_per_batch)
         if log.world:
             metrics |= log.world.observe(rows)

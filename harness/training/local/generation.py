@@ -1,15 +1,22 @@
-"""Batched sampling and log-probabilities of a Hugging Face causal language model. B = rows, T = completion tokens."""
+"""Batched sampling from a Hugging Face causal language model. B = rows, T = completion tokens, V = vocabulary."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache
 
 from harness.core.types import Sampling
+
+SHARED_PROMPTS = 10_000_000
+"""Parameters from which on rows with the same prompt share its pass. A smaller model's passes are too short to gain by
+it, and sharing changes the last bits of a probability: the testbed's samples stay the recorded ones."""
+DROP_AT = 0.8
+"""Finished rows are dropped when no more than this share of the rows goes on: it pays for the copy of the cache then."""
 
 
 @dataclass
@@ -21,9 +28,55 @@ class SampledTokens:
     truncated: bool
 
 
-def tempered(logits: Tensor, temperature: float) -> Tensor:
-    """Log-probabilities at the sampling temperature (temperature 0 scores at 1)."""
-    return torch.log_softmax(logits.float() / (temperature or 1.0), dim=-1)
+@torch.inference_mode()
+def sample(
+    model: Any,
+    prompts_B: Sequence[Sequence[int]],
+    sampling: Sampling,
+    stop: set[int],
+    pad: int,
+    generator: torch.Generator,
+    max_tokens: int,
+    tick: Callable[[int], None] = lambda done: None,
+    graphs: bool = True,
+) -> list[SampledTokens]:
+    """One completion per prompt, in order; `tick` gets the number done so far.
+
+    Prompts of similar length share a pass, as many as keep rows x (longest prompt + new tokens) within `max_tokens` and,
+    on a GPU, within its free memory. `graphs`: see harness/training/local/decoding.py. Raises RuntimeError where the
+    model's probabilities are no numbers.
+    """
+    from harness.training.local.decoding import can_replay, sample_replayed
+
+    order = sorted(range(len(prompts_B)), key=lambda i: len(prompts_B[i]))
+    out: list[SampledTokens | None] = [None] * len(prompts_B)
+    draw_rows = sample_replayed if graphs and can_replay(model) else sample_growing
+    done = 0
+    while done < len(order):
+        rows, fits = 1, _room(model, max_tokens)
+        while done + rows < len(order) and fits(rows + 1, len(prompts_B[order[done + rows]]) + sampling.max_new_tokens):
+            rows += 1
+        chunk = order[done : done + rows]
+        drawn = draw_rows(model, [prompts_B[i] for i in chunk], sampling, stop, pad, generator)
+        for i, row in zip(chunk, drawn, strict=True):
+            out[i] = row
+        done += rows
+        tick(done)
+    return out  # type: ignore[return-value]
+
+
+def _room(model: Any, max_tokens: int) -> Callable[[int, int], bool]:
+    """Whether (rows, tokens of each) may be sampled side by side."""
+    if model.device.type != "cuda":
+        return lambda rows, tokens: rows * tokens <= max_tokens
+    cfg = model.config.get_text_config()
+    heads = getattr(cfg, "num_key_value_heads", None) or cfg.num_attention_heads
+    head_dim = getattr(cfg, "head_dim", None) or cfg.hidden_size // cfg.num_attention_heads
+    token_bytes = 2 * cfg.num_hidden_layers * heads * head_dim * model.dtype.itemsize
+    row_bytes = 5 * 4 * cfg.vocab_size  # probabilities in float32, a few times over
+    unused = torch.cuda.memory_reserved(model.device) - torch.cuda.memory_allocated(model.device)
+    half = (torch.cuda.mem_get_info(model.device)[0] + unused) / 2  # the other half: copies of the cache, the prompts' pass
+    return lambda rows, tokens: rows * tokens <= max_tokens and rows * (tokens * token_bytes + row_bytes) <= half
 
 
 def left_pad(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -34,106 +87,94 @@ def left_pad(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> t
     return ids, mask
 
 
-@torch.inference_mode()
-def sample(
-    model: PreTrainedModel,
-    prompts_B: Sequence[Sequence[int]],
-    sampling: Sampling,
-    stop: set[int],
-    pad: int,
-    generator: torch.Generator,
-    max_tokens: int,
-    tick: Callable[[int], None] = lambda done: None,
-) -> list[SampledTokens]:
-    """One completion per prompt, in order; `tick` gets the number done so far.
-
-    Prompts of similar length share a pass, as many as keep rows x (longest prompt + new tokens) within `max_tokens`.
-    """
-    order = sorted(range(len(prompts_B)), key=lambda i: len(prompts_B[i]))
-    out: list[SampledTokens | None] = [None] * len(prompts_B)
-    done = 0
-    while done < len(order):
-        rows = 1
-        while (
-            done + rows < len(order)
-            and (rows + 1) * (len(prompts_B[order[done + rows]]) + sampling.max_new_tokens) <= max_tokens
-        ):
-            rows += 1
-        chunk = order[done : done + rows]
-        for i, row in zip(
-            chunk, _sample_chunk(model, [prompts_B[i] for i in chunk], sampling, stop, pad, generator), strict=True
-        ):
-            out[i] = row
-        done += rows
-        tick(done)
-    return out  # type: ignore[return-value]
-
-
-def _sample_chunk(model, prompts_B, sampling: Sampling, stop: set[int], pad: int, generator) -> Iterator[SampledTokens]:
-    device = model.device
-    ids, mask = left_pad(prompts_B, pad, device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
+def prefill(model: Any, prompts_B: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor, DynamicCache]:
+    """The prompts' pass: logits of the next token [B, V], attention mask [B, longest prompt], cache of keys and values."""
+    share = sum(p.numel() for p in model.parameters()) >= SHARED_PROMPTS
+    distinct = list(dict.fromkeys(map(tuple, prompts_B))) if share else prompts_B
+    ids, mask = left_pad(distinct, pad, model.device)
     cache = DynamicCache(config=model.config)
-    rows, limit = len(prompts_B), sampling.max_new_tokens
-    tokens_B_T = torch.full((rows, limit), pad, device=device)
-    logps_B_T = torch.zeros(rows, limit, device=device)
-    lengths_B = torch.full((rows,), limit, device=device)
-    ended_B = torch.zeros(rows, dtype=torch.bool, device=device)
-    stops = torch.tensor(sorted(stop), device=device)
-    live = torch.arange(rows, device=device)  # rows still in the pass; some may have ended since the last compaction
-    logits = model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1).logits[
-        :, -1
-    ]
-    positions = positions[:, -1:]
-    for t in range(limit):
-        logp = tempered(logits, sampling.temperature)
-        if sampling.temperature == 0:
-            token = logp.argmax(-1, keepdim=True)
-        else:
-            token = torch.multinomial(logp.exp(), 1, generator=generator)
-        open_ = ~ended_B[live]
-        tokens_B_T[live[open_], t] = token[open_, 0]
-        logps_B_T[live[open_], t] = logp.gather(1, token)[open_, 0]
-        stopped = torch.isin(token[:, 0], stops) & open_
-        lengths_B[live[stopped]] = t + 1
-        ended_B[live[stopped]] = True
-        remaining = int((~ended_B[live]).sum())
-        if remaining == 0 or t == limit - 1:
-            break
-        if remaining <= 0.8 * len(live):  # drop finished rows once it pays for the copy of the cache
-            keep = (~ended_B[live]).nonzero()[:, 0]
-            live, token, mask, positions = live[keep], token[keep], mask[keep], positions[keep]
-            cache.batch_select_indices(keep)
-        mask = torch.cat([mask, mask.new_ones(len(live), 1)], 1)
-        positions = positions + 1
-        logits = model(input_ids=token, attention_mask=mask, position_ids=positions, past_key_values=cache).logits[:, -1]
-    ended = ended_B.tolist()
-    for i, n in enumerate(lengths_B.tolist()):
-        yield SampledTokens(tokens_B_T[i, :n].tolist(), logps_B_T[i, :n].tolist(), truncated=not ended[i])
-
-
-def completion_logps(
-    model: PreTrainedModel,
-    prompts_B: Sequence[Sequence[int]],
-    completions_B: Sequence[Sequence[int]],
-    temperature: float,
-    pad: int,
-) -> tuple[Tensor, Tensor]:
-    """log pi(y_t | prompt, y_<t) at `temperature` and the mask of real tokens, both [B, T]; differentiable."""
-    device = model.device
-    ids, mask = left_pad(prompts_B, pad, device)
-    longest = max(map(len, completions_B))
-    targets_B_T = torch.tensor([list(c) + [pad] * (longest - len(c)) for c in completions_B], device=device)
-    real_B_T = torch.tensor([[1] * len(c) + [0] * (longest - len(c)) for c in completions_B], device=device)
-    mask = torch.cat([mask, real_B_T], 1)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
     logits = model(
-        input_ids=torch.cat([ids, targets_B_T], 1)[:, :-1],
-        attention_mask=mask[:, :-1],
-        position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, :-1],
-        use_cache=False,
-        logits_to_keep=longest,
-    ).logits
-    logps_B_T = -torch.nn.functional.cross_entropy(
-        (logits.float() / temperature).transpose(1, 2), targets_B_T, reduction="none"
-    )
-    return logps_B_T, real_B_T.to(logps_B_T.dtype)
+        input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
+    ).logits[:, -1]
+    if len(distinct) < len(prompts_B):
+        number = {p: i for i, p in enumerate(distinct)}
+        rows = torch.tensor([number[tuple(p)] for p in prompts_B], device=model.device)
+        cache.batch_select_indices(rows)
+        logits, mask = logits[rows], mask[rows]
+    return logits, mask, cache
+
+
+def draw(logits: Tensor, temperature: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A token per row and its log-probability at the sampling temperature (0 takes the likeliest, scored at 1); both [B]."""
+    logp = torch.log_softmax(logits.float() / (temperature or 1.0), dim=-1)
+    if temperature == 0:
+        token = logp.argmax(-1)
+    elif logits.is_cuda:  # what multinomial does there, without its two looks at the values, each of which waits for the GPU
+        token = (logp.exp() / torch.empty_like(logp).exponential_(generator=generator)).argmax(-1)
+    else:
+        token = torch.multinomial(logp.exp(), 1, generator=generator)[:, 0]
+    return token, logp.gather(1, token[:, None])[:, 0]
+
+
+class Drawn:
+    """What has been drawn of a pass. `live` are the rows still in it; some may have ended since the last compaction."""
+
+    def __init__(self, rows: int, limit: int, stop: set[int], pad: int, device: torch.device) -> None:
+        self.tokens_B_T = torch.full((rows, limit), pad, device=device)
+        self.logps_B_T = torch.zeros(rows, limit, device=device)
+        self.lengths_B = torch.full((rows,), limit, device=device)
+        self.ended_B = torch.zeros(rows, dtype=torch.bool, device=device)
+        self.stops = torch.tensor(sorted(stop), device=device)
+        self.live = torch.arange(rows, device=device)
+
+    def add(self, t: int, token: Tensor, logp: Tensor) -> None:
+        """The live rows' tokens at step t; what comes after a row's end is cut off in the end."""
+        self.tokens_B_T[self.live, t] = token
+        self.logps_B_T[self.live, t] = logp
+        ended = self.ended_B[self.live]
+        stopped = torch.isin(token, self.stops) & ~ended
+        self.lengths_B[self.live] = torch.where(stopped, t + 1, self.lengths_B[self.live])
+        self.ended_B[self.live] = ended | stopped
+
+    def open(self) -> Tensor:
+        """Which live rows go on, as positions among them."""
+        return (~self.ended_B[self.live]).nonzero()[:, 0]
+
+    def results(self) -> Iterator[SampledTokens]:
+        if not self.logps_B_T.isfinite().all():
+            raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+        ended = self.ended_B.tolist()
+        for i, n in enumerate(self.lengths_B.tolist()):
+            yield SampledTokens(self.tokens_B_T[i, :n].tolist(), self.logps_B_T[i, :n].tolist(), truncated=not ended[i])
+
+
+def sample_growing(
+    model: Any, prompts_B: Sequence[Sequence[int]], sampling: Sampling, stop: set[int], pad: int, generator: torch.Generator
+) -> Iterator[SampledTokens]:
+    """One pass over rows whose cache grows by a token each step: for any model, on any device."""
+    limit = sampling.max_new_tokens
+    drawn = Drawn(len(prompts_B), limit, stop, pad, model.device)
+    logits, mask, cache = prefill(model, prompts_B, pad)
+    width = mask.shape[1]
+    positions = mask.sum(1, keepdim=True)
+    mask = torch.cat([mask, mask.new_ones(len(mask), limit)], 1)
+    look = 16 if model.device.type == "cuda" else 1  # steps; each look waits for the GPU
+    for t in range(limit):
+        token, logp = draw(logits, sampling.temperature, generator)
+        drawn.add(t, token, logp)
+        if t == limit - 1:
+            break
+        if t % look == look - 1:
+            keep = drawn.open()
+            if len(keep) == 0:
+                break
+            if len(keep) <= DROP_AT * len(token):
+                drawn.live, token, mask, positions = drawn.live[keep], token[keep], mask[keep], positions[keep]
+                cache.batch_select_indices(keep)
+        seen = mask[:, : width + t + 1]
+        logits = model(
+            input_ids=token[:, None], attention_mask=seen, position_ids=positions, past_key_values=cache, use_cache=True
+        ).logits[:, -1]
+        positions = positions + 1
+    return drawn.results()

@@ -12,7 +12,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from harness.core.advantages import group_advantages
 from harness.core.settings import LossSpec
 from harness.core.types import Sampling
-from harness.training.local.generation import completion_logps, sample
+from harness.training.local.generation import sample
+from harness.training.local.logps import completion_logps
 from harness.training.loss import aggregate, correction_weights, token_losses
 
 B, T = 12, 7
