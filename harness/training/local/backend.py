@@ -97,7 +97,14 @@ class LocalBackend:
 
     def generate(self, prompts: Sequence[str], sampling: Sampling, seed: int, model: Any = None) -> list[Rollout]:
         return [
-            Rollout(Context.plain(p), text, s.tokens_T, s.logps_T, n, s.truncated)
+            Rollout(
+                context=Context.plain(p),
+                text=text,
+                tokens_T=s.tokens_T,
+                logps_T=s.logps_T,
+                prompt_tokens=n,
+                truncated=s.truncated,
+            )
             for p, (s, text, n) in zip(prompts, self._sample(prompts, sampling, seed, model), strict=True)
         ]
 
@@ -105,7 +112,16 @@ class LocalBackend:
         drawn = self._sample([c.rollout for _, c in requests], sampling, seed)
         grades = grade_many([(text, p.answer, p.answer_type) for (p, _), (_, text, _) in zip(requests, drawn, strict=True)])
         return [
-            Rollout(c, text, s.tokens_T, s.logps_T, n, s.truncated, g.score, g.status)
+            Rollout(
+                context=c,
+                text=text,
+                tokens_T=s.tokens_T,
+                logps_T=s.logps_T,
+                prompt_tokens=n,
+                truncated=s.truncated,
+                reward=g.score,
+                status=g.status,
+            )
             for (_, c), (s, text, n), g in zip(requests, drawn, grades, strict=True)
         ]
 
@@ -151,7 +167,15 @@ class LocalBackend:
         cfg, local = cast(RunSpec, self.spec).train, self.spec.local
         loss = method.loss or LossSpec()  # a method without one takes no step
         advantages = partial(checked_advantages, method)
-        self._updater = Updater(self.model, cfg, loss, self.pad, local.forward_tokens, advantages, local.gradient_checkpointing)
+        self._updater = Updater(
+            model=self.model,
+            cfg=cfg,
+            loss=loss,
+            pad=self.pad,
+            forward_tokens=local.forward_tokens,
+            advantages=advantages,
+            recompute=local.gradient_checkpointing,
+        )
         log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=self.commit)
         train_epochs(self, method, log)
         self.save(log.final)

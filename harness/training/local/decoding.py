@@ -176,7 +176,7 @@ def sample_replayed(
 ) -> Iterator[SampledTokens]:
     """One pass over rows, like `sample_growing`; the same distribution, up to rounding, from other random numbers."""
     limit = sampling.max_new_tokens
-    drawn = Drawn(len(prompts_B), limit, stop, pad, model.device)
+    drawn = Drawn(rows=len(prompts_B), limit=limit, stop=stop, pad=pad, device=model.device)
     logits, mask, cache = prefill(model, prompts_B, pad)
     decoder = Decoder(model, mask, cache, limit)
     with _grouped_attention(model):

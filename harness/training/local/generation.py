@@ -154,7 +154,7 @@ def sample_growing(
 ) -> Iterator[SampledTokens]:
     """One pass over rows whose cache grows by a token each step: for any model, on any device."""
     limit = sampling.max_new_tokens
-    drawn = Drawn(len(prompts_B), limit, stop, pad, model.device)
+    drawn = Drawn(rows=len(prompts_B), limit=limit, stop=stop, pad=pad, device=model.device)
     logits, mask, cache = prefill(model, prompts_B, pad)
     width = mask.shape[1]
     positions = mask.sum(1, keepdim=True)
