@@ -47,7 +47,8 @@ def columns():
             elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name) and node.target.id in HEADERS:
                 found |= {(path, t) for t in texts(node.value)}
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Table":
-                found |= {(path, t) for t in texts(node.args[1])}
+                given = [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "header")]
+                found |= {(path, t) for header in given for t in texts(header)}
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Listing":
                 found |= {(path, texts(column)[0]) for column in node.args[1].elts}
     return {(path, text) for path, text in found if text}
