@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from harness.core.errors import UNREADABLE, MissingError, UsageError, nearest
+from harness.core.extras import how_to_install
 
 if TYPE_CHECKING:
     from harness.core.method import Method
@@ -122,7 +123,8 @@ def load_object(reference: str, what: str) -> Any:
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError) as e:
-        raise MissingError(f"{what} cannot be loaded from {reference}: {e}") from e  # the command line names the extra
+        advice = how_to_install(e)
+        raise MissingError(f"{what} cannot be loaded from {reference}: {e}{f'; {advice}' if advice else ''}") from None
 
 
 @cache

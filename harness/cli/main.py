@@ -21,22 +21,11 @@ from harness.cli.schema import schema
 from harness.cli.study import study
 from harness.cli.verdict import claim, compare, power
 from harness.core.errors import HarnessError
+from harness.core.extras import how_to_install
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 """The disk's errors, which are the user's to mend."""
 MISPLACED = {errno.EISDIR, errno.ENOTDIR}
-EXTRAS = {
-    module: extra
-    for extra, modules in {
-        "local": "torch transformers tokenizers huggingface_hub datasets gepa lm_eval math_verify sympy "
-        "latex2sympy2_extended datasketch gguf",
-        "sft": "trl",
-        "procedural": "reasoning_gym",
-        "openrlhf": "openrlhf vllm ray deepspeed einops",
-    }.items()
-    for module in modules.split()
-}
-"""Packages that are imported where they are needed, and the extra that brings each."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "HARNESS"})
@@ -73,12 +62,10 @@ def main() -> None:
         e.show()
         code = e.exit_code
     except HarnessError as e:
-        advice = _advice(e.__cause__)
-        click.echo(f"error: {e}{f': {advice}' if advice else ''}", err=True)
+        click.echo(f"error: {e}", err=True)
         code = e.exit_code
     except ModuleNotFoundError as e:
-        advice = _advice(e)
-        if advice is None:
+        if (advice := how_to_install(e)) is None:
             raise
         click.echo(f"error: this needs the package {e.name}: {advice}", err=True)
         code = 3
@@ -100,9 +87,3 @@ def main() -> None:
         click.echo(f"interrupted; the same command{how} continues from the last checkpoint", err=True)
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _advice(error: BaseException | None) -> str | None:
-    """How to install the package that an import did not find, where an extra brings it."""
-    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-    return f"pip install 'p2o-harness[{EXTRAS[package]}]'" if package in EXTRAS else None

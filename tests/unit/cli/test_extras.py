@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution, packages_dist
 import pytest
 from packaging.requirements import Requirement
 
-from harness.cli.main import EXTRAS
+from harness.core.extras import EXTRAS
 from support.paths import ROOT
 from support.states import finished
 

@@ -1,0 +1,22 @@
+"""Packages that only some verbs need, and the extra of this package that brings each."""
+
+from __future__ import annotations
+
+EXTRAS = {
+    module: extra
+    for extra, modules in {
+        "local": "torch transformers tokenizers huggingface_hub datasets gepa lm_eval math_verify sympy "
+        "latex2sympy2_extended datasketch gguf",
+        "sft": "trl",
+        "procedural": "reasoning_gym",
+        "openrlhf": "openrlhf vllm ray deepspeed einops",
+    }.items()
+    for module in modules.split()
+}
+"""By the name that is imported."""
+
+
+def how_to_install(error: Exception) -> str | None:
+    """The command that brings the package which an import did not find; None for a package that no extra brings."""
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return f"pip install 'p2o-harness[{EXTRAS[package]}]'" if package in EXTRAS else None
