@@ -194,4 +194,7 @@ def sample_replayed(
                 if fewer:
                     drawn.live, token = drawn.live[keep], token[keep]
             logits = decoder.step(token)
+    # The decoder and its layers refer to each other, so the collector frees them at any time: during the next capture, a
+    # graph that is freed spoils that one (seen on an H200 with PyTorch 2.11, where every later pass then went unrecorded).
+    decoder.graph = None
     return drawn.results()
