@@ -25,7 +25,7 @@ from harness.evaluation.scores import macro_averages, score_suite
 from harness.runs import formats
 from harness.runs.filed import spec_sha256
 from harness.runs.result import ResultFile, SuiteFacts, join, write_result
-from harness.runs.samples import Sample, samples_path
+from harness.runs.samples import SampleRow, samples_path
 from harness.runs.spec import SPEC_FILE, StoredSpec
 
 SIZES = {"aime24": 30, "aime25": 30, "amc23": 40, "math500": 500, "minerva": 272, "olympiad": 675}
@@ -53,7 +53,7 @@ def make_run(path: Path, seeds: int, k: int, chars: int, rng: np.random.Generato
                     if rng.random() < 0.1:
                         answer = f"\\frac{{{2 * int(answer)}}}{{2}}"
                     rows.append(
-                        Sample(
+                        SampleRow(
                             suite=name,
                             problem=f"{name}-{q}",
                             index=j,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import openai
 
 PAUSE_S = (0.5, 8.0)
-"""First and longest pause between two attempts after nonsense; doubled each time, and drawn between half and all of it."""
+"""First and longest pause before retrying a malformed response; doubled each time, then drawn between half of it and all."""
 FIXED_BYTES, TOKEN_BYTES = 1 << 20, 64
 """An answer may have this many bytes, and as many more per token that was asked for (JSON writes a character in up to 12)."""
 

@@ -92,8 +92,8 @@ class Rollout:
 class Group:
     """The rollouts of one problem that share an advantage baseline.
 
-    `discarded` are attempts that were paid for but are not trained on, in the order of sampling. `requests` are completions
-    that are no attempts at all, such as hints that the policy wrote; they are paid for, too. `refused` counts the hints
+    `discarded` are attempts that were sampled and metered but excluded from the loss, in sampling order. `requests` are
+    completions that are no attempts at all, such as hints that the policy wrote; metered too. `refused` counts the hints
     that the answer-leak guard rejected (harness/core/leaks.py).
     """
 

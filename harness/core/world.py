@@ -66,7 +66,7 @@ class World:
         return []
 
     def observe(self, rows: Sequence[TrainedRow]) -> dict[str, float]:
-        """Metrics of one batch, beside those that every training set has."""
+        """Metrics of one batch, in addition to those that every training set has."""
         return {}
 
     def probe(self, policy: Scorer, temperature: float) -> dict[str, float]:

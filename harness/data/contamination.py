@@ -17,9 +17,9 @@ from harness.core.types import Problem
 from harness.data.suites import Suite, unwrap
 from harness.data.training_sets import TrainingSet
 
-Kind = Literal["exact", "ngram", "near"]
+OverlapKind = Literal["exact", "ngram", "near"]
 
-KINDS: tuple[Kind, ...] = ("exact", "ngram", "near")
+KINDS: tuple[OverlapKind, ...] = ("exact", "ngram", "near")
 """Strongest first; a pair of questions counts under the strongest kind that holds."""
 NGRAM = 13
 """Words of an n-gram, as in the overlap studies since Brown et al. 2020 (appendix C)."""
@@ -67,7 +67,7 @@ class Match:
 
     test: str
     train: str
-    kind: Kind
+    kind: OverlapKind
     share: float
     same_answer: bool
 
@@ -125,7 +125,7 @@ def find(
     found: dict[str, list[tuple[int, int, Match]]] = {suite: [] for suite in suites}
     for j, problem in enumerate(train):
         form, ngrams, shingles = _features(problem)
-        pairs: dict[int, tuple[Kind, float]] = {i: ("exact", 1.0) for i in by_form.get(form, ())}
+        pairs: dict[int, tuple[OverlapKind, float]] = {i: ("exact", 1.0) for i in by_form.get(form, ())}
         for i, count in Counter(i for ngram in ngrams for i in by_ngram.get(ngram, ())).items():
             if count >= ngram_share * sizes[i]:
                 pairs.setdefault(i, ("ngram", count / sizes[i]))
@@ -140,9 +140,9 @@ def find(
     return {suite: [match for _, _, match in sorted(rows, key=lambda row: row[:2])] for suite, rows in found.items()}
 
 
-def flagged(matches: Sequence[Match]) -> dict[str, Kind]:
+def flagged(matches: Sequence[Match]) -> dict[str, OverlapKind]:
     """The test problems that match, each with its strongest kind."""
-    out: dict[str, Kind] = {}
+    out: dict[str, OverlapKind] = {}
     for kind in KINDS:
         for match in matches:
             if match.kind == kind:

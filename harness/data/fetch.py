@@ -2,7 +2,7 @@
 
 Deterministic: rows without a problem or an answer are left out, repeated problems kept once, ids are hashes of the
 problem, rows are sorted by id. Where the columns hold the right and the wrong answers, they become options in an order
-drawn from the id, and the answer is a letter. A record beside the file says which revision it came from.
+drawn from the id, and the answer is a letter. A record next to the file says which revision it came from.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Suite:
     checked, but for `rejected_golds`: problem id to reason. `hub`: where `harness fetch` gets the file. `generator`: what
     makes the problems where there is no file: `function`, a reference `module:name`, called with the suite and all else
     that is given here. `answer_type` names the grader (harness/grading/graders.py), or refers to one, too.
-    `greedy`: a greedy completion per problem is drawn beside the samples, because published numbers are greedy there.
+    `greedy`: one greedy completion per problem is drawn in addition to the samples, because published numbers are greedy there.
     `answer_form`: how a completion states its answer. `overlap`: how training problems are recognised among these.
     """
 

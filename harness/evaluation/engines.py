@@ -209,7 +209,7 @@ class Server:
             )
         except ChatError as e:
             raise HarnessError(
-                f"{self.cfg.base_url} failed for good: it {e}; what was answered is kept, --resume goes on"
+                f"{self.cfg.base_url} failed for good: it {e}; what was answered is kept, --resume continues"
             ) from None
         return Completion(reply.text, reply.tokens, reply.prompt_tokens, reply.truncated)
 

@@ -22,7 +22,7 @@ from harness.evaluation.engines import Block, Completion, Engine
 from harness.evaluation.scores import score_seed
 from harness.runs.files import append_jsonl, mend, read_jsonl
 from harness.runs.result import Figures
-from harness.runs.samples import Sample
+from harness.runs.samples import SampleRow
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -44,7 +44,7 @@ class SuiteResult:
     max_new_tokens: int
     limit: int | None
     seed: int
-    samples: list[Sample]
+    samples: list[SampleRow]
 
     def figures(self, flagged: Collection[str] = ()) -> Figures:
         """Its scores; `flagged` as in `score_seed`."""
@@ -78,7 +78,7 @@ def evaluate(
     done = 0
     for suite in suites:
         (k, sampling), *more = suite.passes(cfg)
-        rows: list[Sample] = []
+        rows: list[SampleRow] = []
         for repeats, how in [(k, sampling), *more]:
             stream = derive(seed, "eval", suite.name, *(["greedy"] if rows else []))
             policy = _policy(engine, eval_prompt, stream, store and store / f"{suite.name}.jsonl")
@@ -103,7 +103,7 @@ def evaluate(
 
 def _run(
     suite: Suite, policy: Any, k: int, sampling: Sampling, data_dir: Path | None, limit: int | None, greedy: bool
-) -> list[Sample]:
+) -> list[SampleRow]:
     """One pass over a suite: a row per sample."""
     from lm_eval import evaluate as run_tasks  # not simple_evaluate: that one reseeds random, numpy and torch
 
@@ -203,7 +203,7 @@ def complete(engine: Engine, prompts_N: Sequence[str], sampling: Sampling, seed:
     return [out[i] for i in range(len(prompts_N))]
 
 
-def _rows(suite: str, docs: Sequence[dict[str, Any]], k: int, policy: Any, greedy: bool) -> list[Sample]:
+def _rows(suite: str, docs: Sequence[dict[str, Any]], k: int, policy: Any, greedy: bool) -> list[SampleRow]:
     """One row per sample from lm-eval's logged documents and our completions (document by document, k in a row).
 
     `seed` is that of the stream, like `eval_seed`: which training seed the policy has is known to the run directory.
@@ -214,7 +214,7 @@ def _rows(suite: str, docs: Sequence[dict[str, Any]], k: int, policy: Any, greed
             prompt, completion = policy.prompts[i * k + j], policy.completions[i * k + j]
             assert doc["resps"][0][j] == completion.text
             rows.append(
-                Sample(
+                SampleRow(
                     suite=suite,
                     problem=doc["doc"]["id"],
                     index=j,

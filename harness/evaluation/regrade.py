@@ -15,7 +15,7 @@ from harness.grading.parity import parity_many
 from harness.runs import formats
 from harness.runs.regraded import OldNew, Regraded, RegradedMacro, RegradedSuite
 from harness.runs.result import Result, SuiteScores, load_result
-from harness.runs.samples import Row, Sample, read_samples, samples_path
+from harness.runs.samples import AnySampleRow, SampleRow, read_samples, samples_path
 
 
 class FreshGrade(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class FreshGrade(msgspec.Struct, frozen=True):
     parity: float | None
 
 
-def grade_again(samples: Mapping[str, Sequence[Row]]) -> dict[str, list[FreshGrade]]:
+def grade_again(samples: Mapping[str, Sequence[AnySampleRow]]) -> dict[str, list[FreshGrade]]:
     """Grade stored samples with the present graders: suite to rows, and suite to grades in the order of its rows."""
     kinds = {name: load_suite(name).answer_type for name in samples}
     rows = [(name, row) for name, own in samples.items() for row in own]
@@ -55,7 +55,7 @@ def regrade(run: Path) -> Regraded:
     return out
 
 
-def _stored(run: Path, name: str, suite: SuiteScores, result: Result) -> list[Sample]:
+def _stored(run: Path, name: str, suite: SuiteScores, result: Result) -> list[SampleRow]:
     rows = [row for row in read_samples(samples_path(run, name)) if row.seed in result.seeds]
     expected = suite.drawn(len(result.seeds))
     if len(rows) != expected:
@@ -63,7 +63,7 @@ def _stored(run: Path, name: str, suite: SuiteScores, result: Result) -> list[Sa
     return rows
 
 
-def _suite(rows: Sequence[Sample], grades: Sequence[FreshGrade], suite: SuiteScores, seeds: Sequence[int]) -> RegradedSuite:
+def _suite(rows: Sequence[SampleRow], grades: Sequence[FreshGrade], suite: SuiteScores, seeds: Sequence[int]) -> RegradedSuite:
     changed = sum((r.score, r.status, r.parity) != (g.score, g.status, g.parity) for r, g in zip(rows, grades, strict=True))
     fresh = [
         msgspec.structs.replace(r, score=g.score, status=g.status, parity=g.parity) for r, g in zip(rows, grades, strict=True)

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from harness.core.errors import HarnessError
 from harness.evaluation.estimators import avg_at_k, mean_or_none, pass_at_k
 from harness.runs.result import Figures, Macro, RoleMeans, SuiteFigures
-from harness.runs.samples import Row
+from harness.runs.samples import AnySampleRow
 
 
-def score_seed(rows: Sequence[Row], k: int, flagged: Collection[str] = ()) -> Figures:
+def score_seed(rows: Sequence[AnySampleRow], k: int, flagged: Collection[str] = ()) -> Figures:
     """One suite, one seed, from its rows: k in a row for every problem. `flagged`: ids that match training problems.
 
     Rows of a greedy pass count in `greedy`, `greedy_parity` and the tokens alone.
@@ -61,9 +61,9 @@ def over_seeds(by_seed: Mapping[int, Figures]) -> SuiteFigures:
     )
 
 
-def score_suite(rows: Iterable[Row], k: int, seeds: Sequence[int], flagged: Collection[str] = ()) -> SuiteFigures:
+def score_suite(rows: Iterable[AnySampleRow], k: int, seeds: Sequence[int], flagged: Collection[str] = ()) -> SuiteFigures:
     """One suite over `seeds`, from the rows of all of them: of each seed problem by problem, k in a row."""
-    by_seed: dict[int, list[Row]] = {seed: [] for seed in seeds}
+    by_seed: dict[int, list[AnySampleRow]] = {seed: [] for seed in seeds}
     for row in rows:
         by_seed[row.seed].append(row)
     return over_seeds({seed: score_seed(own, k, flagged) for seed, own in by_seed.items()})
@@ -80,7 +80,7 @@ def macro_averages(suites: Sequence[tuple[str, SuiteFigures]], seeds: Sequence[i
     return Macro(id=mean("id"), ood=mean("ood"), per_seed=per_seed)
 
 
-def check_complete(rows: Sequence[Row], n: int, k: int, seeds: Sequence[int], where: object) -> None:
+def check_complete(rows: Sequence[AnySampleRow], n: int, k: int, seeds: Sequence[int], where: object) -> None:
     """Raises HarnessError unless canonical rows hold k samples of each of n problems for every seed, and one greedy sample
     of each problem or of none. `where` is what the error names."""
     for seed in seeds:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from harness.grading.answers import MAX_CHARS, Pair
 from harness.grading.pool import run_many
 
-Outcome = Literal["right", "wrong", "unparsed", "timeout", "error"]
+Judgement = Literal["right", "wrong", "unparsed", "timeout", "error"]
 
 _E_NOTATION = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))[eE]([+-]?[0-9]{1,6})")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,14}")
@@ -25,7 +25,7 @@ AGREE = 1e-5
 """Relative difference up to which two numbers may be equal; 0.333333 and 1/3 differ by 1e-6."""
 
 
-def at_sight(answer: str, gold: str) -> Outcome | None:
+def at_sight(answer: str, gold: str) -> Judgement | None:
     """The verdict that math-verify would reach on stripped texts, where the texts alone settle it; else None.
 
     Equal texts: the forms that math-verify reads depend on the text alone, the last of them is the text itself after
@@ -74,7 +74,7 @@ def _parse(answer: str) -> tuple[Any, ...]:
     return tuple(parse(latex(answer), boxed, parsing_timeout=None, raise_on_error=True))
 
 
-def verify_pair(answer: str, gold: str) -> Outcome:
+def verify_pair(answer: str, gold: str) -> Judgement:
     """Compare in a child. Both sides go in as one LaTeX box, gold first: math-verify is not symmetric."""
     from math_verify import verify
 
@@ -148,13 +148,13 @@ def _far_apart(gold: Any, answer: Any) -> bool:
     return all(abs(gold - s * answer) > AGREE * max(abs(gold), abs(s * answer)) for s in SCALES)
 
 
-def verify_many(pairs: Sequence[Pair], workers: int, timeout_s: float) -> dict[Pair, Outcome]:
+def verify_many(pairs: Sequence[Pair], workers: int, timeout_s: float) -> dict[Pair, Judgement]:
     """Verdicts of distinct (extracted answer, gold) pairs, all of them from math-verify."""
     outcomes = run_many(verify_pair, pairs, workers, timeout_s)
     return {pair: _named(outcome) for pair, outcome in zip(pairs, outcomes, strict=True)}
 
 
-def _named(outcome: Outcome | Exception) -> Outcome:
+def _named(outcome: Judgement | Exception) -> Judgement:
     """An exception is the grader's failure: raised by math-verify, out of time, or the child died."""
     if isinstance(outcome, Exception):
         return "timeout" if isinstance(outcome, TimeoutError) else "error"

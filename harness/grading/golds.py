@@ -13,7 +13,7 @@ from harness.grading.graders import grade_many
 from harness.grading.pool import default_workers
 
 GOLD_S = 20.0
-"""CPU seconds per gold, over both tries: a gold must not fail for being slow beside others."""
+"""CPU seconds per gold, over both tries: a gold must not fail because others slow it down."""
 
 
 def check_golds(suite: Suite, data_dir: Path | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from harness.grading.answers import (
     letter,
     words,
 )
-from harness.grading.equivalence import Outcome, at_sight, verify_many
+from harness.grading.equivalence import Judgement, at_sight, verify_many
 from harness.grading.pool import default_workers
 from harness.registry import load_object
 
@@ -80,7 +80,7 @@ def grade_math(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Gr
     """The last `\\boxed{}` against the gold answer by math-verify; what `at_sight` decides needs no child."""
     answers = [last_boxed(text) for text, _ in pairs]
     asked = [(a, gold.strip()) for a, (_, gold) in zip(answers, pairs, strict=True) if a]
-    verdicts: dict[Pair, Outcome | None] = {pair: at_sight(*pair) for pair in asked}
+    verdicts: dict[Pair, Judgement | None] = {pair: at_sight(*pair) for pair in asked}
     verdicts |= verify_many(sorted(pair for pair, verdict in verdicts.items() if verdict is None), workers, timeout_s)
     grades = []
     for answer, (_, gold) in zip(answers, pairs, strict=True):

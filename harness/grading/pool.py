@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pebble import ProcessFuture, ProcessPool
 
 FIRST_TRY = 0.2
-"""Share of an item's CPU seconds spent beside other items; the rest is for one more try, one item at a time."""
+"""Share of an item's CPU seconds spent while other items run; the rest is for a second try on its own."""
 WALL_S = 60.0
 """Wall seconds after which a child that uses no CPU is killed too."""
 MEMORY = 2 << 30

@@ -105,7 +105,7 @@ def sample_lines(rows: Sequence[FiledSample]) -> bytes:
 
 
 def _pick(data: bytes, q: Questions, most: int, path: Path) -> list[FiledSample]:
-    """Sample 0 of the first seed on `most` problems: the same ones of every run, chosen by the hash of their id."""
+    """SampleRow 0 of the first seed on `most` problems: the same ones of every run, chosen by the hash of their id."""
     chosen = sorted(sorted(range(len(q.ids)), key=lambda i: sha256(q.ids[i].encode()))[:most])
     lines = data.split(b"\n", len(q.ids) * q.k) if chosen else []
     return [row for i in chosen for row in decode_filed(lines[i * q.k], path)]

@@ -16,7 +16,7 @@ from harness.runs.logs import read_metrics
 from harness.runs.result import load_result
 from harness.stats.comparison import Comparison
 
-FORMATS = {"terminal": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex", "json": ".json", "html": ".html"}
+OUTPUT_FORMATS = {"terminal": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex", "json": ".json", "html": ".html"}
 """The formats of a comparison, with their file suffixes."""
 
 
@@ -40,7 +40,7 @@ def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
 
 
 def render_comparison(runs: Sequence[Path], comparison: Comparison, name: str) -> str:
-    """The comparison in one of FORMATS, always with the same tables. `runs` as for `comparison_page`."""
+    """The comparison in one of OUTPUT_FORMATS, always with the same tables. `runs` as for `comparison_page`."""
     from rich.console import Console
 
     if name == "terminal":
@@ -58,10 +58,10 @@ def render_comparison(runs: Sequence[Path], comparison: Comparison, name: str) -
 
 
 def write_comparison(runs: Sequence[Path], comparison: Comparison, out: Path, name: str | None = None) -> Path:
-    """Write `out` in one of FORMATS, by default the one of its suffix. Raises UsageError for an unknown suffix."""
-    found = name or next((f for f, suffix in FORMATS.items() if suffix == out.suffix), None)
+    """Write `out` in one of OUTPUT_FORMATS, by default the one of its suffix. Raises UsageError for an unknown suffix."""
+    found = name or next((f for f, suffix in OUTPUT_FORMATS.items() if suffix == out.suffix), None)
     if found is None:
-        known = ", ".join(FORMATS.values())
+        known = ", ".join(OUTPUT_FORMATS.values())
         raise UsageError(f"{out}: unknown format; use one of the suffixes {known}, or --format")
     out.parent.mkdir(parents=True, exist_ok=True)
     return write_text(out, render_comparison(runs, comparison, found))

@@ -44,7 +44,7 @@ def sync(path: Path) -> None:
 
 
 def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Rows at the end of a file; a torn last line, which a killed writer left, goes first."""
+    """Append rows; drops a partial last line left by a killed writer first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mend(path)
     with path.open("a", encoding="utf-8") as f:
@@ -52,7 +52,7 @@ def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """All rows; an absent file has none. A torn last line (a killed writer) is left out.
+    """All rows; an absent file has none. A partial last line (a killed writer) is skipped.
 
     Raises HarnessError, with file and line, for a line that no crash explains.
     """
@@ -63,7 +63,7 @@ def iter_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(line, row) one by one."""
     if not path.exists():
         return
-    with path.open("rb") as f:  # a torn line may end within a character
+    with path.open("rb") as f:  # a partial line may end within a character
         for number, data in enumerate(f, 1):
             if not data.endswith(b"\n") or data == b"\n":
                 continue
@@ -78,7 +78,7 @@ def iter_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def mend(path: Path) -> None:
-    """Cut off a torn last line, so that the file can be appended to."""
+    """Drop a partial last line, so that the file can be appended to."""
     if not path.exists():
         return
     with path.open("rb") as f:

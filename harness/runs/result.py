@@ -219,7 +219,7 @@ def with_spec(found: ResultFile, spec: Mapping[str, Any], run: str) -> Result:
 
 
 def write_result(folder: Path, result: ResultFile) -> None:
-    """result.json, and ledger.json beside it where something was trained."""
+    """result.json, and ledger.json if something was trained."""
     if not result.is_evaluation:
         formats.write(folder / "ledger.json", LedgerFile(total=result.ledger, seeds=result.ledgers))
     own = {name: getattr(result, name) for name in ResultFile.__struct_fields__}  # the settings have a file of their own

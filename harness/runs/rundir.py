@@ -38,7 +38,7 @@ from harness.runs import formats
 from harness.runs.environment import ENV_FILE, Environment, environment, write_environment
 from harness.runs.files import iter_jsonl, write_lines
 from harness.runs.result import SeedResult, is_finished, seed_path
-from harness.runs.samples import Sample, samples_path
+from harness.runs.samples import SampleRow, samples_path
 from harness.runs.spec import SPEC_FILE, StoredSpec, has_spec, read_spec
 
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
@@ -63,7 +63,7 @@ class RunDir:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         path = out or cls.default_parent(spec, root) / f"{stamp}-{spec.hash()[:8]}"
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
-            raise UsageError(f"{path} already holds files; add --resume to go on with that run, or name another --out")
+            raise UsageError(f"{path} already holds files; add --resume to resume that run, or name another --out")
         return cls(path)
 
     def write_spec(self, spec: PolicySpec, data: Mapping[str, str] | None = None) -> None:
@@ -140,7 +140,7 @@ class RunDir:
         """Where an evaluation under way keeps its completions."""
         return self.path / "partial" / f"s{seed}"
 
-    def store_samples(self, seed: int, samples: Mapping[str, Sequence[Sample]]) -> None:
+    def store_samples(self, seed: int, samples: Mapping[str, Sequence[SampleRow]]) -> None:
         """Add the samples of a seed's evaluation, by suite, in place of any that an earlier attempt stored."""
         for suite, fresh in samples.items():
             path = samples_path(self.path, suite)

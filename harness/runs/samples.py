@@ -18,7 +18,7 @@ from harness.core.text import visible
 R = TypeVar("R")
 
 
-class Sample(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
+class SampleRow(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
     """A completion of one problem of a suite. `index` counts the samples of a problem; those of a greedy pass have `greedy`.
 
     `score` is in [0, 1]; `parity` is the score of the second grader, None where the suite has none. `status` says whether
@@ -68,7 +68,7 @@ class FiledSample(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=
     prompt: str | msgspec.UnsetType = msgspec.UNSET
 
 
-Row = Sample | FiledSample
+AnySampleRow = SampleRow | FiledSample
 
 
 class Outcome(msgspec.Struct, gc=False):
@@ -86,16 +86,16 @@ def samples_path(run: Path, suite: str) -> Path:
     return run / "samples" / f"{suite}.jsonl"
 
 
-def read_samples(path: Path) -> list[Sample]:
+def read_samples(path: Path) -> list[SampleRow]:
     """All rows; an absent file has none. Raises HarnessError, with file and line, for a row that does not fit."""
     return list(iter_samples(path))
 
 
-def iter_samples(path: Path) -> Iterator[Sample]:
+def iter_samples(path: Path) -> Iterator[SampleRow]:
     """The same, read no further than is asked for. A partial last line, which a killed writer left, is dropped."""
     if not path.exists():
         return
-    decoder = msgspec.json.Decoder(Sample)
+    decoder = msgspec.json.Decoder(SampleRow)
     with path.open("rb") as f:
         for number, line in enumerate(f, 1):
             if not line.endswith(b"\n") or line == b"\n":
@@ -106,13 +106,13 @@ def iter_samples(path: Path) -> Iterator[Sample]:
                 raise HarnessError(visible(f"{path}, line {number} is damaged: {dotted([e])}")) from None
 
 
-def _decode(line: bytes, decoder: msgspec.json.Decoder[Sample]) -> Sample:
+def _decode(line: bytes, decoder: msgspec.json.Decoder[SampleRow]) -> SampleRow:
     try:
         return decoder.decode(line)
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:  # half of a surrogate pair, escaped, which Python's json reads
-        return msgspec.convert(json.loads(line), Sample)
+        return msgspec.convert(json.loads(line), SampleRow)
 
 
 def decode_filed(data: bytes, path: Path) -> list[FiledSample]:
@@ -132,7 +132,7 @@ def _decode_lines(data: bytes, decoder: msgspec.json.Decoder[R], path: Path) -> 
         raise HarnessError(visible(f"{path} cannot be read: {dotted([e])}")) from None
 
 
-def canonical(rows: Sequence[Row], seeds: Sequence[int], with_prompt: bool) -> list[FiledSample]:
+def canonical(rows: Sequence[AnySampleRow], seeds: Sequence[int], with_prompt: bool) -> list[FiledSample]:
     """The samples of these seeds in one order and form, so that the same samples are the same bytes."""
     kept = [_filed(row, with_prompt) for row in rows if row.seed in seeds]
     return sorted(kept, key=lambda r: (seeds.index(r.seed), r.greedy, r.problem, r.index))
@@ -141,6 +141,6 @@ def canonical(rows: Sequence[Row], seeds: Sequence[int], with_prompt: bool) -> l
 _FILED = tuple(f.name for f in msgspec.structs.fields(FiledSample) if f.name != "prompt")
 
 
-def _filed(row: Row, with_prompt: bool) -> FiledSample:
+def _filed(row: AnySampleRow, with_prompt: bool) -> FiledSample:
     prompt = row.prompt if with_prompt else msgspec.UNSET
     return FiledSample(**{name: getattr(row, name) for name in _FILED}, prompt=prompt)

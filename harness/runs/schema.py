@@ -13,7 +13,7 @@ from harness.runs.filed import BoardIndex, CurvesFile, Manifest, MetricsFile
 from harness.runs.logs import MetricRow, TemplateRow
 from harness.runs.regraded import Regraded
 from harness.runs.result import LedgerFile, ResultFile, SeedResult
-from harness.runs.samples import FiledSample, Sample
+from harness.runs.samples import FiledSample, SampleRow
 from harness.runs.spec import StoredSpec
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -47,7 +47,7 @@ FORMATS = {
     "environment": Format("env.json", "versions, hardware and commands", Environment),
     "seed": Format("results/s<seed>.json", "what a finished seed reached", SeedResult),
     "ledger": Format("ledger.json", "what training paid", LedgerFile),
-    "sample": Format("samples/<suite>.jsonl", "every evaluation sample with its grade", Sample, lines=True),
+    "sample": Format("samples/<suite>.jsonl", "every evaluation sample with its grade", SampleRow, lines=True),
     "metric": Format("metrics.jsonl", "a row per batch and per epoch", MetricRow, lines=True),
     "template": Format("templates/s<seed>.jsonl, templates.jsonl", "every evolved template", TemplateRow, lines=True),
     "regraded": Format("regrade.json", "old and new scores of `harness regrade`", Regraded),

@@ -1,1 +1,1 @@
-"""Prompt evolution through gepa: the search, its beam, who writes templates, what was paid for."""
+"""Prompt evolution through gepa: the search, its beam, who writes templates, what has been answered already."""

@@ -51,7 +51,7 @@ class Answers:
             append_jsonl(self.path, [row | {"prompt_tokens": prompt_tokens, "tokens": tokens}])
 
     def unused(self) -> list[dict[str, Any]]:
-        """Answers that an earlier attempt paid for and this one did not ask for."""
+        """Answers that an earlier attempt got and this one did not ask for."""
         return [row for key, row in self._rows.items() if key not in self._used]
 
 
@@ -65,7 +65,7 @@ def current() -> Answers | None:
 
 @contextmanager
 def keep_answers(path: Path, epoch: int, ledger: Ledger) -> Iterator[None]:
-    """Store the answers of servers asked inside. What an earlier attempt paid for and this one did not need is metered too."""
+    """Store the answers of servers asked inside. What an earlier attempt got and this one did not need is metered too."""
     answers = Answers(path, epoch)
     token = _kept.set(answers)
     try:

@@ -301,7 +301,7 @@ def _server(config: ReflectorConfig) -> Callable[[list[str]], list[Answer]]:
             try:
                 return [future.result() for future in futures]
             except ChatError as error:
-                goes_on = "; what it answered is kept, --resume goes on" if answers is not None else ""
+                goes_on = "; what it answered is kept, --resume continues" if answers is not None else ""
                 raise MissingError(f"the reflection server at {chat.url} {error}{goes_on}") from None
             finally:
                 for future in futures:

@@ -72,7 +72,7 @@ class Assessment:
         return self.verdict == self.expected
 
 
-Cells = tuple[list["Array"], list["Array"]]
+ArmCells = tuple[list["Array"], list["Array"]]
 """For the arm and the baseline the cells y_S_Q of every suite."""
 
 
@@ -84,7 +84,7 @@ class _Evidence:
     results: tuple[Result, Result]
     questions: tuple[list[Questions], list[Questions]]
 
-    def cells(self, grader: str, without: Mapping[str, set[str]] | None = None) -> Cells | None:
+    def cells(self, grader: str, without: Mapping[str, set[str]] | None = None) -> ArmCells | None:
         """The cells of both arms, leaving out the problems in `without`; None if a grade is missing or no problem left."""
         out: list[list[Array]] = []
         for arm in self.questions:
@@ -96,7 +96,7 @@ class _Evidence:
         return (out[0], out[1]) if out[0] else None
 
     @property
-    def own_cells(self) -> Cells:
+    def own_cells(self) -> ArmCells:
         """The cells under the claim's grader, which `_gather` has found complete."""
         cells = self.cells(self.claim.grader)
         assert cells is not None
@@ -241,7 +241,7 @@ def _question_mismatches(claim: Claim, questions: Sequence[list[Questions]]) -> 
     ]
 
 
-def _gain(cells: Cells) -> tuple[Estimate, Estimate]:
+def _gain(cells: ArmCells) -> tuple[Estimate, Estimate]:
     """The gain as a share, with its standard error on these questions and on new ones."""
     from harness.stats import intervals
 
@@ -292,7 +292,7 @@ def _modifiers(x: _Evidence, found: Verdict, level: float) -> dict[str, str]:
     """What qualifies the verdict `found`: the other grader, flagged problems, budgets, checkpoints."""
     claim = x.claim
 
-    def verdict_on(cells: Cells) -> Verdict:
+    def verdict_on(cells: ArmCells) -> Verdict:
         bounds = _points(_gain(cells)[0], level)
         return verdict(bounds.low, bounds.high, claim.effect)
 

@@ -121,7 +121,7 @@ def _shared(key: str) -> bool:
 
 
 def _check_condition(cells: Sequence[Cell]) -> None:
-    """Arms that cannot be compared, or are one and the same, are found before they are paid for."""
+    """Finds arms that cannot be compared, or are the same, before any of them runs."""
     first: dict[str, str] = {}
     for cell in cells:
         differ = [key for key in cell.spec.changed(cells[0].spec.model_dump(mode="json")) if _shared(key)]

@@ -24,7 +24,7 @@ from harness.testbed.world import (
     suite_problems,
 )
 
-TEMPLATES = [
+INSTRUCTIONS = [
     "",
     "please",
     "think",
@@ -40,7 +40,7 @@ TEMPLATES = [
 RIGHT = {"A": PHRASES["S"][0], "B": PHRASES["L"][0], "C": PHRASES["S"][0]}
 """An instruction that elicits the right style, per family."""
 
-Completion = tuple[str, list[int], list[float]]
+Generated = tuple[str, list[int], list[float]]
 
 
 @torch.no_grad()
@@ -51,12 +51,12 @@ def generate(
     temperature: float,
     max_new_tokens: int,
     generator: torch.Generator,
-) -> list[Completion]:
+) -> list[Generated]:
     """One sampled completion per prompt: text without special tokens, tokens with the end token, and their log-probs.
 
     Log-probabilities are those of the distribution sampled from, i.e. at `temperature` (0: greedy, reported at 1).
     """
-    done: list[Completion] = []
+    done: list[Generated] = []
     for i in range(0, len(prompts), 1024):
         done += _generate_batch(model, tokenizer, prompts[i : i + 1024], temperature, max_new_tokens, generator)
     return done
@@ -69,7 +69,7 @@ def _generate_batch(
     temperature: float,
     max_new_tokens: int,
     generator: torch.Generator,
-) -> list[Completion]:
+) -> list[Generated]:
     batch = tokenizer(list(prompts), return_tensors="pt", padding=True, padding_side="left")
     mask = batch["attention_mask"]
     position = (mask.cumsum(1) - 1).clamp(min=0)
@@ -203,7 +203,7 @@ def measure(folder: Path, branch_tokens: int = 2, per_cell: int = 30, samples: i
     problems = suite_problems("tb-id", per_cell * len(SUITES["tb-id"]))
     hard = hard_problems(per_cell * 6)
     table, groups = {}, 0.0
-    for prompt in TEMPLATES:
+    for prompt in INSTRUCTIONS:
         rewards = meter.sample(problems, prompt, samples)[0]
         for family, n, _ in SUITES["tb-id"]:
             rows = [i for i, p in enumerate(problems) if (p.meta["family"], p.meta["n"]) == (family, n)]

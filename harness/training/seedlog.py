@@ -32,7 +32,7 @@ class SeedLog:
         tick: Callable[[int, str], None],
         world: World | None = None,
     ) -> None:
-        """`world`: the training set's, whose metrics are logged beside those of the loop."""
+        """`world`: the training set's, whose metrics are logged along with those of the loop."""
         self.run, self.seed, self.spec, self.problems = run, seed, spec, problems
         self.ledger = Ledger()
         self.tick, self.world = tick, world
@@ -51,7 +51,7 @@ class SeedLog:
 
     @property
     def answers(self) -> Path:
-        """What a server answered to the method (harness/search/answers.py); survives being wound back."""
+        """What a server answered to the method (harness/search/answers.py); is kept when the logs are rolled back."""
         return self.run.path / "answers" / f"s{self.seed}.jsonl"
 
     @property
@@ -128,7 +128,7 @@ class SeedLog:
         return json.loads(path.read_text()) if path.exists() else None
 
     def restore(self) -> tuple[Path, dict[str, Any]] | None:
-        """The last checkpoint's folder and position, with logs, ledger and groups wound back to it."""
+        """The last checkpoint's folder and position, with logs, ledger and groups rolled back to it."""
         pointer = self._pointer()
         if pointer is None:
             self._truncate({k: 0 for k in ("rollouts", "templates")})

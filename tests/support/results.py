@@ -8,7 +8,7 @@ import numpy as np
 from harness.core.ledger import Ledger
 from harness.runs.environment import Environment
 from harness.runs.result import Macro, Result, RoleMeans, SuiteScores
-from harness.runs.samples import Sample
+from harness.runs.samples import SampleRow
 from harness.stats.questions import Questions
 
 
@@ -87,7 +87,7 @@ def sample(**own):
         "seed": 0,
         "eval_seed": 1,
     }
-    return Sample(**{**fields, **own})
+    return SampleRow(**{**fields, **own})
 
 
 def environment(**own):

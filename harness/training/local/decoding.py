@@ -19,7 +19,7 @@ from transformers.cache_utils import CacheLayerMixin
 from harness.core.types import Sampling
 from harness.training.local.generation import DROP_AT, Drawn, SampledTokens, draw, prefill
 
-MODELS = {"llama", "qwen2", "qwen3"}
+REPLAYED_MODELS = {"llama", "qwen2", "qwen3"}
 """Types of model whose attention is plain causal attention with grouped heads, which is what `grouped` computes."""
 SEGMENT = 128
 """Steps that share a graph, and see as much of the cache as the last of them needs."""
@@ -36,7 +36,7 @@ def can_replay(model: Any) -> bool:
 def _known(model: Any) -> bool:
     cfg = model.config
     layers = set(getattr(cfg, "layer_types", None) or ["full_attention"])
-    return cfg.model_type in MODELS and layers == {"full_attention"} and cfg._attn_implementation == "sdpa"
+    return cfg.model_type in REPLAYED_MODELS and layers == {"full_attention"} and cfg._attn_implementation == "sdpa"
 
 
 def grouped(

@@ -139,7 +139,7 @@ class OpenRLHFBackend:
         lines = [x.strip() for x in log.read_text(errors="replace").splitlines() if x.strip()]
         reasons = [x for x in lines if "Error" in x or "error:" in x] or lines or ["it said nothing"]
         code = self.driver.returncode if self.driver else None
-        return HarnessError(f"OpenRLHF ended with exit code {code}: {reasons[-1][:300]} (all of it: {log}); --resume goes on")
+        return HarnessError(f"OpenRLHF ended with exit code {code}: {reasons[-1][:300]} (all of it: {log}); --resume continues")
 
     def _sweep(self) -> None:
         """End the driver and whatever it started: Ray's and vLLM's processes carry the job's name in their environment."""

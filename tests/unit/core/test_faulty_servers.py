@@ -146,7 +146,7 @@ def test_an_evaluation_stops_cleanly_and_goes_on(httpserver, tmp_path, what):
     httpserver.expect_ordered_request(URL).respond_with_json(reply("first"))
     for _ in range(2):
         httpserver.expect_ordered_request(URL).respond_with_data(NONSENSE[what])
-    with pytest.raises(HarnessError, match="failed for good: it sent .* --resume goes on"):
+    with pytest.raises(HarnessError, match="failed for good: it sent .* --resume continues"):
         complete(server(httpserver), ["a", "b"], Sampling(0.6, 64), 5, tmp_path / "s.jsonl")
     httpserver.clear()
     httpserver.expect_request(URL).respond_with_json(reply("second"))
@@ -216,7 +216,7 @@ def numbered(httpserver, fail_at=None):
 def test_a_search_stops_cleanly_and_a_resume_pays_nothing_twice(httpserver, tmp_path):
     method, log = start(tmp_path, httpserver)
     numbered(httpserver, fail_at=7)  # 4 answers after the first epoch, 2 of 4 after the second
-    with pytest.raises(MissingError, match="status 500; what it answered is kept, --resume goes on"):
+    with pytest.raises(MissingError, match="status 500; what it answered is kept, --resume continues"):
         train_epochs(Idle(), method, log)
     asked = numbered(httpserver)
     method, log = start(tmp_path, httpserver)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from harness.core.errors import HarnessError, UsageError
 from harness.report.comparison import tables, to_csv
-from harness.report.formats import FORMATS, write_comparison
+from harness.report.formats import OUTPUT_FORMATS, write_comparison
 from harness.report.plots import Mark, dots, thin
 from harness.report.run import write_report
 from harness.runs import formats
@@ -127,7 +127,7 @@ def test_comparison_page_holds_every_cell_of_the_table(tmp_path):
     assert text.count('<tr class="soft">') == 2 * 2, "the arm of one seed is grey in both measures of both tables"
 
 
-@pytest.mark.parametrize("suffix", FORMATS.values())
+@pytest.mark.parametrize("suffix", OUTPUT_FORMATS.values())
 def test_names_in_a_comparison_are_hostile_too(tmp_path, suffix):
     runs = [make_run(tmp_path / "a", "grpo"), make_run(tmp_path / "b", seeds=(0, 1, 2))]
     results = [load_result(r) for r in runs]
