@@ -4,9 +4,9 @@
 
 A group whose rewards are all equal carries no gradient: it is dropped and another problem takes its place, until one has a
 gradient or ten have been tried. What is dropped still counts in the budget. Differs from the paper: nothing else of DAPO is
-here (no higher clip, no length shaping); each place is refilled on its own, where DAPO samples batches three times as large as it needs; a
-place that is still degenerate after ten problems is trained on as it is, without effect (`degenerate_groups` counts them).
-The other problem is any of the training set, so an epoch sees some problems twice.
+here (no higher clip, no length shaping); each place is refilled on its own, where DAPO samples batches three times as large
+as it needs; a place that is still degenerate after ten problems is trained on as it is, without effect (`degenerate_groups`
+counts them). The other problem is any of the training set, so an epoch sees some problems twice.
 """
 
 from __future__ import annotations
