@@ -124,7 +124,7 @@ def test_samples_are_shown_as_text_and_run_nothing(page):
     page.get_by_role("button", name="Previous").click()
     assert page.get_by_label("Problem").input_value() == before
     page.get_by_role("group", name="Sample").get_by_label("Arm").select_option("grpo")
-    assert "characters left out" in page.locator(".samples pre").nth(1).text_content()
+    assert "characters omitted" in page.locator(".samples pre").nth(1).text_content()
     for summary in page.locator("summary").all():
         summary.evaluate("e => { e.parentElement.open = true }")
     assert page.evaluate("window.hit") is None and page.locator("img").count() == 0
