@@ -129,7 +129,8 @@ def question_se(suites: Sequence[SuiteModel], correlation: float, spread: float 
     from scipy.optimize import brentq
     from scipy.special import expit
 
-    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    gauss: Any = np.polynomial.hermite_e.hermegauss  # without types in the oldest numpy
+    nodes, weights = gauss(80)
     weights = weights / weights.sum()
     both = weights[:, None] * weights[None, :]
     second = correlation * nodes[:, None] + math.sqrt(1 - correlation**2) * nodes[None, :]

@@ -41,4 +41,5 @@ def main(
 
 
 if __name__ == "__main__":
-    main()
+    command: click.Command = main
+    command()

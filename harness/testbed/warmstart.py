@@ -93,7 +93,7 @@ def example(rng: random.Random, mixture: Mixture) -> Example:
     family = rng.choices(families, [0.41, 0.41, 0.18])[0]
     fmt = int(family != "C" and rng.random() < 0.2)
     plain = kind in ("", "N")
-    weights = [10, 2, 1, 1, 1, 0, 0] if plain else [2, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5]
+    weights: list[float] = [10, 2, 1, 1, 1, 0, 0] if plain else [2, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5]
     n = rng.choices(range(1, 8), weights)[0]
     drawn = problem(rng, family, n, fmt, part="train")
     branches: list[dict[str, float]] = []
