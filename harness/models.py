@@ -118,10 +118,20 @@ def unpack_gguf(folder: Path, out: Path, tied: bool, ends: Sequence[str]) -> Non
     model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model.load_state_dict(weights)
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf")
+    # Older transformers add an end token of their own, which the model never writes.
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(_end_token(folder / "model.gguf"))
     stops = [tokenizer.eos_token_id, *tokenizer.convert_tokens_to_ids(list(ends))]
     model.generation_config = GenerationConfig(eos_token_id=stops, pad_token_id=tokenizer.pad_token_id)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
+
+
+def _end_token(path: Path) -> int:
+    """The id of the end token that a GGUF file names."""
+    from gguf import GGUFReader
+
+    field = GGUFReader(path).fields["tokenizer.ggml.eos_token_id"]
+    return int(field.parts[field.data[0]][0])
 
 
 SMOLLM2 = Packed(

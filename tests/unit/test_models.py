@@ -33,7 +33,7 @@ def write_gguf(path, output):
     w.add_tokenizer_pre("qwen2")
     w.add_token_list(WORDS)
     w.add_token_types([TokenType.NORMAL] * 95 + [TokenType.CONTROL] * 2)
-    w.add_token_merges(["a b"])
+    w.add_token_merges(["a b", "a b"])  # of one alone, older readers make a text
     w.add_eos_token_id(95)
     w.add_bos_token_id(96)
     w.add_pad_token_id(96)

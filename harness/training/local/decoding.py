@@ -86,6 +86,8 @@ class _Layer(CacheLayerMixin):
     def get_max_length(self) -> int:
         return int(self.keys.shape[2])
 
+    get_max_cache_shape = get_max_length  # its name in transformers before it was this
+
 
 class Decoder:
     """The model's pass over one new token a row. What it reads and writes stays in place, so that it can be replayed."""
