@@ -23,35 +23,66 @@ RESAMPLES = 9999
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its standard error and the degrees of freedom of the t distribution that describes it."""
+    """A value with its standard error and the degrees of freedom of the t distribution that describes it.
+
+    `rule` names how they came about. `centre`: the middle of the interval where it is not the value. `least`: an estimate
+    whose interval is never wider than this one's.
+    """
 
     value: Any
     se: Any
     df: Any
+    rule: str = ""
+    centre: Any = None
+    least: Estimate | None = None
 
     @property
     def spread(self) -> Any:
         """Whether the values vary at all; a difference in the last binary digit does not count."""
         return self.se > 1e-9
 
+    @property
+    def middle(self) -> Any:
+        """The middle of the interval."""
+        return self.value if self.centre is None else self.centre
+
+    def half(self, alpha: float = 0.05) -> Any:
+        """Half the width of the two-sided interval at confidence 1 - alpha."""
+        from scipy.stats import t
+
+        own = t.ppf(1 - alpha / 2, self.df) * self.se
+        return own if self.least is None else np.maximum(own, self.least.half(alpha))
+
     def interval(self, alpha: float = 0.05) -> tuple[Any, Any]:
         """Two-sided interval at confidence 1 - alpha."""
+        half = self.half(alpha)
+        return self.middle - half, self.middle + half
+
+    def p(self, value: float = 0.0) -> Any:
+        """Two-sided p of the hypothesis that the true value is `value`; 1 where nothing varies and it is met."""
         from scipy.stats import t
 
-        half = t.ppf(1 - alpha / 2, self.df) * self.se
-        return self.value - half, self.value + half
-
-    def p(self) -> Any:
-        """Two-sided p of the hypothesis that the true value is 0."""
-        from scipy.stats import t
-
-        return 2 * t.sf(np.abs(self.value) / self.se, self.df)
+        distance = np.abs(self.middle - value)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            own = np.where(distance > 0, 2 * t.sf(distance / self.se, self.df), 1.0)
+        return own if self.least is None else np.maximum(own, self.least.p(value))
 
     def mde(self, alpha: float = 0.05, power: float = 0.8) -> Any:
         """Minimal detectable effect: (t(1 - alpha/2) + t(power)) SE, which is 2.8 SE for many degrees of freedom."""
         from scipy.stats import t
 
         return (t.ppf(1 - alpha / 2, self.df) + t.ppf(power, self.df)) * self.se
+
+
+def two_sided_df(parts: Sequence[tuple[Any, Any]], alpha: float = 0.05) -> Any:
+    """The degrees of freedom at which t has the critical value of Cochran and Cox (1950): the mean of those of the parts,
+    (share of the variance, degrees of freedom) each, by share. Exact at `alpha`."""
+    from scipy.stats import t
+
+    grid = np.concatenate([np.geomspace(1, 1000, 600), [1e9]])
+    critical = t.ppf(1 - alpha / 2, grid)
+    wanted = np.asarray(sum(share * t.ppf(1 - alpha / 2, df) for share, df in parts))
+    return np.exp(np.interp(-wanted, -critical, np.log(grid)))
 
 
 def seed_difference(a_S: Array, b_S: Array) -> Estimate:
@@ -64,19 +95,37 @@ def seed_difference(a_S: Array, b_S: Array) -> Estimate:
     return Estimate(a_S.mean(-1) - b_S.mean(-1), np.sqrt(v), df)
 
 
-def question_difference(a: Sequence[Array], b: Sequence[Array]) -> Estimate:
+def question_difference(
+    a: Sequence[Array], b: Sequence[Array], these: Estimate | None = None, clusters: Sequence[Array | None] | None = None
+) -> Estimate:
     """The same difference with both seeds and questions drawn anew; `a` and `b` hold the cells (..., S, Q) of each suite.
 
     Variance of the paired differences over questions, plus that over seeds beyond what the residual of seed and question
-    (decoding noise among it) explains: two-way clustering (Cameron, Gelbach and Miller 2011), never below the questions'
-    own. Plainly adding the variances over seeds and questions counts that residual twice. Degrees of freedom after
-    Satterthwaite (1946). All suites have equal weight. Both arms need two seeds, as in `seed_difference`.
+    (decoding noise among it) explains: two-way clustering (Cameron, Gelbach and Miller 2011). Plainly adding the variances
+    over seeds and questions counts that residual twice. Degrees of freedom after Satterthwaite (1946). All suites have equal
+    weight. Both arms need two seeds. `these`: the estimate on these questions (by default `seed_difference`), which gives
+    the part of the seeds; the interval is never narrower than its own: what holds for new questions holds for these.
+    `clusters` holds, for each suite, the family of every question (Q,), or None; families are then drawn anew.
     """
-    weight = 1 / len(a) ** 2
-    seeds = [(_mean_variance(_per_seed(x)), x[0].shape[-2] - 1) for x in (a, b)]
-    questions = [(weight * _mean_variance(x.mean(-2) - y.mean(-2)), x.shape[-1] - 1) for x, y in zip(a, b, strict=True)]
-    shared = sum(weight * (residual_variance(x) + residual_variance(y)) for x, y in zip(a, b, strict=True))
-    return _two_way(_per_seed(a).mean(-1) - _per_seed(b).mean(-1), seeds, questions, shared)
+    these = these or seed_difference(_per_seed(a), _per_seed(b))
+    families = clusters or [None] * len(a)
+    paired = these.rule == "paired"
+    parts: list[tuple[Any, int]] = []
+    shared: Any = 0.0
+    for x, y, family in zip(a, b, families, strict=True):
+        parts.append(_question_part(x.mean(-2) - y.mean(-2), family))
+        shared = shared + (residual_variance(x - y) if paired else residual_variance(x) + residual_variance(y))
+    return _two_way(these, parts, shared / len(a) ** 2)
+
+
+def _question_part(d_Q: Array, family: Array | None) -> tuple[Any, int]:
+    """The variance of the mean of (..., Q) over questions, or over families of them, and its degrees of freedom."""
+    if family is None:
+        return _mean_variance(d_Q), d_Q.shape[-1] - 1
+    names, member = np.unique(family, return_inverse=True)
+    sums = (d_Q - d_Q.mean(-1, keepdims=True)) @ np.eye(len(names))[member]  # Liang and Zeger (1986)
+    variance = (sums**2).sum(-1) * len(names) / max(1, len(names) - 1) / d_Q.shape[-1] ** 2
+    return variance, max(1, len(names) - 1)
 
 
 def question_variance(a: Sequence[Array], b: Sequence[Array]) -> float:
@@ -94,14 +143,13 @@ def score(y: Sequence[Array]) -> Estimate:
 
     With a single seed, only questions are drawn anew.
     """
-    weight = 1 / len(y) ** 2
     value = _per_seed(y).mean(-1)
-    questions = [(weight * _mean_variance(x.mean(-2)), x.shape[-1] - 1) for x in y]
+    questions = [_question_part(x.mean(-2), None) for x in y]
     if y[0].shape[-2] < 2:
-        v, df = _satterthwaite(questions)
+        v, df = _satterthwaite([(part / len(y) ** 2, df) for part, df in questions])
         return Estimate(value, np.sqrt(v), df)
-    seeds = [(_mean_variance(_per_seed(y)), y[0].shape[-2] - 1)]
-    return _two_way(value, seeds, questions, sum(weight * residual_variance(x) for x in y))
+    seeds = Estimate(value, np.sqrt(_mean_variance(_per_seed(y))), y[0].shape[-2] - 1)
+    return _two_way(seeds, questions, sum(map(residual_variance, y)) / len(y) ** 2)
 
 
 def residual_variance(y_S_Q: Array) -> Array:
@@ -134,17 +182,15 @@ def _satterthwaite(parts: Parts) -> tuple[Any, Any]:
     return v, np.where(spread > 0, v**2 / np.where(spread > 0, spread, 1.0), least)
 
 
-def _two_way(value: Any, seeds: Parts, questions: Parts, shared: Any) -> Estimate:
-    """The variance from questions plus that from seeds in excess of `shared`; without an excess, the questions' df.
-
-    Never below the variance from seeds: a claim about new questions cannot be more certain than one about these.
-    """
-    v_seeds, _ = _satterthwaite(seeds)
-    v_questions, df_questions = _satterthwaite(questions)
-    v = np.maximum(v_questions + np.maximum(v_seeds - shared, 0.0), v_seeds)
-    spread = np.asarray(sum(part**2 / df for part, df in [*seeds, *questions]))
+def _two_way(seeds: Estimate, questions: Parts, shared: Any) -> Estimate:
+    """Over seeds and questions: the questions' variance, that of the suites' mean from a part for each suite, plus the
+    seeds' in excess of `shared`; without an excess, the questions' degrees of freedom."""
+    v_seeds = np.asarray(seeds.se) ** 2
+    v_questions, df_questions = _satterthwaite([(part / len(questions) ** 2, df) for part, df in questions])
+    v = v_questions + np.maximum(v_seeds - shared, 0.0)
+    spread = np.asarray(v_seeds**2 / seeds.df + v_questions**2 / df_questions)
     df = np.where((v_seeds > shared) & (spread > 0), v**2 / np.where(spread > 0, spread, 1.0), df_questions)
-    return Estimate(value, np.sqrt(v), df)
+    return Estimate(seeds.value, np.sqrt(v), df, seeds.rule, seeds.centre, least=seeds)
 
 
 def sign_flip(d: Sequence[Array], seed: int = 0) -> Array:

@@ -1,0 +1,183 @@
+"""The difference of two arms over training seeds: one interval that holds for scores that are normal, bounded, bimodal or
+without spread. docs/statistics.md has the rule and its measured error rates.
+
+Scores are shares in [0, 1], one per seed; leading axes are batches, so that simulations call the code that decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from harness.stats.intervals import Array, Estimate, two_sided_df
+
+GAP = 0.10
+"""Seeds split in two where neighbouring scores are at least this far apart ..."""
+GAP_SDS = 5.0
+"""... and this many standard deviations of the seeds on either side of the gap."""
+ARMS_FOR_PRIOR = 4
+"""Arms of two seeds or more from which a common variance is estimated."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Seeds that end in one of two ways: `at` or above ("solved"), or below. `low` and `high` are the mean scores of the two
+    kinds over all arms; 0 and 1 for a kind that no seed shows. `declared` by the training set, or else seen in the scores.
+    """
+
+    at: Any
+    low: Any
+    high: Any
+    declared: bool = False
+
+
+@dataclass(frozen=True)
+class Prior:
+    """The variance of a seed's score that a comparison's arms share, worth `df` degrees of freedom (Smyth 2004)."""
+
+    variance: Any
+    df: Any
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What is known of the spread of seeds on one measure before two of its arms are compared.
+
+    `floor`: the standard deviation that the score's own resolution implies (`resolution`); no seed is taken to vary less.
+    """
+
+    floor: float = 0.0
+    split: Split | None = None
+    prior: Prior | None = None
+
+
+def resolution(sizes: Sequence[tuple[int, int]]) -> float:
+    """The standard deviation of a macro average in which one sample of each suite comes out either way; `sizes` holds
+    (problems, samples per problem) of every suite."""
+    return float(np.sqrt(sum((1 / (n * k)) ** 2 for n, k in sizes)) / len(sizes))
+
+
+def spread_of(arms: Sequence[Array], floor: float = 0.0, solved_at: float | None = None) -> Spread:
+    """The spread from the per-seed scores of all arms of a measure, (..., S) each."""
+    found = split_of(arms, solved_at)
+    return Spread(floor=floor, split=found, prior=None if found else prior_of(arms))
+
+
+def split_of(arms: Sequence[Array], solved_at: float | None = None) -> Split | None:
+    """The two kinds of outcome, at the threshold `solved_at` or, without one, at a gap that the scores show.
+
+    The gap is the widest between neighbouring scores of all arms that some arm has seeds on both sides of; it counts if it is
+    at least GAP wide and GAP_SDS times the standard deviation within arms and sides. For single comparisons, without batch
+    axes, where a threshold is not given.
+    """
+    if solved_at is None and (solved_at := _gap(arms)) is None:
+        return None
+    every = np.concatenate(arms, -1)
+    solved = every >= solved_at
+    return Split(at=solved_at, low=_mean(every, ~solved, 0.0), high=_mean(every, solved, 1.0))
+
+
+def _mean(scores: Array, chosen: Array, otherwise: float) -> Any:
+    count = chosen.sum(-1)
+    return np.where(count > 0, (scores * chosen).sum(-1) / np.maximum(count, 1), otherwise)
+
+
+def _gap(arms: Sequence[Array]) -> float | None:
+    """The middle of a gap between two kinds of seeds; None where the scores show none."""
+    every = np.sort(np.concatenate(arms))
+    widths = np.diff(every)
+    for i in np.argsort(-widths):
+        at = float(every[i] + every[i + 1]) / 2
+        if widths[i] < GAP:
+            return None
+        if any((arm < at).any() and (arm >= at).any() for arm in arms):
+            sides = [side for arm in arms for side in (arm[arm < at], arm[arm >= at]) if len(side) > 1]
+            df = sum(len(side) - 1 for side in sides)
+            within = np.sqrt(sum(side.var() * len(side) for side in sides) / df) if df > 1 else np.inf
+            return at if widths[i] >= GAP_SDS * within else None
+    return None
+
+
+def prior_of(arms: Sequence[Array]) -> Prior | None:
+    """The common variance of at least ARMS_FOR_PRIOR arms by the moments of log variances, after Smyth (2004), section 6.2.
+
+    Arms without any spread are left out: they say nothing of the logarithm. None for too few arms.
+    """
+    from scipy.special import digamma, polygamma
+
+    several = [(x.var(-1, ddof=1), x.shape[-1] - 1) for x in arms if x.shape[-1] > 1]
+    several = [(v, df) for v, df in several if np.all(v > 1e-18)]
+    if len(several) < ARMS_FOR_PRIOR:
+        return None
+    logs = np.stack([np.log(v) - digamma(df / 2) + np.log(df / 2) for v, df in several], -1)
+    excess = logs.var(-1, ddof=1) - np.mean([polygamma(1, df / 2) for _, df in several])
+    d0 = 2 * _trigamma_inverse(np.maximum(excess, 1e-8))
+    return Prior(variance=np.exp(logs.mean(-1) + digamma(d0 / 2) - np.log(d0 / 2)), df=d0)
+
+
+def _trigamma_inverse(x: Any) -> Any:
+    """The y with trigamma(y) = x, by Newton's method on 1 / trigamma (Smyth 2004, appendix)."""
+    from scipy.special import polygamma
+
+    y = 0.5 + 1 / x
+    for _ in range(30):
+        value = polygamma(1, y)
+        y = y + value * (1 - value / x) / polygamma(2, y)
+    return y
+
+
+def difference(a_S: Array, b_S: Array, spread: Spread = Spread(), paired: bool = False) -> Estimate:  # noqa: B008  (frozen)
+    """Mean of `a` minus mean of `b`, with the interval that fits what is known of the spread; `Estimate.rule` names it.
+
+    shares: outcomes of two kinds (Agresti and Caffo 2000): every arm gets one seed of each kind on top.
+    paired: seed i of both arms share their randomness, which the caller has checked; the t interval of their differences.
+    moderated: an arm's variance is raised to what it is together with the prior (Smyth 2004), never lowered: lowering it
+    for an arm that does scatter more has been measured to halve the coverage that is missing (docs/statistics.md).
+    otherwise Welch (1947), or Cochran and Cox (1950) for unequal numbers of seeds, where Welch's interval is too short.
+    All but shares are at least as wide as the floor makes them. Both arms need two seeds, paired ones as many as each other.
+    """
+    value = a_S.mean(-1) - b_S.mean(-1)
+    if spread.split is not None:
+        return replace(_shares(a_S, b_S, spread.split, spread.floor), value=value)
+    if paired:
+        n = a_S.shape[-1]
+        v = np.maximum((a_S - b_S).var(-1, ddof=1), 2 * spread.floor**2) / n
+        return Estimate(value, np.sqrt(v), n - 1, "paired")
+    parts = [_raised(x, spread) for x in (a_S, b_S)]
+    (va, da), (vb, db) = parts
+    v = va + vb
+    se = np.sqrt(v)
+    rule = "moderated" if spread.prior is not None else "Welch"
+    if a_S.shape[-1] == b_S.shape[-1] or spread.prior is not None:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            df = np.where(v > 0, v**2 / (va**2 / da + vb**2 / db), np.minimum(da, db))
+        return Estimate(value, se, df, rule)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(v > 0, va / v, 0.5)
+    return Estimate(value, se, two_sided_df([(share, da), (1 - share, db)]), "Cochran and Cox")
+
+
+def _raised(x_S: Array, spread: Spread) -> tuple[Any, Any]:
+    """The variance of the mean of (..., S), raised to the floor and to what the prior makes of it, and its degrees of
+    freedom."""
+    n = x_S.shape[-1]
+    v, df = np.maximum(x_S.var(-1, ddof=1), spread.floor**2), n - 1
+    if spread.prior is None:
+        return v / n, df
+    p = spread.prior
+    moderated = (p.df * p.variance + df * v) / (p.df + df)
+    return np.maximum(v, moderated) / n, np.where(moderated > v, p.df + df, df)
+
+
+def _shares(a_S: Array, b_S: Array, split: Split, floor: float) -> Estimate:
+    means, parts = [], []
+    for x in (a_S, b_S):
+        ends = [np.broadcast_to(np.asarray(end)[..., None], (*x.shape[:-1], 1)) for end in (split.low, split.high)]
+        more = np.concatenate([x, *ends], -1)
+        means.append(more.mean(-1))
+        parts.append(np.maximum(more.var(-1), floor**2) / more.shape[-1])
+    df = a_S.shape[-1] + b_S.shape[-1] + 2
+    return Estimate(means[0] - means[1], np.sqrt(parts[0] + parts[1]), df, "shares", centre=means[0] - means[1])

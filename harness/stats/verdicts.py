@@ -1,0 +1,125 @@
+"""What an estimated difference decides, given the smallest difference that matters: the margin.
+
+docs/statistics.md has the rules, and how often each verdict is right and wrong (measured).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from harness.stats.intervals import Estimate
+
+Outcome = Literal["gain", "loss", "equivalent", "undecided"]
+Verdict = Literal[
+    "reproduced",
+    "gain, below the claim",
+    "no gain",
+    "contradicted",
+    "undecided",
+    "not assessable",
+]
+VERDICTS: tuple[str, ...] = get_args(Verdict)
+MARGIN = 1.0
+"""The smallest difference of interest in percent points, unless a board, a claim or `--margin` has another."""
+
+
+def outcome(e: Estimate, margin: float, alpha: float = 0.05) -> Any:
+    """The verdict on a difference, in the units of the estimate; an array of them for an array of estimates.
+
+    gain: the interval lies above the margin; loss: below minus the margin; each is wrong in alpha / 2 of cases at most.
+    equivalent: the interval at 1 - 2 alpha lies within the margins, which is two one-sided tests (Schuirmann 1987), each at
+    alpha. undecided: anything else. A margin of 0 leaves no room for equivalent.
+    """
+    low, high = e.interval(alpha)
+    narrow = e.interval(2 * alpha)
+    within = (narrow[0] > -margin) & (narrow[1] < margin)
+    return _chosen([(low > margin, "gain"), (high < -margin, "loss"), (within, "equivalent")])
+
+
+def on_claim(e: Estimate, effect: float, margin: float, published: Estimate | None = None, alpha: float = 0.05) -> Any:
+    """The verdict on a claimed gain `effect` > `margin`, from the measured gain.
+
+    A gain (as in `outcome`) reproduces the claim unless the claimed number lies above the interval of `published`: what a
+    repetition of the publication may be expected to find (`prediction`; by default the measured interval itself). no gain:
+    a gain of the margin or more is rejected at `alpha`, one-sided. contradicted: a loss.
+    """
+    low, high = e.interval(alpha)
+    ceiling = (published or e).interval(alpha)[1]
+    return _chosen(
+        [
+            ((low > margin) & (effect <= ceiling), "reproduced"),
+            (low > margin, "gain, below the claim"),
+            (high < -margin, "contradicted"),
+            (e.interval(2 * alpha)[1] < margin, "no gain"),
+        ]
+    )
+
+
+def _chosen(rules: list[tuple[Any, str]]) -> Any:
+    found = np.select([np.asarray(holds) for holds, _ in rules], [name for _, name in rules], "undecided")
+    return found if found.ndim else str(found)
+
+
+def prediction(e: Estimate, seeds: tuple[int, int], published_seeds: int) -> Estimate:
+    """What `published_seeds` seeds an arm of the same process would measure, from ours with `seeds` (Spence and Stanley 2016).
+
+    The variance of a seed is read off ours, of both arms alike.
+    """
+    seed_variance = np.asarray(e.se) ** 2 / (1 / seeds[0] + 1 / seeds[1])
+    return Estimate(e.value, np.sqrt(e.se**2 + 2 * seed_variance / published_seeds), e.df, e.rule, e.centre)
+
+
+def decided(effect: float, margin: float, seed_sd: float, seeds: int, alpha: float = 0.05) -> float:
+    """The chance that `outcome` is not undecided for two normal arms of one seed sd; all in one unit. At least 2 seeds."""
+    gain = beyond(effect - margin, seed_sd, seeds, alpha / 2)
+    loss = beyond(-effect - margin, seed_sd, seeds, alpha / 2)
+    return min(1.0, gain + loss + equivalence(effect, margin, seed_sd, seeds, alpha))
+
+
+def _halves(seed_sd: float, seeds: int, level: float) -> tuple[Any, float]:
+    """Half-widths of the interval at one-sided `level`, over equally likely sample variances, and the true SE."""
+    from scipy.stats import beta, chi2, t
+
+    nu = seeds - 1
+    grid_200, grid_20 = ((np.arange(n) + 0.5) / n for n in (200, 20))
+    total = chi2.ppf(grid_200, 2 * nu)[:, None] * seed_sd**2 / nu / seeds  # sum of the arms' s^2 / S
+    ratio = beta.ppf(grid_20 / 2, nu / 2, nu / 2)[None, :]  # of the arms' variances; half of it: symmetric
+    return t.ppf(1 - level, nu / (ratio**2 + (1 - ratio) ** 2)) * np.sqrt(total), seed_sd * math.sqrt(2 / seeds)
+
+
+def beyond(distance: float, seed_sd: float, seeds: int, level: float) -> float:
+    """The chance that the interval's lower end, at one-sided `level`, lies above a bound that the truth exceeds by
+    `distance`: Welch's test of two normal arms, by quadrature."""
+    from scipy.stats import norm
+
+    half, se = _halves(seed_sd, seeds, level)
+    return float(norm.cdf((distance - half) / se).mean())
+
+
+def equivalence(effect: float, margin: float, seed_sd: float, seeds: int, alpha: float = 0.05) -> float:
+    """The chance that the interval at 1 - 2 alpha lies within the margins."""
+    from scipy.stats import norm
+
+    half, se = _halves(seed_sd, seeds, alpha)
+    room = margin - half
+    chance = norm.cdf((room - effect) / se) - norm.cdf((-room - effect) / se)
+    return float(np.where(room > 0, chance, 0.0).mean())
+
+
+def seeds_to_decide(
+    effect: float, margin: float, seed_sd: float, alpha: float = 0.05, wanted: float = 0.8, most: int = 200
+) -> int | None:
+    """The fewest seeds an arm (at least 3) with which `outcome` is decided in `wanted` of cases, were `effect` true; None
+    if `most` do not suffice, as for an effect at the margin."""
+    if decided(effect, margin, seed_sd, most, alpha) < wanted:
+        return None
+    low, high = 2, 3
+    while decided(effect, margin, seed_sd, high, alpha) < wanted:
+        low, high = high, min(2 * high, most)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if decided(effect, margin, seed_sd, middle, alpha) >= wanted else (middle, high)
+    return high

@@ -1,0 +1,128 @@
+"""The difference over seeds against other implementations, formulas and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from harness.stats import seeds
+from harness.stats.seeds import Split, Spread
+
+
+def draw(seed: int, *size: int, at: float = 0.5, sd: float = 0.02):
+    return np.random.default_rng(seed).normal(at, sd, size)
+
+
+def test_equal_numbers_of_seeds_are_welch():
+    a, b = draw(0, 5), draw(1, 5, sd=0.05)
+    found = seeds.difference(a, b)
+    expected = stats.ttest_ind(a, b, equal_var=False)
+    assert found.rule == "Welch"
+    assert found.p() == pytest.approx(expected.pvalue)
+    assert found.interval() == pytest.approx(tuple(expected.confidence_interval()))
+
+
+def test_paired_seeds_are_the_paired_t_test():
+    a, b = draw(0, 5), draw(1, 5)
+    found = seeds.difference(a, b, paired=True)
+    expected = stats.ttest_rel(a, b)
+    assert found.rule == "paired"
+    assert found.p() == pytest.approx(expected.pvalue)
+    assert found.interval() == pytest.approx(tuple(expected.confidence_interval()))
+
+
+def test_unequal_numbers_have_the_critical_value_of_cochran_and_cox():
+    a, b = draw(0, 3, sd=0.08), draw(1, 8)
+    va, vb = a.var(ddof=1) / 3, b.var(ddof=1) / 8
+    critical = (va * stats.t.ppf(0.975, 2) + vb * stats.t.ppf(0.975, 7)) / (va + vb)
+    low, high = seeds.difference(a, b).interval()
+    assert (high - low) / 2 == pytest.approx(critical * np.sqrt(va + vb), rel=1e-4)
+
+
+def test_unequal_numbers_hold_the_truth_where_welch_does_not():
+    """Two noisy seeds against eight quiet ones: Welch's intervals hold the truth in 89%."""
+    a, b = draw(0, 20_000, 2, sd=0.04), draw(1, 20_000, 8, sd=0.01)
+    low, high = seeds.difference(a, b).interval()
+    assert np.mean((low <= 0) & (0 <= high)) == pytest.approx(0.943, abs=0.006)
+    welch = stats.ttest_ind(a, b, axis=1, equal_var=False).pvalue
+    assert np.mean(welch < 0.05) > 0.1
+
+
+def test_shares_of_noughts_and_ones_are_agresti_and_caffo():
+    """3 of 8 against 1 of 8, with t at 18 degrees of freedom in place of the normal quantile."""
+    a, b = np.array([1.0] * 3 + [0] * 5), np.array([1.0] + [0] * 7)
+    found = seeds.difference(a, b, Spread(split=Split(at=0.5, low=0.0, high=1.0)))
+    p, q = 4 / 10, 2 / 10
+    half = stats.t.ppf(0.975, 18) * np.sqrt(p * (1 - p) / 10 + q * (1 - q) / 10)
+    assert found.rule == "shares" and found.value == pytest.approx(0.25)
+    assert found.interval() == pytest.approx((p - q - half, p - q + half))
+
+
+@pytest.mark.parametrize("n", [3, 5, 8, 16])
+@pytest.mark.parametrize("shares", [(0.125, 0.125), (0.25, 0.0), (0.375, 0.125), (0.95, 0.05), (0.9, 0.6)])
+def test_seeds_of_two_kinds_hold_the_truth(n: int, shares: tuple[float, float]):
+    """Unsolved N(12, 2), solved N(80, 3) points: Welch's interval holds the truth in as little as 44%."""
+    rng = np.random.default_rng(n)
+
+    def arm(p: float):
+        return np.where(rng.random((8000, n)) < p, rng.normal(0.80, 0.03, (8000, n)), rng.normal(0.12, 0.02, (8000, n)))
+
+    a, b = arm(shares[0]), arm(shares[1])
+    low, high = seeds.difference(a, b, seeds.spread_of([a, b], solved_at=0.5)).interval()
+    true = 0.68 * (shares[0] - shares[1])
+    assert np.mean((low <= true) & (true <= high)) > 0.93
+    assert np.mean(low > true) < 0.028 and np.mean(high < true) < 0.05
+
+
+def test_two_kinds_are_seen_where_they_are_and_not_in_normal_seeds():
+    rng = np.random.default_rng(0)
+    normal = [[rng.normal(0.5, 0.03, 8) for _ in range(2)] for _ in range(300)]
+    assert sum(seeds.split_of(arms) is not None for arms in normal) <= 1
+    solved = np.array([0.8, 0.82, 0.12, 0.11, 0.13, 0.79, 0.1, 0.12])
+    found = seeds.split_of([solved, np.full(8, 0.12)])
+    assert found is not None and 0.2 < found.at < 0.7
+    assert (found.low, found.high) == pytest.approx((np.r_[solved[solved < 0.5], np.full(8, 0.12)].mean(), 0.8033), abs=1e-3)
+
+
+def test_arms_that_are_far_apart_are_not_two_kinds_of_seeds():
+    assert seeds.split_of([np.array([0.8, 0.81, 0.79]), np.array([0.2, 0.21, 0.22])]) is None
+
+
+def test_a_kind_that_no_seed_shows_is_at_the_end_of_the_scale():
+    found = seeds.split_of([np.array([0.1, 0.12]), np.array([0.11, 0.1])], solved_at=0.5)
+    assert found is not None and found.high == 1.0 and found.low == pytest.approx(0.1075)
+
+
+def test_scores_without_spread_are_no_more_certain_than_their_resolution():
+    floor = seeds.resolution([(640, 8)])
+    one_sample = seeds.difference(np.full(8, 1.0), np.full(8, 1 - 1 / 5120), Spread(floor=floor))
+    assert one_sample.p() > 0.05
+    apart = seeds.difference(np.full(8, 1.0), np.full(8, 0.0), Spread(floor=floor))
+    low, high = apart.interval()
+    assert low > 0.99 and high < 1.01
+    nearly = seeds.difference(np.full(3, 0.998), np.full(3, 0.999), Spread(floor=seeds.resolution([(1000, 1)])))
+    assert nearly.interval()[0] < 0 < nearly.interval()[1]
+
+
+def test_the_resolution_of_a_macro_average():
+    assert seeds.resolution([(100, 4)]) == pytest.approx(1 / 400)
+    assert seeds.resolution([(100, 4), (30, 16)]) == pytest.approx(np.hypot(1 / 400, 1 / 480) / 2)
+
+
+def test_the_prior_finds_the_variance_that_arms_share():
+    """2,000 arms whose variances are 4 times 10 over a chi-square of 10 degrees of freedom."""
+    rng = np.random.default_rng(0)
+    sds = np.sqrt(4 * 10 / rng.chisquare(10, 2000))
+    found = seeds.prior_of([rng.normal(0, sd, 5) for sd in sds])
+    assert found is not None
+    assert found.variance == pytest.approx(4, rel=0.06) and found.df == pytest.approx(10, rel=0.2)
+
+
+def test_the_prior_raises_a_variance_and_never_lowers_it():
+    arms = [draw(i, 4, sd=0.02) for i in range(8)]
+    spread = seeds.spread_of(arms)
+    calm, wild = np.array([0.5, 0.5001, 0.4999, 0.5]), draw(9, 4, sd=0.2)
+    assert seeds.difference(calm, arms[0], spread).se > seeds.difference(calm, arms[0]).se
+    assert seeds.difference(wild, wild, spread).se == pytest.approx(float(seeds.difference(wild, wild).se))
+    assert seeds.prior_of(arms[:3]) is None
