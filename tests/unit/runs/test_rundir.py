@@ -69,6 +69,39 @@ def test_restore_winds_logs_and_ledger_back_to_the_checkpoint(run):
         assert [r["batch"] for r in read_jsonl(run.path / name)] == [0, 1]
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "rollouts/s0.jsonl", "templates/s0.jsonl"])
+@pytest.mark.parametrize("by", [-2, -1, 0, 1, 2])
+def test_a_log_may_be_longer_than_its_checkpoint_counts_on_but_not_by_a_byte_shorter(run, name, by):
+    one = log(run)
+    one.step(0, 0, [group(PROBLEMS[0], 1.0)], {"reward": 1.0})
+    one.epoch(0, {}, [{"template": "z", "selected": True}])
+    one.checkpoint({"epoch": 1, "batch": 0, "done": False, "method": {}}, lambda folder: None)
+    path = run.path / name
+    whole = path.read_bytes()
+    assert whole
+    path.write_bytes(whole[:by] if by < 0 else whole + b"x" * by)
+    if by < 0:
+        said = f"{name} has {len(whole) + by} bytes, fewer than the {len(whole)} that its checkpoint counts on: it was cut"
+        with pytest.raises(HarnessError, match=said):
+            log(run).restore()
+        assert path.read_bytes() == whole[:by], "nothing is filled up with zeros"
+    else:
+        assert log(run).restore() is not None and path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "rollouts/s0.jsonl", "templates/s0.jsonl"])
+def test_a_log_that_is_gone_was_cut_too(run, name):
+    one = log(run)
+    one.checkpoint({"epoch": 0, "batch": 0, "done": False, "method": {}}, lambda folder: None)
+    assert log(run).restore() is not None, "nothing was written, nothing is missing"
+    one.step(0, 0, [group(PROBLEMS[0], 1.0)], {"reward": 1.0})
+    one.epoch(0, {}, [{"template": "z", "selected": True}])
+    one.checkpoint({"epoch": 1, "batch": 0, "done": False, "method": {}}, lambda folder: None)
+    (run.path / name).unlink()
+    with pytest.raises(HarnessError, match=f"{name} has 0 bytes, fewer than"):
+        log(run).restore()
+
+
 def test_a_seed_that_died_before_its_first_checkpoint_starts_over_and_spares_the_others(run):
     done, dead = log(run, 0), log(run, 1)
     for one in (done, dead):

@@ -96,6 +96,16 @@ def test_sign_flips_against_all_of_them():
     assert list(intervals.sign_flip([d[None]])) == list(intervals.sign_flip([d[None]])), "seeded"
 
 
+def test_no_permutation_p_is_zero():
+    """The observed assignment is one of those counted: p >= 1 / (1 + resamples) (Phipson and Smyth 2010), here exactly."""
+    d = np.stack([np.full(200, 0.5), np.full(200, -0.5)])
+    assert intervals.RESAMPLES == 9999
+    assert intervals.sign_flip([d]).tolist() == [1e-4, 1e-4], "none of the 9,999 gives a sum as large"
+    assert intervals.sign_flip([np.zeros((1, 200))]).tolist() == [1.0], "all of them do"
+    [p] = intervals.sign_flip([np.full((1, 1), 0.3)])
+    assert p == 1.0, "either sign of one difference is as large as the other"
+
+
 def test_sign_flips_of_a_macro_average_weigh_suites():
     d = [RNG.normal(0.5, 1, 6), RNG.normal(0.5, 1, 4)]
     flips = itertools.product((-1, 1), repeat=10)
