@@ -224,6 +224,8 @@ def test_advantages():
     )
     assert group_advantages([1, 0, 0, 0], "group_centre") == pytest.approx([0.75, -0.25, -0.25, -0.25])
     assert group_advantages([1.0] * 6, "group_norm") == [0.0] * 6
+    assert group_advantages([1, 0], "group_norm") == pytest.approx([0.5**0.5, -(0.5**0.5)], abs=2e-6), "of two, a deviation too"
+    assert group_advantages([0.7], "group_norm") == group_advantages([0.7], "group_centre") == [0.0], "of one, none"
 
 
 PROMPTS = [[3, 4, 5, 6, 7], [8], [2, 2, 9]]
