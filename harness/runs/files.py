@@ -12,7 +12,6 @@ from typing import Any, BinaryIO
 
 from harness.core.errors import HarnessError
 
-
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 LEFTOVER = re.compile(r"\..+-[0-9a-f]{16}\.tmp")
 """Names of the temporary files below, which a killed writer leaves behind."""

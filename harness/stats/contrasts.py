@@ -179,7 +179,7 @@ def _pair_p(several: Mapping[str, Array]) -> dict[tuple[str, str], float]:
     shapes: dict[tuple[int, int], list[tuple[str, str]]] = {}
     for a, b in itertools.combinations(several, 2):
         shapes.setdefault((len(several[a]), len(several[b])), []).append((a, b))
-    out = {}
+    out: dict[tuple[str, str], float] = {}
     for pairs in shapes.values():
         first, second = (np.stack([several[arm] for arm in side]) for side in zip(*pairs, strict=True))
         found = intervals.seed_difference(first, second)

@@ -278,7 +278,7 @@ def _all_tied(near: Sequence[int]) -> list[int] | None:
 def _enough_tied(near: Sequence[int]) -> list[int]:
     """Maximal sets that hold every tied pair between them, as bits; at most one per pair, found in the order of the arms."""
     open_ = list(near)
-    groups = []
+    groups: list[int] = []
     for first in range(len(near)):
         while open_[first] or not near[first] and not any(group >> first & 1 for group in groups):
             group, candidates = 1 << first, near[first]
