@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model
 
 from harness.core.errors import UNREADABLE, MissingError, UsageError, dotted, nearest
 from harness.core.kinds import Kind
+from harness.core.secrets import without_secrets
 from harness.core.settings import (
     BackendConfig,
     EngineConfig,
@@ -302,8 +303,8 @@ def validated(model: type[M], tree: Any, at: str) -> M:
             fields = _fields_at(model, err["loc"][:-1])
             raise UsageError(f"unknown setting {name!r}{nearest(path[-1], fields)}") from None
         message = err["msg"].removeprefix("Value error, ")
-        secret = isinstance(err["input"], str) and "@" in err["input"]  # perhaps an address with a key
-        text = repr(err["input"])
+        secret = "written into the run" in message or (isinstance(err["input"], str) and "@" in err["input"])  # perhaps a key
+        text = without_secrets(repr(err["input"]))
         text = text if len(text) <= 200 else f"{text[:200]}..."
         got = "" if secret or isinstance(err["input"], dict | BaseModel) else f" (got {text})"
         raise UsageError(f"{name or 'settings'}: {message}{got}") from None

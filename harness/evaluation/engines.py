@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.core.chat import Chat, ChatError
+from harness.core.chat import Chat, ChatError, RefusedError, TooLongError
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.settings import EngineConfig, ModelConfig
 from harness.core.types import Rollout, Sampling
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from harness.config import EvalSpec
 
 KEY = "HARNESS_ENGINE_KEY"
-"""The environment variable that holds a server's key; any text where the server asks for none."""
+"""The environment variable that holds a server's key; without it none is sent."""
+NOT_SENT = "not sent"
+"""What a result says of a field of the request that `engine.extra` has turned off."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,20 @@ class Block:
 
 @dataclass(frozen=True)
 class Completion:
-    """An answer, ungraded. Token counts include the end token where one was drawn."""
+    """An answer, ungraded. Token counts include the end token where one was drawn.
+
+    `overlong`: there is none, because the prompt is longer than the model can read; all else is empty then.
+    """
 
     text: str
     tokens: int
     prompt_tokens: int
     truncated: bool
+    overlong: bool = False
+
+
+UNREAD = Completion("", 0, 0, truncated=False, overlong=True)
+"""In place of an answer to a prompt that is too long."""
 
 
 class Engine(Protocol):
@@ -166,14 +176,18 @@ class Server:
     """A server that speaks OpenAI's chat completions. It renders the prompt: which template it uses stays its secret."""
 
     def __init__(self, model: ModelConfig, cfg: EngineConfig) -> None:
-        """Raises MissingError without the package openai or without a key."""
+        """Raises MissingError without the package openai."""
         if find_spec("openai") is None:
             raise MissingError("engine.name=openai needs the package openai: pip install 'p2o-harness[local]'")
-        key = os.environ.get(KEY)
-        if not key:
-            raise MissingError(f"set {KEY} to the key of {cfg.base_url} (any text for a server without keys)")
         self.model, self.cfg = model, cfg
-        self.chat = Chat(base_url=cfg.base_url, key=key, model=model.id, timeout_s=cfg.timeout_s, retries=cfg.retries)
+        self.chat = Chat(
+            base_url=cfg.base_url,
+            key=os.environ.get(KEY),
+            model=model.id,
+            timeout_s=cfg.timeout_s,
+            retries=cfg.retries,
+            key_name=KEY,
+        )
         self.pause = _Pace(cfg.requests_per_minute)
         self.tick: Callable[[int], None] = lambda done: None
 
@@ -197,24 +211,22 @@ class Server:
     def _ask(self, block: Block, sampling: Sampling) -> Completion:
         self.pause.wait()
         options = {"chat_template_kwargs": self.model.chat_options} if self.model.chat_options else {}
+        fields = {"n": 1, "top_p": 1.0, "seed": block.seed % 2**31, **options, **self.cfg.extra}
         try:
-            reply = self.chat.ask(
-                block.prompts[0],
-                sampling.temperature,
-                sampling.max_new_tokens,
-                n=1,
-                top_p=1.0,
-                seed=block.seed % 2**31,
-                extra_body={**options, **self.cfg.extra},
-            )
+            reply = self.chat.ask(block.prompts[0], sampling.temperature, sampling.max_new_tokens, fields)
+        except TooLongError:
+            return UNREAD
+        except RefusedError as e:
+            kept = "what was answered is kept, but --resume will not help until that is changed"
+            raise HarnessError(f"{self.cfg.base_url} failed for good: it {e}; {kept}") from None
         except ChatError as e:
-            raise HarnessError(
-                f"{self.cfg.base_url} failed for good: it {e}; what was answered is kept, --resume continues"
-            ) from None
+            kept = "what was answered is kept, --resume continues"
+            raise HarnessError(f"{self.cfg.base_url} failed for good: it {e}; {kept}") from None
         return Completion(reply.text, reply.tokens, reply.prompt_tokens, reply.truncated)
 
     def identity(self) -> dict[str, Any]:
-        return {"engine": "openai", "version": None, "chat_options": self.model.chat_options, "extra": self.cfg.extra}
+        extra = {name: NOT_SENT if value is None else value for name, value in self.cfg.extra.items()}
+        return {"engine": "openai", "version": None, "chat_options": self.model.chat_options, "extra": extra}
 
     def close(self) -> None:
         self.chat.close()

@@ -20,7 +20,8 @@ from harness.leaderboard.entries import load_filed
 from harness.leaderboard.verify import verify_run
 from harness.runs.result import load_result
 from harness.search.answers import Answers
-from harness.search.reflect import Answer, ModelProposer, ReflectorConfig, make_asker
+from harness.search.asking import Answer, ReflectorConfig, make_asker
+from harness.search.reflect import ModelProposer
 from harness.stats.claims import load_claims
 from harness.stats.needs import needs
 from harness.stats.questions import load_questions
