@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.core.text import visible
 from harness.report.tables import Table, interval, points
-from harness.stats.assess import Assessment
+from harness.stats.judge import Assessment
 
 
 def claims_table(found: Sequence[Assessment]) -> Table:

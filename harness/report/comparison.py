@@ -123,7 +123,7 @@ def best(c: Comparison, key: str) -> Arm | None:
     ranked = sorted((a for a in c.arms if a.scores[key].ties), key=lambda a: -a.scores[key].mean)
     if len(ranked) < 2 or ranked[0].not_a_result:
         return None
-    from harness.stats.intervals import letters_of
+    from harness.stats.multiple import letters_of
 
     taken = letters_of("".join(a.scores[key].ties for a in ranked[1:]))
     single = max((a.scores[key].mean for a in c.arms if not a.scores[key].ties), default=-math.inf)

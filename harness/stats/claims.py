@@ -10,24 +10,15 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from harness.config import RunSpec, merge, parse_set, read_yaml, resolve
 from harness.core.errors import MissingError, UsageError, dotted, nearest
 from harness.core.settings import Strict
+from harness.stats.verdicts import MARGIN, Verdict
 
-Verdict = Literal[
-    "reproduced",
-    "reproduced, smaller",
-    "reproduced, larger",
-    "not reproduced",
-    "contradicted",
-    "underpowered",
-    "not assessable",
-]
-VERDICTS: tuple[str, ...] = get_args(Verdict)
 MIN_SEEDS = 3
 """The least number of seeds per arm for an assessment."""
 
@@ -70,8 +61,18 @@ class Claim(Strict):
     """The grader behind the published scores."""
     suites: tuple[str, ...] = Field(min_length=1)
     """Suites that the runs must have, all of them."""
-    effect: float = Field(gt=0, le=100)
-    """The claimed gain in percent points."""
+    effect: float = Field(ge=0, le=100)
+    """The claimed gain in percent points; 0 for a claim about `tokens`."""
+    tokens: float | None = Field(None, gt=0, lt=1)
+    """For a claim of the same score with fewer tokens: the share of the baseline's sampled tokens that the arm spends."""
+    margin: float = Field(MARGIN, gt=0)
+    """The smallest difference that matters, in percent points."""
+    published_seeds: int = Field(1, ge=1)
+    """Seeds an arm behind the published number, which varies as much as ours do."""
+    kinds: bool | None = None
+    """Whether seeds end in one of two ways, solved or not; by default what the training set says (its `solved_at`)."""
+    looks: tuple[int, ...] = ()
+    """Numbers of seeds an arm at which the claim is looked at, if more than once: together they keep the level."""
     scores: ClaimScores | None = None
     """The published scores, if any."""
     tolerance: float | None = Field(None, gt=0)
@@ -95,7 +96,13 @@ class Claim(Strict):
 
     @model_validator(mode="after")
     def _contradictions(self) -> Claim:
-        if self.scores and abs(self.scores.arm - self.scores.baseline - self.effect) > 0.051:
+        if (self.tokens is None) == (self.effect == 0):
+            raise ValueError("a claim has either an effect above 0 or tokens")
+        if self.tokens and self.budget != "any":
+            raise ValueError("a claim of fewer tokens needs budget: any")
+        if self.effect and self.margin >= self.effect:
+            raise ValueError(f"the margin {self.margin:g} must be below the effect {self.effect:g}")
+        if self.scores and self.effect and abs(self.scores.arm - self.scores.baseline - self.effect) > 0.051:
             raise ValueError(f"effect {self.effect} is not the difference between the scores")
         if self.tolerance and not self.scores:
             raise ValueError("tolerance needs scores")

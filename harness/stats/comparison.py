@@ -6,7 +6,7 @@ Scores are shares in [0, 1]; docs/statistics.md explains every number.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,24 @@ from harness.core.errors import UsageError
 from harness.runs.result import Result, load_result
 from harness.stats.arms import check_identity, find_baseline, labels
 from harness.stats.budgets import budget_of, mismatched
-from harness.stats.contrasts import Contrast, contrasts_of, ties_of
-from harness.stats.scores import Measure, PooledSd, Score, cells_of, measures_of, pooled_sd, score_of
+from harness.stats.contrasts import Contrast, Rule, contrasts_of, ties_of
+from harness.stats.looks import level_at
+from harness.stats.scores import (
+    Measure,
+    PooledSd,
+    Score,
+    cells_of,
+    measures_of,
+    pooled_sd,
+    score_of,
+    scores_array,
+    spread_of_measure,
+)
+from harness.stats.verdicts import MARGIN
 
 if TYPE_CHECKING:
     from harness.stats.questions import Questions
+    from harness.stats.seeds import Spread
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,12 @@ class Comparison:
     measures: list[Measure]
     arms: list[Arm]
     seed_sd: dict[str, PooledSd]
+    spreads: dict[str, Spread] = field(default_factory=dict)
+    """By measure, what is known of the spread of seeds."""
+    margin: float = MARGIN / 100
+    """The smallest difference that matters, a share."""
+    alpha: float = 0.05
+    """The level of the intervals; below .05 where several looks are planned."""
     allowed: tuple[str, ...] = ()
     """What differs between arms because the caller allowed it, in words."""
 
@@ -73,14 +92,17 @@ def compare(
     solved_at: float | None = None,
     questions: Sequence[Mapping[str, Questions]] = (),
     allow: Sequence[str] = (),
+    margin: float = MARGIN,
+    looks: Sequence[int] = (),
 ) -> Comparison:
     """Compare results from `load_result` (or from a run just finished), in the given order.
 
     `baseline` is an index, a label, a run or a method; by default the first arm of the baseline method, or else the first
     arm. With `solved_at`, seeds that score at least this share are counted too: a mean says little if outcomes are bimodal
     over seeds. `questions` (`load_questions` of each result) adds the question-level statistics; runs without samples have
-    none. `allow` names what arms may differ in nevertheless, see `check_identity`. Raises UsageError for no results, an
-    unknown baseline, or arms that differ in model, training set, protocol or questions.
+    none. `allow` names what arms may differ in nevertheless, see `check_identity`. `margin`: the smallest difference that
+    matters, in percent points. `looks`: the numbers of seeds at which the results are looked at, if more than once. Raises
+    UsageError for no results, an unknown baseline, or arms that differ in model, training set, protocol or questions.
     """
     if not results:
         raise UsageError("nothing to compare: name at least one run")
@@ -89,12 +111,15 @@ def compare(
     base = find_baseline(results, names, baseline)
     measures = measures_of(results[0])
     cells = cells_of(results, questions, measures)
-    ties = {m.key: ties_of(results, names, m.key) for m in measures}
+    spreads = {m.key: spread_of_measure(results, m, solved_at) for m in measures}
+    per_seed = {m.key: {n: scores_array(r, m.key) for n, r in zip(names, results, strict=True)} for m in measures}
+    ties = {m.key: ties_of(per_seed[m.key], spreads[m.key]) for m in measures}
     scores = [
-        {m.key: score_of(r, m.key, solved_at, own.get(m.key), ties[m.key].get(name, "")) for m in measures}
+        {m.key: score_of(r, m.key, spreads[m.key], own.get(m.key), ties[m.key].get(name, "")) for m in measures}
         for r, own, name in zip(results, cells, names, strict=True)
     ]
-    contrasts = contrasts_of(measures, scores, cells, base)
+    rule = Rule(margin / 100, level_at(min(len(r.seeds) for r in results), looks))
+    contrasts = contrasts_of(measures, scores, cells, base, spreads, rule)
     theirs = budget_of(results[base])
     arms = [_arm(r, name, s, x, theirs) for r, name, s, x in zip(results, names, scores, contrasts, strict=True)]
     pooled = {m.key: sd for m in measures if (sd := pooled_sd([s[m.key].per_seed.values() for s in scores]))}
@@ -105,6 +130,9 @@ def compare(
         measures=measures,
         arms=arms,
         seed_sd=pooled,
+        spreads=spreads,
+        margin=rule.margin,
+        alpha=rule.alpha,
         allowed=tuple(allowed),
     )
 
@@ -134,11 +162,17 @@ def _arm(
     )
 
 
-def compare_runs(runs: Sequence[Path], baseline: int | str | None = None, allow: Sequence[str] = ()) -> Comparison:
+def compare_runs(
+    runs: Sequence[Path],
+    baseline: int | str | None = None,
+    allow: Sequence[str] = (),
+    margin: float = MARGIN,
+    looks: Sequence[int] = (),
+) -> Comparison:
     """Compare run directories, samples included. Raises as `load_result`, `load_questions` and `compare` do."""
     from harness.data.training_sets import solved_at
     from harness.stats.questions import load_questions
 
     results = [load_result(path) for path in runs]
     threshold = solved_at(r.training_set for r in results)
-    return compare(results, baseline, threshold, [load_questions(r) for r in results], allow)
+    return compare(results, baseline, threshold, [load_questions(r) for r in results], allow, margin, looks)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.runs.result import Result
-from harness.stats.scores import Cells, Measure, Score, scores_by_seed
+from harness.stats.scores import Cells, Measure, Score
+from harness.stats.seeds import Spread
+from harness.stats.verdicts import MARGIN, Outcome, outcome
 
 if TYPE_CHECKING:
     from harness.stats.intervals import Array, Estimate
@@ -21,8 +22,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """What makes a difference count: `margin`, the smallest that matters, a share; `alpha`, the level of this look."""
+
+    margin: float = MARGIN / 100
+    alpha: float = 0.05
+
+
+@dataclass(frozen=True)
 class Bounds:
-    """A 95% interval, its standard error and degrees of freedom."""
+    """An interval, 95% unless the look at hand has another level, its standard error and degrees of freedom."""
 
     low: float
     high: float
@@ -38,10 +47,11 @@ class Bounds:
 class Contrast:
     """Arm minus baseline on one measure. Where there is no interval, `note` says why.
 
-    `fixed` answers "would a re-run agree on these questions?", `new` "and on others like them?". `p` belongs to `fixed`;
-    `p_adjusted` is p after `correction`, "Holm" or "BH". `mde` is the effect that had an 80% chance of being detected,
-    given where `fixed` includes 0. `question_p`, by `question_test`, says nothing about other training seeds. `solved_p`
-    is the exact test of equal shares of solved seeds.
+    `fixed` answers "would a re-run agree on these questions?", `new` "and on others like them?"; `rule` names what both rest
+    on (harness/stats/seeds.py). `verdict` is what `fixed` decides, given the margin; None without an interval. `p` belongs to
+    `fixed`; `p_adjusted` is p after `correction`, "Holm" or "BH". `mde` is the effect that had an 80% chance of being
+    detected, given where `fixed` includes 0. `question_p`, by `question_test`, says nothing about other training seeds.
+    `solved_p` is the exact test of equal shares of solved seeds, after the same correction.
     """
 
     difference: float
@@ -55,6 +65,8 @@ class Contrast:
     question_test: str
     solved_p: float | None
     note: str
+    rule: str = ""
+    verdict: Outcome | None = None
 
     @property
     def mark(self) -> str:
@@ -65,13 +77,19 @@ class Contrast:
 
 
 def contrasts_of(
-    measures: Sequence[Measure], scores: Sequence[dict[str, Score]], cells: Sequence[Cells], base: int
+    measures: Sequence[Measure],
+    scores: Sequence[dict[str, Score]],
+    cells: Sequence[Cells],
+    base: int,
+    spreads: Mapping[str, Spread],
+    rule: Rule = Rule(),  # noqa: B008  (frozen)
 ) -> list[dict[str, Contrast]]:
-    """The contrasts of every arm by measure, none for the baseline.
+    """The contrasts of every arm by measure, none for the baseline; `spreads` by measure.
 
-    p is adjusted by Holm over the arms within a macro average, and by Benjamini-Hochberg over all arms and suites.
+    p is adjusted by Holm over the arms within a macro average, and by Benjamini-Hochberg over all arms and suites; so is p of
+    the solved shares.
     """
-    from harness.stats import intervals
+    from harness.stats import multiple
 
     others = [i for i in range(len(scores)) if i != base]
     out: list[dict[str, Contrast]] = [{} for _ in scores]
@@ -79,13 +97,16 @@ def contrasts_of(
         question_p = _question_p([cells[i].get(m.key) for i in others], cells[base].get(m.key))
         for i, of_questions in zip(others, question_p, strict=True):
             own, theirs = ((scores[j][m.key], cells[j].get(m.key)) for j in (i, base))
-            out[i][m.key] = contrast(own[0], theirs[0], own[1], theirs[1], of_questions)
-    families = [(intervals.holm, "Holm", [(i, m.key) for i in others]) for m in measures if m.protocol is None]
-    families.append((intervals.benjamini_hochberg, "BH", [(i, m.key) for i in others for m in measures if m.protocol]))
+            out[i][m.key] = contrast(own[0], theirs[0], own[1], theirs[1], of_questions, spreads[m.key], rule)
+    families = [(multiple.holm, "Holm", [(i, m.key) for i in others]) for m in measures if m.protocol is None]
+    families.append((multiple.benjamini_hochberg, "BH", [(i, m.key) for i in others for m in measures if m.protocol]))
     for adjust, name, family in families:
         known = {(i, key): p for i, key in family if (p := out[i][key].p) is not None}
         for (i, key), adjusted in adjust(known).items():
             out[i][key] = replace(out[i][key], p_adjusted=adjusted, correction=name)
+        shares = {(i, key): p for i, key in family if (p := out[i][key].solved_p) is not None}
+        for (i, key), adjusted in adjust(shares).items():
+            out[i][key] = replace(out[i][key], solved_p=adjusted)
     return out
 
 
@@ -95,31 +116,33 @@ def contrast(
     arm_cells: list[Questions] | None = None,
     baseline_cells: list[Questions] | None = None,
     of_questions: tuple[float | None, str] = (None, ""),
+    spread: Spread = Spread(),  # noqa: B008  (frozen)
+    rule: Rule = Rule(),  # noqa: B008
 ) -> Contrast:
-    """The difference of two arms on one measure. Seeds are never paired, even if they share a number (intervals.py)."""
-    from harness.stats import intervals
+    """The difference of two arms on one measure."""
+    from harness.stats import intervals, seeds
 
     a_S, b_S = (np.array(list(s.per_seed.values())) for s in (arm, baseline))
-    difference, fixed, new, p, note = float(a_S.mean() - b_S.mean()), None, None, None, ""
-    mde = None
+    found, fixed, new, p, note, mde, verdict = None, None, None, None, "", None, None
     if min(len(a_S), len(b_S)) < 2:
         note = "one seed: no interval"
     else:
-        found = intervals.seed_difference(a_S, b_S)
+        found = seeds.difference(a_S, b_S, spread)
         if found.spread:
-            fixed, p = _bounds(found), float(found.p())
-            mde = None if fixed.excludes_zero else float(found.mde())
+            fixed, p = _bounds(found, rule.alpha), float(found.p())
+            mde = None if fixed.excludes_zero else float(found.mde(rule.alpha))
+            verdict = outcome(found, rule.margin, rule.alpha)
         else:
             note = "no spread over seeds: no interval"
-        if arm_cells and baseline_cells and min(len(q.ids) for q in arm_cells) > 1:
-            found = intervals.question_difference([q.scores_S_Q for q in arm_cells], [q.scores_S_Q for q in baseline_cells])
-            new = _bounds(found) if found.spread and fixed else None
+        if fixed and arm_cells and baseline_cells and min(len(q.ids) for q in arm_cells) > 1:
+            both = ([q.scores_S_Q for q in arm_cells], [q.scores_S_Q for q in baseline_cells])
+            new = _bounds(intervals.question_difference(*both, these=found), rule.alpha)
     solved_p = None
     if arm.solved and baseline.solved:
         solved_p = intervals.exact_shares(arm.solved.count, len(a_S), baseline.solved.count, len(b_S))
     question_p, question_test = of_questions
     return Contrast(
-        difference=difference,
+        difference=float(a_S.mean() - b_S.mean()),
         fixed=fixed,
         new=new,
         p=p,
@@ -130,11 +153,13 @@ def contrast(
         question_test=question_test,
         solved_p=solved_p,
         note=note,
+        rule=found.rule if found and fixed else "",
+        verdict=verdict,
     )
 
 
-def _bounds(e: Estimate) -> Bounds:
-    low, high = e.interval()
+def _bounds(e: Estimate, alpha: float) -> Bounds:
+    low, high = e.interval(alpha)
     return Bounds(float(low), float(high), float(e.se), float(e.df))
 
 
@@ -156,25 +181,21 @@ def _question_p(arms: Sequence[list[Questions] | None], baseline: list[Questions
     return out
 
 
-def ties_of(results: Sequence[Result], names: Sequence[str], key: str) -> dict[str, str]:
-    """The tie groups of the arms that have two seeds or more; Holm over all pairs."""
-    from harness.stats import intervals
+def ties_of(arms: Mapping[str, Array], spread: Spread) -> dict[str, str]:
+    """The tie groups of the arms, by their scores per seed, that have two seeds or more; Holm over all pairs."""
+    from harness.stats import multiple
 
-    arms = {name: scores_by_seed(r, key) for name, r in zip(names, results, strict=True)}
-    several = {name: np.array(list(v.values())) for name, v in arms.items() if len(v) > 1}
+    several = {name: scores_S for name, scores_S in arms.items() if len(scores_S) > 1}
     if len(several) < 2:
         return {}
-    adjusted = intervals.holm(_pair_p(several))
+    adjusted = multiple.holm(_pair_p(several, spread))
     different = [pair for pair, p in adjusted.items() if p < 0.05]
-    return intervals.tie_letters({name: float(v.mean()) for name, v in several.items()}, different)
+    return multiple.tie_letters({name: float(v.mean()) for name, v in several.items()}, different)
 
 
-def _pair_p(several: Mapping[str, Array]) -> dict[tuple[str, str], float]:
-    """p of `seed_difference` of every pair; 1 where neither arm has any spread, which is too little to tell them apart.
-
-    All pairs whose arms have as many seeds as each other are computed at once.
-    """
-    from harness.stats import intervals
+def _pair_p(several: Mapping[str, Array], spread: Spread) -> dict[tuple[str, str], float]:
+    """p of the difference of every pair. All pairs whose arms have as many seeds as each other are computed at once."""
+    from harness.stats import seeds
 
     shapes: dict[tuple[int, int], list[tuple[str, str]]] = {}
     for a, b in itertools.combinations(several, 2):
@@ -182,8 +203,5 @@ def _pair_p(several: Mapping[str, Array]) -> dict[tuple[str, str], float]:
     out: dict[tuple[str, str], float] = {}
     for pairs in shapes.values():
         first, second = (np.stack([several[arm] for arm in side]) for side in zip(*pairs, strict=True))
-        found = intervals.seed_difference(first, second)
-        spread = found.spread
-        p = np.where(spread, intervals.Estimate(found.value, np.where(spread, found.se, 1.0), found.df).p(), 1.0)
-        out.update(zip(pairs, map(float, p), strict=True))
+        out.update(zip(pairs, map(float, seeds.difference(first, second, spread).p()), strict=True))
     return out

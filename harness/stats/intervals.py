@@ -1,23 +1,20 @@
 """The statistics of a comparison: plain functions over arrays of scores. docs/statistics.md explains every number.
 
 Cells `y_S_Q` hold the mean score of training seed s on question q, over its k samples. Questions are paired between
-arms: both saw the same ones. Seeds are not: the same number does not make the same run, and where two runs do share
-randomness (the first epoch of two methods), treating them as independent can widen an interval but never narrows it.
+arms: both saw the same ones. How seeds are compared is in harness/stats/seeds.py.
 Most functions take leading batch axes, so that simulations call the same code as comparisons. scipy is imported lazily.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Key = TypeVar("Key", bound=Hashable)
 RESAMPLES = 9999
 """Sign flips of a permutation test: p is a multiple of 1/10,000."""
 
@@ -229,6 +226,26 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
     return float(ci.low), float(ci.high)
 
 
+def clopper_pearson(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a share (Clopper and Pearson 1934), also for numbers that are not whole."""
+    from scipy.stats import beta
+
+    tail = (1 - confidence) / 2
+    low = beta.ppf(tail, successes, n - successes + 1) if successes > 0 else 0.0
+    high = beta.isf(tail, successes + 1, n - successes) if successes < n else 1.0
+    return float(low), float(high)
+
+
+def korn_graubard(e: Estimate) -> tuple[float, float]:
+    """95% interval of a share from its standard error: `clopper_pearson` at the number of outcomes that would have this
+    error, corrected for its degrees of freedom (Korn and Graubard 1998)."""
+    from scipy.stats import norm, t
+
+    share = float(e.value)
+    n = share * (1 - share) / float(e.se) ** 2 * float(norm.ppf(0.975) / t.ppf(0.975, e.df)) ** 2
+    return clopper_pearson(share * n, n)
+
+
 @lru_cache(1024)
 def exact_shares(solved_a: int, n_a: int, solved_b: int, n_b: int) -> float:
     """Two-sided exact p that two shares of seeds are equal, after Boschloo (1970), who does not condition on the margins."""
@@ -238,122 +255,3 @@ def exact_shares(solved_a: int, n_a: int, solved_b: int, n_b: int) -> float:
         return 1.0
     table = [[solved_a, solved_b], [n_a - solved_a, n_b - solved_b]]
     return min(1.0, float(boschloo_exact(table, alternative="two-sided").pvalue))
-
-
-def holm(p: Mapping[Key, float]) -> dict[Key, float]:
-    """Adjusted p values that control the chance of any false rejection (Holm 1979)."""
-    out: dict[Key, float] = {}
-    highest = 0.0
-    for i, (key, value) in enumerate(sorted(p.items(), key=lambda item: item[1])):
-        highest = max(highest, min(1.0, (len(p) - i) * value))
-        out[key] = highest
-    return out
-
-
-def holm_levels(p: Mapping[Key, float], alpha: float = 0.05) -> dict[Key, float]:
-    """The level at which Holm's procedure tests each: an interval at 1 - level includes 0 exactly if it does not reject.
-
-    alpha / m for the smallest p, alpha / (m - 1) for the next, and so on; all after the first that is not rejected get
-    the level of that one.
-    """
-    out: dict[Key, float] = {}
-    level, rejecting = alpha, True
-    for i, (key, value) in enumerate(sorted(p.items(), key=lambda item: item[1])):
-        if rejecting:
-            level = alpha / (len(p) - i)
-            rejecting = value < level
-        out[key] = level
-    return out
-
-
-def benjamini_hochberg(p: Mapping[Key, float]) -> dict[Key, float]:
-    """Adjusted p values that control the share of false rejections (Benjamini and Hochberg 1995)."""
-    from scipy.stats import false_discovery_control
-
-    return dict(zip(p, map(float, false_discovery_control(list(p.values()))), strict=True)) if p else {}
-
-
-def tie_letters(means: Mapping[str, float], different: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Compact letter display: two arms share a letter exactly if they are not `different` (Piepho 2004).
-
-    Every letter stands for a maximal set of arms no two of which differ; `a` is a set with the best arm. All such sets
-    have a letter where there are at most MOST_LETTERS, otherwise as many as it takes to show every tie. `letters_of` takes
-    an arm's text apart.
-    """
-    order = sorted(means, key=lambda arm: (-means[arm], arm))
-    rank = {arm: i for i, arm in enumerate(order)}
-    near = [(1 << len(order)) - 1 & ~(1 << i) for i in range(len(order))]  # bit j: not different from arm j
-    for a, b in different:
-        near[rank[a]] &= ~(1 << rank[b])
-        near[rank[b]] &= ~(1 << rank[a])
-    sets = _all_tied(near)
-    groups = sorted(list(_bits(group)) for group in (_enough_tied(near) if sets is None else sets))
-    letters: list[list[str]] = [[] for _ in order]
-    for i, group in enumerate(groups):
-        for arm in group:
-            letters[arm].append(_letter(i))
-    return {arm: "".join(own) for arm, own in zip(order, letters, strict=True)}
-
-
-MOST_LETTERS = 500
-"""The number of maximal sets of tied arms can be exponential in that of the arms: 200 noisy ones easily have 10,000."""
-
-
-def letters_of(ties: str) -> set[str]:
-    """The letters in one arm's text, e.g. `a`, `b` and `c1` in "abc1"."""
-    return set(re.findall(r"[a-z][0-9]*", ties))
-
-
-def _all_tied(near: Sequence[int]) -> list[int] | None:
-    """The maximal sets of arms no two of which differ, as bits; None where there are more than MOST_LETTERS.
-
-    Insert and absorb (Piepho 2004), arm by arm. The arms so far have no more maximal sets than all of them have, so that
-    there are never more than MOST_LETTERS at hand.
-    """
-    groups = [0]
-    for new, friends in enumerate(near):
-        before = friends & (1 << new) - 1
-        grown = {group & before for group in groups}
-        whole = {part for part in grown if not _common(near, part, before)}
-        groups = [group for group in groups if group & ~before] + [part | 1 << new for part in whole]
-        if len(groups) > MOST_LETTERS:
-            return None
-    return groups
-
-
-def _enough_tied(near: Sequence[int]) -> list[int]:
-    """Maximal sets that hold every tied pair between them, as bits; at most one per pair, found in the order of the arms."""
-    open_ = list(near)
-    groups: list[int] = []
-    for first in range(len(near)):
-        while open_[first] or not near[first] and not any(group >> first & 1 for group in groups):
-            group, candidates = 1 << first, near[first]
-            while candidates:  # whoever shows the most ties that no set shows yet
-                best = max(_bits(candidates), key=lambda arm: ((open_[arm] & group).bit_count(), -arm))
-                group, candidates = group | 1 << best, candidates & near[best]
-            groups.append(group)
-            for arm in _bits(group):
-                open_[arm] &= ~group
-    return groups
-
-
-def _common(near: Sequence[int], group: int, among: int) -> int:
-    """The arms `among` those given, outside of the group, that differ from none of it."""
-    among &= ~group
-    for arm in _bits(group):
-        among &= near[arm]
-        if not among:
-            break
-    return among
-
-
-def _bits(number: int) -> Iterator[int]:
-    """The places of its ones, from the lowest."""
-    while number:
-        low = number & -number
-        yield low.bit_length() - 1
-        number ^= low
-
-
-def _letter(i: int) -> str:
-    return chr(ord("a") + i % 26) + (str(i // 26) if i >= 26 else "")

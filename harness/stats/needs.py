@@ -23,7 +23,7 @@ def needs(claim: Claim, pilots: Sequence[Result] = ()) -> list[str]:
             per_seed.append([100 * sum(s[seed] for s in suites) / len(suites) for seed in r.seeds])
     pooled = pooled_sd(per_seed)
     given = pooled is not None and pooled.sd > 0
-    lines = [seeds_line(claim.effect, [pooled.sd] if pooled and given else claim.seed_sd, "the given runs" if given else "")]
+    lines = [seeds_line(claim, [pooled.sd] if pooled and given else claim.seed_sd, "the given runs" if given else "")]
     for side, arm in claim.sides.items():
         sets = "".join(f" --set {shlex.quote(f'{k}={_yaml(v)}')}" for k, v in claim.sets(arm).items())
         data = "" if load_training_set(claim.training_set).file is None else " --data-dir DATA"
@@ -33,14 +33,20 @@ def needs(claim: Claim, pilots: Sequence[Result] = ()) -> list[str]:
     return lines
 
 
-def seeds_line(effect: float, sds: Sequence[float], source: str) -> str:
-    """The seeds needed at each seed standard deviation, in words; at least MIN_SEEDS."""
-    from harness.stats.power import MAX_SEEDS, seeds_needed
+def seeds_line(claim: Claim, sds: Sequence[float], source: str) -> str:
+    """The seeds at which a verdict is likely at each seed standard deviation, in words; at least MIN_SEEDS."""
+    from harness.stats.power import MAX_SEEDS
+    from harness.stats.verdicts import seeds_to_exclude, seeds_to_see
 
-    counts = [(sd, seeds_needed(effect, sd)) for sd in sds]
-    parts = [f"{f'more than {MAX_SEEDS}' if n is None else max(MIN_SEEDS, n)} at a seed sd of {sd:.1f}" for sd, n in counts]
+    def at(sd: float) -> str:
+        see = [(seeds_to_see(claim.effect, claim.margin, sd, most=MAX_SEEDS), "to see it")] if claim.effect else []
+        counts = [*see, (seeds_to_exclude(claim.margin, sd, most=MAX_SEEDS), f"to exclude {claim.margin:g} if there is none")]
+        words = [f"{f'more than {MAX_SEEDS}' if n is None else max(MIN_SEEDS, n)} {what}" for n, what in counts]
+        return f"{' and '.join(words)} at a seed sd of {sd:.1f}"
+
     of = f" (from {source})" if source else ""
-    return f"seeds per arm for an 80% chance of detecting {effect:g} points: {', '.join(parts)}{of}"
+    what = f"a gain of {claim.effect:g} points" if claim.effect else "equal scores"
+    return f"seeds per arm for an 80% chance of a verdict on {what}: {', '.join(map(at, sds))}{of}"
 
 
 def _yaml(value: Any) -> str:

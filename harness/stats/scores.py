@@ -16,7 +16,9 @@ from harness.runs.result import ROLES, Result
 from harness.stats.arms import PROTOCOL
 
 if TYPE_CHECKING:
+    from harness.stats.intervals import Array
     from harness.stats.questions import Questions
+    from harness.stats.seeds import Spread
 
 
 @dataclass(frozen=True)
@@ -122,12 +124,29 @@ def scores_by_seed(result: Result, key: str) -> dict[int, float]:
     return {seed: mean for seed, mean in means.items() if mean is not None}
 
 
-def score_of(result: Result, key: str, solved_at: float | None, cells: list[Questions] | None, ties: str) -> Score:
-    """A run on the measure `key`; seeds count as solved from `solved_at` on."""
+def scores_array(result: Result, key: str) -> Array:
+    """The same as an array, in the order of the seeds."""
+    import numpy as np
+
+    return np.array(list(scores_by_seed(result, key).values()))
+
+
+def spread_of_measure(results: Sequence[Result], measure: Measure, solved_at: float | None) -> Spread:
+    """What all runs show of the spread of seeds on a measure; `solved_at` as the training set declares it."""
+    from harness.stats import seeds
+
+    suites = results[0].suites
+    names = [measure.key] if measure.protocol else [n for n in suites if suites[n].role == measure.role]
+    floor = seeds.resolution([(suites[n].n, suites[n].k) for n in names])
+    return seeds.spread_of([scores_array(r, measure.key) for r in results], floor, solved_at)
+
+
+def score_of(result: Result, key: str, spread: Spread, cells: list[Questions] | None, ties: str) -> Score:
+    """A run on the measure `key`; where seeds end in one of two ways, the solved ones are counted."""
     per_seed = scores_by_seed(result, key)
     values = list(per_seed.values())
     sd = statistics.stdev(values) if len(values) > 1 else None
-    share = None if solved_at is None else solved(values, solved_at)
+    share = None if spread.split is None else solved(values, spread.split.at)
     clean = result.suites[key].avg_clean if key in result.suites else None
     low, high, kind = score_interval(cells) if cells else (None, None, "")
     return Score(
@@ -143,22 +162,31 @@ def score_of(result: Result, key: str, solved_at: float | None, cells: list[Ques
     )
 
 
-def score_interval(cells: list[Questions]) -> tuple[float | None, float | None, str]:
-    """95% interval of one arm's score on new questions, clipped to [0, 1], and the method it was computed by.
+RARE = 5
+"""Near 0 and 100 percent, with fewer right (or wrong) answers than this many questions' worth, every question counts once."""
 
-    Wilson for one outcome per question, and where all questions score alike and a t interval would have no width.
+
+def score_interval(cells: list[Questions]) -> tuple[float | None, float | None, str]:
+    """95% interval of one arm's score on new questions, and the method it was computed by.
+
+    That of Clopper and Pearson at the number of independent outcomes which has the standard error found (Korn and Graubard
+    1998, with their correction for degrees of freedom). Fewer than RARE questions' worth of right or of wrong answers show too
+    little of how questions differ; there and where nothing varies, every question counts as one outcome, which is safe.
     """
     from harness.stats import intervals
 
     mean = statistics.fmean(float(q.scores_S_Q.mean()) for q in cells)
     n = sum(len(q.ids) for q in cells)
+    if not n:
+        return None, None, ""
     single = len(cells) == 1 and cells[0].k == 1 and len(cells[0].seeds) == 1
-    found = None if single or min(len(q.ids) for q in cells) < 2 else intervals.score([q.scores_S_Q for q in cells])
-    if found is None or not found.spread:
-        return (*intervals.wilson(mean * n, n), "Wilson") if n else (None, None, "")
-    low, high = found.interval()
-    kind = "t, seeds and questions" if len(cells[0].seeds) > 1 else "t, questions"
-    return max(0.0, float(low)), min(1.0, float(high)), kind
+    if single:
+        return (*intervals.wilson(mean * n, n), "Wilson")
+    found = None if min(len(q.ids) for q in cells) < 2 else intervals.score([q.scores_S_Q for q in cells])
+    if found is None or not found.spread or min(mean, 1 - mean) * n < RARE:
+        return (*intervals.clopper_pearson(mean * n, n), "Clopper-Pearson, questions")
+    kind = "Korn-Graubard, seeds and questions" if len(cells[0].seeds) > 1 else "Korn-Graubard, questions"
+    return (*intervals.korn_graubard(found), kind)
 
 
 def solved(values_S: Sequence[float], at: float) -> Solved:

@@ -6,6 +6,7 @@ docs/statistics.md has the rules, and how often each verdict is right and wrong 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -54,6 +55,31 @@ def on_claim(e: Estimate, effect: float, margin: float, published: Estimate | No
             (low > margin, "gain, below the claim"),
             (high < -margin, "contradicted"),
             (e.interval(2 * alpha)[1] < margin, "no gain"),
+        ]
+    )
+
+
+SAVING = 0.95
+"""A share of the baseline's tokens above this is no saving: budgets within 5% count as equal."""
+
+
+def on_tokens(e: Estimate, tokens: Estimate, share: float, margin: float, alpha: float = 0.05) -> Any:
+    """The verdict on "the same score with `share` of the tokens", from the difference of scores and that of log tokens.
+
+    reproduced: a loss of the margin or more is rejected, the arm spends less, and the claimed share is not below the interval
+    of what it spends. gain, below the claim: the same, but it saves less than claimed. contradicted: a loss of score. no gain:
+    a saving that brings tokens below SAVING is rejected.
+    """
+    low, high = e.interval(alpha)
+    spent_low, spent_high = tokens.interval(alpha)
+    kept = low > -margin
+    saved = spent_high < np.log(SAVING)
+    return _chosen(
+        [
+            (high < -margin, "contradicted"),
+            (kept & saved & (spent_low <= np.log(share)), "reproduced"),
+            (kept & saved, "gain, below the claim"),
+            (spent_low > np.log(SAVING), "no gain"),
         ]
     )
 
@@ -114,12 +140,28 @@ def seeds_to_decide(
 ) -> int | None:
     """The fewest seeds an arm (at least 3) with which `outcome` is decided in `wanted` of cases, were `effect` true; None
     if `most` do not suffice, as for an effect at the margin."""
-    if decided(effect, margin, seed_sd, most, alpha) < wanted:
+    return _fewest(lambda n: decided(effect, margin, seed_sd, n, alpha) >= wanted, most)
+
+
+def seeds_to_see(
+    effect: float, margin: float, seed_sd: float, alpha: float = 0.05, wanted: float = 0.8, most: int = 200
+) -> int | None:
+    """The fewest seeds an arm (at least 3) with which a true `effect` is a gain in `wanted` of cases; None beyond `most`."""
+    return _fewest(lambda n: beyond(effect - margin, seed_sd, n, alpha / 2) >= wanted, most)
+
+
+def seeds_to_exclude(margin: float, seed_sd: float, alpha: float = 0.05, wanted: float = 0.8, most: int = 200) -> int | None:
+    """The same for arms that are equal: a gain of the margin or more is rejected ("no gain")."""
+    return _fewest(lambda n: beyond(margin, seed_sd, n, alpha) >= wanted, most)
+
+
+def _fewest(enough: Callable[[int], bool], most: int) -> int | None:
+    if not enough(most):
         return None
     low, high = 2, 3
-    while decided(effect, margin, seed_sd, high, alpha) < wanted:
+    while not enough(high):
         low, high = high, min(2 * high, most)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if decided(effect, margin, seed_sd, middle, alpha) >= wanted else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high

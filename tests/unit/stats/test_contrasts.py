@@ -5,15 +5,15 @@ import random
 import statistics
 
 import pytest
-from scipy.stats import binomtest, boschloo_exact, t, ttest_ind
+from scipy.stats import beta, binomtest, boschloo_exact, t, ttest_ind
 
-from harness.stats import intervals
+from harness.stats import intervals, multiple
 from harness.stats.comparison import compare
 from support.results import arms, cells, result
 
 
 def test_fixed_suite_interval_is_that_of_welch_whatever_the_seeds_are_called():
-    a, b = [0.5, 0.7, 0.65, 0.6], [0.4, 0.5, 0.6]
+    a, b = [0.5, 0.7, 0.65, 0.6], [0.4, 0.5, 0.6, 0.55]
     reference = ttest_ind(a, b, equal_var=False)
     for start in (0, 7):
         seeds = {start + i: v for i, v in enumerate(b)}
@@ -30,7 +30,7 @@ def test_corrections_are_holm_over_arms_and_bh_over_suites():
     rng = random.Random(0)
     draw = lambda m: {s: m + rng.gauss(0, 0.02) for s in range(3)}  # noqa: E731
     c = compare([result(name, draw(m)) for name, m in (("grpo", 0.4), ("p2o", 0.44), ("gepa", 0.47), ("x", 0.41))])
-    for key, adjust in (("macro:ood", intervals.holm), ("tb-long", intervals.benjamini_hochberg)):
+    for key, adjust in (("macro:ood", multiple.holm), ("tb-long", multiple.benjamini_hochberg)):
         found = {a.label: a.contrasts[key] for a in c.arms[1:]}
         expected = adjust({label: x.p for label, x in found.items()})
         assert {label: x.p_adjusted for label, x in found.items()} == pytest.approx(expected)
@@ -47,7 +47,10 @@ def test_both_intervals_and_the_tests_on_questions():
         assert x.question_test == "sign-flip"
         assert x.question_p == intervals.sign_flip([(a.mean(0) - b.mean(0))[None]])[0]
     s = c.arms[1].scores["tb-long"]
-    assert (s.low, s.high) == pytest.approx(intervals.score([a]).interval()) and s.kind == "t, seeds and questions"
+    e, kind = intervals.score([a]), "Korn-Graubard, seeds and questions"
+    n = e.value * (1 - e.value) / e.se**2 * (1.959964 / t.ppf(0.975, e.df)) ** 2  # Korn and Graubard 1998
+    exact = beta.ppf(0.025, e.value * n, n - e.value * n + 1), beta.ppf(0.975, e.value * n + 1, n - e.value * n)
+    assert (s.low, s.high) == pytest.approx(exact, abs=1e-6) and s.kind == kind
     assert compare(results, questions=questions).to_dict() == c.to_dict(), "seeded"
 
 
@@ -75,9 +78,32 @@ def test_scores_without_any_spread():
     zero = cells([[0.0] * 30] * 3)
     c = compare([result(scores=flat, n=30), result("p2o", flat, n=30)], questions=[zero, zero])
     x, s = c.arms[1].contrasts["tb-long"], c.arms[1].scores["tb-long"]
-    assert x.fixed is None and x.p is None and x.note == "no spread over seeds: no interval" and x.question_p == 1.0
-    assert (s.low, s.high) == intervals.wilson(0, 30), "not an interval of no width"
+    half = t.ppf(0.975, 4) * (2 / 3) ** 0.5 / (30 * 4)  # one sample of 30 times 4, either way
+    assert (x.fixed.low, x.fixed.high) == pytest.approx((-half, half)) and x.p == x.question_p == 1.0
+    assert (s.low, s.high) == pytest.approx(tuple(binomtest(0, 30).proportion_ci(0.95, "exact")))
     assert "nan" not in json.dumps(c.to_dict()).lower() and c.arms[0].scores["tb-long"].ties == "a"
+
+
+def test_all_of_eight_seeds_against_none_is_a_gain_although_nothing_varies():
+    best, worst = ({s: v for s in range(8)} for v in (1.0, 0.0))
+    x = compare([result(scores=worst), result("p2o", best)]).arms[1]
+    assert x.contrasts["macro:ood"].verdict == "gain" and x.scores["macro:ood"].ties == "a"
+
+
+def test_the_verdict_follows_the_margin_and_new_questions_are_never_surer():
+    results, questions = arms()
+    for margin in (0.0, 1.0, 50.0):
+        x = compare(results, questions=questions, margin=margin).arms[1].contrasts["macro:ood"]
+        expected = "gain" if x.fixed.low > margin / 100 else "equivalent" if x.fixed.high < margin / 100 else "undecided"
+        assert x.verdict == expected
+        assert x.new.high - x.new.low >= x.fixed.high - x.fixed.low
+
+
+def test_planned_looks_widen_the_intervals():
+    results, _ = arms()
+    once, thrice = compare(results), compare(results, looks=(3, 5, 8))
+    assert once.alpha == 0.05 > thrice.alpha
+    assert thrice.arms[1].contrasts["macro:ood"].fixed.low < once.arms[1].contrasts["macro:ood"].fixed.low
 
 
 def test_marks_and_ties():

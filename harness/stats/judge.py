@@ -1,0 +1,177 @@
+"""The verdict on a claim from its evidence; docs/statistics.md has the rules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.stats.budgets import BUDGET, budget_of, mismatched
+from harness.stats.contrasts import Bounds
+from harness.stats.evidence import ArmCells, Evidence
+from harness.stats.looks import level_at
+from harness.stats.needs import seeds_line
+from harness.stats.verdicts import Verdict, on_claim, on_tokens, prediction
+
+if TYPE_CHECKING:
+    from harness.stats.intervals import Estimate
+
+SIDES = ("arm", "baseline")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """A claim and what the runs say about it; scores, differences and intervals are percent points.
+
+    The intervals `fixed` (these questions) and `new` (new questions) have confidence 1 - `level`; `level` is `alpha`, or what
+    it leaves for this one of the claim's `looks`. Both rest on `rule` (harness/stats/seeds.py). `published`: what a repetition
+    of the publication, with its number of seeds, may be expected to find. `tokens`: the interval of the share of the
+    baseline's tokens that the arm spent, for a claim about it. `modifiers` maps each modifier to its reason. `reasons`
+    say why a claim was not assessed, `needs` what it would take. `missing`: an arm has no run.
+    """
+
+    claim: str
+    text: str
+    effect: float
+    verdict: Verdict
+    runs: dict[str, str]
+    seeds: dict[str, int]
+    scores: dict[str, float] = field(default_factory=dict)
+    difference: float | None = None
+    fixed: Bounds | None = None
+    new: Bounds | None = None
+    published: Bounds | None = None
+    tokens: tuple[float, float] | None = None
+    rule: str = ""
+    level: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    modifiers: dict[str, str] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    expected: Verdict | None = None
+    missing: bool = False
+
+    def as_expected(self, named: bool) -> bool | None:
+        """None if the claim expects no verdict, or if it was not `named` on the command line and has no run."""
+        if self.expected is None or (self.missing and not named):
+            return None
+        return self.verdict == self.expected
+
+
+def budget_lines(off: Mapping[str, tuple[float, float]]) -> list[str]:
+    return [f"{BUDGET[key]} {a:,.0f} against {b:,.0f} per seed" for key, (a, b) in off.items()]
+
+
+@dataclass(frozen=True)
+class _Gain:
+    """The gain as a share: on these questions, on new ones, and as a repetition of the publication would find it."""
+
+    fixed: Estimate
+    new: Estimate
+    published: Estimate
+
+
+def _gain(x: Evidence, cells: ArmCells) -> _Gain:
+    from harness.data.training_sets import solved_at
+    from harness.stats import intervals, seeds
+
+    a_S, b_S = (np.asarray(sum(y_S_Q.mean(-1) for y_S_Q in arm)) / len(arm) for arm in cells)
+    suites = x.results[0].suites
+    floor = seeds.resolution([(y.shape[-1], suites[name].k) for y, name in zip(cells[0], x.claim.suites, strict=True)])
+    declared = None if x.claim.kinds is False else solved_at([x.claim.training_set])
+    spread = seeds.spread_of([a_S, b_S], floor, declared)
+    fixed = seeds.difference(a_S, b_S, spread)
+    new = intervals.question_difference(*cells, these=fixed)
+    return _Gain(fixed, new, prediction(fixed, (len(a_S), len(b_S)), x.claim.published_seeds))
+
+
+def _verdict(x: Evidence, gain: _Gain, level: float) -> Verdict:
+    claim = x.claim
+    if claim.tokens is not None:
+        found: Verdict = on_tokens(gain.fixed, _tokens(x), claim.tokens, claim.margin / 100, level)
+    else:
+        found = on_claim(gain.fixed, claim.effect / 100, claim.margin / 100, gain.published, level)
+    return found
+
+
+def _tokens(x: Evidence) -> Estimate:
+    """The logarithm of the share of the baseline's sampled tokens that the arm spent, over seeds."""
+    from harness.stats import seeds
+
+    logs = [np.log([max(1, ledger.sampled_tokens) for ledger in r.ledgers.values()]) for r in x.results]
+    return seeds.difference(logs[0], logs[1], seeds.Spread(floor=0.001))
+
+
+def judge(x: Evidence, alpha: float) -> Assessment:
+    """The verdict on a claim at `alpha`, the level of all its looks together."""
+    claim = x.claim
+    counts = {side: len(r.seeds) for side, r in zip(SIDES, x.results, strict=True)}
+    level = level_at(min(counts.values()), claim.looks, alpha)
+    gain = _gain(x, x.own_cells)
+    found = _verdict(x, gain, level)
+    scores = {side: 100 * float(sum(y.mean() for y in own)) / len(own) for side, own in zip(SIDES, x.own_cells, strict=True)}
+    tokens = None
+    if claim.tokens is not None:
+        low, high = _tokens(x).interval(level)
+        tokens = (math.exp(float(low)), math.exp(float(high)))
+    sd = 100 * float(gain.fixed.se) / math.sqrt(sum(1 / n for n in counts.values()))
+    return Assessment(
+        claim=claim.name,
+        text=claim.text,
+        effect=claim.effect,
+        verdict=found,
+        runs={side: r.run for side, r in zip(SIDES, x.results, strict=True)},
+        seeds=counts,
+        scores=scores,
+        difference=100 * float(gain.fixed.value),
+        fixed=_points(gain.fixed, level),
+        new=_points(gain.new, level),
+        published=_points(gain.published, level),
+        tokens=tokens,
+        rule=gain.fixed.rule,
+        level=level,
+        p=float(gain.fixed.p()),
+        modifiers=_modifiers(x, gain, found, level, scores["baseline"]),
+        needs=(seeds_line(claim, [sd], "the given runs"),) if found == "undecided" else (),
+        expected=claim.expected,
+    )
+
+
+def _points(estimate: Estimate, level: float) -> Bounds:
+    """The interval at confidence 1 - level, in percent points."""
+    low, high = estimate.interval(level)
+    return Bounds(100 * float(low), 100 * float(high), 100 * float(estimate.se), float(estimate.df))
+
+
+def _modifiers(x: Evidence, gain: _Gain, found: Verdict, level: float, baseline: float) -> dict[str, str]:
+    """What qualifies the verdict `found`: new questions, size, kinds of seeds, the other grader, flagged problems, budgets,
+    checkpoints."""
+    claim = x.claim
+    modifiers: dict[str, str] = {}
+    ends = {"fixed": gain.fixed.interval(level), "new": gain.new.interval(level), "published": gain.published.interval(level)}
+    if found in ("reproduced", "gain, below the claim") and not claim.tokens and ends["new"][0] > 0:
+        modifiers["generalises"] = "the interval for new questions lies above 0, too"
+    if found == "reproduced" and ends["published"][0] > claim.effect / 100 > 0:
+        modifiers["larger"] = "the gain is larger than a repetition of the publication would find"
+    if found == "undecided" and ends["published"][1] < claim.effect / 100:
+        modifiers["below-the-claim"] = "the gain is smaller than claimed; whether it matters is open"
+    if gain.fixed.rule == "shares":
+        modifiers["two-kinds-of-seeds"] = "seeds solve the suites or do not, so the shares of solved seeds are compared"
+    other = "parity" if claim.grader == "primary" else "primary"
+    if (cells := x.cells(other)) and (would := _verdict(x, _gain(x, cells), level)) != found:
+        modifiers["grader-sensitive"] = f"under the {other} grader: {would}"
+    if count := sum(map(len, x.flagged.values())):
+        if cells := x.cells(claim.grader, without=x.flagged):
+            would = _verdict(x, _gain(x, cells), level)
+            modifiers["contaminated"] = f"{count} problems match training problems; without them: {would}"
+    if off := mismatched(*(budget_of(r) for r in x.results)):
+        modifiers["budget-mismatch"] = "; ".join(budget_lines(off))
+    if claim.checkpoint == "selected":
+        modifiers["checkpoint-selected"] = "the published scores come from a selected checkpoint, these from the last"
+    if claim.scores and claim.tolerance and abs(baseline - claim.scores.baseline) > claim.tolerance:
+        modifiers["baseline-differs"] = f"it scores {baseline:.1f}, published: {claim.scores.baseline:.1f}"
+    return modifiers
