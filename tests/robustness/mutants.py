@@ -1,10 +1,11 @@
 """Whether the tests would notice: small changes to the code (mutmut), one at a time, under the tests of its module.
 
-python tests/robustness/mutants.py [--minutes 60] [--again] [MODULE ...]
+python tests/robustness/mutants.py [--minutes 60] [--again] [--show] [MODULE ...]
 
 Runs what has no verdict yet, module after module, until the time is up, then prints the table of all modules. Verdicts are
-kept in build/mutants; a changed function loses those of its mutants. `--again` also runs the survivors anew, after new tests.
-Exit code 1 where a module that is done has less than 95% of its mutants killed. docs/robustness.md has the survivors.
+kept in build/mutants; a changed function loses those of its mutants. `--again` runs the survivors anew, after new tests;
+`--show` runs nothing and prints the survivors. Exit code 1 where a module that is done has less than 95% of its mutants
+killed. docs/robustness.md explains the survivors.
 """
 
 import argparse
@@ -59,18 +60,19 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"below harness/: {', '.join(MODULES)}")
     parser.add_argument("--minutes", type=float, default=300)
     parser.add_argument("--again", action="store_true", help="run the survivors anew")
+    parser.add_argument("--show", action="store_true", help="print the survivors, run nothing")
     args = parser.parse_args()
     if unknown := set(args.modules) - set(MODULES):
         parser.error(f"no module {', '.join(sorted(unknown))}")
     deadline = time.monotonic() + 60 * args.minutes
     for module in args.modules or MODULES:
-        run(module, deadline, args.again)
+        show(module) if args.show else run(module, deadline, args.again)
     return report()
 
 
 def run(module: str, deadline: float, again: bool) -> None:
     """Mutmut in a folder of the module's own, until it is done or the time is up."""
-    folder = WORK / module.removesuffix(".py").replace("/", ".")
+    folder = folder_of(module)
     folder.mkdir(parents=True, exist_ok=True)
     for name in ["harness", "tests", *COPIED]:
         if not (folder / name).exists():
@@ -81,7 +83,7 @@ def run(module: str, deadline: float, again: bool) -> None:
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
     project = (ROOT / "pyproject.toml").read_text()
     (folder / "pyproject.toml").write_text(f"{project}\n[tool.mutmut]\n{''.join(lines)}")
-    names = [name for name, verdict in verdicts(module).items() if verdict in ("survived", "no tests")] if again else []
+    names = survivors(module) if again else []
     if time.monotonic() >= deadline or (again and not names):
         return
     print(f"{module} ...", flush=True)
@@ -98,11 +100,27 @@ def run(module: str, deadline: float, again: bool) -> None:
         raise SystemExit(f"mutmut failed on {module}: see {folder / 'log'}")
 
 
+def folder_of(module: str) -> Path:
+    return WORK / module.removesuffix(".py").replace("/", ".")
+
+
+def survivors(module: str) -> list[str]:
+    return [name for name, verdict in verdicts(module).items() if verdict in ("survived", "no tests")]
+
+
+def show(module: str) -> None:
+    """The changed lines of every survivor."""
+    for name in survivors(module):
+        command = [sys.executable, "-m", "mutmut", "show", name]
+        text = subprocess.run(command, cwd=folder_of(module), capture_output=True, text=True, check=True).stdout
+        print(name, *(line for line in text.splitlines()[3:] if line[:1] in "+-"), sep="\n    ")
+
+
 def verdicts(module: str) -> dict[str, str]:
     """Every mutant with what became of it."""
     from mutmut.stats import status_by_exit_code
 
-    path = WORK / module.removesuffix(".py").replace("/", ".") / "mutants" / "harness" / f"{module}.meta"
+    path = folder_of(module) / "mutants" / "harness" / f"{module}.meta"
     if not path.exists():
         return {}
     return {name: status_by_exit_code[code] for name, code in json.loads(path.read_text())["exit_code_by_key"].items()}

@@ -29,6 +29,12 @@ def test_batches_agree_with_single_calls():
     for i in range(4):
         one = intervals.question_difference([a[i], a[i][:, :7]], [b[i], b[i][:, :7]])
         assert (one.value, one.se, one.df) == pytest.approx((together.value[i], together.se[i], together.df[i]))
+    a_S, b_S = a.mean(-1), b.mean(-1)
+    together, scores = intervals.seed_difference(a_S, b_S), intervals.score([a, a[..., :7]])
+    for i in range(4):
+        one, alone = intervals.seed_difference(a_S[i], b_S[i]), intervals.score([a[i], a[i][:, :7]])
+        assert (one.value, one.se, one.df) == pytest.approx((together.value[i], together.se[i], together.df[i]))
+        assert (alone.value, alone.se, alone.df) == pytest.approx((scores.value[i], scores.se[i], scores.df[i]))
 
 
 def test_residual_is_that_of_a_two_way_analysis_of_variance():
@@ -95,7 +101,8 @@ def test_sign_flips_against_all_of_them():
     assert abs(p[0] - exact) < 4 * np.sqrt(exact * (1 - exact) / intervals.RESAMPLES)
     assert p[1] == 1.0
     assert abs(p[2] - 2 / 1024) < 4 * np.sqrt(2 / 1024 / intervals.RESAMPLES)
-    assert list(intervals.sign_flip([d[None]])) == list(intervals.sign_flip([d[None]])), "seeded"
+    assert list(intervals.sign_flip([d[None]])) == list(intervals.sign_flip([d[None]], 0)), "seeded"
+    assert len({float(intervals.sign_flip([d[None]], seed)[0]) for seed in range(4)}) > 1
 
 
 def test_no_permutation_p_is_zero():
