@@ -279,12 +279,15 @@ def test_a_spread_begins_beyond_the_last_digits():
     assert [bool(intervals.Estimate(0.0, se, 3).spread) for se in (0.0, 1e-9, 1.1e-9, 1e-3)] == [False, False, True, True]
 
 
+@pytest.mark.filterwarnings("error")
 def test_no_spread_has_the_least_degrees_of_freedom():
     flat = lambda n: np.full(n, 0.5)  # noqa: E731
     e = intervals.seed_difference(flat(3), flat(6))
     assert (e.value, e.se, e.df) == (0.0, 0.0, 2)
     one = intervals.seed_difference(np.array([0.1, 0.3]), flat(6))
     assert (one.se, one.df) == pytest.approx((0.1, 1.0)), "all spread is the first arm's"
+    none = intervals.question_difference([np.full((2, 4), 0.5)], [np.full((3, 4), 0.25)])
+    assert (none.value, none.se, none.df) == (0.25, 0.0, 3)
 
 
 @pytest.mark.parametrize("table", [(0, 3, 0, 5), (3, 3, 5, 5), (0, 3, 5, 5), (1, 3, 2, 5), (3, 3, 0, 5), (1, 4, 0, 2)])
