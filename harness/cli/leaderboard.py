@@ -39,9 +39,9 @@ def add(run: Path, board: Path, evidence: str, allow_stamped: bool, as_json: boo
     if as_json:
         o.echo_json({"folder": str(folder), "new": new})
         return
-    click.echo(f"filed: {folder}" if new else f"already filed: {folder}")
+    o.say(f"filed: {folder}" if new else f"already filed: {folder}")
     if new:
-        click.echo(f"next: harness leaderboard build {board}")
+        o.say(f"next: harness leaderboard build {board}")
 
 
 @leaderboard.command()
@@ -56,7 +56,7 @@ def build(board: Path, as_json: bool) -> None:
         o.echo_json({"boards": [str(folder) for folder in folders]})
         return
     for folder in folders:
-        click.echo(f"built: {folder}/index.html")
+        o.say(f"built: {folder}/index.html")
 
 
 @leaderboard.command()
@@ -68,7 +68,6 @@ def verify(board: Path, data_dir: Path | None, as_json: bool) -> None:
 
     Stops with exit code 1 at the first difference.
     """
-    from harness.core.text import visible
     from harness.leaderboard.build import verify as verify_boards
 
     found = verify_boards(board, data_dir)
@@ -79,5 +78,5 @@ def verify(board: Path, data_dir: Path | None, as_json: bool) -> None:
         golds = f"gold answers of {', '.join(v.golds)} match the suites" if v.golds else "gold answers not checked: no data"
         faults = f", {v.faults} of which the grader failed on when filed" if v.faults else ""
         again = f"{v.figures} figures recomputed from {v.samples:,} regraded samples{faults}; {golds}"
-        click.echo(visible(f"{v.run}: {again if v.samples else 'numbers only, there are no samples to recompute them from'}"))
-    click.echo(f"{len(found)} runs verified, and the tables and pages built from them")
+        o.say(f"{v.run}: {again if v.samples else 'numbers only, there are no samples to recompute them from'}")
+    o.say(f"{len(found)} runs verified, and the tables and pages built from them")

@@ -44,6 +44,36 @@ def test_no_call_runs_code_that_came_as_data():
     assert {"torch.load", "yaml.safe_load", "subprocess.run", "AutoModelForCausalLM.from_pretrained"} <= seen, "it looks at all"
 
 
+WRITERS = {  # who writes files otherwise than by harness/runs/files.py: into a folder made for this, which is renamed
+    "submit.py": {"path.write_bytes"},
+    "policy.py": {"path.write_text", "(unfinished / 'policy.json').write_text", "model.save_pretrained", "save_pretrained"},
+    "models.py": {"(folder / 'model.gguf').open", "model.save_pretrained", "tokenizer.save_pretrained"},
+    "backend.py": {"self.model.save_pretrained", "self.tokenizer.save_pretrained"},
+    "update.py": {"torch.save"},
+    "plots.py": {"figure.savefig"},  # into memory
+    "files.py": {"open"},
+}
+
+
+def test_files_are_written_in_one_place():
+    for path, name, options, text in calls():
+        opened = name == "open" or name.endswith(").open") or (name.endswith(".open") and "'r" not in text and "'w" in text)
+        opened = opened and any(f"'{mode}'" in text for mode in ("w", "a", "wb", "ab", "x", "xb", "r+b"))
+        wrote = name.rsplit(".", 1)[-1] in ("write_text", "write_bytes", "save_pretrained", "savefig", "save_file")
+        wrote = wrote and name not in ("write_text", "write_bytes")
+        if opened or wrote or name == "torch.save":
+            known = WRITERS.get(path.name, set())
+            assert name in known or name.rsplit(".", 1)[-1] in known, f"{path}: {text}"
+
+
+def test_text_is_printed_in_one_place():
+    for path, name, _, text in calls():
+        if name in ("print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"):
+            assert (path.name, name) in {("options.py", "click.echo"), ("progress.py", "print"), ("build.py", "click.echo")}, (
+                text
+            )
+
+
 @pytest.mark.parametrize("url", ["http://me:sk-secret@host/v1", "https://sk-secret@host/v1"])
 def test_an_address_holds_no_key(url):
     with pytest.raises(UsageError, match="holds no user or key"):
