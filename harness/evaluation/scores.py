@@ -92,6 +92,6 @@ def check_complete(rows: Sequence[AnySampleRow], n: int, k: int, seeds: Sequence
                 continue
             starts = [r.problem for r in own[::each]]
             expected = [(problem, i) for problem in starts for i in range(each)]
-            if len(set(starts)) != n or [(r.problem, r.index) for r in own] != expected:
+            if not len(starts) == len(set(starts)) == n or [(r.problem, r.index) for r in own] != expected:
                 what = "a greedy sample" if greedy else f"{k} samples"
                 raise HarnessError(f"{where}: does not hold {what} of each of {n} problems for seed {seed}")

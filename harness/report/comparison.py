@@ -123,9 +123,11 @@ def best(c: Comparison, key: str) -> Arm | None:
     ranked = sorted((a for a in c.arms if a.scores[key].ties), key=lambda a: -a.scores[key].mean)
     if len(ranked) < 2 or ranked[0].not_a_result:
         return None
-    taken = set("".join(a.scores[key].ties for a in ranked[1:]))
+    from harness.stats.intervals import letters_of
+
+    taken = letters_of("".join(a.scores[key].ties for a in ranked[1:]))
     single = max((a.scores[key].mean for a in c.arms if not a.scores[key].ties), default=-math.inf)
-    ahead = not taken & set(ranked[0].scores[key].ties) and ranked[0].scores[key].mean > single
+    ahead = not taken & letters_of(ranked[0].scores[key].ties) and ranked[0].scores[key].mean > single
     return ranked[0] if ahead else None
 
 

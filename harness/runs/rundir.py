@@ -35,7 +35,7 @@ from harness.core.errors import HarnessError, UsageError, listed
 from harness.core.secrets import planted_in, without_secrets
 from harness.runs import formats
 from harness.runs.environment import ENV_FILE, Environment, environment, write_environment
-from harness.runs.files import iter_jsonl, write_lines
+from harness.runs.files import iter_jsonl, sweep, write_lines
 from harness.runs.result import SeedResult, is_finished, seed_path
 from harness.runs.samples import SampleRow, samples_path
 from harness.runs.spec import SPEC_FILE, StoredSpec, has_spec, read_spec
@@ -114,6 +114,7 @@ class RunDir:
             raise HarnessError(f"another process is writing to {self.path}") from None
         except OSError as e:
             raise UsageError(f"cannot write the run directory {self.path}: {e.strerror}") from None
+        sweep(self.path)
         return self
 
     def __exit__(self, *exc: object) -> None:
