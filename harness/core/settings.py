@@ -207,15 +207,15 @@ class EngineConfig(Strict):
 
     name: Annotated[Literal["transformers", "vllm", "openai"], Kind.COVERAGE] = "transformers"
     """openai: any server with OpenAI's chat-completions API, including vLLM and SGLang."""
-    base_url: Annotated[Url, Kind.PLACE] = None
+    base_url: Annotated[Url, Kind.ACCESS] = None
     """Server URL, e.g. http://127.0.0.1:8000/v1; its key, if it wants one, is in the variable HARNESS_ENGINE_KEY."""
-    concurrency: Annotated[int, Kind.PLACE] = Field(32, ge=1)
+    concurrency: Annotated[int, Kind.ACCESS] = Field(32, ge=1)
     """Concurrent requests."""
-    retries: Annotated[int, Kind.PLACE] = Field(6, ge=0)
+    retries: Annotated[int, Kind.ACCESS] = Field(6, ge=0)
     """Retries of a request that failed for a passing reason (429, 5xx, no connection), with growing pauses."""
-    requests_per_minute: Annotated[float | None, Kind.PLACE] = Field(None, gt=0)
+    requests_per_minute: Annotated[float | None, Kind.ACCESS] = Field(None, gt=0)
     """Rate limit; null is none."""
-    timeout_s: Annotated[float, Kind.PLACE] = Field(1800.0, gt=0)
+    timeout_s: Annotated[float, Kind.ACCESS] = Field(1800.0, gt=0)
     """Timeout per request, in seconds."""
     extra: Extra = {}
     """openai: more fields of the request, e.g. `{top_k: -1}` to overrule the model's own default, and null for one that must
