@@ -8,6 +8,7 @@ import click
 
 from harness.cli import options as o
 from harness.core.errors import HarnessError
+from harness.stats.verdicts import MARGIN
 
 
 @click.command()
@@ -27,27 +28,48 @@ from harness.core.errors import HarnessError
     metavar="FIELD",
     help="Compare although the runs differ in this field, or section, of the refusal, e.g. identity.version; repeatable.",
 )
+@click.option(
+    "--margin",
+    type=click.FloatRange(0),
+    default=MARGIN,
+    show_default=True,
+    help="The smallest difference that matters, in points: verdicts are gain, loss, equivalent or undecided.",
+)
+@click.option(
+    "--looks",
+    type=o.Numbers(),
+    default="",
+    metavar="SEEDS,...",
+    help="Numbers of seeds at which you look at the results, e.g. 3,5,8: together they keep the level.  [default: once]",
+)
 @o.as_json
 def compare(
-    runs: tuple[Path, ...], baseline: str | None, out: Path | None, form: str | None, allow: tuple[str, ...], as_json: bool
+    runs: tuple[Path, ...],
+    baseline: str | None,
+    out: Path | None,
+    form: str | None,
+    allow: tuple[str, ...],
+    margin: float,
+    looks: tuple[int, ...],
+    as_json: bool,
 ) -> None:
     """Compare runs: scores, intervals, tests, budgets."""
     from harness.report.comparison import print_comparison
     from harness.report.formats import render_comparison, write_comparison
     from harness.stats.comparison import compare_runs
 
-    table = compare_runs(runs, baseline, allow)
+    table = compare_runs(runs, baseline, allow, margin, looks)
     if out is not None:
         out = write_comparison(list(runs), table, out, form)
     page = render_comparison(list(runs), table, form) if form is not None and out is None and not as_json else None
     if as_json:
         o.echo_json(table.to_dict())
     elif page is not None:
-        click.echo(page, nl=False)
+        o.say(page, nl=False)
     else:
         print_comparison(table)
         if out is not None:
-            click.echo(f"written: {out}")
+            o.say(f"written: {out}")
 
 
 @click.command()
@@ -119,14 +141,16 @@ def list_claims(folder: Path | None, as_json: bool) -> None:
         o.echo_json([claim.model_dump(mode="json") for claim in claims.values()])
         return
     rows = [(name, f"+{claim.effect:g}", " ".join(claim.text.split())) for name, claim in claims.items()]
-    click.echo(columns(("claim", "points", "what it says"), "lrl", rows))
+    o.say(columns(("claim", "points", "what it says"), "lrl", rows))
 
 
 @claim.command()
 @click.argument("words", nargs=-1, metavar="[CLAIM]...")
 @click.option("--runs", multiple=True, metavar="RUN...", help="Runs, filed runs, or folders of them.")
 @click.option("--junit", type=o.PATH, help="Also write the verdicts as JUnit XML.")
-@click.option("--alpha", type=o.SHARE, default=0.05, show_default=True, help="Significance level; .0294 for two planned looks.")
+@click.option(
+    "--alpha", type=o.SHARE, default=0.05, show_default=True, help="Significance level, of all looks at a claim together."
+)
 @_folder
 @o.as_json
 def check(

@@ -15,7 +15,6 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import mktime_tz, parsedate_tz
 from typing import Any
 
 from harness.core.errors import UNREADABLE, HarnessError, UsageError
@@ -37,11 +36,14 @@ SPARE_TOKENS, TEMPLATE_TOKENS = 16, 1 << 16
 token counts, and a chat template adds a system prompt."""
 QUOTED = 300
 """Characters that are quoted of what a server says."""
+CUT = {"length", "max_tokens", "max_length", "model_length", "content_filter"}
+"""Finish reasons of an answer that does not end where the model ended it."""
 PASSING = {408, 409, 429}
 TOO_LONG = re.compile(
     r"context[ _-]?(length|size|window)|maximum[^.]{0,40}context|(prompt|input|request|message)s?[^.]{0,30} too (long|large)"
     r"|too many (input |prompt )?tokens|longer than[^.]{0,40}(model|maximum|context)"
-    r"|input[^.]{0,40}exceeds?[^.]{0,20}(maximum|limit)|inputs? tokens?[^.]{0,40}must (be|have)|too large for (the )?model",
+    r"|input[^.]{0,40}exceeds?[^.]{0,20}(maximum|limit)|inputs?\W{0,2} tokens?[^.]{0,40}must (be|have)"
+    r"|too large for (the )?model",
     re.IGNORECASE,
 )
 """How servers say that a prompt does not fit (OpenAI, vLLM, SGLang, TGI, llama.cpp, Anthropic, Google, Mistral)."""
@@ -66,7 +68,8 @@ class TooLongError(ChatError):
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer with its bill in tokens; `truncated`: it ended at the limit; `reasoned`: there is reasoning and no text."""
+    """An answer with its bill in tokens; `truncated`: it was cut, as a rule at the limit; `reasoned`: there is reasoning and no
+    text."""
 
     text: str
     prompt_tokens: int
@@ -195,15 +198,12 @@ def _message(tree: Any) -> str:
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the server asks to wait, if that is a sensible number of them."""
-    asked = 0.0
     try:
         if "retry-after-ms" in headers:
             asked = float(headers["retry-after-ms"]) / 1000
-        elif date := parsedate_tz(headers.get("retry-after", "")):
-            asked = mktime_tz(date) - time.time()
-        elif "retry-after" in headers:
+        else:
             asked = float(headers["retry-after"])
-    except UNREADABLE:
+    except UNREADABLE:  # there is none, or it is a date
         return None
     return asked if 0 < asked <= RETRY_AFTER_S else None
 
@@ -230,7 +230,7 @@ def _parse(data: bytes, prompt_bytes: int, max_new_tokens: int) -> Reply:
     if counts[0] > prompt_bytes + TEMPLATE_TOKENS:
         raise MalformedResponse(f"counted {counts[0]:,} tokens of a prompt of {prompt_bytes:,} bytes")
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # half a pair could not be stored
-    return Reply(text, counts[0], counts[1], finish == "length", reasoned)
+    return Reply(text, counts[0], counts[1], str(finish).lower() in CUT, reasoned)
 
 
 def _text(content: Any) -> str:

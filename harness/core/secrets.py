@@ -29,11 +29,18 @@ def planted() -> Iterator[tuple[str, str]]:
 
 
 def without_secrets(text: str) -> str:
-    """`text` with `$NAME` in place of the value of every secret in the environment, also where it is percent-encoded."""
+    """`text` with `$NAME` in place of the value of every secret in the environment, also where it is percent-encoded or
+    quoted for a shell."""
     for name, value in planted():
-        for form in dict.fromkeys((value, value.strip(), quote(value, safe=""), quote(value))):
+        quoted = value.replace("'", "'\"'\"'")  # as shlex has it
+        for form in dict.fromkeys((value, value.strip(), quoted, quote(value, safe=""), quote(value))):
             text = text.replace(form, f"${name}")
     return text
+
+
+def planted_in(text: str) -> str | None:
+    """The name of a secret whose value `text` holds; paths, which variables of keys may hold too, are none."""
+    return next((name for name, value in planted() if value in text and value[0] not in "/.~"), None)
 
 
 def check_address(url: str) -> str:
@@ -44,6 +51,6 @@ def check_address(url: str) -> str:
             "an address holds no user or key, ?query or #fragment, which would be written into the run: it is "
             "http(s)://HOST[:PORT][/PATH]; keys come from the environment"
         )
-    if name := next((name for name, value in planted() if value in url), None):
+    if name := planted_in(url):
         raise ValueError(f"the address holds the value of {name}, which would be written into the run")
     return url

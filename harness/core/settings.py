@@ -59,6 +59,11 @@ not at all (context distillation), truncated importance weights, a 0/1 mask on t
 shaping."""
 
 
+RewardRule = Literal["evaluation", "strict"]
+"""What a rollout's answer earns 1 by: the evaluation's grader, or that and the gold answer's form in exactly one box, which is
+what P2O's release trains with (harness/grading/strict.py)."""
+
+
 class LossSpec(Strict):
     """The policy-gradient loss, in terms both backends can say (Schulman et al. 2017; Shao et al. 2024, section 4.1)."""
 
@@ -123,6 +128,8 @@ class TrainConfig(Strict):
     """Train on a random subset of this many problems (seeded)."""
     problems: Literal["all", "hard"] = "all"
     """hard: only those that the initial policy solves less than twice in rollouts_per_prompt tries; these count as rollouts."""
+    reward: Annotated[RewardRule, Kind.POLICY] = "evaluation"
+    """strict: 0 for an unevaluated expression, an unreduced fraction, another form than the gold answer's, or two boxes."""
     epochs: int = Field(10, ge=0, le=100_000)  # a plan walks through them
     """Most passes over the training set; 0 evaluates the initial policy."""
     max_rollouts: int | None = Field(None, ge=1)
@@ -207,15 +214,15 @@ class EngineConfig(Strict):
 
     name: Annotated[Literal["transformers", "vllm", "openai"], Kind.COVERAGE] = "transformers"
     """openai: any server with OpenAI's chat-completions API, including vLLM and SGLang."""
-    base_url: Annotated[Url, Kind.PLACE] = None
+    base_url: Annotated[Url, Kind.ACCESS] = None
     """Server URL, e.g. http://127.0.0.1:8000/v1; its key, if it wants one, is in the variable HARNESS_ENGINE_KEY."""
-    concurrency: Annotated[int, Kind.PLACE] = Field(32, ge=1)
+    concurrency: Annotated[int, Kind.ACCESS] = Field(32, ge=1)
     """Concurrent requests."""
-    retries: Annotated[int, Kind.PLACE] = Field(6, ge=0)
+    retries: Annotated[int, Kind.ACCESS] = Field(6, ge=0)
     """Retries of a request that failed for a passing reason (429, 5xx, no connection), with growing pauses."""
-    requests_per_minute: Annotated[float | None, Kind.PLACE] = Field(None, gt=0)
+    requests_per_minute: Annotated[float | None, Kind.ACCESS] = Field(None, gt=0)
     """Rate limit; null is none."""
-    timeout_s: Annotated[float, Kind.PLACE] = Field(1800.0, gt=0)
+    timeout_s: Annotated[float, Kind.ACCESS] = Field(1800.0, gt=0)
     """Timeout per request, in seconds."""
     extra: Extra = {}
     """openai: more fields of the request, e.g. `{top_k: -1}` to overrule the model's own default, and null for one that must

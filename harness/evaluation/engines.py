@@ -17,6 +17,7 @@ from harness.core.chat import Chat, ChatError, RefusedError, TooLongError
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.settings import EngineConfig, ModelConfig
 from harness.core.types import Rollout, Sampling
+from harness.runs.samples import OVERLONG
 from harness.training import vllm_version
 from harness.training.prompts import encode, rendering
 
@@ -72,6 +73,10 @@ class Engine(Protocol):
         """What tells this engine's samples from another's: its name and version, number format, prompt rendering."""
         ...
 
+    def remarks(self) -> list[str]:
+        """In what its requests differed from what was asked for, in words; known once it has answered."""
+        ...
+
     def close(self) -> None:
         """End what it has started."""
         ...
@@ -96,13 +101,20 @@ class BackendEngine:
     def complete(self, blocks: Sequence[Block], sampling: Sampling) -> Iterator[tuple[int, list[Completion]]]:
         for i, block in enumerate(blocks):
             rollouts = self.generate(block.prompts, sampling, block.seed)
-            yield i, [Completion(r.text, len(r.tokens_T), r.prompt_tokens, r.truncated) for r in rollouts]
+            yield i, [UNREAD if r.status == OVERLONG else _completion(r) for r in rollouts]
 
     def identity(self) -> dict[str, Any]:
         return self.known
 
+    def remarks(self) -> list[str]:
+        return []
+
     def close(self) -> None:
         """The backend belongs to the caller."""
+
+
+def _completion(r: Rollout) -> Completion:
+    return Completion(r.text, len(r.tokens_T), r.prompt_tokens, r.truncated)
 
 
 class VLLM:
@@ -117,7 +129,7 @@ class VLLM:
             from vllm import LLM
         except ImportError:
             raise MissingError("engine.name=vllm needs vLLM: pip install vllm, or take engine.name=transformers") from None
-        self.model, self.limit = model, cfg.max_model_len
+        self.model = model
         self.engine = LLM(
             model=source,
             revision=model.revision,
@@ -130,6 +142,7 @@ class VLLM:
             **cfg.extra,
         )
         self.tokenizer = self.engine.get_tokenizer()
+        self.longest: int = self.engine.llm_engine.model_config.max_model_len
         self.tick: Callable[[int], None] = lambda done: None
 
     def block_size(self, sampling: Sampling) -> int | None:
@@ -139,8 +152,11 @@ class VLLM:
         from vllm import SamplingParams
 
         for start in range(0, len(blocks), self.BATCH):
-            batch = blocks[start : start + self.BATCH]
-            prompts = [{"prompt_token_ids": encode(self.tokenizer, self.model, b.prompts[0])} for b in batch]
+            batch = list(enumerate(blocks[start : start + self.BATCH], start))
+            ids = {i: encode(self.tokenizer, self.model, b.prompts[0]) for i, b in batch}
+            yield from ((i, [UNREAD]) for i, _ in batch if len(ids[i]) >= self.longest)  # vLLM would refuse the whole batch
+            batch = [(i, b) for i, b in batch if len(ids[i]) < self.longest]
+            prompts = [{"prompt_token_ids": ids[i]} for i, _ in batch]
             params = [
                 SamplingParams(
                     temperature=sampling.temperature,
@@ -150,14 +166,14 @@ class VLLM:
                     seed=b.seed % 2**63,
                     detokenize=False,
                 )
-                for b in batch
+                for _, b in batch
             ]
-            for i, out in enumerate(self.engine.generate(prompts, params, use_tqdm=False)):
+            for (i, _), out in zip(batch, self.engine.generate(prompts, params, use_tqdm=False), strict=True):
                 done = out.outputs[0]
                 text = self.tokenizer.decode(done.token_ids, skip_special_tokens=True)
                 cut = done.finish_reason == "length"
-                yield start + i, [Completion(text, len(done.token_ids), len(out.prompt_token_ids), cut)]
-            self.tick(start + len(batch))
+                yield i, [Completion(text, len(done.token_ids), len(out.prompt_token_ids), cut)]
+            self.tick(start + len(ids))
 
     def identity(self) -> dict[str, Any]:
         return {
@@ -166,6 +182,9 @@ class VLLM:
             "dtype": self.model.dtype,
             "rendering_sha256": rendering(self.tokenizer, self.model),
         }
+
+    def remarks(self) -> list[str]:
+        return []
 
     def close(self) -> None:
         """Its processes must go before this one ends: multiprocessing waits for them at exit."""
@@ -227,6 +246,9 @@ class Server:
     def identity(self) -> dict[str, Any]:
         extra = {name: NOT_SENT if value is None else value for name, value in self.cfg.extra.items()}
         return {"engine": "openai", "version": None, "chat_options": self.model.chat_options, "extra": extra}
+
+    def remarks(self) -> list[str]:
+        return self.chat.remarks
 
     def close(self) -> None:
         self.chat.close()

@@ -19,7 +19,8 @@ def claims_table(found: Sequence[Assessment]) -> Table:
         ends = ["" if b is None else interval(b.low / 100, b.high / 100, sign=True) for b in (a.fixed, a.new)]
         measured = "" if a.difference is None else points(a.difference / 100, sign=True)
         seeds = f"{a.seeds['arm']}, {a.seeds['baseline']}" if len(a.seeds) == 2 else ""
-        rows.append((a.claim, a.verdict, f"+{a.effect:.1f}", measured, *ends, seeds, ", ".join(a.modifiers)))
+        claimed = f"+{a.effect:.1f}" if a.effect else "equal"
+        rows.append((a.claim, a.verdict, claimed, measured, *ends, seeds, ", ".join(a.modifiers)))
         lines = [*a.reasons, *(f"{name}: {why}" for name, why in a.modifiers.items())]
         if a.expected and a.verdict != a.expected and not a.missing:
             lines.append(f"expected: {a.expected}")
@@ -28,7 +29,7 @@ def claims_table(found: Sequence[Assessment]) -> Table:
     levels = sorted({a.level for a in found if a.level is not None})
     if levels:
         shown = ", ".join(f"{100 * (1 - level):.3g}%" for level in levels)
-        notes.insert(0, f"Percent points; {shown} intervals, by Holm's procedure over the claims assessed here.")
+        notes.insert(0, f"Percent points; {shown} intervals, each claim by itself.")
     return Table(title="Claims", header=header, align="llrrrrll", rows=rows, notes=tuple(notes))
 
 

@@ -75,7 +75,11 @@ def scores_table(c: Comparison) -> Table:
     several = len(c.arms) > 1
     solving = any(s.solved for arm in c.arms for s in arm.scores.values())
     header = ["measure", "arm", "score", "sd", "seeds", *(["solved"] if solving else [])]
-    header += ["ties", "difference", "these questions", "new questions", "p adj.", "MDE 80%"] if several else ["95% interval"]
+    header += (
+        ["ties", "difference", "these questions", "new questions", "verdict", "p adj.", "MDE 80%"]
+        if several
+        else ["95% interval"]
+    )
     two_graders = any(arm.disagreement for arm in c.arms)
     header += [*(["sampled tokens"] if several else []), "truncated", *(["graders differ"] if two_graders else [])]
     rows: list[tuple[str, ...]] = []
@@ -95,7 +99,9 @@ def scores_table(c: Comparison) -> Table:
     notes = ["Percent points. sd: sample standard deviation over seeds. truncated: samples that hit the token limit."]
     if solving:
         at = next(s.solved.at for arm in c.arms for s in arm.scores.values() if s.solved)
-        notes.append(f"Solved: seeds that score at least {points(at)}; where seeds solve a suite or fail, read this first.")
+        notes.append(
+            f"Solved: seeds that score at least {points(at)}; where seeds solve a suite or fail, shares of them decide."
+        )
     if several:
         notes += _contrast_notes(c)
     else:
@@ -105,7 +111,7 @@ def scores_table(c: Comparison) -> Table:
     notes += [f"{arm.label}, unequal budget: {_unequal(arm)} per seed." for arm in c.arms if arm.unequal]
     notes += [f"The arms differ in {what}, allowed by --allow-different." for what in c.allowed]
     notes += [f"{arm.label} is not a result: {arm.not_a_result}." for arm in c.arms if arm.not_a_result]
-    notes += overlap_notes(c)
+    notes += [*fault_notes(c), *overlap_notes(c)]
     align = "ll" + "r" * (len(header) - 2)
     return Table(
         title="Scores",
@@ -134,10 +140,13 @@ def best(c: Comparison, key: str) -> Arm | None:
 def _contrast_notes(c: Comparison) -> list[str]:
     from harness.stats.intervals import RESAMPLES
 
-    name = c.arms[c.baseline].label
+    name, margin = c.arms[c.baseline].label, points(c.margin)
     notes = [
-        f"Difference from {name}, with 95% intervals: on these questions, from the spread over seeds (Welch); on new "
-        "questions, from seeds and paired questions. MDE: the effect that had an 80% chance of being detected.",
+        f"Difference from {name}, with {100 * (1 - c.alpha):.3g}% intervals: on these questions, from the spread over seeds; "
+        "on new questions, from seeds and paired questions. MDE: the effect that had an 80% chance of being detected.",
+        f"Verdict on these questions: gain or loss, the interval lies beyond {margin} points; equivalent, within them (two "
+        "one-sided tests); otherwise undecided.",
+        *_what_would_decide(c),
         "† p below .05 after correction: Holm over arms for macro averages, Benjamini-Hochberg for suites, which are "
         "exploratory. ‡ the interval for new questions excludes 0, too. Arms that share a letter are tied.",
         f"sampled tokens: relative to {name}; generated and reflection tokens.",
@@ -153,16 +162,36 @@ def _contrast_notes(c: Comparison) -> list[str]:
     return notes
 
 
+MOST_NOTES = 12
+"""Undecided differences for which the notes say what would decide them."""
+
+
+def _what_would_decide(c: Comparison) -> list[str]:
+    """For the macro averages: the seeds at which an undecided difference would be decided, were it the true one."""
+    from harness.stats.verdicts import seeds_to_decide
+
+    parts: list[str] = []
+    for m in c.measures:
+        for arm in c.arms:
+            x = arm.contrasts.get(m.key)
+            if m.protocol is None and x and x.fixed and x.verdict == "undecided" and len(parts) < MOST_NOTES:
+                sizes = len(arm.seeds), len(c.arms[c.baseline].seeds)
+                sd = x.fixed.se / math.sqrt(sum(1 / n for n in sizes))
+                n = seeds_to_decide(x.difference, c.margin, sd, c.alpha)
+                parts.append(f"{arm.label} on {m.title} {'more than 200' if n is None else max(n, *sizes)}")
+    return [f"Seeds an arm that would decide, were the difference as measured: {', '.join(parts)}."] if parts else []
+
+
 def tests_table(c: Comparison) -> Table:
     """A row per measure and arm: interval of the score, tests of the difference, seeds that solved the suite."""
     solving = next((s.solved.at for arm in c.arms for s in arm.scores.values() if s.solved), None)
-    header = ["measure", "arm", "95% interval", "kind", "p seeds", "p adj.", "correction", "p questions", "test"]
+    header = ["measure", "arm", "95% interval", "kind", "rule", "p seeds", "p adj.", "correction", "p questions", "test"]
     notes = ["Intervals of scores are for new questions and, if there are several seeds, new seeds."]
     if solving is not None:
         header += ["solved", "95% exact", "p solved"]
         notes.append(
             f"Solved: seeds that score at least {points(solving)}, with the Clopper-Pearson interval; p solved: "
-            "Boschloo's exact test against the baseline. Intervals of means assume that seeds scatter around the mean."
+            "Boschloo's exact test against the baseline, corrected like p adj."
         )
     rows: list[tuple[str, ...]] = []
     grey = set()
@@ -172,13 +201,13 @@ def tests_table(c: Comparison) -> Table:
             if len(s.per_seed) == 1:
                 grey.add(len(rows))
             row = [m.title if i == 0 else "", arm.label, _interval(s.low, s.high), s.kind]
-            tests = (x.p, x.p_adjusted, x.correction, x.question_p, x.question_test) if x else ("",) * 5
+            tests = (x.rule, x.p, x.p_adjusted, x.correction, x.question_p, x.question_test) if x else ("",) * 6
             row += [v if isinstance(v, str) else p_value(v) for v in tests]
             if s.solved:
                 solved_p = p_value(x.solved_p) if x else ""
                 row += [f"{s.solved.count}/{len(s.per_seed)}", interval(s.solved.low, s.solved.high), solved_p]
             rows.append(tuple(row))
-    align = "llrlrrlrl" + "r" * (len(header) - 9)
+    align = "llrllrrlrl" + "r" * (len(header) - 10)
     return Table(title="Tests", header=tuple(header), align=align, rows=rows, notes=tuple(notes), grey=frozenset(grey))
 
 
@@ -210,18 +239,37 @@ def overlap_notes(c: Comparison) -> list[str]:
     return out
 
 
+def fault_notes(c: Comparison) -> list[str]:
+    """A line for everything that a score alone would hide: no answer found at all, prompts too long, reflections dropped."""
+    out = []
+    for arm in c.arms:
+        titles = {m.key: m.title for m in c.measures}
+        if silent := [titles[name] for name, share in arm.unparsed.items() if share == 1.0]:
+            out.append(
+                f"{arm.label}: all samples of {', '.join(silent)} are unparsed, so the score says nothing of the answers."
+            )
+        for name, count in arm.overlong.items():
+            if count:
+                out.append(f"{arm.label}, {titles[name]}: {count} samples have a prompt too long for the model; they score 0.")
+        if arm.dropped:
+            why = "cut at the limit, reasoning without a reply, or a prompt too long for the model that reflects"
+            out.append(f"{arm.label}: {arm.dropped:,} of {arm.reflections:,} reflections were dropped: {why}.")
+    return out
+
+
 def _unequal(arm: Arm) -> str:
     return ", ".join(f"{BUDGET[key]} {compact(a)} against {compact(b)}" for key, (a, b) in arm.unequal.items())
 
 
 def _contrast_cells(arm: Arm, key: str) -> list[str]:
     if key not in arm.contrasts:
-        return ["baseline", "", "", "", ""]
+        return ["baseline", "", "", "", "", ""]
     x = arm.contrasts[key]
     ends = ["" if b is None else interval(b.low, b.high, sign=True) for b in (x.fixed, x.new)]
     if not ends[0]:
         ends[0] = x.note.partition(":")[0]
-    return [points(x.difference, sign=True) + x.mark, *ends, p_value(x.p_adjusted), "" if x.mde is None else points(x.mde)]
+    mde = "" if x.mde is None else points(x.mde)
+    return [points(x.difference, sign=True) + x.mark, *ends, x.verdict or "", p_value(x.p_adjusted), mde]
 
 
 def _interval(low: float | None, high: float | None) -> str:

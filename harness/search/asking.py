@@ -21,6 +21,7 @@ from harness.core.replies import reply_of
 from harness.core.seeds import derive
 from harness.core.settings import Extra, Strict, Url
 from harness.core.types import Sampling
+from harness.runs.samples import OVERLONG
 from harness.search.answers import current
 
 KEYS = ("HARNESS_REFLECTOR_KEY", "OPENAI_API_KEY")
@@ -68,7 +69,7 @@ class ReflectorConfig(Strict):
     """Random edits without a model; the policy with its current or its initial weights; a server; or recorded answers."""
     model: str | None = None
     """openai: the model's name on the server."""
-    base_url: Annotated[Url, Kind.PLACE] = None
+    base_url: Annotated[Url, Kind.ACCESS] = None
     """openai: address of the server up to /v1; null is OpenAI's own. The key, if it wants one, is in HARNESS_REFLECTOR_KEY."""
     temperature: float = Field(0.6, ge=0)
     """Sampling temperature of the answers."""
@@ -76,11 +77,11 @@ class ReflectorConfig(Strict):
     """Per answer; nothing else limits the length of a template."""
     max_prompt_chars: int = Field(92160, ge=1000)  # the release's 30,720 tokens, at 3 characters each
     """Per prompt; in longer ones the responses are cut in the middle."""
-    timeout_s: Annotated[float, Kind.PLACE] = Field(300, gt=0)
+    timeout_s: Annotated[float, Kind.ACCESS] = Field(300, gt=0)
     """openai: seconds per attempt."""
-    max_retries: Annotated[int, Kind.PLACE] = Field(5, ge=0)
+    max_retries: Annotated[int, Kind.ACCESS] = Field(5, ge=0)
     """openai: retries after a refused, failed or timed-out request, with growing pauses."""
-    concurrency: Annotated[int, Kind.PLACE] = Field(64, ge=1)
+    concurrency: Annotated[int, Kind.ACCESS] = Field(64, ge=1)
     """openai: concurrent requests."""
     extra: Extra = {}
     """openai: more fields of the request, e.g. `{chat_template_kwargs: {enable_thinking: false}}`; null: do not send it."""
@@ -129,7 +130,7 @@ def _policy(policy: Policy, sampling: Sampling, seed: int, initial: bool) -> Cal
         nonlocal calls
         rollouts = policy.complete(prompts, sampling, derive(seed, "reflect", calls), initial=initial)
         calls += 1
-        return [Answer(r.text, r.prompt_tokens, len(r.tokens_T), r.truncated) for r in rollouts]
+        return [Answer(r.text, r.prompt_tokens, len(r.tokens_T), r.truncated, overlong=r.status == OVERLONG) for r in rollouts]
 
     return ask
 
@@ -195,7 +196,8 @@ def _server(config: ReflectorConfig) -> Callable[[list[str]], list[Answer]]:
             return Answer("", 0, 0, overlong=True)
         answer = Answer(reply.text, reply.prompt_tokens, reply.tokens, reply.truncated, reply.reasoned)
         if answers is not None and key is not None:
-            answers.put(key, answer.text, answer.prompt_tokens, answer.tokens, **answer.flags)
+            renamed = {"max_completion_tokens": True} if chat.remarks else {}
+            answers.put(key, answer.text, answer.prompt_tokens, answer.tokens, **answer.flags, **renamed)
         return answer
 
     def ask(prompts: list[str]) -> list[Answer]:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-
-from harness.stats.intervals import Estimate
+if TYPE_CHECKING:
+    from harness.stats.intervals import Estimate
 
 Outcome = Literal["gain", "loss", "equivalent", "undecided"]
 Verdict = Literal[
@@ -70,6 +69,8 @@ def on_tokens(e: Estimate, tokens: Estimate, share: float, margin: float, alpha:
     of what it spends. gain, below the claim: the same, but it saves less than claimed. contradicted: a loss of score. no gain:
     a saving that brings tokens below SAVING is rejected.
     """
+    import numpy as np
+
     low, high = e.interval(alpha)
     spent_low, spent_high = tokens.interval(alpha)
     kept = low > -margin
@@ -85,6 +86,8 @@ def on_tokens(e: Estimate, tokens: Estimate, share: float, margin: float, alpha:
 
 
 def _chosen(rules: list[tuple[Any, str]]) -> Any:
+    import numpy as np
+
     found = np.select([np.asarray(holds) for holds, _ in rules], [name for _, name in rules], "undecided")
     return found if found.ndim else str(found)
 
@@ -94,6 +97,10 @@ def prediction(e: Estimate, seeds: tuple[int, int], published_seeds: int) -> Est
 
     The variance of a seed is read off ours, of both arms alike.
     """
+    import numpy as np
+
+    from harness.stats.intervals import Estimate
+
     seed_variance = np.asarray(e.se) ** 2 / (1 / seeds[0] + 1 / seeds[1])
     return Estimate(e.value, np.sqrt(e.se**2 + 2 * seed_variance / published_seeds), e.df, e.rule, e.centre)
 
@@ -107,6 +114,7 @@ def decided(effect: float, margin: float, seed_sd: float, seeds: int, alpha: flo
 
 def _halves(seed_sd: float, seeds: int, level: float) -> tuple[Any, float]:
     """Half-widths of the interval at one-sided `level`, over equally likely sample variances, and the true SE."""
+    import numpy as np
     from scipy.stats import beta, chi2, t
 
     nu = seeds - 1
@@ -127,6 +135,7 @@ def beyond(distance: float, seed_sd: float, seeds: int, level: float) -> float:
 
 def equivalence(effect: float, margin: float, seed_sd: float, seeds: int, alpha: float = 0.05) -> float:
     """The chance that the interval at 1 - 2 alpha lies within the margins."""
+    import numpy as np
     from scipy.stats import norm
 
     half, se = _halves(seed_sd, seeds, alpha)

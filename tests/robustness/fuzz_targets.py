@@ -287,7 +287,7 @@ def answers(folder: Path) -> Target:
         fine(replay)
         path.unlink()
         try:
-            reply = chat._parse(data)
+            reply = chat._parse(data, 100, 64)
         except chat.MalformedResponse:
             return
         first = propose(lambda prompts: [Answer(reply.text, reply.prompt_tokens, reply.tokens)], path)
