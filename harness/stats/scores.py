@@ -169,9 +169,10 @@ RARE = 5
 def score_interval(cells: list[Questions]) -> tuple[float | None, float | None, str]:
     """95% interval of one arm's score on new questions, and the method it was computed by.
 
-    That of Clopper and Pearson at the number of independent outcomes which has the standard error found (Korn and Graubard
-    1998, with their correction for degrees of freedom). Fewer than RARE questions' worth of right or of wrong answers show too
-    little of how questions differ; there and where nothing varies, every question counts as one outcome, which is safe.
+    Wilson's for one outcome a question. Otherwise that of Clopper and Pearson at the number of independent outcomes which
+    has the standard error found (Korn and Graubard 1998, with their correction for degrees of freedom). Fewer than RARE
+    questions' worth of right or of wrong answers show too little of how questions differ; there and where nothing varies,
+    every question counts as one outcome, which is safe.
     """
     from harness.stats import intervals
 
@@ -179,11 +180,11 @@ def score_interval(cells: list[Questions]) -> tuple[float | None, float | None, 
     n = sum(len(q.ids) for q in cells)
     if not n:
         return None, None, ""
-    single = len(cells) == 1 and cells[0].k == 1 and len(cells[0].seeds) == 1
-    if single:
+    rare = min(mean, 1 - mean) * n < RARE
+    if not rare and len(cells) == 1 and cells[0].k == 1 and len(cells[0].seeds) == 1:
         return (*intervals.wilson(mean * n, n), "Wilson")
-    found = None if min(len(q.ids) for q in cells) < 2 else intervals.score([q.scores_S_Q for q in cells])
-    if found is None or not found.spread or min(mean, 1 - mean) * n < RARE:
+    found = None if rare or min(len(q.ids) for q in cells) < 2 else intervals.score([q.scores_S_Q for q in cells])
+    if found is None or not found.spread:
         return (*intervals.clopper_pearson(mean * n, n), "Clopper-Pearson, questions")
     kind = "Korn-Graubard, seeds and questions" if len(cells[0].seeds) > 1 else "Korn-Graubard, questions"
     return (*intervals.korn_graubard(found), kind)

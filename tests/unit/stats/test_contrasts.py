@@ -17,6 +17,8 @@ from harness.stats.comparison import compare
 from harness.stats.contrasts import Bounds, contrast, contrasts_of, ties_of
 from harness.stats.questions import Questions
 from harness.stats.scores import Score, cells_of, measures_of, score_of, solved
+from harness.stats.seeds import Split, Spread
+from harness.stats.verdicts import outcome
 from support.results import arms, cells, result, suite_scores
 
 
@@ -177,23 +179,24 @@ def step_down(p):
 
 def test_every_field_of_every_contrast():
     rng = np.random.default_rng(6)
-    made = [run_of("a", 0.45, 3, rng), run_of("b", 0.5, 4, rng), run_of("c", 0.62, 3, rng), run_of("d", 0.47, 1, rng)]
+    made = [run_of("a", 0.45, 3, rng), run_of("b", 0.5, 3, rng), run_of("c", 0.62, 3, rng), run_of("d", 0.47, 1, rng)]
     results, questions = [r for r, _ in made], [q for _, q in made]
     measures = measures_of(results[0])
     own = cells_of(results, questions, measures)
-    scores = [{m.key: score_of(r, m.key, 0.5, c[m.key], "") for m in measures} for r, c in zip(results, own, strict=True)]
-    found = contrasts_of(measures, scores, own, 1)
+    apart = Spread(split=Split(at=0.5, low=0.0, high=1.0))
+    scores = [{m.key: score_of(r, m.key, apart, c[m.key], "") for m in measures} for r, c in zip(results, own, strict=True)]
+    found = contrasts_of(measures, scores, own, 1, {m.key: Spread() for m in measures})
     assert found[1] == {} and [set(x) for x in found if x] == [{m.key for m in measures}] * 3
-    p = {}
+    p, shares = {}, {}
     for i, m in itertools.product((0, 2, 3), measures):
         x = found[i][m.key]
         a, b = (sum(y.mean(1) for y in by_key(questions[j], m.key)) / len(by_key(questions[j], m.key)) for j in (i, 1))
         assert x.difference == pytest.approx(a.mean() - b.mean())
-        assert x.solved_p == pytest.approx(intervals.exact_shares(int((a >= 0.5).sum()), len(a), int((b >= 0.5).sum()), len(b)))
+        shares[i, m.key] = intervals.exact_shares(int((a >= 0.5).sum()), len(a), int((b >= 0.5).sum()), len(b))
         d = [u.mean(0) - v.mean(0) for u, v in zip(by_key(questions[i], m.key), by_key(questions[1], m.key), strict=True)]
         assert x.question_test == "sign-flip" and x.question_p == pytest.approx(intervals.sign_flip([v[None] for v in d])[0])
         if i == 3:
-            assert (x.fixed, x.new, x.p, x.p_adjusted, x.mde, x.note) == (None,) * 5 + ("one seed: no interval",)
+            assert (x.fixed, x.new, x.p, x.p_adjusted, x.mde, x.verdict) == (None,) * 6 and x.note == "one seed: no interval"
             continue
         welch = ttest_ind(a, b, equal_var=False)
         assert (x.fixed.low, x.fixed.high) == pytest.approx(tuple(welch.confidence_interval(0.95)))
@@ -207,6 +210,7 @@ def test_every_field_of_every_contrast():
         p[i, m.key] = x.p
         new = intervals.question_difference(by_key(questions[i], m.key), by_key(questions[1], m.key))
         assert x.new == Bounds(*(pytest.approx(float(v)) for v in (*new.interval(), new.se, new.df)))
+        assert x.rule == "Welch" and x.verdict == outcome(intervals.seed_difference(a, b), 0.01)
         detectable = (t.ppf(0.975, welch.df) + t.ppf(0.8, welch.df)) * se
         assert x.mde == (None if x.fixed.low > 0 or x.fixed.high < 0 else pytest.approx(detectable))
     assert {x.mde is None for i in (0, 2) for x in found[i].values()} == {True, False}
@@ -214,6 +218,8 @@ def test_every_field_of_every_contrast():
         expected = step_down({i: p[i, key] for i in (0, 2)})
         assert {i: found[i][key].p_adjusted for i in (0, 2)} == pytest.approx(expected)
         assert {found[i][key].correction for i in (0, 2)} == {"Holm"} and found[3][key].correction == ""
+        expected = step_down({i: shares[i, key] for i in (0, 2, 3)})
+        assert {i: found[i][key].solved_p for i in (0, 2, 3)} == pytest.approx(expected)
     family = [(i, s) for i in (0, 2) for s in ROLES]
     adjusted = false_discovery_control([p[k] for k in family])
     assert [found[i][s].p_adjusted for i, s in family] == pytest.approx(list(adjusted))
@@ -233,14 +239,15 @@ def test_ties_are_of_arms_with_two_seeds_by_holm_over_all_pairs():
             (a, b): ttest_ind(several[a], several[b], equal_var=False).pvalue for a, b in itertools.combinations(several, 2)
         }
         apart = {pair for pair, value in step_down(pairs).items() if value < 0.05}
-        letters = ties_of(results, list(levels), key)
+        letters = ties_of({n: np.array(v) for n, v in values.items()}, Spread())
         assert set(letters) == set(several) and 0 < len(apart) < len(pairs)
         for a, b in pairs:
             assert bool(set(letters[a]) & set(letters[b])) == ((a, b) not in apart)
         assert "a" in letters[max(several, key=lambda n: statistics.fmean(several[n]))]
-    assert ties_of(results[-2:], ["d", "e"], "x") == {}, "one arm is no group"
-    flat = [result("a", {0: 0.1, 1: 0.1}), result("b", {0: 0.9, 1: 0.9})]
-    assert ties_of(flat, ["a", "b"], "tb-long") == {"b": "a", "a": "a"}, "without any spread nothing tells them apart"
+    assert ties_of({"d": np.array([0.1, 0.2]), "e": np.array([0.3])}, Spread()) == {}, "one arm is no group"
+    flat = {"a": np.array([0.1, 0.1]), "b": np.array([0.9, 0.9])}
+    assert ties_of(flat, Spread(floor=0.01)) == {"b": "a", "a": "b"}, "far beyond the score's own resolution"
+    assert ties_of(flat, Spread(floor=0.5)) == {"b": "a", "a": "a"}
 
 
 def score(values, at=None):

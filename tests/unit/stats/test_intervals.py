@@ -285,34 +285,3 @@ def test_wilson_rounds_and_reaches_the_ends():
     z2 = sp.norm.isf(0.025) ** 2
     assert intervals.wilson(0, 10) == pytest.approx((0, z2 / (10 + z2)))
     assert intervals.wilson(10, 10) == pytest.approx((10 / (10 + z2), 1))
-
-
-def test_adjusted_p_are_capped_and_in_order():
-    assert intervals.holm({"a": 0.9, "b": 0.8}) == {"b": 1.0, "a": 1.0}
-    assert intervals.holm({"a": 0.02, "b": 0.01}) == {"b": 0.02, "a": 0.02} and intervals.holm({}) == {}
-    assert intervals.holm_levels({}) == {} and intervals.holm_levels({"a": 0.5}, 0.1) == {"a": 0.1}
-    at = intervals.holm_levels({"a": 0.025, "b": 0.04}, 0.05)  # exactly at its level: not rejected
-    assert at == {"a": 0.025, "b": 0.025}
-    assert intervals.holm_levels({"a": 0.02, "b": 0.05, "c": 0.06}, 0.06) == pytest.approx({"a": 0.02, "b": 0.02, "c": 0.02})
-    p = {i: float(v) for i, v in enumerate(RNG.random(9))}
-    order = sorted(p, key=p.get)
-    expected = {k: min(1.0, min(9 * p[j] / (order.index(j) + 1) for j in order[order.index(k) :])) for k in p}
-    assert intervals.benjamini_hochberg(p) == pytest.approx(expected)
-
-
-def test_letters_go_on_after_z():
-    arms = {f"m{i:02d}": -i for i in range(60)}
-    letters = intervals.tie_letters(arms, itertools.combinations(arms, 2))
-    assert list(letters.values())[:27] == [*"abcdefghijklmnopqrstuvwxyz", "a1"]
-    assert list(letters.values())[51:54] == ["z1", "a2", "b2"] and len(set(letters.values())) == 60
-
-
-def test_the_best_arm_has_the_first_letter_and_equal_arms_go_by_name():
-    assert intervals.tie_letters({"x": 1.0, "b": 1.0, "a": 2.0}, [("x", "a"), ("b", "a"), ("x", "b")]) == {
-        "a": "a",
-        "b": "b",
-        "x": "c",
-    }
-    chain = {"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}
-    assert intervals.tie_letters(chain, [("a", "c"), ("a", "d"), ("b", "d")]) == {"a": "a", "b": "ab", "c": "bc", "d": "c"}
-    assert list(intervals.tie_letters({"x": 1.0, "y": 2.0}, [])) == ["y", "x"] and intervals.tie_letters({}, []) == {}

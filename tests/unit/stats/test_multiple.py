@@ -77,3 +77,30 @@ def test_tie_letters_of_two_hundred_arms_show_every_tie_in_seconds(name):
     assert all(letters) and "a" in letters[0]
     assert all((not letters[i].isdisjoint(letters[j])) == ((i, j) not in apart) for i, j in pairs)
     assert len(set().union(*letters)) <= len(pairs)
+
+
+def test_adjusted_p_are_capped_and_in_order():
+    assert multiple.holm({"a": 0.9, "b": 0.8}) == {"b": 1.0, "a": 1.0}
+    assert multiple.holm({"a": 0.02, "b": 0.01}) == {"b": 0.02, "a": 0.02} and multiple.holm({}) == {}
+    p = {i: float(v) for i, v in enumerate(RNG.random(9))}
+    order = sorted(p, key=p.get)
+    expected = {k: min(1.0, min(9 * p[j] / (order.index(j) + 1) for j in order[order.index(k) :])) for k in p}
+    assert multiple.benjamini_hochberg(p) == pytest.approx(expected)
+
+
+def test_letters_go_on_after_z():
+    arms = {f"m{i:02d}": -i for i in range(60)}
+    letters = multiple.tie_letters(arms, itertools.combinations(arms, 2))
+    assert list(letters.values())[:27] == [*"abcdefghijklmnopqrstuvwxyz", "a1"]
+    assert list(letters.values())[51:54] == ["z1", "a2", "b2"] and len(set(letters.values())) == 60
+
+
+def test_the_best_arm_has_the_first_letter_and_equal_arms_go_by_name():
+    assert multiple.tie_letters({"x": 1.0, "b": 1.0, "a": 2.0}, [("x", "a"), ("b", "a"), ("x", "b")]) == {
+        "a": "a",
+        "b": "b",
+        "x": "c",
+    }
+    chain = {"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}
+    assert multiple.tie_letters(chain, [("a", "c"), ("a", "d"), ("b", "d")]) == {"a": "a", "b": "ab", "c": "bc", "d": "c"}
+    assert list(multiple.tie_letters({"x": 1.0, "y": 2.0}, [])) == ["y", "x"] and multiple.tie_letters({}, []) == {}

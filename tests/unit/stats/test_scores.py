@@ -23,6 +23,7 @@ from harness.stats.scores import (
     scores_by_seed,
     solved,
 )
+from harness.stats.seeds import Split, Spread
 from support.results import result, suite_scores
 
 SUITES = {  # of an arm of two seeds: role, title and score per seed
@@ -111,15 +112,15 @@ def test_arms_must_have_been_asked_the_same_questions():
 
 def test_every_figure_of_a_score():
     questions = [cell(np.random.default_rng(1).random((2, 30)))]
-    s = score_of(arm(), "b", 0.4, questions, "ab")
+    s = score_of(arm(), "b", Spread(split=Split(at=0.4, low=0.0, high=1.0)), questions, "ab")
     assert (s.per_seed, s.mean, s.sd, s.ties) == ({3: 0.2, 8: 0.4}, pytest.approx(0.3), pytest.approx(0.1 * 2**0.5), "ab")
     assert s.solved == solved([0.2, 0.4], 0.4) and s.clean is None
-    assert (s.low, s.high, s.kind) == score_interval(questions) and s.kind == "t, seeds and questions"
-    assert score_of(arm(), "c", None, None, "").clean == pytest.approx(0.3)
-    bare = score_of(arm(), "macro:ood", None, None, "")
+    assert (s.low, s.high, s.kind) == score_interval(questions) and s.kind == "Korn-Graubard, seeds and questions"
+    assert score_of(arm(), "c", Spread(), None, "").clean == pytest.approx(0.3)
+    bare = score_of(arm(), "macro:ood", Spread(), None, "")
     assert (bare.solved, bare.clean, bare.low, bare.high, bare.kind) == (None, None, None, None, "")
     assert (bare.mean, bare.sd) == pytest.approx((0.45, 0.1 / 2**0.5))
-    assert score_of(result(scores={3: 0.2}, name="b"), "b", None, None, "").sd is None
+    assert score_of(result(scores={3: 0.2}, name="b"), "b", Spread(), None, "").sd is None
 
 
 def wilson(p, n):
@@ -128,14 +129,22 @@ def wilson(p, n):
     return pytest.approx((middle - half, middle + half))
 
 
+def exact(successes, n):
+    """Clopper and Pearson (1934), as quantiles of beta distributions."""
+    low = beta.ppf(0.025, successes, n - successes + 1) if successes else 0.0
+    high = beta.ppf(0.975, successes + 1, n - successes) if successes < n else 1.0
+    return pytest.approx((low, high))
+
+
 def over_questions(cells):
-    """A t interval over questions, all suites with the same weight, after Satterthwaite."""
+    """Over questions, all suites with the same weight, after Satterthwaite; then Korn and Graubard (1998)."""
     means = [np.asarray(c.scores_S_Q)[0] for c in cells]
     parts = [(x.var(ddof=1) / len(x) / len(cells) ** 2, len(x) - 1) for x in means]
     v = sum(p for p, _ in parts)
-    half = t.isf(0.025, v**2 / sum(p**2 / df for p, df in parts)) * math.sqrt(v)
-    middle = float(np.mean([x.mean() for x in means]))
-    return pytest.approx((max(0.0, middle - half), min(1.0, middle + half)))
+    df = v**2 / sum(p**2 / df for p, df in parts)
+    share = float(np.mean([x.mean() for x in means]))
+    n = share * (1 - share) / v * (norm.isf(0.025) / t.isf(0.025, df)) ** 2
+    return exact(share * n, n)
 
 
 def test_which_interval_a_score_has():
@@ -144,26 +153,26 @@ def test_which_interval_a_score_has():
     once = cell(many > 0.5, k=1)
     low, high, kind = score_interval([once])
     assert (low, high) == wilson(float((many > 0.5).mean()), 12) and kind == "Wilson"
-    for cells in ([cell(many)], [cell(few)], [once, cell(rng.random((1, 5)) > 0.3, k=1)], [cell(many), cell(few)]):
+    for cells in ([cell(many)], [once, cell(rng.random((1, 9)) > 0.5, k=1)], [cell(many), cell(few)]):
         low, high, kind = score_interval(cells)
-        assert (low, high) == over_questions(cells) and kind == "t, questions"
+        assert (low, high) == over_questions(cells) and kind == "Korn-Graubard, questions"
     assert score_interval([cell(rng.random((2, 12)))])[2] == score_interval([cell(rng.random((2, 12)), k=1)])[2]
-    assert score_interval([cell(rng.random((2, 12)), k=1)])[2] == "t, seeds and questions"
+    assert score_interval([cell(rng.random((2, 12)), k=1)])[2] == "Korn-Graubard, seeds and questions"
 
 
-def test_the_score_of_one_question_or_of_none_that_varies_has_wilsons_interval():
-    for cells in ([cell([[0.25]])], [cell([[0.25, 0.25, 0.25]])], [cell([[0.0, 0.5]]), cell([[0.25]])]):
+def test_without_five_questions_worth_of_either_kind_every_question_counts_once():
+    for cells in ([cell([[0.25]])], [cell([[0.25] * 3])], [cell([[0.0, 0.5]]), cell([[0.25]])], [cell([[0.0, 1.0] * 4])]):
         n = sum(len(c.ids) for c in cells)
         low, high, kind = score_interval(cells)
-        assert (low, high) == wilson(round(0.25 * n) / n, n) and kind == "Wilson"
+        mean = float(np.mean([np.mean(c.scores_S_Q) for c in cells]))
+        assert (low, high) == exact(mean * n, n) and kind == "Clopper-Pearson, questions"
+    assert score_interval([cell([[0.0, 1.0] * 5])])[2].startswith("Korn-Graubard")
 
 
-@pytest.mark.parametrize("value", [0.02, 0.98])
+@pytest.mark.parametrize("value", [0, 1])
 def test_intervals_of_scores_end_at_none_and_all(value):
-    y = np.full((1, 6), round(value))
-    y = np.where(np.arange(6) == 0, 1 - y, y).astype(float)
-    low, high, _ = score_interval([cell(y)])
-    assert (low, high) == over_questions([cell(y)]) and (low == 0.0 if value < 0.5 else high == 1.0) and low < high
+    low, high, _ = score_interval([cell(np.full((1, 6), float(value)))])
+    assert (low, high) == exact(6 * value, 6) and (low == 0.0 if value == 0 else high == 1.0) and low < high
 
 
 def test_pooled_sd_needs_two_seeds_somewhere():
