@@ -150,9 +150,9 @@ def over_questions(cells):
 def test_which_interval_a_score_has():
     rng = np.random.default_rng(0)
     many, few = rng.random((1, 12)), rng.random((1, 2))
-    once = cell(many > 0.5, k=1)
+    once = cell([[0.0, 1.0] * 6], k=1)
     low, high, kind = score_interval([once])
-    assert (low, high) == wilson(float((many > 0.5).mean()), 12) and kind == "Wilson"
+    assert (low, high) == wilson(0.5, 12) and kind == "Wilson"
     for cells in ([cell(many)], [once, cell(rng.random((1, 9)) > 0.5, k=1)], [cell(many), cell(few)]):
         low, high, kind = score_interval(cells)
         assert (low, high) == over_questions(cells) and kind == "Korn-Graubard, questions"
