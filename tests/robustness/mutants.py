@@ -36,7 +36,7 @@ MODULES = {  # and the tests that are run on each of its mutants, those that rea
     "stats/questions.py": ["stats/test_questions.py"],
     "stats/comparison.py": ["stats/test_comparison.py", "stats/test_contrasts.py", "stats/test_scores.py"],
     "stats/power.py": ["stats/test_power.py"],
-    "stats/arms.py": ["stats/test_comparable.py", "stats/test_comparison.py"],
+    "stats/arms.py": ["stats/test_arms.py", "stats/test_comparable.py", "stats/test_comparison.py"],
     "stats/comparable.py": ["stats/test_comparable.py"],
     "stats/budgets.py": ["stats/test_budgets.py", "stats/test_claims.py"],
     "stats/claims.py": ["stats/test_claims.py"],

@@ -216,6 +216,8 @@ def test_the_detectable_effect_has_the_power(alpha, wanted, sd, seeds, q):
     x = detectable(sd, seeds, q, alpha, wanted)
     assert x > 0 and power(x, sd, seeds, q, alpha) == pytest.approx(wanted, abs=1e-3)
     assert detectable(sd, seeds, q) == detectable(sd, seeds, q, 0.05, 0.8) and detectable(0.0, seeds) == 0.0
+    for unit in (1e-6, 1e6):
+        assert detectable(unit * sd, seeds, unit * q, alpha, wanted) == pytest.approx(unit * x, rel=1e-4), "whatever the unit"
 
 
 @pytest.mark.parametrize(("alpha", "wanted"), [(0.05, 0.8), (0.1, 0.6)])
