@@ -15,6 +15,9 @@ from harness.core.types import Problem
     [
         ("Factor the left side first.", "7", False),
         ("There are 7 terms to add.", "7", False),  # a short answer occurs in any text
+        ("There are 42 terms to add.", "42", False),  # so does one of two characters
+        ("so x = 42", "42", True),
+        ("There are 421 terms to add.", "421", True),
         ("so x = 7", "7", True),
         ("The answer is $7$.", "7", True),
         ("x = 70", "7", False),

@@ -3,6 +3,7 @@
 import itertools
 import math
 import statistics
+import time
 
 import numpy as np
 import pytest
@@ -176,6 +177,52 @@ def test_tie_letters_are_shared_exactly_by_arms_that_are_not_different():
         for a, b in itertools.combinations(arms, 2):
             assert bool(set(letters[a]) & set(letters[b])) == ((a, b) not in different)
         assert "a" in letters[max(means, key=means.get)]
+
+
+def tie_letters_by_networkx(means, different):
+    """All maximal cliques of the tied pairs, in the order of their best arms."""
+    networkx = pytest.importorskip("networkx")
+    order = sorted(means, key=lambda arm: (-means[arm], arm))
+    graph = networkx.Graph(set(itertools.combinations(order, 2)) - {*different, *((b, a) for a, b in different)})
+    graph.add_nodes_from(order)
+    cliques = sorted(sorted(map(order.index, clique)) for clique in networkx.find_cliques(graph))
+    names = [chr(97 + i % 26) + (str(i // 26) if i >= 26 else "") for i in range(len(cliques))]
+    return {arm: "".join(n for n, c in zip(names, cliques, strict=True) if order.index(arm) in c) for arm in order}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.4, 0.7, 0.9])
+def test_tie_letters_are_those_of_all_maximal_cliques(share):
+    for n in range(1, 19):
+        arms = [f"m{i}" for i in range(n)]
+        means = dict(zip(arms, RNG.random(n).round(1), strict=True))
+        different = [pair for pair in itertools.combinations(arms, 2) if RNG.random() < share]
+        assert intervals.tie_letters(means, different) == tie_letters_by_networkx(means, different)
+
+
+HARD = {  # of 200 arms, which pairs differ; without a bound each has up to 3^66 letters
+    "no pair": lambda i, j: False,
+    "every pair": lambda i, j: True,
+    "of three": lambda i, j: i // 3 == j // 3,
+    "neighbours": lambda i, j: i % 2 == 0 and j == i + 1,
+    "far apart": lambda i, j: j - i > 20,
+    "two camps": lambda i, j: (i < 100) == (j < 100),
+    "some": lambda i, j: RNG.random() < 0.1,
+    "half": lambda i, j: RNG.random() < 0.5,
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_tie_letters_of_two_hundred_arms_show_every_tie_in_seconds(name):
+    arms = [f"m{i:03d}" for i in range(200)]
+    pairs = list(itertools.combinations(range(200), 2))
+    apart = {pair for pair in pairs if HARD[name](*pair)}
+    start = time.process_time()
+    found = intervals.tie_letters({arm: -i for i, arm in enumerate(arms)}, [(arms[i], arms[j]) for i, j in apart])
+    assert time.process_time() - start < 5
+    letters = [intervals.letters_of(found[arm]) for arm in arms]
+    assert all(letters) and "a" in letters[0]
+    assert all((not letters[i].isdisjoint(letters[j])) == ((i, j) not in apart) for i, j in pairs)
+    assert len(set().union(*letters)) <= len(pairs)
 
 
 def test_question_variance_takes_noise_out():
