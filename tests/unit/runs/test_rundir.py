@@ -218,7 +218,7 @@ def test_only_an_unfinished_run_of_the_same_spec_is_resumed(tmp_path, run):
 def test_the_newest_of_three_is_resumed(tmp_path):
     for stamp in ("20260103T000000", "20260101T000000", "20260102T000000"):
         RunDir(RunDir.default_parent(SPEC, tmp_path) / f"{stamp}-{SPEC.hash()[:8]}").write_spec(SPEC)
-    RunDir(RunDir.default_parent(SPEC, tmp_path) / "20260104T000000-00000000").write_spec(SPEC)
+    RunDir(RunDir.default_parent(SPEC, tmp_path) / "20260104T000000-00000000").write_spec(resolve("p2o"))
     assert RunDir.resume(SPEC, None, tmp_path).path.name == f"20260103T000000-{SPEC.hash()[:8]}"
 
 
