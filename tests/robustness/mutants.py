@@ -40,7 +40,7 @@ MODULES = {  # and the tests that are run on each of its mutants, those that rea
     "stats/comparable.py": ["stats/test_comparable.py"],
     "stats/budgets.py": ["stats/test_budgets.py", "stats/test_claims.py"],
     "stats/claims.py": ["stats/test_claims.py"],
-    "stats/needs.py": ["stats/test_claims.py"],
+    "stats/needs.py": ["stats/test_needs.py"],
     "stats/assess.py": ["stats/test_claims.py"],
     "leaderboard/entries.py": ["leaderboard"],
     "leaderboard/verify.py": ["leaderboard"],

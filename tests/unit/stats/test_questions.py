@@ -8,9 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from harness.core.errors import HarnessError
+from harness.leaderboard import submit
 from harness.runs import formats
 from harness.runs.result import load_result
 from harness.stats.questions import load_questions, read_questions
+from support import boards
 from support.results import result, sample, suite_scores
 from support.runs import make_run, write_run
 
@@ -142,3 +144,33 @@ def test_every_suite_of_a_run_is_read(tmp_path):
     (tmp_path / "r" / "samples" / "t.jsonl").unlink()
     with pytest.raises(HarnessError, match="t.jsonl is missing: the run's samples are not all there$"):
         load_questions(run)
+
+
+def test_a_filed_run_has_the_questions_of_the_run(tmp_path):
+    run = boards.make_run(tmp_path / "r")
+    folder, _ = submit.add(run, tmp_path / "boards")
+    one, two = (load_questions(load_result(path))["tb-long"] for path in (run, folder))
+    assert (one.ids, one.seeds, one.k) == (two.ids, two.seeds, two.k) and one.scores_S_Q.tolist() == two.scores_S_Q.tolist()
+    path = folder / "samples" / "tb-long.jsonl.zst"
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(HarnessError, match="tb-long.jsonl.zst"):
+        load_questions(load_result(folder))
+
+
+def test_numbers_that_no_array_can_hold_are_a_sentence(tmp_path):
+    found = replace(result(scores={4: 0.5, 2: 0.25}), suites={"s": replace(SUITE, k=1 << 62)})
+    run = load_result(write_run(tmp_path / "r", found, [replace(row, suite="s") for row in ROWS]))
+    with pytest.raises(HarnessError, match="r cannot be read: "):
+        load_questions(run)
+
+
+def test_an_error_names_the_file(tmp_path):
+    found = replace(result(scores={4: 0.5, 2: 0.25}), suites={"s": SUITE})
+    run = write_run(tmp_path / "r", found, [replace(row, suite="s") for row in ROWS])
+    path = run / "samples" / "s.jsonl"
+    path.write_text("{}\n")
+    with pytest.raises(HarnessError, match=f"^{path} cannot be read"):
+        load_questions(load_result(run))
+    path.write_text("".join(formats.json_line(replace(row, suite="s")) for row in ROWS[1:]))
+    with pytest.raises(HarnessError, match=f"^{path} does not hold 2 samples"):
+        load_questions(load_result(run))
