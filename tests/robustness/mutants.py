@@ -103,6 +103,7 @@ def run(module: str, deadline: float, again: bool) -> None:
             child.wait()
             if isinstance(e, KeyboardInterrupt):
                 raise
+            return
     if child.returncode not in (0, -signal.SIGINT):
         raise SystemExit(f"mutmut failed on {module}: see {folder / 'log'}")
 
