@@ -201,8 +201,8 @@ class LocalBackend:
         long = [p for p in problems if len(p.text.encode(errors="replace")) >= spare]  # a token has a byte at least
         if long := [p for p in long if len(self.encode(p.text)) >= (self.positions or 0)]:
             raise UsageError(
-                f"{len(long)} of {len(problems)} training problems leave no room for an answer: the prompt of {long[0].id!r} has "
-                f"{len(self.encode(long[0].text)):,} tokens, and the model reads {self.positions:,}; leave them out of the "
+                f"{len(long)} of {len(problems)} training problems leave no room for an answer: the prompt of {long[0].id!r} "
+                f"has {len(self.encode(long[0].text)):,} tokens, and the model reads {self.positions:,}; leave them out of the "
                 "training set, or take a model with a longer context"
             )
 
