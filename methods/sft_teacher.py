@@ -4,7 +4,7 @@
     harness run --method sft-teacher --set sft-teacher.teacher.kind=openai --set sft-teacher.teacher.model=TEACHER
 
 A teacher answers every training problem `samples` times. The distinct answers that the grader accepts are kept (rejection
-sampling: Yuan et al. 2023, arXiv 2308.01825), and TRL's `SFTTrainer` fine-tunes the policy on them. The teacher is a model on
+sampling: Yuan et al. 2023, arXiv 2308.01825; one that was cut is not), and TRL's `SFTTrainer` fine-tunes the policy on them. The teacher is a model on
 a server or, with kind `offline`, whoever wrote the reference solutions of the training set (on the testbed the world
 itself). Everything the teacher wrote is metered, rejected answers too. Local backend only.
 """
@@ -62,18 +62,14 @@ class SFTTeacher(Method):
         return None
 
     def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
-        asked, answers = self.answers(policy)
-        asked_for = len(answers)
-        for answer in answers:
+        answered = list(zip(*self.answers(policy), strict=True))
+        for _, answer in answered:
             ledger.add_reflection(answer.prompt_tokens, answer.tokens)
             ledger.dropped_reflections += answer.fault is not None
-        asked, answers = (
-            [p for p, a in zip(asked, answers, strict=True) if a.fault is None],
-            [a for a in answers if not a.fault],
-        )
-        grades = grade_many([(a.text, p.answer, p.answer_type) for p, a in zip(asked, answers, strict=True)])
-        right = {(p.text, a.text): None for p, a, g in zip(asked, answers, grades, strict=True) if g.score >= 1.0}
-        metrics = {"teacher_answers": asked_for, "accepted": len(right), "solved_problems": len({x for x, _ in right})}
+        whole = [(p, a) for p, a in answered if a.fault is None]
+        grades = grade_many([(a.text, p.answer, p.answer_type) for p, a in whole])
+        right = {(p.text, a.text): None for (p, a), g in zip(whole, grades, strict=True) if g.score >= 1.0}
+        metrics = {"teacher_answers": len(answered), "accepted": len(right), "solved_problems": len({x for x, _ in right})}
         if not right:
             return EpochReport(metrics)
         c = self.config
