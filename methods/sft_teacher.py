@@ -4,9 +4,9 @@
     harness run --method sft-teacher --set sft-teacher.teacher.kind=openai --set sft-teacher.teacher.model=TEACHER
 
 A teacher answers every training problem `samples` times. The distinct answers that the grader accepts are kept (rejection
-sampling: Yuan et al. 2023, arXiv 2308.01825; one that was cut is not), and TRL's `SFTTrainer` fine-tunes the policy on them. The teacher is a model on
-a server or, with kind `offline`, whoever wrote the reference solutions of the training set (on the testbed the world
-itself). Everything the teacher wrote is metered, rejected answers too. Local backend only.
+sampling: Yuan et al. 2023, arXiv 2308.01825), but for those that were cut, and TRL's `SFTTrainer` fine-tunes the policy on
+them. The teacher is a model on a server or, with kind `offline`, whoever wrote the reference solutions of the training set
+(on the testbed the world itself). Everything the teacher wrote is metered, rejected answers too. Local backend only.
 """
 
 from __future__ import annotations
