@@ -129,7 +129,7 @@ def result_of_seeds(
         spec_hash=read_spec(run).hash,  # of the settings that it began with
         seeds=spec.seeds,
         not_a_result=not_a_result_reason(
-            spec.eval.limit,
+            spec,
             deviation,
             *(s.deviation(inputs.data_dir) for s in inputs.suites),
             *(f"the training of seed {seed} was stopped: {reason}" for seed, reason in stopped.items()),

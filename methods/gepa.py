@@ -59,6 +59,9 @@ class PromptOnly(Method):
     def eval_prompt(self, problem: Problem) -> str:
         return self.search.prompt(problem)
 
+    def adopt(self, template: str) -> None:
+        self.search.adopt(template)
+
     def state_dict(self) -> dict[str, Any]:
         return self.search.state_dict()
 

@@ -62,6 +62,9 @@ class GepaGRPO(Method):
     def eval_prompt(self, problem: Problem) -> str:
         return self.search.prompt(problem) if self.config.keep_prompt else problem.text
 
+    def adopt(self, template: str) -> None:
+        self.search.adopt(template)
+
     def state_dict(self) -> dict[str, Any]:
         return self.search.state_dict()
 

@@ -51,6 +51,9 @@ class GRPOGepa(GRPO):
     def eval_prompt(self, problem: Problem) -> str:
         return self.search.prompt(problem)
 
+    def adopt(self, template: str) -> None:
+        self.search.adopt(template)
+
     def state_dict(self) -> dict[str, Any]:
         return self.search.state_dict()
 

@@ -59,6 +59,11 @@ not at all (context distillation), truncated importance weights, a 0/1 mask on t
 shaping."""
 
 
+RewardRule = Literal["evaluation", "strict"]
+"""What a rollout's answer earns 1 by: the evaluation's grader, or that and the gold answer's form in exactly one box, which is
+what P2O's release trains with (harness/grading/strict.py)."""
+
+
 class LossSpec(Strict):
     """The policy-gradient loss, in terms both backends can say (Schulman et al. 2017; Shao et al. 2024, section 4.1)."""
 
@@ -123,6 +128,8 @@ class TrainConfig(Strict):
     """Train on a random subset of this many problems (seeded)."""
     problems: Literal["all", "hard"] = "all"
     """hard: only those that the initial policy solves less than twice in rollouts_per_prompt tries; these count as rollouts."""
+    reward: Annotated[RewardRule, Kind.POLICY] = "evaluation"
+    """strict: 0 for an unevaluated expression, an unreduced fraction, another form than the gold answer's, or two boxes."""
     epochs: int = Field(10, ge=0, le=100_000)  # a plan walks through them
     """Most passes over the training set; 0 evaluates the initial policy."""
     max_rollouts: int | None = Field(None, ge=1)

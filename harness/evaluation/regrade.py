@@ -19,8 +19,9 @@ from harness.runs.samples import OVERLONG, AnySampleRow, SampleRow, read_samples
 
 
 class FreshGrade(msgspec.Struct, frozen=True):
-    """What the graders say now of one sample. `parity` is None where the suite has no second grader."""
+    """What the graders say now of one sample: `answer` as it is shown; `parity` is None where the suite has no second one."""
 
+    answer: str | None
     score: float
     status: str
     parity: float | None
@@ -36,7 +37,7 @@ def grade_again(samples: Mapping[str, Sequence[AnySampleRow]]) -> dict[str, list
     out: dict[str, list[FreshGrade]] = {name: [] for name in samples}
     for i, ((name, _), grade) in enumerate(zip(rows, grades, strict=True)):
         unread = rows[i][1].status == OVERLONG and not rows[i][1].completion  # which no grader can tell
-        out[name].append(FreshGrade(grade.score, OVERLONG if unread else grade.status, parity.get(i)))
+        out[name].append(FreshGrade(grade.answer, grade.score, OVERLONG if unread else grade.status, parity.get(i)))
     return out
 
 

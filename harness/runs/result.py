@@ -208,6 +208,10 @@ class ResultFile(RunFacts, frozen=True, kw_only=True, forbid_unknown_fields=True
                 raise ValueError(f"{name} has scores of seeds {list(suite.per_seed)}, the run has {list(self.seeds)}")
         if set(self.macro.per_seed) != set(self.seeds):
             raise ValueError(f"macro has seeds {list(self.macro.per_seed)}, the run has {list(self.seeds)}")
+        for role in ("id", "ood"):
+            has = any(suite.role == role for suite in self.suites.values())
+            if any((means.of(role) is not None) != has for means in (self.macro, *self.macro.per_seed.values())):
+                raise ValueError(f"macro and suites disagree on whether there is a suite of role {role!r}")
 
 
 class Result(ResultFile, frozen=True, kw_only=True, tag_field="schema", tag=1):
@@ -261,8 +265,11 @@ def is_filed(path: Path) -> bool:
 
 
 def runs_below(root: Path) -> list[Path]:
-    """Finished runs at or below a folder, in order: run directories, and filed ones."""
+    """Finished runs at or below a folder, in order: run directories, and filed ones, second runs of these left out."""
+    from harness.runs import filed
+
     if is_filed(root) or has_spec(root):
         return [root]
     found = {p.parent for name in ("result.json", "manifest.json") for p in root.glob(f"**/{name}")}
-    return sorted(p for p in found if not p.name.startswith(".") and (is_filed(p) or has_spec(p)))
+    apart = {p for p in found if p.name.startswith(".") or filed.REPRODUCTIONS in p.relative_to(root).parts[:-1]}
+    return sorted(p for p in found - apart if is_filed(p) or has_spec(p))

@@ -299,6 +299,10 @@ class PromptSearch:
         """A problem with the best template inserted."""
         return insert(self.best, problem.text)
 
+    def adopt(self, template: str) -> None:
+        """Let `best` be this template, as after a search that ended with it."""
+        self.pool = Pool([template], [[0.0]], [None], [])
+
     def state_dict(self) -> dict[str, Any]:
         return {"pool": self.pool.to_dict() if self.pool else None}
 

@@ -17,9 +17,9 @@ from harness.config import PolicySpec, RunSpec
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.method import Finetuned, Method
 from harness.core.seeds import derive
-from harness.core.settings import LossSpec
+from harness.core.settings import LossSpec, RewardRule
 from harness.core.types import Context, Group, Problem, Rollout, Sampling
-from harness.grading.graders import grade_many
+from harness.grading.strict import reward_many
 from harness.models import locate
 from harness.runs.samples import OVERLONG
 from harness.training.gather import gather_groups
@@ -44,6 +44,7 @@ class LocalBackend:
         """Load the policy; only one of a RunSpec can be trained. Raises MissingError (no such model) or UsageError (a
         folder that is not a policy)."""
         self.spec, self.offline = spec, offline
+        self.reward: RewardRule = spec.train.reward if isinstance(spec, RunSpec) else "evaluation"
         if spec.local.threads:
             torch.set_num_threads(spec.local.threads)
         device = spec.local.device
@@ -122,7 +123,8 @@ class LocalBackend:
 
     def rollouts(self, requests: Sequence[tuple[Problem, Context]], sampling: Sampling, seed: int) -> list[Rollout]:
         drawn = self._sample([c.rollout for _, c in requests], sampling, seed)
-        grades = grade_many([(text, p.answer, p.answer_type) for (p, _), (_, text, _) in zip(requests, drawn, strict=True)])
+        answers = [(text, p.answer, p.answer_type) for (p, _), (_, text, _) in zip(requests, drawn, strict=True)]
+        grades = reward_many(answers, self.reward)
         return [
             Rollout(
                 context=c,

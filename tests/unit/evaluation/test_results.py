@@ -1,15 +1,17 @@
 """A result made of its seeds' results: roles, facts, figures by hand, what keeps scores from being quoted."""
 
+import hashlib
+from dataclasses import replace
 from importlib.metadata import version
 
 import pytest
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, MissingError
 from harness.core.ledger import Ledger
 from harness.data.suites import load_suite
 from harness.data.training_sets import load_training_set
 from harness.evaluation.evaluate import SuiteResult
-from harness.evaluation.results import combine, not_a_result_reason, seed_result
+from harness.evaluation.results import Checklist, combine, not_a_result_reason, seed_result
 from support.results import sample
 
 SCORES = {  # suite: its role for the training set `testbed`, and its score by seed
@@ -47,6 +49,7 @@ def test_a_suite_of_another_role_counts_in_neither_macro_average():
     assert {name: s.role for name, s in found.suites.items()} == {name: role for name, (role, _) in SCORES.items()}
     assert (found.macro.id, found.macro.ood) == (0.5, (0.25 + 1.0) / 2)
     assert {seed: (m.id, m.ood) for seed, m in found.macro.per_seed.items()} == {3: (1.0, 0.5), 8: (0.0, 0.75)}
+    assert found.identity["engine"] == "a" and set(found.identity) == {"engine", "graders"}
     alone = combined(["aime24"]).macro
     assert (alone.id, alone.ood) == (None, None)
     assert [(m.id, m.ood) for m in alone.per_seed.values()] == [(None, None)] * 2
@@ -64,6 +67,15 @@ def test_a_suite_says_what_it_is_and_how_it_was_sampled():
     assert found["tb-id"].avg_clean is None and found["tb-id"].per_seed_clean == {}
     assert found["aime24"].per_seed_clean == {3: 0.25, 8: 0.0}, "p0, of which both samples are right, is left out: 1 of 4"
     assert found["aime24"].avg_clean == 0.125
+
+
+def test_the_data_are_those_of_the_folder_that_is_named(tmp_path):
+    (tmp_path / "eval").mkdir()
+    suite = replace(load_suite("aime24"), sha256=None)
+    (tmp_path / suite.file).write_text('{"id": "1", "problem": "x", "answer": "1"}\n')
+    seeds = {0: seed_result([suite_result("aime24", 1.0)], {}, {})}
+    found = combine(seeds, [suite], TESTBED, {}, tmp_path).suites["aime24"]
+    assert found.data_sha256 == hashlib.sha256((tmp_path / suite.file).read_bytes()).hexdigest()
 
 
 def test_what_a_seed_reached():
@@ -94,3 +106,15 @@ def test_why_scores_must_not_be_quoted():
     assert not_a_result_reason(4) == only
     assert not_a_result_reason(4, None, "the data are others", "a guard") == f"{only}; the data are others; a guard"
     assert not_a_result_reason(None, "the data are others") == "the data are others"
+
+
+def test_all_that_is_missing_is_named_once():
+    def missing(words):
+        raise MissingError(words)
+
+    check = Checklist([])
+    check.settle()
+    assert check.get(lambda: 3) == 3
+    assert [check.get(lambda w=w: missing(w)) for w in ("no data", "no key", "no data")] == [None] * 3
+    with pytest.raises(MissingError, match="^no data; no key$"):
+        check.settle()

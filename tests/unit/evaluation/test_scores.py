@@ -122,3 +122,5 @@ def test_means_over_seeds_are_means_of_every_figure():
     assert (half.greedy, half.greedy_parity) == (None, None)
     assert half.per_seed_clean == {4: each[4].avg_clean} and half.avg_clean == each[4].avg_clean
     assert score_suite([r for rows in seeds.values() for r in rows], 2, [4, 9], ["p1"]) == suite
+    alone = over_seeds({4: each[4]})
+    assert (alone.pass_at, alone.avg, alone.grader_faults) == (each[4].pass_at, each[4].avg, each[4].grader_faults)

@@ -51,7 +51,7 @@ def boards(tmp_path_factory):
     """By evidence level a board of one run: (its root, the run's folder in it)."""
     root, out = tmp_path_factory.mktemp("boards"), {}
     for evidence in ("recomputed", "reported"):
-        folder, _ = submit.add(make_run(root / f"run-{evidence}"), root / evidence, evidence)
+        folder, _ = submit.add(make_run(root / f"run-{evidence}"), root / evidence, numbers_only=evidence == "reported")
         build.build(root / evidence)
         out[evidence] = root / evidence, folder.relative_to(root / evidence)
     return out

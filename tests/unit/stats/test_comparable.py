@@ -48,6 +48,7 @@ def run(spec, **more):
         ("model.chat_options.enable_thinking", Kind.POLICY),
         ("train.set", Kind.POLICY),
         ("train.limit", Kind.POLICY),
+        ("train.reward", Kind.POLICY),
         ("testbed.world", Kind.POLICY),
         ("eval.decoding.k", Kind.PROTOCOL),
         ("eval.max_new_tokens", Kind.PROTOCOL),
@@ -126,7 +127,7 @@ def test_what_an_older_spec_lacks_is_its_default():
 
 
 def old_shared(key):
-    return key.startswith(("model.", "testbed.", "eval.", "backend.name", "train.set", "train.limit"))
+    return key.startswith(("model.", "testbed.", "eval.", "backend.name", "train.set", "train.limit", "train.reward"))
 
 
 def old_claimed(key):
@@ -136,7 +137,7 @@ def old_claimed(key):
 
 def old_identity(key, training_set):
     own = ("model.", "testbed.") if training_set == "testbed" else ("model.",)
-    return key == "train.limit" or (key.startswith(own) and key != "model.id")
+    return key in ("train.limit", "train.reward") or (key.startswith(own) and key != "model.id")
 
 
 @pytest.mark.parametrize("name", SPECS)
