@@ -92,7 +92,7 @@ class RunDir:
         """
         if out is None:
             paths = sorted(cls.default_parent(spec, root).glob("*/spec.json"), reverse=True)
-            same = next((path.parent for path in paths if not spec.changed(read_spec(path.parent).spec)), None)
+            same = next((path.parent for path in paths if cls._is_of(spec, path.parent)), None)
             if same is None:
                 raise UsageError("nothing to resume: no run of this very spec; start it without --resume, or name --out")
             return cls(same)._unfinished()
@@ -101,6 +101,16 @@ class RunDir:
         if changed := spec.changed(read_spec(out).spec):
             raise UsageError(f"cannot resume {out} under another spec; changed: {listed(changed)}")
         return cls(out)._unfinished()
+
+    @staticmethod
+    def _is_of(spec: PolicySpec, run: Path) -> bool:
+        """Whether a run was begun with these settings. Raises HarnessError if its name says so and its spec.json is damaged."""
+        try:
+            return not spec.changed(read_spec(run).spec)
+        except HarnessError:
+            if run.name.endswith(f"-{spec.hash()[:8]}"):
+                raise
+            return False
 
     def _unfinished(self) -> RunDir:
         if self.finished and (self.path / "report.html").exists():

@@ -218,8 +218,21 @@ def test_only_an_unfinished_run_of_the_same_spec_is_resumed(tmp_path, run):
 def test_the_newest_of_three_is_resumed(tmp_path):
     for stamp in ("20260103T000000", "20260101T000000", "20260102T000000"):
         RunDir(RunDir.default_parent(SPEC, tmp_path) / f"{stamp}-{SPEC.hash()[:8]}").write_spec(SPEC)
-    RunDir(RunDir.default_parent(SPEC, tmp_path) / "20260104T000000-00000000").write_spec(SPEC)
+    RunDir(RunDir.default_parent(SPEC, tmp_path) / "20260104T000000-00000000").write_spec(
+        resolve("grpo", sets=["train.lr=3e-4"])
+    )
     assert RunDir.resume(SPEC, None, tmp_path).path.name == f"20260103T000000-{SPEC.hash()[:8]}"
+
+
+def test_a_damaged_run_beside_it_does_not_hide_the_one_to_resume(tmp_path):
+    parent = RunDir.default_parent(SPEC, tmp_path)
+    RunDir(parent / f"20260103T000000-{SPEC.hash()[:8]}").write_spec(SPEC)
+    (parent / "20260104T000000-00000000").mkdir()
+    (parent / "20260104T000000-00000000" / "spec.json").write_text("{")
+    assert RunDir.resume(SPEC, None, tmp_path).path.name.startswith("20260103")
+    (parent / f"20260103T000000-{SPEC.hash()[:8]}" / "spec.json").write_text("{")
+    with pytest.raises(HarnessError, match="20260103T000000.*spec.json"):
+        RunDir.resume(SPEC, None, tmp_path)
 
 
 def test_a_lock_is_free_after_its_holder(run):
