@@ -172,9 +172,8 @@ class RunDir:
         result = formats.read(path, SeedResult)
         said = path.with_suffix(".sha256")
         if said.exists() and said.read_bytes().split()[:1] != [file_sha256(path).encode()]:
-            raise HarnessError(
-                f"{path} is damaged: {said.name} beside it says so; delete it, and --resume evaluates seed {seed}"
-            )
+            again = f"delete it, and --resume does seed {seed} again"
+            raise HarnessError(f"{path} is damaged, as {said.name} beside it says; {again}")
         return result
 
     def drop_checkpoints(self, seed: int) -> None:
