@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from harness.config import RunSpec
 from harness.core.errors import UsageError
+from harness.core.extras import require
 from harness.core.method import Method
 from harness.core.types import Problem
 from harness.data import contamination
@@ -111,6 +112,7 @@ def execute(prepared: PreparedRun, run: RunDir, command: Sequence[str]) -> Resul
     if any(spec.method_config.get(writer, {}).get("kind") == "openai" for writer in ("reflector", "teacher")):
         server_key()  # found missing now, not after an epoch
     backends = [make_backend(spec, prepared.offline)]
+    require("lm_eval", *load_method(spec.method).packages)
 
     def work(seed: int, tick: Tick) -> SeedResult:
         with backends.pop() if backends else make_backend(spec, prepared.offline) as backend:

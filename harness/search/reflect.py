@@ -19,7 +19,7 @@ from typing import Annotated, Literal, NamedTuple, Protocol
 from pydantic import Field, model_validator
 
 from harness.core.chat import Chat, ChatError
-from harness.core.errors import UNREADABLE, MissingError
+from harness.core.errors import UNREADABLE, MissingError, UsageError
 from harness.core.kinds import Kind
 from harness.core.ledger import Ledger
 from harness.core.method import Policy
@@ -101,6 +101,23 @@ class ReflectorConfig(Strict):
         if self.record is not None and self.kind in ("offline", "replay"):
             raise ValueError(f"kind {self.kind} gives no answers to record")
         return self
+
+
+def check_reflector(config: ReflectorConfig, pieces: Sequence[str]) -> None:
+    """Refuse what could only fail when the first template is asked for. `pieces` as for `make_proposer`.
+
+    Raises UsageError for settings that do not go together, MissingError for a recording that cannot be read.
+    """
+    if config.kind == "offline" and not pieces:
+        raise UsageError("reflector.kind=offline composes templates from phrases, and this training set has none")
+    if config.kind == "replay":
+        assert config.path is not None
+        _recording(Path(config.path))
+    if config.record is not None:
+        path = Path(config.record)
+        above = next(p for p in (path, *path.absolute().parents) if p.exists())
+        if path.is_dir() or not os.access(above, os.W_OK) or (above != path and not above.is_dir()):
+            raise UsageError(f"reflector.record {path} cannot be written")
 
 
 def make_proposer(config: ReflectorConfig, policy: Policy, pieces: Sequence[str], seed: int, ledger: Ledger) -> Proposer:
