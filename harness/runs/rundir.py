@@ -54,7 +54,7 @@ class RunDir:
     @classmethod
     def default_parent(cls, spec: PolicySpec, root: Path) -> Path:
         model = Path(spec.model.id).name
-        return root / f"{spec.label}--{model}--{spec.eval.bench.replace(',', '+')}"
+        return root / f"{spec.label}--{model[:80]}--{spec.eval.bench.replace(',', '+')[:80]}"  # no name has over 255 bytes
 
     @classmethod
     def new(cls, spec: PolicySpec, out: Path | None, root: Path = Path("runs")) -> RunDir:

@@ -1,6 +1,7 @@
 """Checkpoints and logs that something changed after they were written: noticed, and gone on from what is whole."""
 
 import os
+import resource
 import subprocess
 
 import pytest
@@ -12,7 +13,7 @@ from harness.runs.files import read_jsonl
 from harness.runs.result import SeedResult
 from harness.runs.rundir import RunDir
 from harness.runs.sums import SUMS, check_sums, write_sums
-from harness.training.seedlog import SeedLog
+from harness.training.seedlog import SeedLog, writing
 
 SPEC = resolve("grpo")
 PROBLEMS = [Problem(f"p{i}", f"q{i}", "1") for i in range(4)]
@@ -146,3 +147,14 @@ def test_a_changed_seed_result_or_policy_is_noticed(run):
     flip(final / "weights", 10)
     with pytest.raises(HarnessError, match="weights is damaged"):
         check_sums(final)
+
+
+def test_a_file_size_limit_in_words_of_torch_is_a_sentence(run, tmp_path, monkeypatch):
+    def write(folder):
+        raise RuntimeError("PytorchStreamWriter failed writing file data/3")
+
+    with pytest.raises(RuntimeError):
+        writing(tmp_path / "x", write)
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (4096, resource.RLIM_INFINITY))
+    with pytest.raises(OSError, match="File too large"):
+        writing(tmp_path / "x", write)
