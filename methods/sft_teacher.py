@@ -22,7 +22,7 @@ from harness.core.seeds import derive
 from harness.core.settings import MethodConfig, TrainConfig
 from harness.core.types import Group, Problem
 from harness.grading.strict import reward_many
-from harness.search.asking import Answer, ReflectorConfig, make_asker
+from harness.search.asking import Answer, ReflectorConfig, check_reflector, make_asker
 
 
 class SFTTeacherConfig(MethodConfig):
@@ -46,11 +46,14 @@ class SFTTeacher(Method):
     Config = SFTTeacherConfig
     config: SFTTeacherConfig
     supervised = True
+    packages = ("trl",)
 
     def setup(self) -> None:
         if self.config.teacher.kind == "offline":
             self.reference = "solution"
             require_solutions("sft-teacher (teacher.kind=offline)", self.problems)
+        else:
+            check_reflector(self.config.teacher, self.phrases)
 
     @classmethod
     def check(cls, config: SFTTeacherConfig, train: TrainConfig) -> None:

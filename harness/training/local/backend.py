@@ -28,7 +28,7 @@ from harness.training.local.logps import completion_logps
 from harness.training.loop import train_epochs
 from harness.training.loss import checked_advantages
 from harness.training.prompts import encode, rendering
-from harness.training.seedlog import SeedLog
+from harness.training.seedlog import SeedLog, writing
 from harness.training.update import Updater
 
 disable_progress_bar()  # of loading and saving weights; the run has a progress display of its own
@@ -193,7 +193,7 @@ class LocalBackend:
         self._check_lengths(method.problems)
         log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=self.commit)
         train_epochs(self, method, log)
-        self.save(log.final)
+        writing(log.final, self.save)
 
     def _check_lengths(self, problems: Sequence[Problem]) -> None:
         """Raises UsageError where the model cannot read a training problem."""
