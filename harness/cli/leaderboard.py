@@ -81,3 +81,22 @@ def verify(board: Path, data_dir: Path | None, as_json: bool) -> None:
         again = f"{v.figures} figures recomputed from {v.samples:,} regraded samples{faults}; {golds}"
         click.echo(visible(f"{v.run}: {again if v.samples else 'numbers only, there are no samples to recompute them from'}"))
     click.echo(f"{len(found)} runs verified, and the tables and pages built from them")
+
+
+@leaderboard.command()
+@click.option("--data-dir", type=o.PATH, required=True, help="Folder with eval/*.jsonl and train/*.jsonl.")
+@o.as_json
+def problems(data_dir: Path, as_json: bool) -> None:
+    """Write the published list of every suite whose data are there.
+
+    A list holds a hash per problem, so that `verify` can check runs without the data.
+    """
+    from harness.data.published import lists
+    from harness.runs.files import write_text
+
+    paths = [write_text(path, text) for path, text in lists(data_dir).items()]
+    if as_json:
+        o.echo_json({"lists": [str(path) for path in paths]})
+        return
+    for path in paths:
+        click.echo(f"written: {path}")
