@@ -39,7 +39,8 @@ def original_of(again: Manifest, runs: Mapping[Path, Manifest], folder: Path) ->
     own = typed_spec(again.spec, folder)
     found = [path for path, m in runs.items() if _same_settings(own, again, typed_spec(m.spec, path), m)]
     if len(found) != 1:
-        raise HarnessError(f"{folder}: reproduces {len(found) or 'no'} run{'s' * (len(found) != 1)} of this board")
+        many = f"{len(found)} runs" if found else "no run"
+        raise HarnessError(f"{folder}: reproduces {many} of this board, where it should be one")
     first = runs[found[0]]
     if again.started is None or again.started == first.started:
         raise HarnessError(f"{folder}: started at {again.started!r}, as the run that it reproduces: it is no second run")
