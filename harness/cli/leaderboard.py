@@ -111,7 +111,7 @@ def reproduce(
     """
     if offline:
         o.go_offline()
-    from harness.reproduce import reproduce as run_again
+    from harness.leaderboard.reproduce import reproduce as run_again
 
     found = run_again(run, seeds, share, checkpoints, out, data_dir, offline, ["harness", *sys.argv[1:]])
     if as_json:
