@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from harness.grading.answers import MAX_CHARS, Pair
-from harness.grading.layout import normalise, same_text
+from harness.grading.layout import normalise, same_text, same_words
 from harness.grading.pool import run_many
 
 Judgement = Literal["right", "wrong", "unparsed", "timeout", "error"]
@@ -76,7 +76,7 @@ def verify_pair(answer: str, gold: str) -> Judgement:
         return "right"
     if not normalise(answer):
         return "unparsed"
-    if same_text(normalise(answer), normalise(gold)):
+    if same_text(normalise(answer), normalise(gold)) or same_words(normalise(answer), normalise(gold)):
         return "right"
     try:
         return "right" if same(_read(gold), _read(answer)) else "wrong"

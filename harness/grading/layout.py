@@ -73,8 +73,11 @@ _SPELLINGS = [
         # Thousands.
         (rf"(?<![\d.,])(\d{{1,3}})((?:{_THIN}\d{{3}})+)(?![\d])", lambda m: m[1] + re.sub(r"\D", "", m[2])),
         # Spacing.
-        (r"\\(?:[,;:!> ]|q?quad(?![a-zA-Z])|thinspace|enspace|medspace|thickspace|neg(?:thin|med|thick)space|enskip)|~", " "),
-        (r"\\[ \t\n]|[\t\n\r]", " "),
+        (
+            r"(?<!\\)\\(?:[,;:!> ]|q?quad(?![a-zA-Z])|thinspace|enspace|medspace|thickspace|neg(?:thin|med|thick)space|enskip)|~",
+            " ",
+        ),
+        (r"(?<!\\)\\[ \t\n]|[\t\n\r]", " "),
         (r"\{\s*([:=,;<>+-])\s*\}", r"\1"),
         # Names of commands.
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
@@ -139,7 +142,7 @@ def normalise(text: str) -> str:
     text = re.sub(r"\{([^{}]*)\\over(?![a-zA-Z])([^{}]*)\}", r"\\frac{\1}{\2}", text)
     text = with_braces(re.sub(r"^([^{}]*)\\over(?![a-zA-Z])([^{}]*)$", r"\\frac{\1}{\2}", text))
     text = re.sub(r"(?<![\d.}/^_])(\d+)\s+(?=\\frac\{\d+\}\{\d+\})", r"\1", text)
-    return " ".join(text.split()).strip(" .,;").strip()
+    return re.sub(r"^[\s,;]+|(?:(?<![.\s])\s*\.|[\s,;])+$", "", " ".join(text.split()))
 
 
 def _plain_characters(text: str) -> str:
@@ -240,6 +243,14 @@ def _repeating(whole: str, fixed: str, period: str) -> str:
 def same_text(left: str, right: str) -> bool:
     """Whether two normalised texts differ in spaces and in braces around single signs alone."""
     return _compact(left) == _compact(right)
+
+
+def same_words(answer: str, gold: str) -> bool:
+    """Whether a gold answer of words alone, set as text, has the words of an answer, whatever their case."""
+    if not gold.startswith("\\text{") or re.search(r"[^A-Za-z\s.,'(){}-]", TEXT.sub(" ", gold)):
+        return False
+    found = [re.sub(r"[\W_]", "", TEXT.sub(r"\1", text)).casefold() for text in (answer, gold)]
+    return found[0] == found[1] != "" and not re.search(r"[\\^_=<>+*/|-]", TEXT.sub("", answer))
 
 
 @lru_cache(maxsize=8192)

@@ -260,7 +260,7 @@ _BASE = {
 
 def _special(text: str) -> Value | None:
     """A number with its base, a time of day, a ratio."""
-    plain = TEXT.sub(r"\1", text)
+    plain = TEXT.sub(r"\1", text).strip()
     found = re.fullmatch(r"\(?\s*([0-9A-Za-z ]*\d[0-9A-Za-z ]*?)\s*\)?\s*_\s*\{?\s*(\w+)\s*\}?", plain)
     if found and (found[2].isdigit() or found[2] in _BASE):
         return Based("".join(found[1].upper().split()), int(found[2]) if found[2].isdigit() else _BASE[found[2]])
