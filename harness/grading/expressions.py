@@ -23,7 +23,7 @@ from harness.grading.layout import with_braces
 
 MAX_BITS = 200_000
 """Bits that the numbers of an expression may have once its powers and factorials are multiplied out."""
-MAX_TERMS = 2_000
+MAX_TERMS = 5_000
 """Terms of a sum or a product that are written out."""
 
 
@@ -95,7 +95,7 @@ def read_expression(text: str) -> Any:
         raise
     except Exception as e:
         raise Unread(text) from e
-    if not isinstance(found, sympy.Expr) or isinstance(found, sympy.MatrixBase) or found.has(sympy.MatrixBase):
+    if not isinstance(found, sympy.Expr) or isinstance(found, sympy.MatrixExpr) or found.atoms(sympy.MatrixBase):
         raise Unread(text)
     bound = {symbol for part in found.atoms(sympy.Sum, sympy.Product, sympy.Integral) for symbol in part.variables}
     if (unit := sympy.Symbol("i")) not in bound:
@@ -139,6 +139,7 @@ def _refuse_dropped(tree: Any) -> None:
         waiting += [child for child in (node.getChildren() if hasattr(node, "getChildren") else ())]
 
 
+@lru_cache(maxsize=8192)
 def bits(expr: Any) -> float:
     """An upper bound of the bits in the numbers of a value, and so of how near to another it may lie without being it.
 
@@ -174,6 +175,7 @@ def _bits(expr: Any) -> float:
     return sum(bits(part) for part in expr.args if isinstance(part, sympy.Basic)) + len(expr.args)
 
 
+@lru_cache(maxsize=8192)
 def size(expr: Any) -> float:
     """The absolute value of a number as a float. Raises TooLarge beyond MAX_BITS."""
     bits(expr)

@@ -45,8 +45,6 @@ _GREEK = {
 } | {"\u03bb": r"\lambda ", "\u039b": r"\Lambda ", "\u03d5": r"\phi ", "\u03f5": r"\epsilon "}
 _SHIFTED = re.compile(r"(?:<(super|sub)>[^<]*</>)+")
 
-_GROUP = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
-"""A group in braces that holds others two deep."""
 TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _THIN = r"(?:\\[,!;: ]|~|\{,\}|\{\\,\}|,\\!\s*|\{,\\!\}|\\!,| )"
 _FUNCTIONS = "arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh sin cos tan cot sec csc log ln exp".split()
@@ -74,7 +72,7 @@ _SPELLINGS = [
         (rf"(?<![\d.,])(\d{{1,3}})((?:{_THIN}\d{{3}})+)(?![\d])", lambda m: m[1] + re.sub(r"\D", "", m[2])),
         # Spacing.
         (
-            r"(?<!\\)\\(?:[,;:!> ]|q?quad(?![a-zA-Z])|thinspace|enspace|medspace|thickspace|neg(?:thin|med|thick)space|enskip)|~",
+            r"(?<!\\)\\(?:[,;:!> ]|q?quad(?![a-zA-Z])|(?:thin|en|med|thick|neg(?:thin|med|thick))space|enskip)|~",
             " ",
         ),
         (r"(?<!\\)\\[ \t\n]|[\t\n\r]", " "),

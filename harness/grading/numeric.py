@@ -160,6 +160,12 @@ def _series(expr: Any, point: Point) -> Any:
         bounds = value(low, point), value(high, point)
         if not all(isinstance(b, Fraction) and b.denominator == 1 for b in bounds):
             raise NoValue
+    if (
+        bounds is not None
+        and bounds[1] - bounds[0] > MAX_TERMS
+        and not (isinstance(expr, sympy.Sum) and term.is_polynomial(symbol))
+    ):
+        raise TooLarge
     if bounds is None or bounds[1] - bounds[0] > MAX_TERMS:
         found = expr.doit()
         if found.has(sympy.Sum, sympy.Product):

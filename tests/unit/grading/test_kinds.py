@@ -1,4 +1,4 @@
-"""Answers by kind: what is one value in another form, and what looks like it but is not. The values are right by mathematics."""
+"""Answers by kind: what is one value in another form, and what looks like it but is not; right by mathematics."""
 
 from __future__ import annotations
 
