@@ -20,6 +20,7 @@ from antlr4.atn.PredictionMode import PredictionMode
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 
 from harness.grading.layout import with_braces
+from harness.grading.split import split
 
 MAX_BITS = 200_000
 """Bits that the numbers of an expression may have once its powers and factorials are multiplied out."""
@@ -35,9 +36,15 @@ class TooLarge(Unread):
     """The value has more digits than are computed."""
 
 
+_SEVERAL: dict[str, Any] = {
+    "max": lambda *x: sympy.Max(*x, evaluate=False),
+    "min": lambda *x: sympy.Min(*x, evaluate=False),
+    "gcd": sympy.Function("gcd"),
+    "lcm": sympy.Function("lcm"),
+}
 _DROPPED = {"Transpose", "Eval_at", "Elementary_transforms", "Formatting_group"}
 _REFUSED = re.compile(
-    r"\\(?:mod|approx|equiv|text|sim|cong|propto|[lc]?dots|max|min|gcd|lcm|arg|deg)(?![a-zA-Z])|\.\.|[?@~\"`]"
+    r"\\(?:mod|approx|equiv|text|sim|cong|propto|[lc]?dots|arg|deg)(?![a-zA-Z])|\\(?:max|min|gcd|lcm)(?!\s*\()|\.\.|[?@~\"`]"
     r"|^(?!.*\\lim(?![a-zA-Z])).*\\to(?![a-zA-Z])"
 )
 
@@ -53,7 +60,10 @@ class _Converter(_Latex2Sympy):  # type: ignore[misc]
         return sympy.binomial(self.convert_expr(binom.upper), self.convert_expr(binom.lower), evaluate=False)
 
     def convert_func(self, func: Any) -> Any:
-        """A letter before a parenthesis is a factor, but for f, g and h."""
+        """A letter before a parenthesis is a factor, but for f, g and h; the arguments of max and gcd are read whole, too."""
+        if (several := func.func_normal_multi_arg()) and func.func_multi_arg() and not func.supexpr():
+            arguments, _ = split(func.func_multi_arg().getText(), (",",))
+            return _SEVERAL[several.start.text[1:]](*map(read_expression, arguments))
         name = func.atom_expr_no_supexpr()
         if name is None or name.getText() in "fghFGH" or func.supexpr():
             return super().convert_func(func)
@@ -78,6 +88,9 @@ def read_expression(text: str) -> Any:
     """The sympy expression of a normalised text, unevaluated. Raises Unread, TooLarge."""
     if _REFUSED.search(text) or not text:
         raise Unread(text)
+    text = re.sub(r"\^\s*e(?![a-zA-Z])", "^{e}", text)
+    if not re.search(r"\\(?:max|min|gcd|lcm)(?![a-zA-Z])", text):
+        text = re.sub(r"(?<![\d,.])(\d{1,3}(?:,\d{3})+)(?![\d,])", lambda m: m[1].replace(",", ""), text)
     text = re.sub(r"(?<![\\a-zA-Z])E(?=\s*_)", r"\\mathcal{E}", text)  # a lone E has no subscript in the grammar
     try:
         parser, tree = _parsed(with_braces(text))

@@ -270,10 +270,10 @@ _BASE = {
 def _special(text: str) -> Value | None:
     """A number with its base, a time of day, a ratio."""
     plain = TEXT.sub(r"\1", text).strip()
-    found = re.fullmatch(r"\(?\s*(-?\s*[0-9A-Za-z .]*\d[0-9A-Za-z .]*?)\s*\)?\s*_\s*\{?\s*(\w+)\s*\}?", plain)
+    found = re.fullmatch(r"\(?\s*(-?\s*[0-9A-Za-z .]*\d[0-9A-Za-z .]*?)\s*\)?\s*_\s*\{?\s*\(?(\w+)\)?\s*\}?", plain)
     if found and (found[2].isdigit() or found[2] in _BASE):
         return Based("".join(found[1].upper().split()), int(found[2]) if found[2].isdigit() else _BASE[found[2]])
-    found = re.fullmatch(r"(\d{1,2})(?::(\d\d)(?::(\d\d))?)?(?:\s*([apAP])\s*\.?\s*[mM]\s*\.?)?", plain)
+    found = re.fullmatch(r"(\d{1,2})(?: ?: ?(\d\d)(?: ?: ?(\d\d))?)?(?:\s*([apAP])\s*\.?\s*[mM]\s*\.?)?", plain)
     if found and (found[2] or found[4]) and int(found[1]) < 25 and int(found[2] or 0) < 60:
         return Clock(int(found[1]), int(found[2] or 0), int(found[3] or 0), (found[4] or "").lower())
     parts, marks = split(text, (":",))

@@ -60,10 +60,10 @@ def _text(word: str) -> str:
 
 def _split_words(content: str) -> str:
     out = []
-    for part in re.split(r"(?<![A-Za-z])(and|or)(?![A-Za-z])|([,;])|((?<![A-Za-z\d])-?\d[\d.,/:]*(?<![.,/:]))", content):
-        if part == "and":
+    for part in re.split(r"(?<![A-Za-z])(and|or|AND|OR)(?![A-Za-z])|([,;])|((?<![A-Za-z\d])-?\d[\d.,/:]*(?<![.,/:]))", content):
+        if part in ("and", "AND"):
             out.append(f" {AND} ")
-        elif part == "or":
+        elif part in ("or", "OR"):
             out.append(f" {OR} ")
         elif part and re.fullmatch(r"[,;]|-?\d[\d.,/:]*", part):
             out.append(part)
