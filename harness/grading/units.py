@@ -84,7 +84,7 @@ _NO_LABEL = set(
     triple twice     half third quarter per cubes squares roots cases ways' others guess guesses us as plus ones tens""".split()
 )
 """Words that change what stands before them, or may: never the name of what is counted."""
-NUMBER_WORDS = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+NUMBER_WORDS = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
 _SMALL += " seventeen eighteen nineteen"
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
