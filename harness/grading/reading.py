@@ -16,7 +16,17 @@ import sympy
 from harness.grading.expressions import Unread, read_expression
 from harness.grading.layout import TEXT, closing, normalise
 from harness.grading.regions import Reals, as_region, complement, intersection, union
-from harness.grading.split import AND, OR, RELATIONS, split, unwrapped, with_words, without_filler, words_of
+from harness.grading.split import (
+    AND,
+    OR,
+    RELATIONS,
+    split,
+    unwrapped,
+    with_words,
+    without_declaration,
+    without_filler,
+    words_of,
+)
 from harness.grading.units import NUMBER_WORDS, Unit, number_in_words, read_unit
 from harness.grading.values import Bag, Based, Clock, Grid, Ordered, Quantity, Ratio, Region, Relation, Residue, Text, Value
 
@@ -45,6 +55,7 @@ def read(text: str) -> Value:
 def _whole(text: str) -> Value:
     """A list of values, or one."""
     text = unwrapped(_environment(without_declaration(text)))
+    text = re.sub(r"^<([^<>=]*,[^<>=]*)>$", r"(\1)", text)
     alternatives, _ = split(text, (OR,))
     if len(alternatives) > 1:
         values = [_conjunction(part) for part in alternatives if part]
@@ -78,7 +89,12 @@ def _listed(text: str) -> Value:
     parts, marks = split(text, (";",))
     if marks and any("," in part for part in parts):
         return Bag(tuple(_listed(part) for part in parts))
-    return Bag(tuple(_flat([_item(part) for part in split(text, (",", ";"))[0]])))
+    values = [_item(part) for part in split(text, (",", ";"))[0]]
+    regions = [as_region(value) if isinstance(value, Region | Relation) else None for value in values]
+    if None not in regions and len({region.name for region in regions if region}) == 1:
+        both = intersection([region for region in regions if region])
+        return both if both.pieces else union([region for region in regions if region])
+    return Bag(tuple(_flat(values)))
 
 
 def _flat(values: list[Any]) -> list[Any]:
@@ -219,6 +235,9 @@ def _infinity(text: str) -> Any:
 def _grid(text: str) -> Value | None:
     """A matrix."""
     inner = text[1:-1].strip() if text[0] in "([" and text[-1] in ")]" and closing(text, 0) == len(text) else text
+    factor, at = None, inner.find("\\begin{")
+    if at > 0 and inner[at:].startswith(("\\begin{pm", "\\begin{bm")):
+        factor, inner = read_expression(re.sub(r"\\(?:cdot|times)\s*$", "", inner[:at].strip()).strip()), inner[at:]
     found = re.fullmatch(
         r"\\begin\{(?:[pbB]|small)?(matrix|array)\}(?:\{[clr| ]*\})?(.*)\\end\{(?:[pbB]|small)?\1\}", inner, re.DOTALL
     )
@@ -228,7 +247,13 @@ def _grid(text: str) -> Value | None:
     cells = tuple(tuple(_item(cell.strip()) for cell in row.split("&")) for row in rows)
     if len({len(row) for row in cells}) != 1:
         raise Unread(text)
-    return Grid(cells)
+    return Grid(cells if factor is None else tuple(tuple(_times(factor, cell) for cell in row) for row in cells))
+
+
+def _times(factor: Any, cell: Value) -> Quantity:
+    if not isinstance(cell, Quantity) or cell.unit is not None:
+        raise Unread("a matrix of other things than numbers")
+    return Quantity(sympy.Mul(factor, cell.expr, evaluate=False))
 
 
 def _environment(text: str) -> str:
@@ -260,13 +285,13 @@ _BASE = {
 
 def _special(text: str) -> Value | None:
     """A number with its base, a time of day, a ratio."""
-    plain = TEXT.sub(r"\1", text)
-    found = re.fullmatch(r"\(?\s*([0-9A-Za-z ]*\d[0-9A-Za-z ]*?)\s*\)?\s*_\s*\{?\s*(\w+)\s*\}?", plain)
+    plain = TEXT.sub(r"\1", text).strip()
+    found = re.fullmatch(r"\(?\s*(-?\s*[0-9A-Za-z .]*\d[0-9A-Za-z .]*?)\s*\)?\s*_\s*\{?\s*\(?(\w+)\)?\s*\}?", plain)
     if found and (found[2].isdigit() or found[2] in _BASE):
         return Based("".join(found[1].upper().split()), int(found[2]) if found[2].isdigit() else _BASE[found[2]])
-    found = re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d))?(?:\s*([apAP])\s*\.?\s*[mM]\s*\.?)?", plain)
-    if found and int(found[1]) < 25 and int(found[2]) < 60:
-        return Clock(int(found[1]), int(found[2]), int(found[3] or 0), (found[4] or "").lower())
+    found = re.fullmatch(r"(\d{1,2})(?: ?: ?(\d\d)(?: ?: ?(\d\d))?)?(?:\s*([apAP])\s*\.?\s*[mM]\s*\.?)?", plain)
+    if found and (found[2] or found[4]) and int(found[1]) < 25 and int(found[2] or 0) < 60:
+        return Clock(int(found[1]), int(found[2] or 0), int(found[3] or 0), (found[4] or "").lower())
     parts, marks = split(text, (":",))
     if marks:
         return Ratio(tuple(quantity(part) for part in parts))
@@ -298,14 +323,14 @@ def _unit_of(text: str) -> tuple[str, Unit | None, int]:
     if found := re.fullmatch(r"(.+?)\s*\^\\circ", text):
         if not re.search(r"\\circ|\\(?:sin|cos|tan|cot|sec|csc)", found[1]):
             return found[1], DEGREE, 1
-    if found := re.fullmatch(r"(.+?)\s*\^\\circ\s*(?:\\text\{)?\s*([CFK])\s*\}?", text):
+    if found := re.fullmatch(r"(.+?)\s*\^\\circ\s*(?:\\text)?\{?\s*([CFK])\s*\}?", text):
         return found[1], read_unit(found[2]), 1
     text = re.sub(r"\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}(\^\{?\d\}?)?\s*\}", r"\\text{\1/\2\3}", text)
     at = text.find("\\text{")
     if at <= 0:
         return text, None, 1
     number, rest = text[:at].strip(), text[at:]
-    words = TEXT.sub(r" \1 ", rest)
+    words = re.sub(r"(?<=[a-z])\.\s*$", "", TEXT.sub(r" \1 ", rest).strip())
     scale = 1
     while found := re.match(rf"\s*({'|'.join(NUMBER_WORDS)})(?![a-z])", words):
         scale *= NUMBER_WORDS[found[1]]
@@ -319,18 +344,5 @@ def _unit_of(text: str) -> tuple[str, Unit | None, int]:
     unit = read_unit(words)
     if unit is None:
         raise Unread(text)
-    return number, None if unit == Unit(Fraction(1), ()) else unit, scale
-
-
-_CONSTANT = r"(?:some|any|all|every|each|arbitrary|fixed|real|complex|constants?|numbers?|values?|a|an|is|are|of|\s)+"
-_CLAUSE = re.compile(
-    rf"[\s,(]*\\text\{{\s*(?:for|where|with)\s+{_CONSTANT}\}}\s*([a-zA-Z])?(?:\s*,?\s*[a-zA-Z])*\s*(?:\\in\s*\\mathbb\{{[RC]\}})?\s*\)?$"
-    rf"|[\s,(]*\\text\{{\s*(?:for|where)\s*\}}\s*[a-zA-Z]\s*(?:\\text\{{\s*{_CONSTANT}\}}|\\in\s*\\mathbb\{{[RC]\}})\s*\)?$"
-    r"|\s*,\s*[a-zA-Z]\s*\\in\s*\\mathbb\{[RC]\}$"
-)
-
-
-def without_declaration(text: str) -> str:
-    """Without a clause at the end that lets symbols be any number: `for some constant c`, `where c is real`."""
-    found = _CLAUSE.search(text)
-    return text[: found.start()].strip() if found and found.start() > 0 else text
+    pure = unit == Unit(Fraction(1), ()) and not re.search(r"\brad", words)
+    return number, None if pure else unit, scale
