@@ -154,6 +154,14 @@ def verify_many(pairs: Sequence[Pair], workers: int, timeout_s: float) -> dict[P
     return {pair: _named(outcome) for pair, outcome in zip(pairs, outcomes, strict=True)}
 
 
+def read_as(gold: str) -> Literal["value", "words", "text"]:
+    """How a gold answer is read, in a child: as a value; as words alone, compared as such; or as a text that says more."""
+    inner = re.sub(r"\\(?:text|mbox|mathrm|textbf)\{([^{}]*)\}", r"\1", gold)
+    if re.fullmatch(r"[A-Za-z]{2,}(?:[ ,.'-]+[A-Za-z]+)*", inner.strip(" $")):
+        return "words"
+    return "value" if any(not isinstance(form, str) for form in _parse(gold)) else "text"
+
+
 def _named(outcome: Judgement | Exception) -> Judgement:
     """An exception is the grader's failure: raised by math-verify, out of time, or the child died."""
     if isinstance(outcome, Exception):
