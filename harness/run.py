@@ -16,13 +16,13 @@ from harness.data import contamination
 from harness.data.suites import content_sha256
 from harness.data.training_sets import TrainingSet, load_training_set, resolve_bench
 from harness.evaluation.engines import BackendEngine
-from harness.evaluation.results import Checklist, seed_result
+from harness.evaluation.results import Checklist, seed_result, what_was_told
 from harness.execution import Inputs, Tick, each_seed, evaluate_seed, result_of_seeds
 from harness.plan import Plan, plan
 from harness.registry import load_method
 from harness.runs.result import Result, ResultFile, SeedResult
 from harness.runs.rundir import RunDir
-from harness.search.reflect import server_key
+from harness.search.asking import ReflectorConfig, open_server
 from harness.training import Backend, describe, make_backend
 from harness.training.seedlog import SeedLog
 
@@ -108,8 +108,10 @@ def execute(prepared: PreparedRun, run: RunDir, command: Sequence[str]) -> Resul
     last checkpoint.
     """
     spec = prepared.spec
-    if any(spec.method_config.get(writer, {}).get("kind") == "openai" for writer in ("reflector", "teacher")):
-        server_key()  # found missing now, not after an epoch
+    for writer in ("reflector", "teacher"):
+        config = spec.method_config.get(writer, {})
+        if config.get("kind") == "openai":  # what is missing is found now, not after an epoch
+            open_server(ReflectorConfig(**config)).close()
     backends = [make_backend(spec, prepared.offline)]
 
     def work(seed: int, tick: Tick) -> SeedResult:
@@ -144,24 +146,12 @@ def summarise(prepared: PreparedRun, run: Path, seeds: Mapping[int, SeedResult])
     """result.json from the results of the seeds."""
     spec = prepared.spec
     result = result_of_seeds(spec, prepared, run, seeds, spec.method, spec.recipe, prepared.deviation)
-    told = prepared.method(spec.seeds[0]).reference
-    source = (prepared.training_set.solutions if told == "solution" else None) or "none"
-    teacher = _teacher(spec, source)
+    told = what_was_told(spec, prepared.training_set, prepared.method(spec.seeds[0]))
     return replace(
         result,
         problems_sha256=content_sha256(prepared.problems),
-        reference=told,
-        reference_source=source,
-        teacher=teacher,
-        teacher_tokens=result.ledger.reflection_tokens if teacher else 0,
+        reference=told.reference,
+        reference_source=told.source,
+        teacher=told.teacher,
+        teacher_tokens=result.ledger.reflection_tokens if told.teacher else 0,
     )
-
-
-def _teacher(spec: RunSpec, source: str) -> str | None:
-    """Which other model wrote for the training; `source` is who wrote the training set's solutions."""
-    reflector = spec.method_config.get("teacher") or spec.method_config.get("reflector") or {}
-    if reflector.get("kind") == "replay":
-        return "a recording"
-    if reflector.get("kind") == "openai" and reflector["model"] != spec.model.id:  # a server may hold the policy itself
-        return str(reflector["model"])
-    return source if "teacher" in spec.method_config else None

@@ -19,8 +19,8 @@ from harness.core.ledger import Ledger
 from harness.core.method import Costs, EpochReport, Method, Policy
 from harness.core.settings import LossSpec
 from harness.core.types import Group, Problem, Sample
+from harness.search.asking import ReflectorConfig
 from harness.search.prompt_search import EvolveConfig, PromptSearch
-from harness.search.reflect import ReflectorConfig
 
 
 class GepaGRPOConfig(HintedConfig):
@@ -61,6 +61,9 @@ class GepaGRPO(Method):
 
     def eval_prompt(self, problem: Problem) -> str:
         return self.search.prompt(problem) if self.config.keep_prompt else problem.text
+
+    def adopt(self, template: str) -> None:
+        self.search.adopt(template)
 
     def state_dict(self) -> dict[str, Any]:
         return self.search.state_dict()

@@ -16,8 +16,8 @@ from harness.core.ledger import Ledger
 from harness.core.method import Costs, EpochReport, Policy
 from harness.core.settings import MethodConfig
 from harness.core.types import Group, Problem
+from harness.search.asking import ReflectorConfig
 from harness.search.prompt_search import EvolveConfig, PromptSearch
-from harness.search.reflect import ReflectorConfig
 
 from .grpo import GRPO  # relative, so that mypy finds it in this folder as well
 
@@ -50,6 +50,9 @@ class GRPOGepa(GRPO):
 
     def eval_prompt(self, problem: Problem) -> str:
         return self.search.prompt(problem)
+
+    def adopt(self, template: str) -> None:
+        self.search.adopt(template)
 
     def state_dict(self) -> dict[str, Any]:
         return self.search.state_dict()

@@ -22,7 +22,7 @@ from harness.core.seeds import derive
 from harness.core.settings import MethodConfig, TrainConfig
 from harness.core.types import Group, Problem
 from harness.grading.strict import reward_many
-from harness.search.reflect import Answer, ReflectorConfig, make_asker
+from harness.search.asking import Answer, ReflectorConfig, make_asker
 
 
 class SFTTeacherConfig(MethodConfig):
@@ -63,12 +63,14 @@ class SFTTeacher(Method):
 
     def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
         asked, answers = self.answers(policy)
+        asked_for = len(answers)
         for answer in answers:
             ledger.add_reflection(answer.prompt_tokens, answer.tokens)
-        graded = [(a.text, p.answer, p.answer_type) for p, a in zip(asked, answers, strict=True)]
-        grades = reward_many(graded, self.train.reward)
-        right = {(p.text, a.text): None for p, a, g in zip(asked, answers, grades, strict=True) if g.score >= 1.0}
-        metrics = {"teacher_answers": len(answers), "accepted": len(right), "solved_problems": len({x for x, _ in right})}
+            ledger.dropped_reflections += answer.fault is not None
+        whole = [(p, a) for p, a in zip(asked, answers, strict=True) if a.fault is None]
+        grades = reward_many([(a.text, p.answer, p.answer_type) for p, a in whole], self.train.reward)
+        right = {(p.text, a.text): None for (p, a), g in zip(whole, grades, strict=True) if g.score >= 1.0}
+        metrics = {"teacher_answers": asked_for, "accepted": len(right), "solved_problems": len({x for x, _ in right})}
         if not right:
             return EpochReport(metrics)
         c = self.config

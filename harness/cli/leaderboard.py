@@ -20,28 +20,26 @@ _board = click.argument("board", type=o.PATH, default=Path("leaderboards"), meta
 @leaderboard.command()
 @click.argument("run", type=o.PATH)
 @click.option("--board", type=o.PATH, default=Path("leaderboards"), show_default=True, help="Folder of the boards.")
-@click.option(
-    "--evidence",
-    type=click.Choice(["reported", "recomputed", "re-evaluated", "retrained"]),
-    default="recomputed",
-    show_default=True,
-    help="What the scores rest on; reported: numbers only, without samples.",
-)
+@click.option("--data-dir", type=o.PATH, help="Folder with eval/*.jsonl, to check prompts and gold answers too.")
+@click.option("--numbers-only", is_flag=True, help="File no samples: nothing can be computed again.")
+@click.option("--pilot", is_flag=True, help="Accept fewer seeds than the board asks for; shown apart from all comparisons.")
 @click.option(
     "--allow-not-a-result", "allow_stamped", is_flag=True, help='Accept a run marked "not a result"; the mark is kept.'
 )
 @o.as_json
-def add(run: Path, board: Path, evidence: str, allow_stamped: bool, as_json: bool) -> None:
+def add(
+    run: Path, board: Path, data_dir: Path | None, numbers_only: bool, pilot: bool, allow_stamped: bool, as_json: bool
+) -> None:
     """File a run whose scores its samples reproduce."""
     from harness.leaderboard.submit import add as file_run
 
-    folder, new = file_run(run, board, evidence, allow_stamped)
+    folder, new = file_run(run, board, numbers_only=numbers_only, allow_stamped=allow_stamped, pilot=pilot, data_dir=data_dir)
     if as_json:
         o.echo_json({"folder": str(folder), "new": new})
         return
-    click.echo(f"filed: {folder}" if new else f"already filed: {folder}")
+    o.say(f"filed: {folder}" if new else f"already filed: {folder}")
     if new:
-        click.echo(f"next: harness leaderboard build {board}")
+        o.say(f"next: harness leaderboard build {board}")
 
 
 @leaderboard.command()
@@ -56,19 +54,18 @@ def build(board: Path, as_json: bool) -> None:
         o.echo_json({"boards": [str(folder) for folder in folders]})
         return
     for folder in folders:
-        click.echo(f"built: {folder}/index.html")
+        o.say(f"built: {folder}/index.html")
 
 
 @leaderboard.command()
 @_board
-@click.option("--data-dir", type=o.PATH, help="Folder with eval/*.jsonl, to check the gold answers too.")
+@click.option("--data-dir", type=o.PATH, help="Folder with eval/*.jsonl, to check prompts and gold answers too.")
 @o.as_json
 def verify(board: Path, data_dir: Path | None, as_json: bool) -> None:
     """Recompute every published figure.
 
     Stops with exit code 1 at the first difference.
     """
-    from harness.core.text import visible
     from harness.leaderboard.build import verify as verify_boards
 
     found = verify_boards(board, data_dir)
@@ -76,8 +73,10 @@ def verify(board: Path, data_dir: Path | None, as_json: bool) -> None:
         o.echo_json({"runs": [vars(v) for v in found]})
         return
     for v in found:
-        golds = f"gold answers of {', '.join(v.golds)} match the suites" if v.golds else "gold answers not checked: no data"
+        held = [f"prompts and gold answers of {', '.join(v.golds)} match the suites"] if v.golds else []
+        held += [f"those of {', '.join(v.listed)} the published lists"] if v.listed else []
+        golds = ", ".join(held) or "prompts and gold answers not checked: no data"
         faults = f", {v.faults} of which the grader failed on when filed" if v.faults else ""
         again = f"{v.figures} figures recomputed from {v.samples:,} regraded samples{faults}; {golds}"
-        click.echo(visible(f"{v.run}: {again if v.samples else 'numbers only, there are no samples to recompute them from'}"))
-    click.echo(f"{len(found)} runs verified, and the tables and pages built from them")
+        o.say(f"{v.run}: {again if v.samples else 'numbers only, there are no samples to recompute them from'}")
+    o.say(f"{len(found)} runs verified, and the tables and pages built from them")

@@ -150,6 +150,10 @@ class Method:
         """What the model sees at evaluation: the bare problem, unless the method is about prompts."""
         return problem.text
 
+    def adopt(self, template: str) -> None:
+        """Take this as the template of `eval_prompt`, where the method evaluates with the one that its last search selected:
+        whoever verifies a run has its templates, and not its state."""
+
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to resume, as JSON."""
         return {}

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 from msgspec.structs import asdict
 
+from harness.config import PolicySpec, RunSpec
 from harness.core.errors import HarnessError, MissingError
 from harness.core.ledger import Ledger
+from harness.core.method import Method
 from harness.data.suites import Suite
 from harness.data.training_sets import TrainingSet
 from harness.evaluation.evaluate import SuiteResult
@@ -89,10 +91,41 @@ def combine(
     return Combined(identity, out, macro)
 
 
-def not_a_result_reason(limit: int | None, *deviations: str | None) -> str | None:
+@dataclass(frozen=True)
+class Told:
+    """What the training was told beyond rewards: `reference` of training problems (none, answer or solution), `source` that
+    wrote it, and `teacher`, which other model wrote for the training."""
+
+    reference: str
+    source: str
+    teacher: str | None
+
+
+def what_was_told(spec: RunSpec, training_set: TrainingSet, method: Method) -> Told:
+    """It follows from the settings; `method` is made with them."""
+    source = (training_set.solutions if method.reference == "solution" else None) or "none"
+    writer = spec.method_config.get("teacher") or spec.method_config.get("reflector") or {}
+    teacher = source if "teacher" in spec.method_config else None
+    if writer.get("kind") == "replay":
+        teacher = "a recording"
+    elif writer.get("kind") == "openai" and writer["model"] != spec.model.id:  # a server may hold the policy itself
+        teacher = str(writer["model"])
+    return Told(method.reference, source, teacher)
+
+
+def reasons_by_settings(spec: PolicySpec) -> list[str]:
+    """Why a run with these settings is no result, whatever comes out of it."""
+    reasons = []
+    if spec.eval.limit:
+        reasons.append(f"only the first {spec.eval.limit} problems of each suite were evaluated (--limit)")
+    if isinstance(spec, RunSpec) and spec.backend.rehearse:
+        reasons.append("it is a rehearsal of the backend (--rehearse)")
+    return reasons
+
+
+def not_a_result_reason(spec: PolicySpec, *deviations: str | None) -> str | None:
     """Why scores must not be quoted, or None."""
-    reasons = [f"only the first {limit} problems of each suite were evaluated (--limit)"] if limit else []
-    return "; ".join([*reasons, *(d for d in deviations if d)]) or None
+    return "; ".join([*reasons_by_settings(spec), *(d for d in deviations if d)]) or None
 
 
 @dataclass

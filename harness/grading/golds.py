@@ -13,8 +13,9 @@ from typing import Any
 from harness.core.types import Problem
 from harness.data import procedural
 from harness.data.suites import Suite
-from harness.grading.equivalence import read_as, verify_many
+from harness.grading.equivalence import gold_text, verify_many
 from harness.grading.graders import grade_many
+from harness.grading.layout import normalise
 from harness.grading.pool import default_workers, run_many
 
 GOLD_S = 20.0
@@ -71,6 +72,20 @@ def _read(suite: Suite, problems: Sequence[Problem], golds: Sequence[str]) -> tu
     return words, rows
 
 
+def read_as(gold: str) -> str:
+    """How a gold answer is read, in a child: as a `value`; as `words`; or as a `text` of which a part is not understood."""
+    from harness.grading.expressions import Unread
+    from harness.grading.reading import read
+    from harness.grading.values import Text
+
+    if re.fullmatch(r"[A-Za-z]{3,}(?:[ '-][A-Za-z]+)*", gold):  # which may be read as a product of letters, too
+        return "words"
+    try:
+        return "words" if isinstance(read(gold_text(gold)), Text) else "value"
+    except Unread:
+        return "text"
+
+
 _RAW = [
     (re.compile(r"####"), "a whole solution, with its answer after ####"),
     (re.compile(r"<<.*?>>", re.DOTALL), "a calculator's notes (<<...>>) in it"),
@@ -81,13 +96,15 @@ _RAW = [
 
 
 def malformed(gold: str) -> str | None:
-    """What is wrong with a gold answer as it is written: a raw row, or brackets that do not close. None where nothing is.
+    """What is wrong with a gold answer as it is written: a raw row, nothing at all, or brackets that do not close; else None.
 
     Brackets of an interval may differ, `[1,2)`, or be turned round, `]1,2[`.
     """
     for mark, what in _RAW:
         if mark.search(gold):
             return f"a raw row: {what}"
+    if not re.sub(r"\\text\{\s*\}", "", normalise(gold)).strip():
+        return "nothing but layout"
     text = re.sub(r"\\\\", "", gold)
     pairs = [
         ("braces", r"(?<!\\)\{", r"(?<!\\)\}"),

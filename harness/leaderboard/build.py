@@ -9,25 +9,44 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from harness.core.errors import UNREADABLE, HarnessError, reason
 from harness.core.text import visible
-from harness.leaderboard.entries import boards, load_filed
+from harness.leaderboard.declared import check_declared
+from harness.leaderboard.entries import boards, load_filed, second_runs
+from harness.leaderboard.evidence import levels
 from harness.leaderboard.groups import ComparableRuns, group, titles
-from harness.leaderboard.page import page, per_suite, runs_table
+from harness.leaderboard.page import page, per_suite, pilots_table, runs_table
 from harness.leaderboard.verify import Verified, verify_run
 from harness.report import plots
 from harness.report.comparison import tables, to_csv, to_latex
 from harness.report.pages import every_seed
-from harness.report.tables import markdown_cell
-from harness.runs.filed import BoardIndex, check_files, read_index, read_manifest
+from harness.report.tables import Table, markdown_cell
+from harness.runs.filed import (
+    REPRODUCTIONS,
+    RULES,
+    BoardIndex,
+    Manifest,
+    check_files,
+    read_index,
+    read_manifest,
+    read_rules,
+)
 from harness.runs.files import write_text
 from harness.runs.formats import tree
 from harness.runs.packing import read_bytes
+from harness.stats.comparable import of_policy
 from harness.stats.comparison import Comparison
 from harness.stats.scores import Measure
+
+UNSEEN = (
+    "No check can see that a model wrote the samples: whoever makes up completions and has them graded passes, and so do "
+    "settings that are not those of the run. A run that was reproduced or retrained rests on more, as far as its second run "
+    "goes (docs/boards.md)."
+)
 
 
 def build(root: Path) -> list[Path]:
@@ -43,23 +62,37 @@ def build(root: Path) -> list[Path]:
 
 
 def _built(folder: Path) -> list[str]:
-    """The files of a board, its runs apart."""
-    return sorted(p.name for p in folder.iterdir() if not p.is_dir())
+    """The files of a board, its runs and its rules apart."""
+    return sorted(p.name for p in folder.iterdir() if not p.is_dir() and p.name != RULES)
 
 
 def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
     """The files of a board by name: README.md, index.html, index.json, and scores*.csv, .tex and .svg for each set of runs
-    that can be compared. Raises HarnessError if a filed run cannot be read."""
+    that can be compared. Raises HarnessError, naming run and field, if a filed run cannot be read or contradicts its
+    settings."""
+    again, least = second_runs(folder), read_rules(folder).least_seeds
     manifests = {run: read_manifest(run) for run in runs}
     for run, manifest in manifests.items():
         check_files(run, manifest)
+        check_declared(run, manifest)
+    _check_together(manifests)
     suites = max(len(m.suites) for m in manifests.values())
-    entries = [load_filed(run, per_suite(len(runs), suites)) for run in runs]
+    found = levels(runs, again)
+    entries = []
+    for run in runs:
+        level, text = found[run]
+        entries.append(replace(load_filed(run, per_suite(len(runs), suites)), evidence=level, again=text))
+    whole = [e for e in entries if len(e.result.seeds) >= least]
+    few = [e for e in entries if len(e.result.seeds) < least]
     try:
-        groups = group(entries)
+        groups = group(whole)
         first = entries[0].result
         title = f"{first.training_set}, {first.model}"
-        out = {"README.md": _markdown(title, groups), "index.html": page(title, "Leaderboard", groups)}
+        pilots = pilots_table(few, least) if few else None
+        out = {
+            "README.md": _markdown(title, groups, pilots),
+            "index.html": page(title, "Leaderboard", groups, pilots, [UNSEEN]),
+        }
         for i, (comparison, _) in enumerate(groups):
             suffix = _suffix(i)
             out[f"scores{suffix}.svg"] = plots.picture(every_seed(comparison, [_main(comparison)]))
@@ -69,8 +102,31 @@ def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
         raise HarnessError(
             f"{folder} cannot be built, `harness leaderboard verify` says which run is wrong: {reason(e)}"
         ) from None
-    hashes = {run.name: hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest() for run in runs}
-    return {**out, "index.json": _index(BoardIndex(matplotlib=version("matplotlib"), manifests=hashes))}
+    index = BoardIndex(matplotlib=version("matplotlib"), manifests=_hashes(runs), reproductions=_hashes(again))
+    return {**out, "index.json": _index(index)}
+
+
+def _hashes(runs: Sequence[Path]) -> dict[str, str]:
+    return {run.name: hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest() for run in runs}
+
+
+def _check_together(manifests: Mapping[Path, Manifest]) -> None:
+    """The runs of a board share training set and model, and those of equal settings their training problems. Raises
+    HarnessError."""
+    known: dict[str, tuple[Path, str | None]] = {}
+    for run, m in manifests.items():
+        first = next(iter(manifests.values()))
+        for key in ("training_set", "model"):
+            if getattr(m, key) != getattr(first, key):
+                said = f"{key} is {getattr(m, key)!r}, that of the board {getattr(first, key)!r}"
+                raise HarnessError(visible(f"{run / 'manifest.json'}: {said}"))
+        if m.problems_sha256 is None:
+            continue
+        settings = json.dumps({k: v for k, v in of_policy(m.spec, m.training_set).items() if k != "train_set"}, sort_keys=True)
+        other, problems = known.setdefault(settings, (run, m.problems_sha256))
+        if problems != m.problems_sha256:
+            said = f"problems_sha256 is {m.problems_sha256!r}, that of {other.name} {problems!r}"
+            raise HarnessError(visible(f"{run / 'manifest.json'}: {said}, of the same training set"))
 
 
 def _index(index: BoardIndex) -> str:
@@ -84,27 +140,38 @@ def verify(root: Path, data_dir: Path | None = None) -> list[Verified]:
     """
     out = []
     for folder, runs in boards(root).items():
-        _check_index(folder, runs)
+        again = second_runs(folder)
+        _check_folders(folder, runs)
         out += [verify_run(run, data_dir) for run in runs]
+        for run in again:
+            verify_run(run, data_dir, again=True)
+        _check_index(folder, runs, again)
         _check_built(folder, render_board(folder, runs))
     return out
 
 
-def _check_index(folder: Path, runs: Sequence[Path]) -> None:
-    """Check the hash of every manifest in index.json; nothing else protects an evidence level or a date."""
+def _check_folders(folder: Path, runs: Sequence[Path]) -> None:
+    """A board holds runs, second runs and what was built. Raises HarnessError for any other folder, or a link."""
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() or (path.is_dir() and path not in runs and path.name != REPRODUCTIONS):
+            raise HarnessError(visible(f"{path}: does not belong to this board"))
+
+
+def _check_index(folder: Path, runs: Sequence[Path], again: Sequence[Path]) -> None:
+    """Check the hash of every manifest in index.json; nothing else protects a date, or a second run."""
     path = folder / "index.json"
     if not path.exists():
         raise HarnessError(f"{path} is missing: `harness leaderboard build` writes it")
-    said = read_index(folder).manifests
-    for run in runs:
-        found = hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest()
-        published = said.get(run.name)
-        if published != found:
-            raise HarnessError(
-                f"{run / 'manifest.json'}: SHA-256 is {found}, index.json says {published!r}; build it after adding a run"
-            )
-    if gone := sorted(set(said) - {run.name for run in runs}):
-        raise HarnessError(visible(f"{path}: names the run {gone[0]!r}, which is not there"))
+    index = read_index(folder)
+    for said, own, within in ((index.manifests, runs, folder), (index.reproductions, again, folder / REPRODUCTIONS)):
+        for name, found in _hashes(own).items():
+            if said.get(name) != found:
+                raise HarnessError(
+                    f"{within / name / 'manifest.json'}: SHA-256 is {found}, index.json says {said.get(name)!r}; build it "
+                    "after adding a run"
+                )
+        if gone := sorted(set(said) - {run.name for run in own}):
+            raise HarnessError(visible(f"{path}: names the run {gone[0]!r}, which is not there"))
 
 
 def _check_built(folder: Path, built: Mapping[str, str]) -> None:
@@ -148,7 +215,7 @@ def _main(c: Comparison) -> Measure:
     return averages.get("ood") or averages.get("id") or c.measures[0]
 
 
-def _markdown(title: str, groups: Sequence[ComparableRuns]) -> str:
+def _markdown(title: str, groups: Sequence[ComparableRuns], pilots: Table | None) -> str:
     parts = [f"# {markdown_cell(title)}\n"]
     for i, (what, (comparison, entries)) in enumerate(zip(titles(groups), groups, strict=True)):
         if len(groups) > 1:
@@ -157,4 +224,6 @@ def _markdown(title: str, groups: Sequence[ComparableRuns]) -> str:
         parts.append(f"![{measure}: every seed of every arm, and the mean](scores{_suffix(i)}.svg)\n")
         parts += [f"> **Not a result.** {markdown_cell(stamp)}\n" for stamp in comparison.stamps]
         parts += [t.to_markdown() for t in (runs_table(comparison, entries), *tables(comparison))]
+    parts += [pilots.to_markdown()] if pilots else []
+    parts.append(f"{UNSEEN}\n")
     return "\n".join(parts)

@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.core.errors import MissingError
+from harness.core.errors import HarnessError, MissingError
 from harness.report.pages import CURVES
 from harness.report.plots import thin
 from harness.runs import formats
 from harness.runs.environment import Code, read_environment
-from harness.runs.filed import Curve, read_curves, read_filed_templates, read_manifest, read_packed, result_of, samples_name
+from harness.runs.filed import (
+    REPRODUCTIONS,
+    Curve,
+    Evidence,
+    read_curves,
+    read_filed_templates,
+    read_manifest,
+    read_packed,
+    result_of,
+    samples_name,
+)
 from harness.runs.logs import Metrics, Template, read_metrics, read_templates
 from harness.runs.packing import sha256
 from harness.runs.result import Result, load_result
@@ -24,7 +34,8 @@ POINTS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A run with what a page shows of it. `evidence` is None where it is not filed.
+    """A run with what a page shows of it. `evidence` is None where it is not filed; on a board its reproductions raise it
+    (harness/leaderboard/evidence.py), and `again` says what they ran.
 
     `picks` are the samples to be shown: suite to rows, with their prompt where that is at hand. `code` and `started` say
     which checkout ran it, and when, where that is known.
@@ -37,21 +48,35 @@ class Entry:
     templates: list[Template]
     code: Code | None
     started: str | None
-    evidence: str | None = None
+    evidence: Evidence | None = None
+    again: str = ""
     picks: dict[str, list[FiledSample]] = field(default_factory=dict)
 
 
 def boards(root: Path) -> dict[Path, list[Path]]:
     """Filed runs by board: the folders `<training set>/<model>` below `root`, or `root` itself where it is one.
 
-    Raises MissingError where there is none.
+    Raises MissingError where there is none, HarnessError for a folder that is a link.
     """
     found: dict[Path, list[Path]] = {}
     for path in sorted(root.glob("*/manifest.json")) or sorted(root.glob("*/*/*/manifest.json")):
-        if not path.parent.name.startswith("."):
-            found.setdefault(path.parent.parent, []).append(path.parent)
+        folder = path.parent
+        if folder.name.startswith(".") or folder.parent.name == REPRODUCTIONS:
+            continue
+        if link := next((p for p in (folder, *folder.parents) if p != root and root in p.parents and p.is_symlink()), None):
+            raise HarnessError(f"{link}: is a link; a board holds its own files")
+        found.setdefault(folder.parent, []).append(folder)
     if not found:
         raise MissingError(f"no filed run below {root}: `harness leaderboard add RUN --board {root}` files one")
+    return found
+
+
+def second_runs(board: Path) -> list[Path]:
+    """The reproductions on a board. Raises HarnessError for a link."""
+    folder = board / REPRODUCTIONS
+    found = sorted(p for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
+    if link := next((p for p in (folder, *found) if p.is_symlink() or (p.exists() and not p.is_dir())), None):
+        raise HarnessError(f"{link}: is a link or no folder; a board holds its own files")
     return found
 
 
@@ -60,7 +85,7 @@ def load_filed(folder: Path, picks: int = 0) -> Entry:
     m = read_manifest(folder)
     result = result_of(folder, m)
     questions, shown = {}, {}
-    for name, suite in result.suites.items() if m.evidence != "reported" else ():
+    for name, suite in result.suites.items() if m.has_samples else ():
         data, path = read_packed(folder, m, name), folder / samples_name(name)
         questions[name] = read_questions(data, path, suite, result.seeds)
         shown[name] = _pick(data, questions[name], picks, path)
@@ -72,7 +97,7 @@ def load_filed(folder: Path, picks: int = 0) -> Entry:
         templates=read_filed_templates(folder),
         code=m.code,
         started=m.started,
-        evidence=m.evidence,
+        evidence="recomputed" if m.has_samples else "self-reported",
         picks=shown,
     )
 

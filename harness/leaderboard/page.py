@@ -74,8 +74,9 @@ def runs_table(c: Comparison, entries: Sequence[Entry]) -> Table:
         teacher, started = entry.result.teacher or "", (entry.started or "")[:10]
         seeds = ", ".join(map(str, arm.seeds))
         evidence, spec = entry.evidence or "not filed", entry.result.spec_hash[:12]
-        rows.append((arm.label, evidence, entry.folder.name, entry.result.recipe, seeds, teacher, commit, started, spec))
-    header = ("arm", "evidence", "run", "recipe", "seeds", "teacher", "code", "started", "spec")
+        run, recipe = entry.folder.name, entry.result.recipe
+        rows.append((arm.label, evidence, entry.again, run, recipe, seeds, teacher, commit, started, spec))
+    header = ("arm", "evidence", "run again", "run", "recipe", "seeds", "teacher", "code", "started", "spec")
     return Table("Runs", header, "l" * len(header), rows)
 
 
@@ -102,8 +103,25 @@ def _points(share: float | None) -> str:
     return "" if share is None else points(share)
 
 
-def page(title: str, kind: str, groups: Sequence[ComparableRuns]) -> str:
-    """One self-contained page. The content security policy names its script by hash, so no other script runs."""
+def pilots_table(pilots: Sequence[Entry], least: int) -> Table:
+    """A row per run of fewer seeds than the board asks for, with its scores alone: it is compared with nothing."""
+    rows: list[tuple[str, ...]] = []
+    for e in sorted(pilots, key=lambda e: e.folder.name):
+        means = [_points(e.result.macro.id), _points(e.result.macro.ood)]
+        seeds = ", ".join(map(str, e.result.seeds))
+        rows.append((e.result.method, e.evidence or "", e.folder.name, seeds, *means, e.result.not_a_result or ""))
+    header = ("arm", "evidence", "run", "seeds", "ID", "OOD", "not a result")
+    note = f"Runs of fewer than the {least} seeds that this board asks for; they enter no comparison, tie or interval."
+    return Table("Pilots", header, "llllrrl", rows, (note,))
+
+
+def page(
+    title: str, kind: str, groups: Sequence[ComparableRuns], pilots: Table | None = None, notes: Sequence[str] = ()
+) -> str:
+    """One self-contained page, with a board's pilots and `notes` at its end.
+
+    The content security policy names its script by hash, so no other script runs.
+    """
     from markupsafe import Markup
 
     script = (files("harness.report") / "templates" / "board.js").read_text(encoding="utf-8")
@@ -133,7 +151,15 @@ def page(title: str, kind: str, groups: Sequence[ComparableRuns]) -> str:
             }
         )
     return render(
-        "board.html.j2", title=title, kind=kind, sections=sections, digest=digest, script=Markup(script), data=data_block(data)
+        "board.html.j2",
+        title=title,
+        kind=kind,
+        sections=sections,
+        pilots=pilots,
+        notes=notes,
+        digest=digest,
+        script=Markup(script),
+        data=data_block(data),
     )
 
 

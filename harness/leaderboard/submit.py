@@ -6,9 +6,11 @@
             metrics.json             figures derived from the samples, and nothing else
             training.json            the curves that a page draws, thinned
             templates.jsonl          every evolved template with its parents
+      reproductions/<run>/...        second runs, filed like all others, of what is on the board
+      rules.json                     what the board asks of a run (optional, written by hand)
       README.md scores*.csv scores*.tex scores*.svg index.html index.json   built (harness/leaderboard/build.py)
 
-Figures are derived and compared here, to file a run, and again in harness/leaderboard/verify.py.
+What is checked here, to file a run, is checked again in harness/leaderboard/verify.py.
 """
 
 from __future__ import annotations
@@ -22,74 +24,101 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from harness.core.errors import HarnessError, UsageError, dotted
-from harness.core.text import visible
+from harness.core.errors import HarnessError, UsageError
 from harness.data.suites import load_suite
-from harness.evaluation.regrade import grade_again
-from harness.evaluation.scores import check_complete, macro_averages, score_suite
+from harness.evaluation.scores import check_complete
+from harness.leaderboard.checks import Content, check_run
 from harness.leaderboard.entries import curves_of, sample_lines
+from harness.leaderboard.figures import confirm_grades, derive, difference
 from harness.runs import formats
-from harness.runs.environment import environment, read_environment
+from harness.runs.environment import read_environment
 from harness.runs.filed import (
-    EVIDENCE,
+    REPRODUCTIONS,
     CurvesFile,
     FiledFile,
     Manifest,
     MetricsFile,
     read_manifest,
+    read_rules,
     run_id,
     samples_name,
     spec_sha256,
 )
 from harness.runs.files import sync
-from harness.runs.logs import read_metrics, template_rows
+from harness.runs.logs import read_metrics, template_rows, templates_of
 from harness.runs.packing import compress, sha256, slug
-from harness.runs.result import Result, RunFacts, SuiteFacts, SuiteScores, load_result
+from harness.runs.result import Result, RunFacts, load_result
 from harness.runs.samples import FiledSample, canonical, read_samples, samples_path
 
-FAULTS = ("timeout", "error")
-"""Statuses that are the grader's failure."""
 
-
-def add(run: Path, board: Path, evidence: str = "recomputed", allow_stamped: bool = False) -> tuple[Path, bool]:
+def add(
+    run: Path,
+    board: Path,
+    *,
+    numbers_only: bool = False,
+    allow_stamped: bool = False,
+    pilot: bool = False,
+    data_dir: Path | None = None,
+    beside: Path | None = None,
+) -> tuple[Path, bool]:
     """File a finished run below `board`; returns its folder, and whether it is new.
 
-    Grades every sample again and recomputes every score first; writes nothing unless all agree with result.json.
-    Raises UsageError for a run that is no result (unless allowed), or where other content has its place; HarnessError
-    where samples and scores disagree, or samples are missing (only evidence "reported" does without).
+    Grades every sample again, recomputes every score and holds the run against its settings and suites first
+    (harness/leaderboard/checks.py); writes nothing unless all agree. `numbers_only` files no samples. `pilot` files a run of
+    fewer seeds than the board asks for. `beside`: the run reproduces one of this board, and is filed as that.
+
+    Raises UsageError for a run that is no result (unless allowed), has too few seeds (unless a pilot), or where other content
+    has its place; HarnessError where anything disagrees, or samples are missing.
     """
     result = load_result(run)
-    if evidence not in EVIDENCE:
-        raise UsageError(f"no evidence level {evidence!r}; there are {', '.join(EVIDENCE)}")
     if result.not_a_result and not allow_stamped:
         raise UsageError(f"{run} is not a result: {result.not_a_result}. --allow-not-a-result files it with that stamp")
+    parent = beside / REPRODUCTIONS if beside else board / slug(result.training_set) / slug(Path(result.model).name)
+    least = read_rules(parent).least_seeds
+    if len(result.seeds) < least and not pilot and not beside:
+        raise UsageError(
+            f"{run} has {len(result.seeds)} of the {least} seeds that this board asks for; --pilot files it apart from all "
+            "comparisons"
+        )
     files: dict[str, bytes] = {}
     packed: dict[str, FiledFile] = {}
-    if evidence == "reported":
-        metrics = MetricsFile(suites={n: s.figures for n, s in result.suites.items()}, macro=result.macro)
-    else:
-        metrics = _file_samples(run, result, files, packed)
+    metrics = MetricsFile(suites={n: s.figures for n, s in result.suites.items()}, macro=result.macro)
+    samples = {} if numbers_only else _samples(run, result)
+    if not numbers_only:
+        metrics = _file_samples(run, result, samples, files, packed)
     files["metrics.json"] = _json(formats.tree(metrics))
-    curves = formats.tree(CurvesFile(curves=curves_of(read_metrics(run))))
-    files["training.json"] = (json.dumps(curves) + "\n").encode()
-    templates = template_rows(run, result.seeds)
+    curves, templates = curves_of(read_metrics(run)), template_rows(run, result.seeds)
+    files["training.json"] = (json.dumps(formats.tree(CurvesFile(curves=curves))) + "\n").encode()
     files["templates.jsonl"] = "".join(json.dumps(row) + "\n" for row in templates).encode()
     described = {n: packed.get(n) or FiledFile(size=len(data), sha256=sha256(data)) for n, data in sorted(files.items())}
-    manifest = _manifest(run, result, evidence, described)
-    folder = board / slug(result.training_set) / slug(Path(result.model).name) / manifest.run
+    manifest = _manifest(run, result, described)
+    folder = parent / manifest.run
+    content = Content(samples=samples, curves=curves, templates=templates_of(templates, run / "templates"))
+    check_run(folder, manifest, content, data_dir, again=beside is not None)
     files["manifest.json"] = _json(formats.tree(manifest))
     return folder, _place(folder, files, manifest)
 
 
-def _file_samples(run: Path, result: Result, files: dict[str, bytes], packed: dict[str, FiledFile]) -> MetricsFile:
-    """Fills `files`, and `packed` with what is said of them; returns the metrics."""
+def _samples(run: Path, result: Result) -> dict[str, list[FiledSample]]:
+    """Canonical rows by suite, complete. Raises HarnessError."""
     samples = {}
     for name, suite in result.suites.items():
         path = samples_path(run, name)
         if not path.exists():
-            raise HarnessError(f"{path} is missing; without samples a run can only be filed as --evidence reported")
+            raise HarnessError(f"{path} is missing; without samples a run can only be filed with --numbers-only")
         samples[name] = canonical(read_samples(path), result.seeds, load_suite(name).file is None)
         check_complete(samples[name], suite.n, suite.k, result.seeds, path)
+    return samples
+
+
+def _file_samples(
+    run: Path,
+    result: Result,
+    samples: Mapping[str, Sequence[FiledSample]],
+    files: dict[str, bytes],
+    packed: dict[str, FiledFile],
+) -> MetricsFile:
+    """Fills `files`, and `packed` with what is said of them; returns the metrics. Raises HarnessError where they disagree."""
     confirm_grades(samples, str(run))
     metrics = derive(samples, result.suites, result.seeds)
     said = MetricsFile(suites={n: s.figures for n, s in result.suites.items()}, macro=result.macro)
@@ -112,13 +141,13 @@ def _file_samples(run: Path, result: Result, files: dict[str, bytes], packed: di
     return metrics
 
 
-def _manifest(run: Path, result: Result, evidence: str, files: dict[str, FiledFile]) -> Manifest:
+def _manifest(run: Path, result: Result, files: dict[str, FiledFile]) -> Manifest:
     env = read_environment(run)
     spec_hash = spec_sha256(result.spec)
     return Manifest(
         **{name: getattr(result, name) for name in RunFacts.__struct_fields__},
         run=run_id(result.method, spec_hash, result.seeds, files),
-        evidence=evidence,  # type: ignore[arg-type]
+        stopped=result.stopped,
         spec=result.spec,
         spec_sha256=spec_hash,
         code=env.code if env else None,
@@ -171,52 +200,3 @@ def _same(folder: Path, manifest: Manifest) -> bool:
 def _json(value: Any) -> bytes:
     """In ASCII: nothing in it steers a terminal or a diff."""
     return (json.dumps(value, indent=1) + "\n").encode()
-
-
-# ---------------------------------------------------------------------- figures from samples
-
-
-def derive(
-    samples: Mapping[str, Sequence[FiledSample]], suites: Mapping[str, SuiteFacts | SuiteScores], seeds: Sequence[int]
-) -> MetricsFile:
-    """metrics.json: every figure of every suite, and the macro averages, from canonical samples."""
-    found = {name: score_suite(rows, suites[name].k, seeds, suites[name].flagged) for name, rows in samples.items()}
-    return MetricsFile(suites=found, macro=macro_averages([(suites[n].role, s) for n, s in found.items()], seeds))
-
-
-def difference(published: Any, found: Any, where: str = "") -> tuple[str, Any, Any] | None:
-    """The first published leaf that is not what was found: (dotted name, published, found). Numbers agree to 1e-9."""
-    if isinstance(published, Mapping) and isinstance(found, Mapping):
-        for key in published:
-            name = f"{where}{dotted([key])}"
-            if key not in found:
-                return name, published[key], None
-            if differ := difference(published[key], found[key], f"{name}."):
-                return differ
-        return None
-    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (published, found))
-    same = abs(published - found) <= 1e-9 if numbers else type(published) is type(found) and published == found
-    return None if same else (where.rstrip("."), published, found)
-
-
-def confirm_grades(samples: Mapping[str, Sequence[FiledSample]], where: str) -> int:
-    """Grade all samples with the present graders; returns on how many a grader had failed when they were stored.
-
-    Raises HarnessError, naming the first sample whose score, status or parity grade is another. Where the stored
-    status is a grader's failure the present one may be any, but such a sample must count as wrong.
-    """
-    grades, faults = grade_again(samples), 0
-    for name, rows in samples.items():
-        for row, grade in zip(rows, grades[name], strict=True):
-            failed = row.status in FAULTS and row.score == 0
-            faults += failed
-            found = grade if not failed else replace(grade, score=row.score, status=row.status)
-            for key in ("score", "status", "parity"):
-                stored, now = getattr(row, key), getattr(found, key)
-                if stored != now and not (key == "parity" and stored is None):
-                    which = f"problem {row.problem}, seed {row.seed}, sample {row.index}"
-                    here = f"math-verify {environment().packages['math-verify'] or 'missing'}"
-                    raise HarnessError(
-                        visible(f"{where}: {name}, {which}: {key} is {stored!r}, the graders here ({here}) give {now!r}")
-                    )
-    return faults

@@ -27,9 +27,10 @@ from harness.runs.result import Macro, Result, RunFacts, SuiteFacts, SuiteFigure
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-Evidence = Literal["reported", "recomputed", "re-evaluated", "retrained"]
+Evidence = Literal["self-reported", "recomputed", "reproduced", "retrained"]
 EVIDENCE: tuple[str, ...] = get_args(Evidence)
-"""Whose work a score rests on: numbers alone; samples graded again; weights run again by others; trained again by others."""
+"""What a score rests on: numbers alone; samples graded again; a part run again with the same outcome; a seed trained again.
+No file states it: it follows from what is filed."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 
 
@@ -43,11 +44,12 @@ class FiledFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     content_sha256: str | None = None
 
 
-class Manifest(RunFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=2):
-    """manifest.json: what was run, where, what it paid, and every file. `run` is its id (`run_id`), `spec` its settings."""
+class Manifest(RunFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=3):
+    """manifest.json: what was run, where, what it paid, and every file. `run` is its id (`run_id`), `spec` its settings;
+    `stopped`: by seed, why its training ended early."""
 
     run: str
-    evidence: Evidence
+    stopped: dict[int, str]
     spec: dict[str, Any]
     spec_sha256: str
     code: Code | None
@@ -56,6 +58,11 @@ class Manifest(RunFacts, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     hardware: dict[str, Any]
     suites: dict[str, SuiteFacts]
     files: dict[str, FiledFile]
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether its figures can be computed again; else it holds numbers alone."""
+        return any(name.startswith("samples/") for name in self.files)
 
 
 class MetricsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=1):
@@ -80,11 +87,24 @@ class CurvesFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     curves: dict[str, list[Curve]]
 
 
-class BoardIndex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=2):
-    """index.json of a board: the SHA-256 of every manifest, and which matplotlib drew the pictures."""
+class BoardIndex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=3):
+    """index.json of a board: the SHA-256 of every manifest, those of reproductions apart, and which matplotlib drew the
+    pictures."""
 
     matplotlib: str
     manifests: dict[str, str]
+    reproductions: dict[str, str]
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=1):
+    """rules.json of a board, which its maintainers write: a run of fewer than `least_seeds` is a pilot."""
+
+    least_seeds: int = 3
+
+
+RULES = "rules.json"
+REPRODUCTIONS = "reproductions"
+"""The folder of a board that holds second runs, filed like all others, of what is on it."""
 
 
 def samples_name(suite: str) -> str:
@@ -116,14 +136,13 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _checks(folder: Path, m: Manifest) -> list[tuple[str, Any, Any]]:
     """(key, what the manifest says, what its content gives)."""
-    suites = sorted(map(samples_name, m.suites)) if m.evidence != "reported" else []
+    suites = sorted(map(samples_name, m.suites)) if m.has_samples else []
     out: list[tuple[str, Any, Any]] = [
         ("files", sorted(p for p in m.files if p.startswith("samples/")), suites),
         ("run", m.run, run_id(m.method, m.spec_sha256, m.seeds, m.files)),
         ("spec_sha256", m.spec_sha256, spec_sha256(m.spec)),
         ("folder", folder.name, m.run),
-        ("seeds", list(m.seeds), list(m.spec.get("seeds", m.seeds))),
-        ("method", m.spec.get("method", m.method), m.method),
+        ("stopped", sorted(set(m.stopped) - set(m.seeds)), []),
     ]
     for f in fields(Ledger):
         total, own = getattr(m.ledger, f.name), sum(getattr(x, f.name) for x in m.ledgers.values())
@@ -194,6 +213,12 @@ def read_index(board: Path) -> BoardIndex:
     return _read(board / "index.json", BoardIndex)
 
 
+def read_rules(board: Path) -> Rules:
+    """rules.json of a board, the defaults where it has none. Raises HarnessError."""
+    path = board / RULES
+    return _read(path, Rules) if path.exists() or path.is_symlink() else Rules()
+
+
 def _read(path: Path, model: type[T]) -> T:
     return formats.decode(read_bytes(path), model, path)
 
@@ -210,6 +235,7 @@ def result_of(folder: Path, manifest: Manifest) -> Result:
             spec_hash=manifest.spec_sha256,
             suites={name: join(s, metrics.suites[name]) for name, s in manifest.suites.items()},
             macro=metrics.macro,
+            stopped=manifest.stopped,
         )
     except ValueError as e:  # metrics of other seeds than the manifest's
         raise HarnessError(visible(f"{folder / 'metrics.json'} cannot be read: {dotted([e])}")) from None

@@ -32,11 +32,11 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A board of three arms, one of one seed, whose models wrote hostile text, one of them a line of 1 MB."""
+    """A board of three arms whose models wrote hostile text, one of them a line of 1 MB."""
     root = tmp_path_factory.mktemp("board")
-    submit.add(make_run(root / "a", "p2o", ((3, 4), (5, 6)), text=HOSTILE + "</textarea>", template=HOSTILE), root / "b")
-    submit.add(make_run(root / "c", "grpo", ((1, 1), (2, 2)), text="x" * 1_000_000), root / "b")
-    submit.add(make_run(root / "d", "gepa", ((7, 8),)), root / "b")
+    submit.add(make_run(root / "a", "p2o", text=HOSTILE + "</textarea>", template=HOSTILE), root / "b")
+    submit.add(make_run(root / "c", "grpo", (1, 2, 2), text="x" * 1_000_000), root / "b")
+    submit.add(make_run(root / "d", "gepa", (7, 6, 7)), root / "b")
     [folder] = build.build(root / "b")
     return (folder / "index.html").as_uri()
 

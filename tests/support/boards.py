@@ -2,11 +2,15 @@
 
 import hashlib
 import json
+import random
 
 import msgspec
 
+from harness.config import RunSpec, merge, resolve
+from harness.core.hints import insert
 from harness.core.ledger import Ledger
-from harness.data.suites import load_suite
+from harness.data.suites import content_sha256, load_suite
+from harness.data.training_sets import load_training_set
 from harness.runs.environment import Code, write_environment
 from harness.runs.filed import FiledFile, read_manifest, read_packed, run_id, spec_sha256
 from harness.runs.files import append_jsonl
@@ -20,48 +24,84 @@ HOSTILE = '</script><script>window.hit=1</script><img src=x onerror="hit=1"> \u2
 SUITE = load_suite("tb-long")
 
 
-PROBLEMS = SUITE.problems(None)[:4]
+PROBLEMS = SUITE.problems(None)
+
+SHOWN = sorted(PROBLEMS, key=lambda p: hashlib.sha256(p.id.encode()).hexdigest())[:8]
+"""What a page shows of a suite, at most."""
 
 
-def make_run(path, method="p2o", right=((3, 4), (5, 6)), text="", stamp=None, template="a hint", spec=None):
-    """A finished run of 4 problems with 2 samples each: `right` are the correct ones of 8, by seed (scores by hand: /8)."""
+def make_run(path, method="p2o", right=(3, 5, 4), text="", stamp=None, template="a hint", spec=None):
+    """A finished run of the whole suite with 2 samples each. `right`: by seed, how many of every 8 are correct, so that scores
+    are known by hand: of 4 problems, as many as can be are right twice. Which problems, and which of their samples, is drawn
+    for each seed. `text` stands before the answers that a page may show."""
     seeds = list(range(len(right)))
+    most = max(SUITE.max_new_tokens, len(text.encode()) // 100)
+    decoding = {"kind": "sampled", "k": 2}
+    flags = {"eval": {"bench": SUITE.name, "decoding": decoding, "max_new_tokens": most}, "seeds": seeds}
+    tree = merge(resolve(method, flags=flags).model_dump(mode="json"), spec or {})
+    typed = RunSpec(**tree)
     rows = []
-    for seed, (count, _) in enumerate(right):
-        for i, p in enumerate(PROBLEMS):
-            for j in range(2):
-                good = 2 * i + j < count
+    for seed in seeds:
+        rng = random.Random(seed)
+        order = rng.sample(range(len(PROBLEMS)), len(PROBLEMS))
+        for i, p in zip(order, PROBLEMS, strict=True):
+            correct = [2 * (i % 4) + j < right[seed] for j in range(2)]
+            rng.shuffle(correct)
+            prompt = insert(f"{template} more", p.text) if method == "gepa" else p.text
+            for j, good in enumerate(correct):
+                answer = p.answer if good else "no"
+                said = text if seed == 0 and j == 0 and p in SHOWN else ""
+                completion = f"{said} ans {answer}"
                 rows.append(
                     sample(
                         problem=p.id,
                         index=j,
-                        prompt=p.text,
-                        completion=f"{text} ans {p.answer if good else 'no'}",
-                        answer=p.answer if good else "no",
+                        prompt=prompt,
+                        prompt_sha256=hashlib.sha256(prompt.encode()).hexdigest(),
+                        prompt_tokens=len(prompt.split()),
+                        completion=completion,
+                        answer=answer,
                         gold=p.answer,
+                        tokens=most if said else 4,
                         score=float(good),
                         seed=seed,
                     )
                 )
-    scores = {s: right[s][0] / 8 for s in seeds}
-    both = {s: sum(2 * i < right[s][0] for i in range(4)) / 4 for s in seeds}
+    scores = {s: right[s] / 8 for s in seeds}
+    both = {s: sum(2 * i < right[s] for i in range(4)) / 4 for s in seeds}
     avg = sum(scores.values()) / len(seeds)
-    spec = {"method": method, "seeds": seeds, "model": {"revision": None}, **(spec or {})}
+    search = 10152 if method == "gepa" else 0
     found = result(
         method,
         scores,
         stamp=stamp,
-        ledger=Ledger(rollouts=100, generated_tokens=2000),
+        ledger=Ledger(
+            rollouts=search or 10272,
+            search_rollouts=search,
+            prompt_tokens=195168,
+            generated_tokens=52000,
+            trained_tokens=0 if search else 52000,
+            optimiser_steps=0 if search else 107,
+            wall_seconds=10.0,
+        ),
         title=SUITE.title,
         data_sha256=SUITE.sha256,
-        n=4,
+        n=len(PROBLEMS),
         k=2,
+        max_new_tokens=most,
         pass_at={1: avg, 2: sum(both.values()) / len(seeds)},
-        prompt_tokens=56 * len(seeds),
-        generated_tokens=40 * len(seeds),
+        prompt_tokens=sum(row.prompt_tokens for row in rows),
+        generated_tokens=sum(row.tokens for row in rows),
     )
-    own = {"run": str(path), "spec_hash": spec_sha256(spec), "problems_sha256": "1" * 64, "identity": {"graders": {}}}
-    write_run(path, msgspec.structs.replace(found, **own), rows, spec)
+    own = {
+        "run": str(path),
+        "spec_hash": spec_sha256(tree),
+        "problems_sha256": content_sha256(load_training_set("testbed").problems(typed, None)),
+        "identity": {"graders": {}},
+        "reference": "none",
+        "reference_source": "none",
+    }
+    write_run(path, msgspec.structs.replace(found, **own), rows, tree)
     code, commands = Code("c" * 40, False), ["harness run --out /home/somebody/x"]
     write_environment(path, environment(packages={"torch": "2"}, code=code, commands=commands))
     for seed in seeds:

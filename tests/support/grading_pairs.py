@@ -65,7 +65,8 @@ def _drawn(kind: str, gold: str, right: bool, way: Way, rng: Random, seen: set[s
         if drawn is None or drawn[1] in seen:
             continue
         seen.add(drawn[1])
-        yield Pair(kind, drawn[0], completion(drawn[1], rng), gold, right)
+        whole = drawn[0] == "several boxes"
+        yield Pair(kind, drawn[0], drawn[1] if whole else completion(drawn[1], rng), gold, right)
         found += 1
         if found == WAYS:
             return
@@ -73,11 +74,15 @@ def _drawn(kind: str, gold: str, right: bool, way: Way, rng: Random, seen: set[s
 
 
 def completion(answer: str, rng: Random) -> str:
-    if "\\boxed" in answer:
-        return answer
-    return rng.choice(
-        ("\\boxed{@}", "So the answer is $\\boxed{@}$.", "We get \\[\\boxed{@}.\\]", "**Answer:** \\( \\boxed{@} \\)")
-    ).replace("@", answer)
+    return rng.choice(SENTENCES).replace("@", answer)
+
+
+SENTENCES = (
+    "\\boxed{@}",
+    "So the answer is $\\boxed{@}$.",
+    "We get \\[\\boxed{@}.\\]",
+    "**Answer:** \\( \\boxed{@} \\)",
+)
 
 
 # ------------------------------------------------------------------ layout: what changes no meaning
@@ -1121,7 +1126,7 @@ def words(rng: Random) -> Case:
             f"{said} 5",
             f"{said} \\neq {c}",
         ]
-        texts += [a, b] if phrase else [f"{a} and {b}", b]
+        texts += [a, b] if phrase else [f"{a} and {b}", b, a[1:] + a[0]]
         return "words", rng.choice(("\\text{@}", "@", "\\mathrm{@}", "\\textbf{@}")).replace("@", rng.choice(texts))
 
     return Case(gold, same, other)

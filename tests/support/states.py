@@ -8,16 +8,16 @@ from harness.runs.files import write_json
 from harness.runs.rundir import RunDir
 from support.boards import make_run
 
-SETTINGS = ("train.epochs=0", "testbed.problems=16")
+SETTINGS = ("train.epochs=0", "testbed.problems=16", "eval.decoding={kind: sampled, k: 2}")
 BENCH = "tb-long"
 
 
 def spec():
     """Of the runs below; `COMMAND` starts the same."""
-    return resolve("grpo", sets=SETTINGS, flags={"eval": {"bench": BENCH}, "seeds": [0, 1]})
+    return resolve("grpo", sets=SETTINGS, flags={"eval": {"bench": BENCH}, "seeds": [0, 1, 2]})
 
 
-COMMAND = ("run", "--method", "grpo", "--bench", BENCH, "--seeds", "0,1", *(w for s in SETTINGS for w in ("--set", s)))
+COMMAND = ("run", "--method", "grpo", "--bench", BENCH, "--seeds", "0,1,2", *(w for s in SETTINGS for w in ("--set", s)))
 
 
 def finished(path):
@@ -31,7 +31,7 @@ def running(path):
 
 def evaluation(path):
     made = resolve_eval(
-        [], [], {"model": {"id": "testbed"}, "train_set": "testbed"}, {"eval": {"bench": BENCH}, "seeds": [0, 1]}
+        [], [], {"model": {"id": "testbed"}, "train_set": "testbed"}, {"eval": {"bench": BENCH}, "seeds": [0, 1, 2]}
     )
     finished(path)
     (path / "spec.json").unlink()

@@ -34,6 +34,8 @@ from support.command import harness
         ("3)", "unbalanced parentheses"),
         ("\\{1,2", "unbalanced \\{"),
         ("$221,$8$", "unbalanced $"),
+        ("\\text{ }", "nothing but layout"),
+        ("$ $", "nothing but layout"),
     ],
 )
 def test_raw_rows_and_what_does_not_close(gold, reason):

@@ -30,7 +30,7 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
     folder, new = submit.add(make_run(root / "a"), root / "boards")
     assert new
-    submit.add(make_run(root / "b", "grpo", ((1, 2), (2, 3))), root / "boards")
+    submit.add(make_run(root / "b", "grpo", (1, 2, 3)), root / "boards")
     build.build(root / "boards")
     return folder.relative_to(root), root
 
@@ -46,14 +46,14 @@ def test_a_filed_run_verifies_and_holds_no_paths_and_no_more_than_it_should(file
     root = filed.parents[2]
     code, out, err = harness(capsys, "leaderboard", "verify", root)
     assert code == 0, err
-    assert "16 regraded samples" in out and "gold answers of tb-long match the suites" in out and "2 runs verified" in out
+    assert "960 regraded samples" in out and "gold answers of tb-long match the suites" in out and "2 runs verified" in out
     m = json.loads((filed / "manifest.json").read_text())
     assert filed.relative_to(root).parts[:2] == ("testbed", "testbed") and filed.name == m["run"]
-    assert (m["evidence"], m["code"]["commit"], m["hardware"], m["seeds"]) == ("recomputed", "c" * 40, MACHINE, [0, 1])
+    assert (m["code"]["commit"], m["hardware"], m["seeds"]) == ("c" * 40, MACHINE, [0, 1, 2])
     assert "somebody" not in (filed / "manifest.json").read_text(), "commands hold paths"
     metrics = json.loads((filed / "metrics.json").read_text())
-    assert metrics["suites"]["tb-long"]["per_seed"] == {"0": 3 / 8, "1": 5 / 8} and metrics["macro"]["ood"] == 0.5
-    assert metrics["suites"]["tb-long"]["pass_at"] == {"1": 0.5, "2": 0.625}  # 2 and 3 of 4 problems have a right one
+    assert metrics["suites"]["tb-long"]["per_seed"] == {"0": 3 / 8, "1": 5 / 8, "2": 4 / 8} and metrics["macro"]["ood"] == 0.5
+    assert metrics["suites"]["tb-long"]["pass_at"] == {"1": 0.5, "2": 7 / 12}  # 2, 3 and 2 of 4 problems have a right one
     assert set(m["files"]) == {"metrics.json", "training.json", "templates.jsonl", "samples/tb-long.jsonl.zst"}
 
 
@@ -61,8 +61,12 @@ def test_filing_again_changes_nothing_and_other_content_is_refused(filed, tmp_pa
     before = tree(filed.parents[2])
     code, out, _ = harness(capsys, "leaderboard", "add", tmp_path / "a", "--board", filed.parents[2], "--json")
     assert code == 0 and json.loads(out) == {"folder": str(filed), "new": False}
+    assert tree(filed.parents[2]) == before
+    manifest = json.loads((filed / "manifest.json").read_text())
+    (filed / "manifest.json").write_text(json.dumps({**manifest, "started": None}))
+    before = tree(filed.parents[2])
     with pytest.raises(UsageError, match="with other content"):
-        submit.add(tmp_path / "a", filed.parents[2], "retrained")
+        submit.add(tmp_path / "a", filed.parents[2])
     assert tree(filed.parents[2]) == before
 
 
@@ -76,22 +80,22 @@ def test_same_input_same_bytes_whatever_the_order(filed, tmp_path):
 
 
 def test_what_is_no_result_is_refused_or_stamped(tmp_path, capsys):
-    run = make_run(tmp_path / "r", stamp="only 4 problems (--limit)")
+    run = make_run(tmp_path / "r", stamp="seed 1 was stopped")
     code, _, err = harness(capsys, "leaderboard", "add", run, "--board", tmp_path / "b")
-    assert code == 2 and "only 4 problems" in err and not (tmp_path / "b").exists()
+    assert code == 2 and "seed 1 was stopped" in err and not (tmp_path / "b").exists()
     assert harness(capsys, "leaderboard", "add", run, "--board", tmp_path / "b", "--allow-not-a-result")[0] == 0
     [folder] = build.build(tmp_path / "b")
     for name in ("README.md", "index.html"):
-        assert re.search(r"Not a result[.:].*only 4 problems", (folder / name).read_text())
+        assert re.search(r"Not a result[.:].*seed 1 was stopped", (folder / name).read_text())
 
 
 def test_a_run_whose_scores_do_not_come_out_of_its_samples_is_not_filed(tmp_path):
     run = make_run(tmp_path / "r")
     result = json.loads((run / "result.json").read_text())
     for change, words in (
-        (lambda s: s | {"pass_at": {"1": 0.5, "2": 0.75}}, "pass_at.2 is 0.75, its samples give 0.625"),
-        (lambda s: s | {"per_seed": {"0": 0.5, "1": 0.5}}, "per_seed.0 is 0.5, its samples give 0.375"),
-        (lambda s: s | {"generated_tokens": 1}, "generated_tokens is 1, its samples give 80"),
+        (lambda s: s | {"pass_at": {"1": 0.5, "2": 0.75}}, "pass_at.2 is 0.75, its samples give 0.583"),
+        (lambda s: s | {"per_seed": {"0": 0.5, "1": 0.5, "2": 0.5}}, "per_seed.0 is 0.5, its samples give 0.375"),
+        (lambda s: s | {"generated_tokens": 1}, "generated_tokens is 1, its samples give 3840"),
     ):
         write_json(run / "result.json", {**result, "suites": {"tb-long": change(result["suites"]["tb-long"])}})
         with pytest.raises(HarnessError, match=words):
@@ -99,33 +103,37 @@ def test_a_run_whose_scores_do_not_come_out_of_its_samples_is_not_filed(tmp_path
     write_json(run / "result.json", result)
     path = run / "samples" / "tb-long.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    rows[0]["completion"] = "ans no"
+    first = next(r for r in rows if r["score"] == 1.0)
+    first["completion"] = "ans no"
     path.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    with pytest.raises(HarnessError, match=r"problem tb-long-00000, seed 0, sample 0: score is 1.0, the graders here .* 0.0"):
+    with pytest.raises(
+        HarnessError,
+        match=f"problem {first['problem']}, seed 0, sample {first['index']}: score is 1.0, the graders here .* 0.0",
+    ):
         submit.add(run, tmp_path / "b")
     path.unlink()
-    with pytest.raises(HarnessError, match="only be filed as --evidence reported"):
+    with pytest.raises(HarnessError, match="only be filed with --numbers-only"):
         submit.add(run, tmp_path / "b")
-    folder, _ = submit.add(run, tmp_path / "b", "reported")
+    folder, _ = submit.add(run, tmp_path / "b", numbers_only=True)
     assert not (folder / "samples").exists()
     [built] = build.build(tmp_path / "b")
-    assert [v.samples for v in build.verify(tmp_path / "b")] == [0] and "reported" in (built / "README.md").read_text()
+    assert [v.samples for v in build.verify(tmp_path / "b")] == [0] and "self-reported" in (built / "README.md").read_text()
 
 
 def change_metrics(folder):
     path = folder / "metrics.json"
-    path.write_text(path.read_text().replace("0.625", "0.635", 1))
+    path.write_text(path.read_text().replace("0.58333", "0.59333", 1))
 
 
 def change_score(folder):
     rows = sample_rows(folder)
-    rows[-1]["score"] = 1.0
+    next(r for r in rows if r["score"] == 0.0)["score"] = 1.0
     return rows
 
 
 def change_completion(folder):
     rows = sample_rows(folder)
-    rows[0]["completion"] = "ans no"
+    next(r for r in rows if r["score"] == 1.0)["completion"] = "ans no"
     return rows
 
 
@@ -137,15 +145,19 @@ def change_gold(folder):
 
 FORGERIES = {  # what is changed, whether hashes are made to fit, and what verify says
     "a digit of a metric": (change_metrics, False, "metrics.json: sha256"),
-    "a digit of a metric, resealed": (change_metrics, True, r"metrics.json: suites.tb-long.pass_at.2 is 0.635, .* give 0.625"),
-    "a score, resealed": (change_score, True, "sample 1: score is 1.0, the graders here"),
-    "a completion, resealed": (change_completion, True, "sample 0: score is 1.0"),
+    "a digit of a metric, resealed": (
+        change_metrics,
+        True,
+        r"metrics.json: suites.tb-long.pass_at.2 is 0.59333.*, .* give 0.58333",
+    ),
+    "a score, resealed": (change_score, True, "score is 1.0, the graders here"),
+    "a completion, resealed": (change_completion, True, "score is 1.0, the graders here"),
     "a gold answer and its score, resealed": (change_gold, True, "gold is 'no', the suite says"),
     "a sample left out, resealed": (lambda f: sample_rows(f)[:-1], True, "manifest.json: suites.tb-long is wrong"),
     "another in its place, resealed": (
         lambda f: [*sample_rows(f)[:-1], sample_rows(f)[-2]],
         True,
-        "does not hold 2 samples of each of 4 problems for seed 1",
+        "does not hold 2 samples of each of 160 problems for seed 2",
     ),
     "a sample twice, resealed": (lambda f: [*sample_rows(f), sample_rows(f)[-1]], True, "does not hold 2 samples"),
     "a template": (lambda f: (f / "templates.jsonl").write_text("{}\n"), False, "templates.jsonl: bytes"),
@@ -185,7 +197,7 @@ def test_forgeries_are_named(filed, name, capsys):
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("evidence", "retrained", "manifest.json: SHA-256 is"),
+        ("hardware", {}, "manifest.json: SHA-256 is"),
         ("started", "2020-01-01", "manifest.json: SHA-256 is"),
     ],
 )
@@ -205,13 +217,13 @@ def test_a_manifest_that_is_not_the_built_one_is_named(filed, field, value, word
         (lambda m: m["suites"].update({"../x": m["suites"]["tb-long"]}), r"files is .*samples/../x"),
         (lambda m: m["suites"]["tb-long"].update(k=10**12), "suites.tb-long is wrong"),
         (lambda m: m["files"]["samples/tb-long.jsonl.zst"].update(content_bytes=1 << 40), "more than the"),
-        (lambda m: m["files"].pop("samples/tb-long.jsonl.zst"), "files is"),
+        (lambda m: m["files"].pop("samples/tb-long.jsonl.zst"), "run is"),
         (lambda m: m["spec"].update(lr=1), "spec_sha256 is"),
         (lambda m: m["ledgers"]["0"].update(rollouts=1), "ledger.rollouts is wrong"),
         (lambda m: m["ledgers"].pop("0"), "ledgers are of seeds"),
-        (lambda m: m.update(schema=1), "manifest.json has schema version 1, this version of the harness reads version 2"),
+        (lambda m: m.update(schema=1), "manifest.json has schema version 1, this version of the harness reads version 3"),
         (lambda m: m.update(files=[]), "cannot be read"),
-        (lambda m: m.update(evidence="gospel"), "cannot be read: .*evidence"),
+        (lambda m: m.update(evidence="retrained"), "cannot be read: .*evidence"),
     ],
 )
 def test_a_manifest_that_contradicts_itself_is_refused(filed, change, words):
@@ -305,7 +317,7 @@ def test_metrics_of_another_form_are_refused_where_a_filed_run_is_compared(filed
 
 @pytest.mark.parametrize("change", [lambda m: m.clear(), lambda m: m["suites"].clear(), lambda m: m.update(suites=[1])])
 def test_reported_metrics_of_another_form_are_refused(tmp_path, change):
-    folder, _ = submit.add(make_run(tmp_path / "a"), tmp_path / "b", "reported")
+    folder, _ = submit.add(make_run(tmp_path / "a"), tmp_path / "b", numbers_only=True)
     build.build(tmp_path / "b")
     metrics = json.loads((folder / "metrics.json").read_text())
     change(metrics)
@@ -320,7 +332,7 @@ def test_reported_metrics_of_another_form_are_refused(tmp_path, change):
     [
         (lambda text: "[]", "index.json cannot be read"),
         (lambda text: DEEP, "index.json cannot be read"),
-        (lambda text: text.replace(": 2", ": 1", 1), "index.json has schema version 1, .* reads version 2"),
+        (lambda text: text.replace(": 3", ": 1", 1), "index.json has schema version 1, .* reads version 3"),
         (lambda text: text.replace('"matplotlib": "', ' "matplotlib": "0.'), "index.json, line 3"),
         (lambda text: text.replace("matplotlib", "mutplotlib"), "index.json cannot be read"),
     ],
@@ -377,7 +389,7 @@ def test_unverified_or_unbuilt_boards_say_what_to_do(tmp_path):
 
 def test_nothing_a_model_wrote_gets_out_of_its_box(tmp_path):
     submit.add(make_run(tmp_path / "a", text=HOSTILE, template=HOSTILE), tmp_path / "b")
-    submit.add(make_run(tmp_path / "c", "grpo", ((1, 1), (2, 2)), spec={"note": HOSTILE}), tmp_path / "b")
+    submit.add(make_run(tmp_path / "c", "grpo", (1, 2, 2), spec={"backend": {"flags": {"note": HOSTILE}}}), tmp_path / "b")
     [folder] = build.build(tmp_path / "b")
     page = (folder / "index.html").read_text()
     assert len(re.findall("<script", page)) == 2 == len(re.findall("</script", page)), "the data block and ours"
@@ -405,7 +417,7 @@ def test_the_page_holds_what_a_board_needs(filed):
         "All seeds",
         "Learning curves",
         "recomputed",
-        "0: 37.5, 1: 62.5",
+        "0: 37.5, 1: 62.5, 2: 50.0",
         "a hint more",
         "Difference from grpo",
     ):
@@ -414,19 +426,19 @@ def test_the_page_holds_what_a_board_needs(filed):
     assert page.index("a hint</pre>") < page.index("a hint more</pre>")
     [samples] = json.loads(re.search(r'id="samples">(.*?)</script>', page)[1])
     asked = {arm: [(s["suite"], s["problem"]) for s in samples if s["arm"] == arm] for arm in ("p2o", "grpo")}
-    assert asked["p2o"] == asked["grpo"] and len(asked["p2o"]) == 4, "the same problems of both arms"
+    assert asked["p2o"] == asked["grpo"] and len(asked["p2o"]) == 8, "the same problems of both arms"
 
 
 def test_pages_stay_small_whatever_models_write(tmp_path):
     for i, method in enumerate(("p2o", "grpo")):
         text = ("\u4e2d<\u202e" if i else "x") * 60_000
-        submit.add(make_run(tmp_path / method, method, ((1 + i, 1), (2, 2)), text=text, template=text), tmp_path / "b")
+        submit.add(make_run(tmp_path / method, method, (1 + i, 2, 3), text=text, template=text), tmp_path / "b")
     [folder] = build.build(tmp_path / "b")
     assert (folder / "index.html").stat().st_size < 3_000_000
 
 
 def test_runs_that_cannot_be_compared_stand_apart(filed, tmp_path):
-    submit.add(make_run(tmp_path / "c", "gepa", ((1, 1), (2, 2)), spec={"model": {"revision": "other"}}), filed.parents[2])
+    submit.add(make_run(tmp_path / "c", "gepa", (1, 2, 2), spec={"model": {"revision": "other"}}), filed.parents[2])
     build.build(filed.parents[2])
     assert (filed.parent / "scores-2.csv").exists()
     assert (filed.parent / "index.html").read_text().count("<section") == 2
@@ -461,12 +473,12 @@ def test_exports(tmp_path, capsys):
     [row] = yaml.safe_load(out)
     assert row["dataset"] == {"id": "me/chains", "task_id": "main"} and row["value"] == 50.0 and row["date"] == "2026-01-02"
     assert row["source"]["url"] == "https://example.org/board" and "Left out" not in out
-    assert "avg@2 at temperature 0.6, 4 problems; 2 seeds, sd 17.7; 95% " in row["notes"]  # (5/8 - 3/8) / sqrt(2)
+    assert "avg@2 at temperature 0.6, 160 problems; 3 seeds, sd 12.5; 95% " in row["notes"]  # 3/8, 5/8, 4/8
     code, _, _ = harness(capsys, "export", "model-card", run, "--out", tmp_path / "card" / "README.md")
     _, head, body = (tmp_path / "card" / "README.md").read_text().split("---\n", 2)
     [entry] = yaml.safe_load(head)["model-index"]
     assert entry["results"][0]["metrics"] == [{"type": "accuracy", "name": "avg@2", "value": 50.0}]
-    assert "| OOD macro average | p2o | 50.0 | 17.7 | 2 |" in body and "There is no link to the samples." in body
+    assert "| OOD macro average | p2o | 50.0 | 12.5 | 3 |" in body and "There is no link to the samples." in body
     for bad, words in (("tb-long", "is not SUITE=ID"), ("x=a/b", "no suite 'x'")):
         code, _, err = harness(capsys, "export", "hf-eval-results", run, "--dataset", bad)
         assert code == 2 and words in err
@@ -475,7 +487,7 @@ def test_exports(tmp_path, capsys):
 
 
 def test_report_of_a_run_and_of_a_study(tmp_path, capsys):
-    runs = [make_run(tmp_path / "study" / "a"), make_run(tmp_path / "study" / "b", "grpo", ((1, 1), (2, 2)))]
+    runs = [make_run(tmp_path / "study" / "a"), make_run(tmp_path / "study" / "b", "grpo", (1, 2, 2))]
     code, _, err = harness(capsys, "report", runs[0])
     assert code == 0 and "<h2>Ledger</h2>" in (runs[0] / "report.html").read_text(), err
     assert harness(capsys, "report", tmp_path / "study")[0] == 0

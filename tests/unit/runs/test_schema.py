@@ -86,7 +86,7 @@ def test_a_model_is_read_back_as_it_was_written(tmp_path):
     found = formats.read(run / "result.json", ResultFile)
     formats.write(tmp_path / "again.json", found)
     assert (tmp_path / "again.json").read_bytes() == (run / "result.json").read_bytes()
-    with pytest.raises(HarnessError, match="schema version 1, .* reads version 2"):
+    with pytest.raises(HarnessError, match="schema version 1, .* reads version 3"):
         formats.read(run / "result.json", Manifest)
 
 
