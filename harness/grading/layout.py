@@ -45,8 +45,6 @@ _GREEK = {
 } | {"\u03bb": r"\lambda ", "\u039b": r"\Lambda ", "\u03d5": r"\phi ", "\u03f5": r"\epsilon "}
 _SHIFTED = re.compile(r"(?:<(super|sub)>[^<]*</>)+")
 
-_GROUP = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
-"""A group in braces that holds others two deep."""
 TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _THIN = r"(?:\\[,!;: ]|~|\{,\}|\{\\,\}|,\\!\s*|\{,\\!\}|\\!,| )"
 _FUNCTIONS = "arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh sin cos tan cot sec csc log ln exp".split()
@@ -70,11 +68,15 @@ _SPELLINGS = [
         (r"\\mathrm\s*\{", r"\\text{"),
         (r"\\text\s+\{", r"\\text{"),
         (r"_\s*(?:\{\s*)?(?:\\text\{\s*([\w ]+?)\s*\}|\\(max|min)(?![a-zA-Z]))\s*\}?", lambda m: f"_{{{m[1] or m[2]}}}"),
+        (r"\\text\{\s*([:,;])\s*\}", r"\1"),
         # Thousands.
         (rf"(?<![\d.,])(\d{{1,3}})((?:{_THIN}\d{{3}})+)(?![\d])", lambda m: m[1] + re.sub(r"\D", "", m[2])),
         # Spacing.
-        (r"\\(?:[,;:!> ]|q?quad(?![a-zA-Z])|thinspace|enspace|medspace|thickspace|neg(?:thin|med|thick)space|enskip)|~", " "),
-        (r"\\[ \t\n]|[\t\n\r]", " "),
+        (
+            r"(?<!\\)\\(?:[,;:!> ]|q?quad(?![a-zA-Z])|(?:thin|en|med|thick|neg(?:thin|med|thick))space|enskip)|~",
+            " ",
+        ),
+        (r"(?<!\\)\\[ \t\n]|[\t\n\r]", " "),
         (r"\{\s*([:=,;<>+-])\s*\}", r"\1"),
         # Names of commands.
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
@@ -139,7 +141,7 @@ def normalise(text: str) -> str:
     text = re.sub(r"\{([^{}]*)\\over(?![a-zA-Z])([^{}]*)\}", r"\\frac{\1}{\2}", text)
     text = with_braces(re.sub(r"^([^{}]*)\\over(?![a-zA-Z])([^{}]*)$", r"\\frac{\1}{\2}", text))
     text = re.sub(r"(?<![\d.}/^_])(\d+)\s+(?=\\frac\{\d+\}\{\d+\})", r"\1", text)
-    return " ".join(text.split()).strip(" .,;").strip()
+    return re.sub(r"^[\s,;]+|(?:(?<![.\s])\s*\.|[\s,;])+$", "", " ".join(text.split()))
 
 
 def _plain_characters(text: str) -> str:
@@ -240,6 +242,14 @@ def _repeating(whole: str, fixed: str, period: str) -> str:
 def same_text(left: str, right: str) -> bool:
     """Whether two normalised texts differ in spaces and in braces around single signs alone."""
     return _compact(left) == _compact(right)
+
+
+def same_words(answer: str, gold: str) -> bool:
+    """Whether a gold answer of words alone, set as text, has the words of an answer, whatever their case."""
+    if not gold.startswith("\\text{") or re.search(r"[^A-Za-z\s.,'(){}-]", TEXT.sub(" ", gold)):
+        return False
+    found = [re.sub(r"[\W_]", "", TEXT.sub(r"\1", text)).casefold() for text in (answer, gold)]
+    return found[0] == found[1] != "" and not re.search(r"[\\^_=<>+*/|-]", TEXT.sub("", answer))
 
 
 @lru_cache(maxsize=8192)

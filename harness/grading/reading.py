@@ -219,6 +219,9 @@ def _infinity(text: str) -> Any:
 def _grid(text: str) -> Value | None:
     """A matrix."""
     inner = text[1:-1].strip() if text[0] in "([" and text[-1] in ")]" and closing(text, 0) == len(text) else text
+    factor, at = None, inner.find("\\begin{")
+    if at > 0 and inner[at:].startswith(("\\begin{pm", "\\begin{bm")):
+        factor, inner = read_expression(re.sub(r"\\(?:cdot|times)\s*$", "", inner[:at].strip()).strip()), inner[at:]
     found = re.fullmatch(
         r"\\begin\{(?:[pbB]|small)?(matrix|array)\}(?:\{[clr| ]*\})?(.*)\\end\{(?:[pbB]|small)?\1\}", inner, re.DOTALL
     )
@@ -228,7 +231,13 @@ def _grid(text: str) -> Value | None:
     cells = tuple(tuple(_item(cell.strip()) for cell in row.split("&")) for row in rows)
     if len({len(row) for row in cells}) != 1:
         raise Unread(text)
-    return Grid(cells)
+    return Grid(cells if factor is None else tuple(tuple(_times(factor, cell) for cell in row) for row in cells))
+
+
+def _times(factor: Any, cell: Value) -> Quantity:
+    if not isinstance(cell, Quantity) or cell.unit is not None:
+        raise Unread("a matrix of other things than numbers")
+    return Quantity(sympy.Mul(factor, cell.expr, evaluate=False))
 
 
 def _environment(text: str) -> str:
@@ -260,13 +269,13 @@ _BASE = {
 
 def _special(text: str) -> Value | None:
     """A number with its base, a time of day, a ratio."""
-    plain = TEXT.sub(r"\1", text)
-    found = re.fullmatch(r"\(?\s*([0-9A-Za-z ]*\d[0-9A-Za-z ]*?)\s*\)?\s*_\s*\{?\s*(\w+)\s*\}?", plain)
+    plain = TEXT.sub(r"\1", text).strip()
+    found = re.fullmatch(r"\(?\s*(-?\s*[0-9A-Za-z .]*\d[0-9A-Za-z .]*?)\s*\)?\s*_\s*\{?\s*\(?(\w+)\)?\s*\}?", plain)
     if found and (found[2].isdigit() or found[2] in _BASE):
         return Based("".join(found[1].upper().split()), int(found[2]) if found[2].isdigit() else _BASE[found[2]])
-    found = re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d))?(?:\s*([apAP])\s*\.?\s*[mM]\s*\.?)?", plain)
-    if found and int(found[1]) < 25 and int(found[2]) < 60:
-        return Clock(int(found[1]), int(found[2]), int(found[3] or 0), (found[4] or "").lower())
+    found = re.fullmatch(r"(\d{1,2})(?: ?: ?(\d\d)(?: ?: ?(\d\d))?)?(?:\s*([apAP])\s*\.?\s*[mM]\s*\.?)?", plain)
+    if found and (found[2] or found[4]) and int(found[1]) < 25 and int(found[2] or 0) < 60:
+        return Clock(int(found[1]), int(found[2] or 0), int(found[3] or 0), (found[4] or "").lower())
     parts, marks = split(text, (":",))
     if marks:
         return Ratio(tuple(quantity(part) for part in parts))
@@ -305,7 +314,7 @@ def _unit_of(text: str) -> tuple[str, Unit | None, int]:
     if at <= 0:
         return text, None, 1
     number, rest = text[:at].strip(), text[at:]
-    words = TEXT.sub(r" \1 ", rest)
+    words = re.sub(r"(?<=[a-z])\.\s*$", "", TEXT.sub(r" \1 ", rest).strip())
     scale = 1
     while found := re.match(rf"\s*({'|'.join(NUMBER_WORDS)})(?![a-z])", words):
         scale *= NUMBER_WORDS[found[1]]

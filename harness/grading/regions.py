@@ -57,7 +57,7 @@ def _solved(relation: Relation) -> Region | None:
     [symbol] = side.free_symbols
     slope, shift = sympy.Integer(1), sympy.Integer(0)
     if side != symbol:
-        if not side.is_polynomial(symbol):
+        if not side.is_polynomial(symbol) or any(power.has(symbol) for power in side.atoms(sympy.Pow)):
             return None
         poly = sympy.Poly(side.doit(), symbol)
         if poly.degree() != 1:

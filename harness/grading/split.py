@@ -16,7 +16,8 @@ FILLER = set(
 """Words that a sentence about an answer may hold beside it without changing it."""
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[][(){}]|.", re.DOTALL)
 RELATIONS = ("=", "<", ">", r"\le", r"\ge", r"\ne", r"\in", r"\notin", r"\approx", r"\equiv")
-_KNOWN = FILLER | set(NUMBER_WORDS) | set(BARE.split("|"))
+_KNOWN = FILLER | set(NUMBER_WORDS) | set(BARE.split("|")) | set("for where all any every some real number constant".split())
+_KNOWN |= {"numbers", "constants"}
 
 
 def split(text: str, marks: tuple[str, ...]) -> tuple[list[str], list[str]]:
@@ -46,11 +47,11 @@ def with_words(text: str) -> str:
             text,
         )
     text = TEXT.sub(lambda m: _split_words(m[1]), text)
-    return " ".join(re.sub(r"\\text\{([^{}]*)\}\s*\\text\{([^{}]*)\}", _joined, text).split())
+    return " ".join(re.sub(r"\\text\{[^{}]*\}(?:\s*\\text\{[^{}]*\})+", _joined, text).split())
 
 
 def _joined(found: re.Match[str]) -> str:
-    return f"\\text{{{found[1]} {found[2]}}}"
+    return f"\\text{{ {' '.join(TEXT.findall(found[0]))} }}"
 
 
 def _text(word: str) -> str:
@@ -59,10 +60,10 @@ def _text(word: str) -> str:
 
 def _split_words(content: str) -> str:
     out = []
-    for part in re.split(r"(?<![A-Za-z])(and|or)(?![A-Za-z])|([,;])|((?<![A-Za-z\d])-?\d[\d.,/:]*(?<![.,/:]))", content):
-        if part == "and":
+    for part in re.split(r"(?<![A-Za-z])(and|or|AND|OR)(?![A-Za-z])|([,;])|((?<![A-Za-z\d])-?\d[\d.,/:]*(?<![.,/:]))", content):
+        if part in ("and", "AND"):
             out.append(f" {AND} ")
-        elif part == "or":
+        elif part in ("or", "OR"):
             out.append(f" {OR} ")
         elif part and re.fullmatch(r"[,;]|-?\d[\d.,/:]*", part):
             out.append(part)

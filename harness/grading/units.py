@@ -47,6 +47,7 @@ def _table() -> dict[str, tuple[Fraction, str]]:
     force: N newton = 1
     pressure: Pa pascal = 1; kPa = 1000
     frequency: Hz hertz = 1; kHz = 1000; MHz = 1000000; GHz = 1000000000
+    data: byte = 1; KB = 1000; MB = 1000000; GB = 1000000000
     substance: mol mole = 1
     horizon: mph = 1; kph kmph kmh = 1
     """
@@ -115,6 +116,7 @@ def read_unit(text: str) -> Unit | None:
     text = re.sub(r"[{}]|\\text", " ", text).replace("\\cdot", " ").replace("\\times", " ").replace("\\,", " ")
     for name, rate in _RATES.items():
         text = re.sub(rf"(?<![a-zA-Z]){name}(?![a-zA-Z])", rate, text)
+    text = re.sub(r"\b(sq|cu|ft|in|yd|lb|oz|hr|sec|min)\.", r"\1", text)
     text = re.sub(r"\b(per|each)\b|(?<=\w) an? (?=\w)", " / ", text)
     tokens = re.findall(r"\\\$|\\%|[a-zA-Z'\u00b5-]+|\^\s*-?\s*\d+|/|\S", text)
     factor, powers, of_pi = Fraction(1), dict[str, int](), False
@@ -143,12 +145,26 @@ def read_unit(text: str) -> Unit | None:
             power = 2 if tokens[i] == "squared" else 3
             i += 1
         size, dimension, order = _named(token)
+        if not dimension and _adjective(token) and i < len(tokens) and tokens[i].isalpha():
+            continue
         if not dimension and token not in GENERIC and not token.casefold().startswith(("rad", "unit")):
             return None
         factor *= size ** (sign * power)
         if dimension:
             powers[dimension] = powers.get(dimension, 0) + sign * power * order
     return Unit(factor, tuple(sorted((d, p) for d, p in powers.items() if p)), of_pi)
+
+
+def _adjective(word: str) -> bool:
+    """A word before the name of what is counted: `distinct integers`."""
+    low = word.casefold()
+    return (
+        low.isalpha()
+        and len(low) > 2
+        and low not in _NO_LABEL | GENERIC
+        and number_in_words(low) is None
+        and low not in NUMBER_WORDS
+    )
 
 
 def _named(word: str) -> tuple[Fraction, str, int]:
