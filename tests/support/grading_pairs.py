@@ -18,6 +18,8 @@ from support.expressions import IMAGINARY, PI, E, Node, add, dec, div, fn, log, 
 
 WAYS = 12
 """Rewritings of each sort for every gold answer."""
+MOST_REJECTED = 0.02
+"""Share of right answers that the grader may reject; of wrong ones it may accept none."""
 
 
 @dataclass(frozen=True)
