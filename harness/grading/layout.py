@@ -64,8 +64,12 @@ _SPELLINGS = [
         (r"\\(?:mathstrut|strut|null|relax|nobreak|allowbreak|centering|noindent|unboldmath|boldmath)(?![a-zA-Z])", " "),
         (r"\\(?:v|h)?phantom\s*\{[^{}]*\}|\\[hv]space\*?\s*\{[^{}]*\}|\\(?:text)?color\s*\{[^{}]*\}(?!\s*\{)", " "),
         (r"\\(?:mbox|hbox|text(?:bf|it|rm|sf|tt|sc|sl|up|md|normal)|emph)\s*\{", r"\\text{"),
+        (r"(?<=[\d}])((?:\s|~|\\[,;: ])*)\\mathrm\s*\{\s*([mgsLNJWVAK])\s*\}", r"\1\\text{ \2}"),  # a unit
         (r"\\(?:math(?:rm|it|normal|sf|tt)|rm)\s*\{\s*([a-zA-Z])\s*\}", r"{\1}"),
         (r"\\mathrm\s*\{", r"\\text{"),
+        (r"(?<!\\)((?:\\\\)*)\\$", r"\1"),  # a control space whose space was stripped
+        (r"(?<=\d)\{\.\}(?=\d)", "."),
+        (r"(?<![\w^_}])\{\s*(\d+)\s*\}(?=_)", r"\1"),
         (r"\\text\s+\{", r"\\text{"),
         (r"_\s*(?:\{\s*)?(?:\\text\{\s*([\w ]+?)\s*\}|\\(max|min)(?![a-zA-Z]))\s*\}?", lambda m: f"_{{{m[1] or m[2]}}}"),
         (r"\\text\{\s*([:,;])\s*\}", r"\1"),
@@ -125,7 +129,7 @@ _SPELLINGS = [
             r"(?<![\d.])(\d+)\.(\d*)(?:\\(?:overline|bar|dot)\s*\{(\d+)\}|\((\d+)\))",
             lambda m: _repeating(m[1], m[2], m[3] or m[4]),
         ),
-        (r"(?<![\d.])(\d+)\.(\d*)\\dot\s*(\d)(?!\d|\\dot)", lambda m: _repeating(m[1], m[2], m[3])),
+        (r"(?<![\d.])(\d+)\.(\d*)\\(?:dot|overline|bar)\s*(\d)(?!\d|\\dot)", lambda m: _repeating(m[1], m[2], m[3])),
         (r"(?<![\d.}/^_])(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])", r"\1\\frac{\2}{\3}"),
     )
 ]
@@ -139,6 +143,7 @@ def normalise(text: str) -> str:
     for pattern, new in _SPELLINGS:
         text = pattern.sub(new, text)
     text = re.sub(r"\{([^{}]*)\\over(?![a-zA-Z])([^{}]*)\}", r"\\frac{\1}{\2}", text)
+    text = re.sub(r"\{([^{}]*)\\choose(?![a-zA-Z])([^{}]*)\}", r"\\binom{\1}{\2}", text)
     text = with_braces(re.sub(r"^([^{}]*)\\over(?![a-zA-Z])([^{}]*)$", r"\\frac{\1}{\2}", text))
     text = re.sub(r"(?<![\d.}/^_])(\d+)\s+(?=\\frac\{\d+\}\{\d+\})", r"\1", text)
     return re.sub(r"^[\s,;]+|(?:(?<![.\s])\s*\.|[\s,;])+$", "", " ".join(text.split()))

@@ -22,6 +22,7 @@ from harness.grading.values import Bag, Based, Clock, Grid, Ordered, Quantity, R
 
 PERCENT = Unit(Fraction(1, 100), ())
 DEGREE = Unit(Fraction(1, 180), (), of_pi=True)
+RADIAN = Unit(Fraction(1), ())
 _REALS = re.compile(r"(?:x is )?(?:all|any) (?:real numbers?|reals?)|(?:the )?(?:set of )?(?:all )?real numbers|all real x")
 
 
@@ -47,7 +48,9 @@ def _whole(text: str) -> Value:
     text = unwrapped(_environment(without_declaration(text)))
     alternatives, _ = split(text, (OR,))
     if len(alternatives) > 1:
-        values = [_conjunction(part) for part in alternatives if part]
+        if not all(alternatives):  # `5 or so`
+            raise Unread(text)
+        values = [_conjunction(part) for part in alternatives]
         regions = [as_region(value) for value in values]
         if all(region is not None for region in regions):
             return union([region for region in regions if region is not None])
@@ -153,6 +156,10 @@ _NAME = re.compile(
 )
 
 
+_APPLIED = re.compile(r"\\?[a-zA-Z]+'*(?:_\w|_\{[^{}]*\})?\s*\([^()]*\)")
+"""A function with its argument, on the left: `f(x)`."""
+
+
 def _relation(text: str) -> Value | None:
     r"""A chain: numbers must be equal where it says so; `x \in`, `x <` and `\ne` give a set of numbers."""
     sides, signs = split(text, RELATIONS)
@@ -170,12 +177,14 @@ def _relation(text: str) -> Value | None:
         return Region(pieces, sides[0])
     if "\\in" in signs or "\\notin" in signs:
         raise Unread(text)
+    if signs == ["="] and _APPLIED.fullmatch(sides[1]) and not _APPLIED.fullmatch(sides[0]):
+        sides.reverse()
     read_sides: list[Any] = []
     for i, side in enumerate(sides):
         name = words_of(side)
         if name is not None:
             read_sides.append(name)
-        elif i == 0 and "=" in signs[:1] and re.fullmatch(r"\\?[a-zA-Z]+'*(?:_\w|_\{[^{}]*\})?\s*\([^()]*\)", side):
+        elif i == 0 and "=" in signs[:1] and _APPLIED.fullmatch(side):
             read_sides.append("".join(side.split()))
         else:
             read_sides.append(_item(side))
@@ -252,19 +261,7 @@ def _environment(text: str) -> str:
     return AND.join(row.replace("&", "").strip(" ,") for row in re.split(r"\\\\", found[2]) if row.strip())
 
 
-_BASE = {
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
-    "twelve": 12,
-    "sixteen": 16,
-}
+_BASE = {name: n for n, name in enumerate("two three four five six seven eight nine ten".split(), 2)} | {"twelve": 12, "sixteen": 16}
 
 
 def _special(text: str) -> Value | None:
@@ -321,6 +318,8 @@ def _unit_of(text: str) -> tuple[str, Unit | None, int]:
         words = words[found.end() :]
     if words.strip() in ("percent", "per cent", "percentage"):
         return number, PERCENT, scale
+    if words.strip() in ("radian", "radians", "rad"):
+        return number, RADIAN, scale
     if words.strip() in ("degree", "degrees", "deg"):
         return number, DEGREE, scale
     if not words.strip():
@@ -340,6 +339,7 @@ _CLAUSE = re.compile(
 
 
 def without_declaration(text: str) -> str:
-    """Without a clause at the end that lets symbols be any number: `for some constant c`, `where c is real`."""
+    r"""Without a clause that lets symbols be any number: `for some constant c`, `where c is real`, `x \in \mathbb{R}` first."""
+    text = re.sub(r"^([a-zA-Z])\s*\\in\s*\\mathbb\{R\}\s*,\s*(?=\1(?![a-zA-Z]))", "", text)
     found = _CLAUSE.search(text)
     return text[: found.start()].strip() if found and found.start() > 0 else text
