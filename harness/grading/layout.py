@@ -185,7 +185,8 @@ def _closed(text: str) -> str:
 
 _WRAPPERS = re.compile(
     r"\\(?:(?:textcolor|colorbox)\s*\{[^{}]*\}|color\s*\{[^{}]*\}(?=\s*\{)|(?:boxed|fbox|mathbf|boldsymbol|bm|pmb|underline"
-    r"|ensuremath|mathstrut|displaylimits|mathop|mathopen|mathclose|mathord|mathinner|uline)(?=\s*[\d{]))\s*"
+    r"|ensuremath|mathstrut|displaylimits|mathop|mathopen|mathclose|mathord|mathinner|uline)(?=\s*[\d{])"
+    r"|mathrm(?=\s*\{[^a-zA-Z{}]*(?:\{[^a-zA-Z{}]*\}[^a-zA-Z{}]*)*\}))\s*"
 )
 
 

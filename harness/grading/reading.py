@@ -17,12 +17,9 @@ from harness.grading.expressions import Unread, read_expression
 from harness.grading.layout import TEXT, closing, normalise
 from harness.grading.regions import Reals, as_region, complement, intersection, union
 from harness.grading.split import AND, OR, RELATIONS, split, unwrapped, with_words, without_filler, words_of
-from harness.grading.units import NUMBER_WORDS, Unit, number_in_words, read_unit
+from harness.grading.units import DEGREE, NUMBER_WORDS, PERCENT, RADIAN, Unit, number_in_words, read_unit
 from harness.grading.values import Bag, Based, Clock, Grid, Ordered, Quantity, Ratio, Region, Relation, Residue, Text, Value
 
-PERCENT = Unit(Fraction(1, 100), ())
-DEGREE = Unit(Fraction(1, 180), (), of_pi=True)
-RADIAN = Unit(Fraction(1), ())
 _REALS = re.compile(r"(?:x is )?(?:all|any) (?:real numbers?|reals?)|(?:the )?(?:set of )?(?:all )?real numbers|all real x")
 
 
@@ -35,6 +32,8 @@ def read(text: str) -> Value:
         return Region((Reals,))
     if words is not None and (number := number_in_words(words)) is not None:
         return Quantity(sympy.Integer(number))
+    if re.fullmatch(r"[A-Za-z]{4,}", normal) and list(normal) != sorted(normal):  # a word; products are in order: `abcd`
+        return Text(normal.casefold())
     try:
         return _whole(without_filler(with_words(normal)))
     except Unread:
@@ -156,8 +155,11 @@ _NAME = re.compile(
 )
 
 
-_APPLIED = re.compile(r"\\?[a-zA-Z]+'*(?:_\w|_\{[^{}]*\})?\s*\([^()]*\)")
-"""A function with its argument, on the left: `f(x)`."""
+_APPLIED = re.compile(
+    r"(?!\\(?:arc|a)?(?:sin|cos|tan|cot|sec|csc)|\\(?:log|ln|lg|exp|sqrt|gcd|lcm|max|min|det|dim|arg|deg|Re|Im)(?![a-zA-Z]))"
+    r"\\?[a-zA-Z]+'*(?:_\w|_\{[^{}]*\})?\s*\([^()]*\)"
+)
+"""A name with its argument, as the side of a definition: `f(x)`; no function that has a value of its own."""
 
 
 def _relation(text: str) -> Value | None:
@@ -261,7 +263,8 @@ def _environment(text: str) -> str:
     return AND.join(row.replace("&", "").strip(" ,") for row in re.split(r"\\\\", found[2]) if row.strip())
 
 
-_BASE = {name: n for n, name in enumerate("two three four five six seven eight nine ten".split(), 2)} | {"twelve": 12, "sixteen": 16}
+_BASE = {"twelve": 12, "sixteen": 16}
+_BASE |= {name: n for n, name in enumerate("two three four five six seven eight nine ten".split(), 2)}
 
 
 def _special(text: str) -> Value | None:

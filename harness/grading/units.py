@@ -19,6 +19,11 @@ class Unit:
     of_pi: bool = False
 
 
+PERCENT = Unit(Fraction(1, 100), ())
+DEGREE = Unit(Fraction(1, 180), (), of_pi=True)
+RADIAN = Unit(Fraction(1), ())
+
+
 def _table() -> dict[str, tuple[Fraction, str]]:
     lines = """
     length: m meter metre = 1; km kilometer kilometre = 1000; cm centimeter centimetre = 1/100
