@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -108,7 +109,10 @@ def _assigns_distinct(items: list[Any]) -> bool:
 
 
 def _assigned(item: Any) -> str | None:
-    return _name(item.sides[0]) if isinstance(item, Relation) and set(item.signs) == {"="} else None
+    """The symbol that an equation gives a value; of several that differ in their index alone, the letter."""
+    if not isinstance(item, Relation) or set(item.signs) != {"="} or (name := _name(item.sides[0])) is None:
+        return None
+    return re.sub(r"_(?:\d+|\{\d+\})$", "", name)
 
 
 def _named_value(item: Any) -> Any:

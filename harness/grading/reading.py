@@ -16,8 +16,18 @@ import sympy
 from harness.grading.expressions import Unread, read_expression
 from harness.grading.layout import TEXT, closing, normalise
 from harness.grading.regions import Reals, as_region, complement, intersection, union
-from harness.grading.split import AND, OR, RELATIONS, split, unwrapped, with_words, without_filler, words_of
-from harness.grading.units import DEGREE, NUMBER_WORDS, PERCENT, RADIAN, Unit, number_in_words, read_unit
+from harness.grading.split import (
+    AND,
+    OR,
+    RELATIONS,
+    split,
+    unwrapped,
+    with_words,
+    without_declaration,
+    without_filler,
+    words_of,
+)
+from harness.grading.units import DEGREE, NUMBER_WORDS, PERCENT, Unit, number_in_words, read_unit
 from harness.grading.values import Bag, Based, Clock, Grid, Ordered, Quantity, Ratio, Region, Relation, Residue, Text, Value
 
 _REALS = re.compile(r"(?:x is )?(?:all|any) (?:real numbers?|reals?)|(?:the )?(?:set of )?(?:all )?real numbers|all real x")
@@ -45,6 +55,7 @@ def read(text: str) -> Value:
 def _whole(text: str) -> Value:
     """A list of values, or one."""
     text = unwrapped(_environment(without_declaration(text)))
+    text = re.sub(r"^<([^<>=]*,[^<>=]*)>$", r"(\1)", text)
     alternatives, _ = split(text, (OR,))
     if len(alternatives) > 1:
         if not all(alternatives):  # `5 or so`
@@ -80,7 +91,12 @@ def _listed(text: str) -> Value:
     parts, marks = split(text, (";",))
     if marks and any("," in part for part in parts):
         return Bag(tuple(_listed(part) for part in parts))
-    return Bag(tuple(_flat([_item(part) for part in split(text, (",", ";"))[0]])))
+    values = [_item(part) for part in split(text, (",", ";"))[0]]
+    regions = [as_region(value) if isinstance(value, Region | Relation) else None for value in values]
+    if None not in regions and len({region.name for region in regions if region}) == 1:
+        both = intersection([region for region in regions if region])
+        return both if both.pieces else union([region for region in regions if region])
+    return Bag(tuple(_flat(values)))
 
 
 def _flat(values: list[Any]) -> list[Any]:
@@ -307,7 +323,7 @@ def _unit_of(text: str) -> tuple[str, Unit | None, int]:
     if found := re.fullmatch(r"(.+?)\s*\^\\circ", text):
         if not re.search(r"\\circ|\\(?:sin|cos|tan|cot|sec|csc)", found[1]):
             return found[1], DEGREE, 1
-    if found := re.fullmatch(r"(.+?)\s*\^\\circ\s*(?:\\text\{)?\s*([CFK])\s*\}?", text):
+    if found := re.fullmatch(r"(.+?)\s*\^\\circ\s*(?:\\text)?\{?\s*([CFK])\s*\}?", text):
         return found[1], read_unit(found[2]), 1
     text = re.sub(r"\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}(\^\{?\d\}?)?\s*\}", r"\\text{\1/\2\3}", text)
     at = text.find("\\text{")
@@ -321,8 +337,6 @@ def _unit_of(text: str) -> tuple[str, Unit | None, int]:
         words = words[found.end() :]
     if words.strip() in ("percent", "per cent", "percentage"):
         return number, PERCENT, scale
-    if words.strip() in ("radian", "radians", "rad"):
-        return number, RADIAN, scale
     if words.strip() in ("degree", "degrees", "deg"):
         return number, DEGREE, scale
     if not words.strip():
@@ -330,19 +344,5 @@ def _unit_of(text: str) -> tuple[str, Unit | None, int]:
     unit = read_unit(words)
     if unit is None:
         raise Unread(text)
-    return number, None if unit == Unit(Fraction(1), ()) else unit, scale
-
-
-_CONSTANT = r"(?:some|any|all|every|each|arbitrary|fixed|real|complex|constants?|numbers?|values?|a|an|is|are|of|\s)+"
-_CLAUSE = re.compile(
-    rf"[\s,(]*\\text\{{\s*(?:for|where|with)\s+{_CONSTANT}\}}\s*([a-zA-Z])?(?:\s*,?\s*[a-zA-Z])*\s*(?:\\in\s*\\mathbb\{{[RC]\}})?\s*\)?$"
-    rf"|[\s,(]*\\text\{{\s*(?:for|where)\s*\}}\s*[a-zA-Z]\s*(?:\\text\{{\s*{_CONSTANT}\}}|\\in\s*\\mathbb\{{[RC]\}})\s*\)?$"
-    r"|\s*,\s*[a-zA-Z]\s*\\in\s*\\mathbb\{[RC]\}$"
-)
-
-
-def without_declaration(text: str) -> str:
-    r"""Without a clause that lets symbols be any number: `for some constant c`, `where c is real`, `x \in \mathbb{R}` first."""
-    text = re.sub(r"^([a-zA-Z])\s*\\in\s*\\mathbb\{R\}\s*,\s*(?=\1(?![a-zA-Z]))", "", text)
-    found = _CLAUSE.search(text)
-    return text[: found.start()].strip() if found and found.start() > 0 else text
+    pure = unit == Unit(Fraction(1), ()) and not re.search(r"\brad", words)
+    return number, None if pure else unit, scale

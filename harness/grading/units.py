@@ -21,7 +21,6 @@ class Unit:
 
 PERCENT = Unit(Fraction(1, 100), ())
 DEGREE = Unit(Fraction(1, 180), (), of_pi=True)
-RADIAN = Unit(Fraction(1), ())
 
 
 def _table() -> dict[str, tuple[Fraction, str]]:
@@ -89,7 +88,7 @@ _NO_LABEL = set(
     triple twice     half third quarter per cubes squares roots cases ways' others guess guesses us as plus ones tens""".split()
 )
 """Words that change what stands before them, or may: never the name of what is counted."""
-NUMBER_WORDS = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+NUMBER_WORDS = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
 _SMALL += " seventeen eighteen nineteen"
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
