@@ -220,7 +220,9 @@ def of_tree(tree: Node, rng: Random, spellings: Way | None = None, unlike: Way |
         if step is None:
             return None
         if rng.random() < 0.4:
-            return left_over(text, render(step[1]), rng, number)
+            way, said = left_over(text, render(step[1]), rng, number)
+            # that a value is about one that rounds to it is true, and no second answer
+            return None if "\\approx" in way and ex.distance(tree, step[1]) < 0.1 else (way, said)
         return step[0], perhaps(render(step[1], ex.style(rng) if rng.random() < 0.5 else ex.PLAIN), rng, 0.1)
 
     return Case(text, same, other)
