@@ -75,7 +75,7 @@ _SPELLINGS = [
             " ",
         ),
         (r"\\(?:mbox|hbox|text(?:bf|it|rm|sf|tt|sc|sl|up|md|normal)|emph)\s*\{", r"\\text{"),
-        (r"(?<=[\d}])((?:\s|~|\\[,;: ])*)\\mathrm\s*\{\s*([mgsLNJWVAK])\s*\}", r"\1\\text{ \2}"),  # a unit
+        (r"(?<=\d)(?:\\[,;:! ]|~|\s)*\\(?:mathrm|rm)\s*\{\s*([mgshlLVAWJNCFK])\s*\}", r" \\text{\1}"),
         (r"\\(?:math(?:rm|it|normal|sf|tt)|rm)\s*\{\s*([a-zA-Z])\s*\}", r"{\1}"),
         (r"\\mathrm\s*\{", r"\\text{"),
         (r"(?<!\\)((?:\\\\)*)\\$", r"\1"),  # a control space whose space was stripped
@@ -92,7 +92,8 @@ _SPELLINGS = [
             " ",
         ),
         (r"(?<!\\)\\[ \t\n]|[\t\n\r]", " "),
-        (r"\{\s*([:=,;<>+-])\s*\}", r"\1"),
+        (r"\{\s*([:=,;<>+-])\s*\}|(?<=\d)\{(\.)\}(?=\d)", lambda m: m[1] or m[2]),
+        (r"(?<![\w}\])^_])\{(\d\w*)\}(?=\s*_)", r"\1"),
         # Names of commands.
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
@@ -144,7 +145,7 @@ _SPELLINGS = [
         (r"(?<=\d)\.(?![\d.\\(])", ""),
         (r"(?<![\w.])([+-]?(?:\d+(?:\.\d*)?|\.\d+))[eE]([+-]?\d{1,6})(?![\w.])", lambda m: rf"{m[1]}\cdot 10^{{{int(m[2])}}}"),
         (
-            r"(?<![\d.])(\d+)\.(\d*)(?:\\(?:overline|bar)\s*\{(\d+)\}|\((\d+)\))",
+            r"(?<![\d.])(\d+)\.(\d*)(?:\\(?:overline|bar)\s*(?:\{(?=\d+\})|(?=\d(?!\d)))(\d+)\}?|\((\d+)\))",
             lambda m: _repeating(m[1], m[2], m[3] or m[4]),
         ),
         (
@@ -208,9 +209,7 @@ def _closed(text: str) -> str:
 
 _WRAPPERS = re.compile(
     r"\\(?:(?:textcolor|colorbox)\s*(?:\[\w+\]\s*)?\{[^{}]*\}|color\s*(?:\[\w+\]\s*)?\{[^{}]*\}(?=\s*\{)"
-    r"|(?:boxed|fbox|mathbf|mathit|mathsf|mathtt|mathnormal|boldsymbol|bm|pmb|underline|ensuremath|mathstrut|displaylimits"
-    r"|mathop|mathopen|mathclose|mathord|mathinner|uline)(?=\s*[\d{])"
-    r"|mathrm(?=\s*\{[^a-zA-Z{}]*(?:\{[^a-zA-Z{}]*\}[^a-zA-Z{}]*)*\}))\s*"
+    r"|(?:boxed|fbox|mathbf|mathit|mathsf|mathtt|mathnormal|boldsymbol|bm|pmb|underline|ensuremath|mathstrut|displaylimits|mathop|mathopen|mathclose|mathord|mathinner|uline)(?=\s*[\d{])|mathrm(?=\s*\{[\d({-]))\s*"
 )
 
 

@@ -27,7 +27,7 @@ from harness.grading.split import (
     without_filler,
     words_of,
 )
-from harness.grading.units import DEGREE, NUMBER_WORDS, PERCENT, Unit, number_in_words, read_unit
+from harness.grading.units import CHANGING, DEGREE, NUMBER_WORDS, PERCENT, Unit, number_in_words, read_unit
 from harness.grading.values import Bag, Based, Clock, Grid, Ordered, Quantity, Ratio, Region, Relation, Residue, Text, Value
 
 _REALS = re.compile(r"(?:x is )?(?:all|any) (?:real numbers?|reals?)|(?:the )?(?:set of )?(?:all )?real numbers|all real x")
@@ -58,8 +58,6 @@ def _whole(text: str) -> Value:
     text = re.sub(r"^<([^<>=]*,[^<>=]*)>$", r"(\1)", text)
     alternatives, _ = split(text, (OR,))
     if len(alternatives) > 1:
-        if not all(alternatives):  # `5 or so`
-            raise Unread(text)
         values = [_conjunction(part) for part in alternatives]
         regions = [as_region(value) for value in values]
         if all(region is not None for region in regions):
@@ -71,7 +69,7 @@ def _whole(text: str) -> Value:
 def _conjunction(text: str) -> Value:
     parts, marks = split(text, (AND,))
     if len(parts) > 1:
-        values = [_listed(part.strip(" ,")) for part in parts if part.strip(" ,")]
+        values = [_listed(part.strip(" ,")) for part in parts]
         regions = [as_region(value) if not isinstance(value, Ordered) else None for value in values]
         if all(region is not None for region in regions):
             return intersection([region for region in regions if region is not None])
@@ -171,13 +169,6 @@ _NAME = re.compile(
 )
 
 
-_APPLIED = re.compile(
-    r"(?!\\(?:arc|a)?(?:sin|cos|tan|cot|sec|csc)|\\(?:log|ln|lg|exp|sqrt|gcd|lcm|max|min|det|dim|arg|deg|Re|Im)(?![a-zA-Z]))"
-    r"\\?[a-zA-Z]+'*(?:_\w|_\{[^{}]*\})?\s*\([^()]*\)"
-)
-"""A name with its argument, as the side of a definition: `f(x)`; no function that has a value of its own."""
-
-
 def _relation(text: str) -> Value | None:
     r"""A chain: numbers must be equal where it says so; `x \in`, `x <` and `\ne` give a set of numbers."""
     sides, signs = split(text, RELATIONS)
@@ -195,14 +186,14 @@ def _relation(text: str) -> Value | None:
         return Region(pieces, sides[0])
     if "\\in" in signs or "\\notin" in signs:
         raise Unread(text)
-    if signs == ["="] and _APPLIED.fullmatch(sides[1]) and not _APPLIED.fullmatch(sides[0]):
-        sides.reverse()
     read_sides: list[Any] = []
     for i, side in enumerate(sides):
         name = words_of(side)
-        if name is not None:
+        if name is not None and not set(name.split()) & CHANGING:
             read_sides.append(name)
-        elif i == 0 and "=" in signs[:1] and _APPLIED.fullmatch(side):
+        elif (
+            i in (0, len(signs)) and set(signs) == {"="} and re.fullmatch(r"[a-zA-Z]'*(?:_\w|_\{[^{}]*\})?\s*\([^()]*\)", side)
+        ):
             read_sides.append("".join(side.split()))
         else:
             read_sides.append(_item(side))
@@ -287,8 +278,8 @@ def _special(text: str) -> Value | None:
     """A number with its base, a time of day, a ratio."""
     plain = TEXT.sub(r"\1", text).strip()
     found = re.fullmatch(r"\(?\s*(-?\s*[0-9A-Za-z .]*\d[0-9A-Za-z .]*?)\s*\)?\s*_\s*\{?\s*\(?(\w+)\)?\s*\}?", plain)
-    if found and (found[2].isdigit() or found[2] in _BASE):
-        return Based("".join(found[1].upper().split()), int(found[2]) if found[2].isdigit() else _BASE[found[2]])
+    if found and (base := int(found[2]) if found[2].isdigit() else number_in_words(found[2])):
+        return Based("".join(found[1].upper().split()), base)
     found = re.fullmatch(r"(\d{1,2})(?: ?: ?(\d\d)(?: ?: ?(\d\d))?)?(?:\s*([apAP])\s*\.?\s*[mM]\s*\.?)?", plain)
     if found and (found[2] or found[4]) and int(found[1]) < 25 and int(found[2] or 0) < 60:
         return Clock(int(found[1]), int(found[2] or 0), int(found[3] or 0), (found[4] or "").lower())
