@@ -48,7 +48,7 @@ class Suite:
 
     `file` is relative to the data directory (None: generated), `sha256` that of its bytes, or of the generated
     problems; None where the file cannot be pinned, see `deviation`. `k` samples a problem at `temperature`, of at most
-    `max_new_tokens` tokens. `verified`: hash, size, and that the suite's grader accepts every gold answer have been
+    `max_new_tokens` tokens. `verified`: hash, size, and that `harness check golds` objects to no gold answer have been
     checked, but for `rejected_golds`: problem id to reason. `hub`: where `harness fetch` gets the file. `generator`: what
     makes the problems where there is no file: `function`, a reference `module:name`, called with the suite and all else
     that is given here. `answer_type` names the grader (harness/grading/graders.py), or refers to one, too.

@@ -128,7 +128,7 @@ def boxed_answer(text: str) -> str | None:
         return last_boxed(text)
     contents = [found[1]]
     while (before := _boxed_before(text, found[0])) is not None and len(contents) < 20:
-        if before[2] > found[0] or not _BETWEEN.fullmatch(text[before[2] : found[0]]):
+        if before[2] > found[0] or not _BETWEEN.fullmatch(text[before[2] : found[0]]):  # a box in a box is one
             break
         contents.append(before[1])
         found = before

@@ -75,8 +75,12 @@ _SPELLINGS = [
             " ",
         ),
         (r"\\(?:mbox|hbox|text(?:bf|it|rm|sf|tt|sc|sl|up|md|normal)|emph)\s*\{", r"\\text{"),
+        (r"(?<=\d)(?:\\[,;:! ]|~|\s)*\\(?:mathrm|rm)\s*\{\s*([mgshlLVAWJNCFK])\s*\}", r" \\text{\1}"),
         (r"\\(?:math(?:rm|it|normal|sf|tt)|rm)\s*\{\s*([a-zA-Z])\s*\}", r"{\1}"),
         (r"\\mathrm\s*\{", r"\\text{"),
+        (r"(?<!\\)((?:\\\\)*)\\$", r"\1"),  # a control space whose space was stripped
+        (r"(?<=\d)\{\.\}(?=\d)", "."),
+        (r"(?<![\w^_}])\{\s*(\d+)\s*\}(?=_)", r"\1"),
         (r"\\text\s+\{", r"\\text{"),
         (r"_\s*(?:\{\s*)?(?:\\text\{\s*([\w ]+?)\s*\}|\\(max|min)(?![a-zA-Z]))\s*\}?", lambda m: f"_{{{m[1] or m[2]}}}"),
         (r"\\text\{\s*([:,;])\s*\}", r"\1"),
@@ -88,7 +92,8 @@ _SPELLINGS = [
             " ",
         ),
         (r"(?<!\\)\\[ \t\n]|[\t\n\r]", " "),
-        (r"\{\s*([:=,;<>+-])\s*\}", r"\1"),
+        (r"\{\s*([:=,;<>+-])\s*\}|(?<=\d)\{(\.)\}(?=\d)", lambda m: m[1] or m[2]),
+        (r"(?<![\w}\])^_])\{(\d\w*)\}(?=\s*_)", r"\1"),
         # Names of commands.
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
@@ -140,14 +145,14 @@ _SPELLINGS = [
         (r"(?<=\d)\.(?![\d.\\(])", ""),
         (r"(?<![\w.])([+-]?(?:\d+(?:\.\d*)?|\.\d+))[eE]([+-]?\d{1,6})(?![\w.])", lambda m: rf"{m[1]}\cdot 10^{{{int(m[2])}}}"),
         (
-            r"(?<![\d.])(\d+)\.(\d*)(?:\\(?:overline|bar)\s*\{(\d+)\}|\((\d+)\))",
+            r"(?<![\d.])(\d+)\.(\d*)(?:\\(?:overline|bar)\s*(?:\{(?=\d+\})|(?=\d(?!\d)))(\d+)\}?|\((\d+)\))",
             lambda m: _repeating(m[1], m[2], m[3] or m[4]),
         ),
         (
             r"(?<![\d.])(\d+)\.(\d*)\\dot\s*\{?(\d)\}?(\d*)\\dot\s*\{?(\d)\}?",
             lambda m: _repeating(m[1], m[2], m[3] + m[4] + m[5]),
         ),
-        (r"(?<![\d.])(\d+)\.(\d*)\\dot\s*\{?(\d)\}?(?!\d|\\dot)", lambda m: _repeating(m[1], m[2], m[3])),
+        (r"(?<![\d.])(\d+)\.(\d*)\\(?:dot|overline|bar)\s*\{?(\d)\}?(?!\d|\\dot)", lambda m: _repeating(m[1], m[2], m[3])),
         (r"(?<![\d.])(\d+)\.(\d*?)(\d)\3{2,}(?:\.\.\.|\s*\\[lc]?dots)(?!\d)", lambda m: _repeating(m[1], m[2], m[3])),
         (r"(?<![\d.}/^_])(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])", r"\1\\frac{\2}{\3}"),
     )
@@ -204,7 +209,7 @@ def _closed(text: str) -> str:
 
 _WRAPPERS = re.compile(
     r"\\(?:(?:textcolor|colorbox)\s*(?:\[\w+\]\s*)?\{[^{}]*\}|color\s*(?:\[\w+\]\s*)?\{[^{}]*\}(?=\s*\{)"
-    r"|(?:boxed|fbox|mathbf|mathit|mathsf|mathtt|mathnormal|boldsymbol|bm|pmb|underline|ensuremath|mathstrut|displaylimits|mathop|mathopen|mathclose|mathord|mathinner|uline)(?=\s*[\d{]))\s*"
+    r"|(?:boxed|fbox|mathbf|mathit|mathsf|mathtt|mathnormal|boldsymbol|bm|pmb|underline|ensuremath|mathstrut|displaylimits|mathop|mathopen|mathclose|mathord|mathinner|uline)(?=\s*[\d{])|mathrm(?=\s*\{[\d({-]))\s*"
 )
 
 

@@ -27,11 +27,9 @@ from harness.grading.split import (
     without_filler,
     words_of,
 )
-from harness.grading.units import NUMBER_WORDS, Unit, number_in_words, read_unit
+from harness.grading.units import CHANGING, DEGREE, NUMBER_WORDS, PERCENT, Unit, number_in_words, read_unit
 from harness.grading.values import Bag, Based, Clock, Grid, Ordered, Quantity, Ratio, Region, Relation, Residue, Text, Value
 
-PERCENT = Unit(Fraction(1, 100), ())
-DEGREE = Unit(Fraction(1, 180), (), of_pi=True)
 _REALS = re.compile(r"(?:x is )?(?:all|any) (?:real numbers?|reals?)|(?:the )?(?:set of )?(?:all )?real numbers|all real x")
 
 
@@ -44,6 +42,8 @@ def read(text: str) -> Value:
         return Region((Reals,))
     if words is not None and (number := number_in_words(words)) is not None:
         return Quantity(sympy.Integer(number))
+    if re.fullmatch(r"[A-Za-z]{4,}", normal) and list(normal) != sorted(normal):  # a word; products are in order: `abcd`
+        return Text(normal.casefold())
     try:
         return _whole(without_filler(with_words(normal)))
     except Unread:
@@ -58,7 +58,7 @@ def _whole(text: str) -> Value:
     text = re.sub(r"^<([^<>=]*,[^<>=]*)>$", r"(\1)", text)
     alternatives, _ = split(text, (OR,))
     if len(alternatives) > 1:
-        values = [_conjunction(part) for part in alternatives if part]
+        values = [_conjunction(part) for part in alternatives]
         regions = [as_region(value) for value in values]
         if all(region is not None for region in regions):
             return union([region for region in regions if region is not None])
@@ -69,7 +69,7 @@ def _whole(text: str) -> Value:
 def _conjunction(text: str) -> Value:
     parts, marks = split(text, (AND,))
     if len(parts) > 1:
-        values = [_listed(part.strip(" ,")) for part in parts if part.strip(" ,")]
+        values = [_listed(part.strip(" ,")) for part in parts]
         regions = [as_region(value) if not isinstance(value, Ordered) else None for value in values]
         if all(region is not None for region in regions):
             return intersection([region for region in regions if region is not None])
@@ -189,9 +189,11 @@ def _relation(text: str) -> Value | None:
     read_sides: list[Any] = []
     for i, side in enumerate(sides):
         name = words_of(side)
-        if name is not None:
+        if name is not None and not set(name.split()) & CHANGING:
             read_sides.append(name)
-        elif i == 0 and "=" in signs[:1] and re.fullmatch(r"\\?[a-zA-Z]+'*(?:_\w|_\{[^{}]*\})?\s*\([^()]*\)", side):
+        elif (
+            i in (0, len(signs)) and set(signs) == {"="} and re.fullmatch(r"[a-zA-Z]'*(?:_\w|_\{[^{}]*\})?\s*\([^()]*\)", side)
+        ):
             read_sides.append("".join(side.split()))
         else:
             read_sides.append(_item(side))
@@ -268,27 +270,16 @@ def _environment(text: str) -> str:
     return AND.join(row.replace("&", "").strip(" ,") for row in re.split(r"\\\\", found[2]) if row.strip())
 
 
-_BASE = {
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
-    "twelve": 12,
-    "sixteen": 16,
-}
+_BASE = {"twelve": 12, "sixteen": 16}
+_BASE |= {name: n for n, name in enumerate("two three four five six seven eight nine ten".split(), 2)}
 
 
 def _special(text: str) -> Value | None:
     """A number with its base, a time of day, a ratio."""
     plain = TEXT.sub(r"\1", text).strip()
     found = re.fullmatch(r"\(?\s*(-?\s*[0-9A-Za-z .]*\d[0-9A-Za-z .]*?)\s*\)?\s*_\s*\{?\s*\(?(\w+)\)?\s*\}?", plain)
-    if found and (found[2].isdigit() or found[2] in _BASE):
-        return Based("".join(found[1].upper().split()), int(found[2]) if found[2].isdigit() else _BASE[found[2]])
+    if found and (base := int(found[2]) if found[2].isdigit() else number_in_words(found[2])):
+        return Based("".join(found[1].upper().split()), base)
     found = re.fullmatch(r"(\d{1,2})(?: ?: ?(\d\d)(?: ?: ?(\d\d))?)?(?:\s*([apAP])\s*\.?\s*[mM]\s*\.?)?", plain)
     if found and (found[2] or found[4]) and int(found[1]) < 25 and int(found[2] or 0) < 60:
         return Clock(int(found[1]), int(found[2] or 0), int(found[3] or 0), (found[4] or "").lower())

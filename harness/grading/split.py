@@ -116,6 +116,7 @@ _CLAUSE = re.compile(
 
 
 def without_declaration(text: str) -> str:
-    """Without a clause at the end that lets symbols be any number: `for some constant c`, `where c is real`."""
+    r"""Without a clause that lets symbols be any number: `for some constant c`, `where c is real`, `x \in \mathbb{R}` first."""
+    text = re.sub(r"^([a-zA-Z])\s*\\in\s*\\mathbb\{R\}\s*,\s*(?=\1(?![a-zA-Z]))", "", text)
     found = _CLAUSE.search(text)
     return text[: found.start()].strip() if found and found.start() > 0 else text

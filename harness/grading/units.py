@@ -19,6 +19,10 @@ class Unit:
     of_pi: bool = False
 
 
+PERCENT = Unit(Fraction(1, 100), ())
+DEGREE = Unit(Fraction(1, 180), (), of_pi=True)
+
+
 def _table() -> dict[str, tuple[Fraction, str]]:
     lines = """
     length: m meter metre = 1; km kilometer kilometre = 1000; cm centimeter centimetre = 1/100
@@ -75,7 +79,7 @@ BARE += "|pounds|liters|litres|square|cubic|percent|radians"
 """Names that are a unit after a number without being set as text."""
 GENERIC = {"unit", "units", "squnits"}
 _PLURALS = "people men women children feet mice sheep fish geese teeth dice units cattle deer".split()
-_NO_LABEL = set(
+CHANGING = set(
     """or and if then else otherwise when unless not no nor never neither either both except but maybe perhaps probably possibly
     plus minus times less tenths hundredths thousandths halves thirds fourths quarters fifths sixths sevenths eighths ninths
     is was has does this its us always sometimes yes pairs dozens hundreds thousands millions billions trillions scores
@@ -161,7 +165,7 @@ def _adjective(word: str) -> bool:
     return (
         low.isalpha()
         and len(low) > 2
-        and low not in _NO_LABEL | GENERIC
+        and low not in CHANGING | GENERIC
         and number_in_words(low) is None
         and low not in NUMBER_WORDS
     )
@@ -174,7 +178,7 @@ def _named(word: str) -> tuple[Fraction, str, int]:
         if name in _COMPOUND:
             return _COMPOUND[name]
     low = word.casefold()
-    if low in GENERIC or low in ("radian", "radians", "rad") or low in _NO_LABEL or number_in_words(low) is not None:
+    if low in GENERIC or low in ("radian", "radians", "rad") or low in CHANGING or number_in_words(low) is not None:
         return Fraction(1), "", 0
     if low in _PLURALS or (len(low) > 3 and low.endswith("s") and not low.endswith(("ss", "us", "is"))):
         return Fraction(1), "of " + low.removesuffix("s"), 1
