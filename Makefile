@@ -13,7 +13,7 @@ REHEARSAL := harness/training/openrlhf/rehearsal
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test docs test-wheel test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
+.PHONY: run test docs mutants test-wheel test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
 .DELETE_ON_ERROR:
 
 run: venv
@@ -33,6 +33,13 @@ test: venv
 docs: venv
 	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict -q
+
+# Whether the tests notice what is changed in the code, module after module; goes on where it stopped. Hours on few cores.
+MINUTES ?= 300
+MODULES ?=
+mutants: venv
+	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[mutants]'
+	$(VENV)/bin/python tests/robustness/mutants.py --minutes $(MINUTES) $(MODULES)
 
 venv: $(VENV)/.installed
 

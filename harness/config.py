@@ -18,7 +18,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
 from harness.core.errors import UNREADABLE, MissingError, UsageError, dotted, nearest
-from harness.core.kinds import Kind
+from harness.core.kinds import Kind, kind_in
+from harness.core.secrets import without_secrets
 from harness.core.settings import (
     BackendConfig,
     EngineConfig,
@@ -98,9 +99,14 @@ class PolicySpec(Strict):
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
     def changed(self, other: Mapping[str, Any]) -> list[str]:
-        """Dotted names of the fields in which a stored spec differs from this one."""
+        """Dotted names of the fields in which a stored spec differs from this one, so that it is of another run. How a server
+        is reached does not make another one."""
         mine, theirs = flatten(self.model_dump(mode="json")), flatten(other)
-        return sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
+        differ = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k))
+        return [k for k in differ if self._kind(k.split(".")) is not Kind.ACCESS]
+
+    def _kind(self, path: Sequence[str]) -> Kind:
+        return kind_in(type(self), path, Kind.ARM)
 
 
 class RunSpec(PolicySpec):
@@ -130,6 +136,11 @@ class RunSpec(PolicySpec):
     @property
     def trained_on(self) -> str:
         return self.train.set
+
+    def _kind(self, path: Sequence[str]) -> Kind:
+        if path[0] == "method_config":
+            return kind_in(load_method(self.method).Config, path[1:], Kind.ARM)
+        return super()._kind(path)
 
     def typed_method_config(self) -> MethodConfig:
         return load_method(self.method).Config(**self.method_config)
@@ -302,8 +313,8 @@ def validated(model: type[M], tree: Any, at: str) -> M:
             fields = _fields_at(model, err["loc"][:-1])
             raise UsageError(f"unknown setting {name!r}{nearest(path[-1], fields)}") from None
         message = err["msg"].removeprefix("Value error, ")
-        secret = isinstance(err["input"], str) and "@" in err["input"]  # perhaps an address with a key
-        text = repr(err["input"])
+        secret = "written into the run" in message or (isinstance(err["input"], str) and "@" in err["input"])  # perhaps a key
+        text = without_secrets(repr(err["input"]))
         text = text if len(text) <= 200 else f"{text[:200]}..."
         got = "" if secret or isinstance(err["input"], dict | BaseModel) else f" (got {text})"
         raise UsageError(f"{name or 'settings'}: {message}{got}") from None

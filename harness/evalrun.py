@@ -127,6 +127,7 @@ def execute_eval(prepared: PreparedEval, run: RunDir, command: Sequence[str]) ->
     def work(seed: int, tick: Tick) -> SeedResult:
         engine = engines.of(seed)
         results = evaluate_seed(spec, prepared, run, seed, engine, lambda p: p.text, tick)
+        run.remark(engine.remarks())
         return seed_result(results, engine.identity(), prepared.flagged)
 
     with engines:

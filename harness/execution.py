@@ -18,6 +18,7 @@ from harness.evaluation.results import combine, not_a_result_reason
 from harness.progress import Progress
 from harness.runs.result import Result, ResultFile, SeedResult, with_spec, write_result
 from harness.runs.rundir import RunDir
+from harness.runs.spec import read_spec
 
 Tick = Callable[[int, str], None]
 """Told the units of a seed that are done, and what is under way."""
@@ -125,7 +126,7 @@ def result_of_seeds(
         model=spec.model.id,
         recipe=recipe,
         training_set=inputs.training_set.name,
-        spec_hash=spec.hash(),
+        spec_hash=read_spec(run).hash,  # of the settings that it began with
         seeds=spec.seeds,
         not_a_result=not_a_result_reason(
             spec,

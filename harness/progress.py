@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from harness.core.text import visible
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
@@ -15,7 +17,7 @@ class Progress:
     """Counts units of work (rollouts and evaluation samples) of a whole command."""
 
     def __init__(self, total: int, label: str, every_s: float = 10.0) -> None:
-        self.total, self.label, self.every_s = max(total, 1), label, every_s
+        self.total, self.label, self.every_s = max(total, 1), visible(label), every_s
         self.done = 0
         self._start = self._printed = time.monotonic()
         self._resumed_at: int | None = None
@@ -28,13 +30,13 @@ class Progress:
             from rich.progress import Progress as Bar
 
             self._bar = Bar(
-                TextColumn(self.label),
+                TextColumn(self.label, markup=False),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f}%"),
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 console=Console(stderr=True),
             )
             self._bar.start()
@@ -49,7 +51,7 @@ class Progress:
         """Set the units done so far."""
         if self._resumed_at is None:  # work found on disk must not count as speed
             self._resumed_at, self._start = done, time.monotonic()
-        self.done = min(done, self.total)
+        self.done, text = min(done, self.total), visible(text)
         if self._bar:
             self._bar.update(self._task, completed=self.done, description=text)
         elif time.monotonic() - self._printed >= self.every_s:

@@ -22,7 +22,7 @@ from harness.plan import Plan, plan
 from harness.registry import load_method
 from harness.runs.result import Result, ResultFile, SeedResult
 from harness.runs.rundir import RunDir
-from harness.search.reflect import server_key
+from harness.search.asking import ReflectorConfig, open_server
 from harness.training import Backend, describe, make_backend
 from harness.training.seedlog import SeedLog
 
@@ -108,8 +108,10 @@ def execute(prepared: PreparedRun, run: RunDir, command: Sequence[str]) -> Resul
     last checkpoint.
     """
     spec = prepared.spec
-    if any(spec.method_config.get(writer, {}).get("kind") == "openai" for writer in ("reflector", "teacher")):
-        server_key()  # found missing now, not after an epoch
+    for writer in ("reflector", "teacher"):
+        config = spec.method_config.get(writer, {})
+        if config.get("kind") == "openai":  # what is missing is found now, not after an epoch
+            open_server(ReflectorConfig(**config)).close()
     backends = [make_backend(spec, prepared.offline)]
 
     def work(seed: int, tick: Tick) -> SeedResult:

@@ -20,8 +20,8 @@ from harness.core.method import Costs, EpochReport, Method, Policy
 from harness.core.screening import screening_cost
 from harness.core.settings import MethodConfig
 from harness.core.types import Group, Problem
+from harness.search.asking import ReflectorConfig
 from harness.search.prompt_search import EvolveConfig, PromptSearch
-from harness.search.reflect import ReflectorConfig
 
 
 class PromptOnlyConfig(MethodConfig):

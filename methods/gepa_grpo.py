@@ -19,8 +19,8 @@ from harness.core.ledger import Ledger
 from harness.core.method import Costs, EpochReport, Method, Policy
 from harness.core.settings import LossSpec
 from harness.core.types import Group, Problem, Sample
+from harness.search.asking import ReflectorConfig
 from harness.search.prompt_search import EvolveConfig, PromptSearch
-from harness.search.reflect import ReflectorConfig
 
 
 class GepaGRPOConfig(HintedConfig):

@@ -16,8 +16,8 @@ from harness.core.ledger import Ledger
 from harness.core.method import Costs, EpochReport, Policy
 from harness.core.settings import MethodConfig
 from harness.core.types import Group, Problem
+from harness.search.asking import ReflectorConfig
 from harness.search.prompt_search import EvolveConfig, PromptSearch
-from harness.search.reflect import ReflectorConfig
 
 from .grpo import GRPO  # relative, so that mypy finds it in this folder as well
 

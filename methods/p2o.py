@@ -31,8 +31,8 @@ from harness.core.method import Costs, EpochReport, Policy
 from harness.core.seeds import derive, stream
 from harness.core.settings import Correction, LossSpec, TrainConfig
 from harness.core.types import Context, Group, Problem, Sample
+from harness.search.asking import ReflectorConfig
 from harness.search.prompt_search import EvolveConfig, Pool, PromptSearch
-from harness.search.reflect import ReflectorConfig
 from harness.search.templates import unsearched
 
 from .grpo import GRPO  # relative, so that mypy finds it in this folder as well
@@ -201,6 +201,5 @@ def cover_metrics(pool: Pool, cover: Sequence[int]) -> dict[str, Any]:
     """What is logged of a search besides its counts."""
     return {
         "cover": len(cover),
-        "reflection_faults": sum(pool.errors.values()) + pool.skipped_empty,
         "dev_solved": sum(max(column) > 0 for column in zip(*pool.scores_C_V, strict=True)) / len(pool.dev_ids),
     }

@@ -7,8 +7,8 @@ the problem and its reference solution; the group is sampled again with the firs
 one succeeds, and the last group is kept. All rollouts of a group have the same hint. Modes: `light` carries a level per
 problem from epoch to epoch and hints before the first attempt; `told=answer` shows the writer only the answer (after NuRL,
 arXiv 2509.25666). Differs from the paper: numbered lines instead of JSON, and no second call if they cannot be read; a hint
-that states the answer is refused; `writer=offline` composes random hints of the training set's phrases, for a policy that
-cannot write (level n has n phrases; `told` has no effect then).
+that states the answer is refused, and so is an answer that was cut or is reasoning without a reply; `writer=offline` composes
+random hints of the training set's phrases, for a policy that cannot write (level n has n phrases; `told` has no effect then).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from harness.core.errors import UsageError
 from harness.core.hints import HintedConfig, HintedMethod, require_solutions
 from harness.core.ledger import Ledger
 from harness.core.method import Costs, EpochReport, Policy
+from harness.core.replies import reply_of
 from harness.core.types import Context, Group, Problem, Rollout, Sample
 
 LEVELS = 3
@@ -100,7 +101,7 @@ class SelfHint(HintedMethod):
             return [""] * LEVELS, []
         prompt = PROMPT.format(told=TOLD[self.config.told].format(reference=reference), problem=problem.text)
         requests = await sample([Context.plain(prompt)])
-        return parse(requests[0].text), requests
+        return parse(reply_of(requests[0].text, requests[0].truncated) or ""), requests
 
     def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
         if not self.config.light:

@@ -3,7 +3,7 @@
     harness run --method sft-teacher --bench ood
     harness run --method sft-teacher --set sft-teacher.teacher.kind=openai --set sft-teacher.teacher.model=TEACHER
 
-A teacher answers every training problem `samples` times. The distinct answers that the grader accepts are kept (rejection
+A teacher answers every training problem `samples` times. The distinct answers that earn a reward are kept (rejection
 sampling: Yuan et al. 2023, arXiv 2308.01825), and TRL's `SFTTrainer` fine-tunes the policy on them. The teacher is a model on
 a server or, with kind `offline`, whoever wrote the reference solutions of the training set (on the testbed the world
 itself). Everything the teacher wrote is metered, rejected answers too. Local backend only.
@@ -21,8 +21,8 @@ from harness.core.method import EpochReport, Method, Policy
 from harness.core.seeds import derive
 from harness.core.settings import MethodConfig, TrainConfig
 from harness.core.types import Group, Problem
-from harness.grading.graders import grade_many
-from harness.search.reflect import Answer, ReflectorConfig, make_asker
+from harness.grading.strict import reward_many
+from harness.search.asking import Answer, ReflectorConfig, make_asker
 
 
 class SFTTeacherConfig(MethodConfig):
@@ -63,11 +63,14 @@ class SFTTeacher(Method):
 
     def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
         asked, answers = self.answers(policy)
+        asked_for = len(answers)
         for answer in answers:
             ledger.add_reflection(answer.prompt_tokens, answer.tokens)
-        grades = grade_many([(a.text, p.answer, p.answer_type) for p, a in zip(asked, answers, strict=True)])
-        right = {(p.text, a.text): None for p, a, g in zip(asked, answers, grades, strict=True) if g.score >= 1.0}
-        metrics = {"teacher_answers": len(answers), "accepted": len(right), "solved_problems": len({x for x, _ in right})}
+            ledger.dropped_reflections += answer.fault is not None
+        whole = [(p, a) for p, a in zip(asked, answers, strict=True) if a.fault is None]
+        grades = reward_many([(a.text, p.answer, p.answer_type) for p, a in whole], self.train.reward)
+        right = {(p.text, a.text): None for (p, a), g in zip(whole, grades, strict=True) if g.score >= 1.0}
+        metrics = {"teacher_answers": asked_for, "accepted": len(right), "solved_problems": len({x for x, _ in right})}
         if not right:
             return EpochReport(metrics)
         c = self.config

@@ -20,9 +20,10 @@ import gepa
 from harness.core.ledger import Ledger
 from harness.core.method import Policy
 from harness.core.types import Context, Problem, Rollout, Sampling
+from harness.search.asking import ReflectorConfig
 from harness.search.beam import COMPONENT, Adapter, MeteredPolicy, Reflection
 from harness.search.prompt_search import EvolveConfig, evolve
-from harness.search.reflect import Proposer, ReflectorConfig, make_proposer
+from harness.search.reflect import Proposer, make_proposer
 from harness.testbed.world import HARD, MAX_NEW_TOKENS, PHRASES, pieces, train_problems
 
 SAMPLING = Sampling(0.0, MAX_NEW_TOKENS)

@@ -22,7 +22,6 @@ import time
 from pathlib import Path
 
 from harness.grading.answers import last_boxed
-from harness.grading.equivalence import latex
 from harness.grading.graders import grade_many
 
 SUITES = {"aime24": 16, "aime25": 16, "amc23": 16, "math500": 4, "minerva_math": 4, "olympiadbench": 4, "gsm8k_test": 4}
@@ -68,8 +67,8 @@ def plain_loop(items: list[tuple[str, str, str]]) -> list[float]:
     scores = []
     for text, gold, _ in items:
         answer = last_boxed(text)
-        gold_forms = parse(latex(gold.strip()), boxed)
-        scores.append(float(bool(answer) and verify(gold_forms, parse(latex(answer), boxed))))
+        gold_forms = parse(f"\\boxed{{{gold.strip()}}}", boxed)
+        scores.append(float(bool(answer) and verify(gold_forms, parse(f"\\boxed{{{answer}}}", boxed))))
     return scores
 
 

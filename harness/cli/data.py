@@ -22,7 +22,7 @@ def list_things(what: str, as_json: bool) -> None:
         o.echo_json(rows)
         return
     text = listing.table(rows)
-    click.echo(text if text is not None else f"no {what} here")
+    o.say(text if text is not None else f"no {what} here")
 
 
 @click.command()
@@ -40,8 +40,8 @@ def fetch(name: str, data_dir: Path, source: str | None, revision: str | None, a
     if as_json:
         o.echo_json(record)
         return
-    click.echo(f"{data_dir / record['file']}: {record['rows']:,} of {record['of']:,} rows, revision {record['revision']}")
-    click.echo(f"sha256 {record['sha256']}")
+    o.say(f"{data_dir / record['file']}: {record['rows']:,} of {record['of']:,} rows, revision {record['revision']}")
+    o.say(f"sha256 {record['sha256']}")
 
 
 @click.command()
@@ -63,7 +63,7 @@ def regrade(run: Path, as_json: bool) -> None:
         o.echo_json({"run": str(run), **tree(found)})
         return
     print_to_terminal(table.to_rich(), width=160)
-    click.echo(f"written: {run / 'regrade.json'}")
+    o.say(f"written: {run / 'regrade.json'}")
 
 
 @click.group()
@@ -93,7 +93,7 @@ def golds(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
         o.echo_json({"suites": found, "left_out": left_out})
     else:
         for line in golds_lines(found, left_out):
-            click.echo(line)
+            o.say(line)
     unexplained = sum(not row["reason"] for s in found.values() for row in s["rejected"])
     if unexplained:
         raise HarnessError(f"{unexplained} gold answers are rejected by their own grader and not listed in a card")

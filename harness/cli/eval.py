@@ -88,6 +88,6 @@ def _show_cost(prepared: PreparedEval, as_json: bool) -> None:
     if as_json:
         o.echo_json({"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": vars(cost)})
         return
-    click.echo(f"{spec.model.id}, engine {spec.engine.name}: spec {spec.hash()[:8]}")
-    click.echo(f"  {cost.problems:,} problems of {', '.join(s.name for s in prepared.suites)}")
-    click.echo(f"  {cost.samples:,} completions a seed, at most {cost.tokens:,} tokens; seeds {len(spec.seeds)}")
+    o.say(f"{spec.model.id}, engine {spec.engine.name}: spec {spec.hash()[:8]}")
+    o.say(f"  {cost.problems:,} problems of {', '.join(s.name for s in prepared.suites)}")
+    o.say(f"  {cost.samples:,} completions a seed, at most {cost.tokens:,} tokens; seeds {len(spec.seeds)}")

@@ -38,9 +38,9 @@ def add(
     if as_json:
         o.echo_json({"folder": str(folder), "new": new})
         return
-    click.echo(f"filed: {folder}" if new else f"already filed: {folder}")
+    o.say(f"filed: {folder}" if new else f"already filed: {folder}")
     if new:
-        click.echo(f"next: harness leaderboard build {board}")
+        o.say(f"next: harness leaderboard build {board}")
 
 
 @leaderboard.command()
@@ -55,7 +55,7 @@ def build(board: Path, as_json: bool) -> None:
         o.echo_json({"boards": [str(folder) for folder in folders]})
         return
     for folder in folders:
-        click.echo(f"built: {folder}/index.html")
+        o.say(f"built: {folder}/index.html")
 
 
 @leaderboard.command()
@@ -67,7 +67,6 @@ def verify(board: Path, data_dir: Path | None, as_json: bool) -> None:
 
     Stops with exit code 1 at the first difference.
     """
-    from harness.core.text import visible
     from harness.leaderboard.build import verify as verify_boards
 
     found = verify_boards(board, data_dir)
@@ -80,8 +79,8 @@ def verify(board: Path, data_dir: Path | None, as_json: bool) -> None:
         golds = ", ".join(held) or "prompts and gold answers not checked: no data"
         faults = f", {v.faults} of which the grader failed on when filed" if v.faults else ""
         again = f"{v.figures} figures recomputed from {v.samples:,} regraded samples{faults}; {golds}"
-        click.echo(visible(f"{v.run}: {again if v.samples else 'numbers only, there are no samples to recompute them from'}"))
-    click.echo(f"{len(found)} runs verified, and the tables and pages built from them")
+        o.say(f"{v.run}: {again if v.samples else 'numbers only, there are no samples to recompute them from'}")
+    o.say(f"{len(found)} runs verified, and the tables and pages built from them")
 
 
 @leaderboard.command()
@@ -117,9 +116,9 @@ def reproduce(
     if as_json:
         o.echo_json({"run": str(found.run), "folder": str(found.folder), "level": found.level, "text": found.text})
         return
-    click.echo(f"{found.level}: {found.text}")
-    click.echo(f"filed: {found.folder}")
-    click.echo(f"next: harness leaderboard build {run.parent}")
+    o.say(f"{found.level}: {found.text}")
+    o.say(f"filed: {found.folder}")
+    o.say(f"next: harness leaderboard build {run.parent}")
 
 
 @leaderboard.command()
@@ -138,4 +137,4 @@ def problems(data_dir: Path, as_json: bool) -> None:
         o.echo_json({"lists": [str(path) for path in paths]})
         return
     for path in paths:
-        click.echo(f"written: {path}")
+        o.say(f"written: {path}")

@@ -7,11 +7,14 @@ or a backend is missing; 130 interrupted (the run can be resumed).
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
+import traceback
 
 import click
 
+from harness.cli import options as o
 from harness.cli.data import check, fetch, list_things, regrade
 from harness.cli.eval import evaluate
 from harness.cli.leaderboard import leaderboard
@@ -22,6 +25,7 @@ from harness.cli.study import study
 from harness.cli.verdict import claim, compare, power
 from harness.core.errors import HarnessError
 from harness.core.extras import how_to_install
+from harness.core.text import one_line
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 """The disk's errors, which are the user's to mend."""
@@ -59,31 +63,38 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as e:
-        e.show()
+        told = io.StringIO()
+        e.show(told)
+        o.say(told.getvalue(), err=True, nl=False)
         code = e.exit_code
-    except HarnessError as e:
-        click.echo(f"error: {e}", err=True)
-        code = e.exit_code
-    except ModuleNotFoundError as e:
-        if (advice := how_to_install(e)) is None:
-            raise
-        click.echo(f"error: this needs the package {e.name}: {advice}", err=True)
-        code = 3
-    except OSError as e:
-        if e.errno in MISPLACED:
-            what = "a folder where a file belongs" if e.errno == errno.EISDIR else "below a file, not a folder"
-            click.echo(f"error: {e.filename2 or e.filename} is {what}", err=True)
-        elif e.errno in UNWRITABLE:
-            click.echo(
-                f"error: {e.strerror}: {e.filename or 'a file being written'}; everything written so far is kept, and the "
-                "same command with --resume continues from there",
-                err=True,
-            )
-        else:
-            raise
-        code = 1
     except (KeyboardInterrupt, click.Abort):
         how = "" if "study" in sys.argv[1:2] else " with --resume"
-        click.echo(f"interrupted; the same command{how} continues from the last checkpoint", err=True)
+        o.say(f"interrupted; the same command{how} continues from the last checkpoint", err=True)
         code = 130
+    except Exception as e:
+        if (sentence := _sentence(e)) is None:  # a fault of ours, to be reported as it is; its text may hold anything
+            o.say(traceback.format_exc(), err=True, nl=False)
+        else:
+            o.say(f"error: {one_line(sentence)}", err=True)
+        code = 3 if isinstance(e, ModuleNotFoundError) else getattr(e, "exit_code", 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _sentence(e: Exception) -> str | None:
+    """What a user can act on; None for an error that is nobody's but ours."""
+    if isinstance(e, HarnessError):
+        return str(e)
+    if isinstance(e, ModuleNotFoundError):
+        advice = how_to_install(e)
+        return advice and f"this needs the package {e.name}: {advice}"
+    if not isinstance(e, OSError):
+        return None
+    name = e.filename2 or e.filename
+    if e.errno in UNWRITABLE:
+        return (
+            f"{e.strerror}: {e.filename or 'a file being written'}; everything written so far is kept, and the same command "
+            "with --resume continues from there"
+        )
+    if e.errno in MISPLACED:
+        return f"{name} is " + ("a folder where a file belongs" if e.errno == errno.EISDIR else "below a file, not a folder")
+    return f"{e.strerror}: {str(name)[:200]}" if name and e.strerror else None

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.core.text import visible
+
 if TYPE_CHECKING:
     from harness.runs.result import Result
 
@@ -70,9 +72,14 @@ def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+def say(text: str, err: bool = False, nl: bool = True) -> None:
+    """Print. Whatever is printed may hold what a file, a server or a user wrote, and none of that may steer a terminal."""
+    click.echo(visible(text), err=err, nl=nl)
+
+
 def echo_json(value: Any) -> None:
     """The line of `--json`."""
-    click.echo(json.dumps(value))
+    say(json.dumps(value))
 
 
 def go_offline() -> None:
@@ -92,4 +99,4 @@ def show_result(result: Result, json_wanted: bool) -> None:
     from harness.stats.comparison import compare
 
     print_comparison(compare([result], None))
-    click.echo(f"report: {result.run}/report.html")
+    say(f"report: {result.run}/report.html")

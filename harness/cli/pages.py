@@ -21,7 +21,7 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     if as_json:
         o.echo_json({"page": str(path)})
     else:
-        click.echo(f"written: {path}")
+        o.say(f"written: {path}")
 
 
 @click.command()
@@ -37,7 +37,7 @@ def export(form: str, run: Path, out: Path | None, url: str | None, datasets: tu
 
     text = exported(form, run, url, datasets)
     if out is None:
-        click.echo(text, nl=False)
+        o.say(text, nl=False)
         return
     write_text(out, text)
-    click.echo(f"written: {out}")
+    o.say(f"written: {out}")

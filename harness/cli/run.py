@@ -110,6 +110,6 @@ def _show_plan(spec: RunSpec, plan: Plan, translation: Sequence[str], as_json: b
         o.echo_json({**row, "translation": list(translation)})
         return
     what = f"{spec.method}, recipe {spec.recipe}, model {spec.model.id}, backend {spec.backend.name}"
-    click.echo(f"{what}: spec {spec.hash()[:8]}")
+    o.say(f"{what}: spec {spec.hash()[:8]}")
     for line in [*plan.lines(), *translation]:
-        click.echo(f"  {line}")
+        o.say(f"  {line}")

@@ -18,10 +18,10 @@ def schema(name: str | None, as_json: bool) -> None:
     from harness.runs.schema import FORMATS, schema_of
 
     if name is not None:
-        click.echo(json.dumps(schema_of(name), indent=None if as_json else 1))
+        o.say(json.dumps(schema_of(name), indent=None if as_json else 1))
         return
     if as_json:
         o.echo_json([{"name": n, "file": f.file, "version": f.version, "lines": f.lines} for n, f in FORMATS.items()])
         return
     rows = [(n, f.file, str(f.version or ""), f.what) for n, f in FORMATS.items()]
-    click.echo(columns(("name", "file", "version", "content"), "llrl", rows))
+    o.say(columns(("name", "file", "version", "content"), "llrl", rows))

@@ -71,6 +71,6 @@ def run(
         o.echo_json({"study": str(out), **results})
     elif rows:
         print_to_terminal(summary_table(rows).to_rich(), width=150)
-        click.echo(f"report: {out}/study.html")
+        o.say(f"report: {out}/study.html")
     if failed:
         raise HarnessError("; ".join(f"{name}: {why}" for name, why in failed.items()))

@@ -43,11 +43,11 @@ def compare(
     if as_json:
         o.echo_json(table.to_dict())
     elif page is not None:
-        click.echo(page, nl=False)
+        o.say(page, nl=False)
     else:
         print_comparison(table)
         if out is not None:
-            click.echo(f"written: {out}")
+            o.say(f"written: {out}")
 
 
 @click.command()
@@ -119,7 +119,7 @@ def list_claims(folder: Path | None, as_json: bool) -> None:
         o.echo_json([claim.model_dump(mode="json") for claim in claims.values()])
         return
     rows = [(name, f"+{claim.effect:g}", " ".join(claim.text.split())) for name, claim in claims.items()]
-    click.echo(columns(("claim", "points", "what it says"), "lrl", rows))
+    o.say(columns(("claim", "points", "what it says"), "lrl", rows))
 
 
 @claim.command()

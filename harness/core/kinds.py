@@ -26,7 +26,9 @@ class Kind(Enum):
     ARM = "arm"
     """The method and how it trains: what arms differ in."""
     PLACE = "place"
-    """Where and how often it ran: seeds, devices, memory, addresses, retries, the recipe's name."""
+    """Where and how often it ran: seeds, devices, memory, the recipe's name."""
+    ACCESS = "access"
+    """How a server is reached: its address, retries, concurrency. As PLACE, and a resumed run may change it."""
 
 
 def kind_in(model: type[BaseModel], path: Sequence[str], default: Kind) -> Kind:

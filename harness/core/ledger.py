@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 
 from harness.core.leaks import leaks
+from harness.core.replies import reply_of
 from harness.core.types import Group, Rollout
 
 
@@ -28,6 +29,7 @@ class Ledger:
     reflection_calls: int = 0
     reflection_prompt_tokens: int = 0
     reflection_tokens: int = 0  # written by whoever reflects
+    dropped_reflections: int = 0  # of the calls: the answer was cut, or is reasoning without a reply, or the prompt too long
     optimiser_steps: int = 0
     refused_hints: int = 0  # kept out by the answer-leak guard
     leaking_rollouts: int = 0  # trained on although their template states the answer
@@ -55,6 +57,7 @@ class Ledger:
             self.discarded_rollouts += len(unused)
             self.discarded_groups += bool(unused)
             self.refused_hints += group.refused
+            self.dropped_reflections += sum(reply_of(r.text, r.truncated) is None for r in group.requests)
             self.leaking_rollouts += sum(leaks(r.context.template, group.problem.answer) for r in group.rollouts)
 
     def add_reflection(self, prompt_tokens: int, tokens: int) -> None:

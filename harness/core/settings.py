@@ -6,22 +6,41 @@ Class defaults are the released P2O recipe's values (Lu et al. 2026, section 5);
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from harness.core.kinds import Kind
+from harness.core.secrets import check_address
 from harness.core.types import Sampling
 
 
-def _without_userinfo(url: str | None) -> str | None:
-    if url is not None and "@" in url.partition("://")[2].partition("/")[0]:
-        raise ValueError("an address holds no user or key, which would be written into the run; keys come from the environment")
-    return url
+def _address(url: str | None) -> str | None:
+    return url if url is None else check_address(url)
 
 
-Url = Annotated[str | None, AfterValidator(_without_userinfo)]
-"""Server URL without credentials."""
+def _without_keys(extra: dict[str, Any]) -> dict[str, Any]:
+    inside: list[Any] = [extra]
+    while inside:
+        value = inside.pop()
+        if isinstance(value, dict):
+            if found := next((name for name in value if _KEY.fullmatch(str(name))), None):
+                raise ValueError(f"{found} would be written into the run; keys come from the environment")
+            inside += value.values()
+        elif isinstance(value, list):
+            inside += value
+    return extra
+
+
+_KEY = re.compile(
+    r"(x-)?((api|access|secret|auth)[-_]?)?(key|token|password|passwd|secret)|authorization|bearer", re.IGNORECASE
+)
+
+Url = Annotated[str | None, AfterValidator(_address)]
+"""Server URL without anything that may be a key."""
+Extra = Annotated[dict[str, Any], AfterValidator(_without_keys)]
+"""More fields of a request, none of them a key; a null one is not sent."""
 
 
 class Strict(BaseModel):
@@ -38,6 +57,11 @@ Correction = Literal["none", "clip", "mask", "shaping"]
 """How to correct for tokens that were sampled under a different prompt than the gradient sees (harness/training/loss.py):
 not at all (context distillation), truncated importance weights, a 0/1 mask on the ratio of the two probabilities, or policy
 shaping."""
+
+
+RewardRule = Literal["evaluation", "strict"]
+"""What a rollout's answer earns 1 by: the evaluation's grader, or that and the gold answer's form in exactly one box, which is
+what P2O's release trains with (harness/grading/strict.py)."""
 
 
 class LossSpec(Strict):
@@ -104,6 +128,8 @@ class TrainConfig(Strict):
     """Train on a random subset of this many problems (seeded)."""
     problems: Literal["all", "hard"] = "all"
     """hard: only those that the initial policy solves less than twice in rollouts_per_prompt tries; these count as rollouts."""
+    reward: Annotated[RewardRule, Kind.POLICY] = "evaluation"
+    """strict: 0 for an unevaluated expression, an unreduced fraction, another form than the gold answer's, or two boxes."""
     epochs: int = Field(10, ge=0, le=100_000)  # a plan walks through them
     """Most passes over the training set; 0 evaluates the initial policy."""
     max_rollouts: int | None = Field(None, ge=1)
@@ -188,19 +214,19 @@ class EngineConfig(Strict):
 
     name: Annotated[Literal["transformers", "vllm", "openai"], Kind.COVERAGE] = "transformers"
     """openai: any server with OpenAI's chat-completions API, including vLLM and SGLang."""
-    base_url: Annotated[Url, Kind.PLACE] = None
-    """Server URL, e.g. http://127.0.0.1:8000/v1; the key comes from the environment variable HARNESS_ENGINE_KEY."""
-    concurrency: Annotated[int, Kind.PLACE] = Field(32, ge=1)
+    base_url: Annotated[Url, Kind.ACCESS] = None
+    """Server URL, e.g. http://127.0.0.1:8000/v1; its key, if it wants one, is in the variable HARNESS_ENGINE_KEY."""
+    concurrency: Annotated[int, Kind.ACCESS] = Field(32, ge=1)
     """Concurrent requests."""
-    retries: Annotated[int, Kind.PLACE] = Field(6, ge=0)
+    retries: Annotated[int, Kind.ACCESS] = Field(6, ge=0)
     """Retries of a request that failed for a passing reason (429, 5xx, no connection), with growing pauses."""
-    requests_per_minute: Annotated[float | None, Kind.PLACE] = Field(None, gt=0)
+    requests_per_minute: Annotated[float | None, Kind.ACCESS] = Field(None, gt=0)
     """Rate limit; null is none."""
-    timeout_s: Annotated[float, Kind.PLACE] = Field(1800.0, gt=0)
+    timeout_s: Annotated[float, Kind.ACCESS] = Field(1800.0, gt=0)
     """Timeout per request, in seconds."""
-    extra: dict[str, Any] = {}
-    """openai: extra fields of the request, e.g. `{top_k: -1}` to overrule the model's own default; vllm: extra arguments
-    of the class LLM, e.g. `{enforce_eager: true}`."""
+    extra: Extra = {}
+    """openai: more fields of the request, e.g. `{top_k: -1}` to overrule the model's own default, and null for one that must
+    not be sent; vllm: more arguments of the class LLM, e.g. `{enforce_eager: true}`."""
     max_model_len: int | None = Field(None, ge=1)
     """vLLM: most tokens of prompt plus completion; null is the model's own limit."""
     tensor_parallel: Annotated[int, Kind.PLACE] = Field(1, ge=1)

@@ -7,6 +7,11 @@ import unicodedata
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (bidi, zero width), lone surrogate, line separators
 
 
+def one_line(text: str) -> str:
+    """The same text with spaces where its lines end."""
+    return " ".join(line.strip() for line in text.splitlines())
+
+
 def visible(text: str) -> str:
     """Spell out control, bidi, zero-width and surrogate characters, e.g. ``<U+202E>``, but not newlines and tabs."""
     if text.isascii() and text.isprintable():

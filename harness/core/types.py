@@ -75,7 +75,8 @@ class Rollout:
     """One sampled completion, graded.
 
     `tokens_T` includes the end token where one was drawn; `logps_T` are its log-probabilities under the *rollout*
-    prompt at the sampling temperature. `status` is "ok", "unparsed", "timeout" or "error" (grading).
+    prompt at the sampling temperature. `status` is "ok", "unparsed", "timeout" or "error" (grading), or "overlong": the
+    model cannot read so long a prompt, and there is no completion.
     """
 
     context: Context

@@ -18,7 +18,7 @@ from harness.core.errors import MissingError, UsageError, nearest
 from harness.core.seeds import stream
 from harness.data.suites import Suite, list_suites
 from harness.data.training_sets import TrainingSet, list_training_sets
-from harness.runs.files import sync, write_json
+from harness.runs.files import write_bytes, write_json
 
 
 def find(name: str) -> TrainingSet | Suite:
@@ -94,10 +94,7 @@ def fetch(
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     write_json(path.with_name(path.name + ".source.json"), record)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    sync(temporary)
-    temporary.rename(path)  # last: where the file is, all of it is
+    write_bytes(path, data)  # last: where the file is, all of it is
     return record
 
 

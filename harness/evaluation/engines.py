@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.core.chat import Chat, ChatError
+from harness.core.chat import Chat, ChatError, RefusedError, TooLongError
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.settings import EngineConfig, ModelConfig
 from harness.core.types import Rollout, Sampling
+from harness.runs.samples import OVERLONG
 from harness.training import vllm_version
 from harness.training.prompts import encode, rendering
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from harness.config import EvalSpec
 
 KEY = "HARNESS_ENGINE_KEY"
-"""The environment variable that holds a server's key; any text where the server asks for none."""
+"""The environment variable that holds a server's key; without it none is sent."""
+NOT_SENT = "not sent"
+"""What a result says of a field of the request that `engine.extra` has turned off."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,20 @@ class Block:
 
 @dataclass(frozen=True)
 class Completion:
-    """An answer, ungraded. Token counts include the end token where one was drawn."""
+    """An answer, ungraded. Token counts include the end token where one was drawn.
+
+    `overlong`: there is none, because the prompt is longer than the model can read; all else is empty then.
+    """
 
     text: str
     tokens: int
     prompt_tokens: int
     truncated: bool
+    overlong: bool = False
+
+
+UNREAD = Completion("", 0, 0, truncated=False, overlong=True)
+"""In place of an answer to a prompt that is too long."""
 
 
 class Engine(Protocol):
@@ -60,6 +71,10 @@ class Engine(Protocol):
 
     def identity(self) -> dict[str, Any]:
         """What tells this engine's samples from another's: its name and version, number format, prompt rendering."""
+        ...
+
+    def remarks(self) -> list[str]:
+        """In what its requests differed from what was asked for, in words; known once it has answered."""
         ...
 
     def close(self) -> None:
@@ -86,13 +101,20 @@ class BackendEngine:
     def complete(self, blocks: Sequence[Block], sampling: Sampling) -> Iterator[tuple[int, list[Completion]]]:
         for i, block in enumerate(blocks):
             rollouts = self.generate(block.prompts, sampling, block.seed)
-            yield i, [Completion(r.text, len(r.tokens_T), r.prompt_tokens, r.truncated) for r in rollouts]
+            yield i, [UNREAD if r.status == OVERLONG else _completion(r) for r in rollouts]
 
     def identity(self) -> dict[str, Any]:
         return self.known
 
+    def remarks(self) -> list[str]:
+        return []
+
     def close(self) -> None:
         """The backend belongs to the caller."""
+
+
+def _completion(r: Rollout) -> Completion:
+    return Completion(r.text, len(r.tokens_T), r.prompt_tokens, r.truncated)
 
 
 class VLLM:
@@ -107,7 +129,7 @@ class VLLM:
             from vllm import LLM
         except ImportError:
             raise MissingError("engine.name=vllm needs vLLM: pip install vllm, or take engine.name=transformers") from None
-        self.model, self.limit = model, cfg.max_model_len
+        self.model = model
         self.engine = LLM(
             model=source,
             revision=model.revision,
@@ -120,6 +142,7 @@ class VLLM:
             **cfg.extra,
         )
         self.tokenizer = self.engine.get_tokenizer()
+        self.longest: int = self.engine.llm_engine.model_config.max_model_len
         self.tick: Callable[[int], None] = lambda done: None
 
     def block_size(self, sampling: Sampling) -> int | None:
@@ -129,8 +152,11 @@ class VLLM:
         from vllm import SamplingParams
 
         for start in range(0, len(blocks), self.BATCH):
-            batch = blocks[start : start + self.BATCH]
-            prompts = [{"prompt_token_ids": encode(self.tokenizer, self.model, b.prompts[0])} for b in batch]
+            batch = list(enumerate(blocks[start : start + self.BATCH], start))
+            ids = {i: encode(self.tokenizer, self.model, b.prompts[0]) for i, b in batch}
+            yield from ((i, [UNREAD]) for i, _ in batch if len(ids[i]) >= self.longest)  # vLLM would refuse the whole batch
+            batch = [(i, b) for i, b in batch if len(ids[i]) < self.longest]
+            prompts = [{"prompt_token_ids": ids[i]} for i, _ in batch]
             params = [
                 SamplingParams(
                     temperature=sampling.temperature,
@@ -140,14 +166,14 @@ class VLLM:
                     seed=b.seed % 2**63,
                     detokenize=False,
                 )
-                for b in batch
+                for _, b in batch
             ]
-            for i, out in enumerate(self.engine.generate(prompts, params, use_tqdm=False)):
+            for (i, _), out in zip(batch, self.engine.generate(prompts, params, use_tqdm=False), strict=True):
                 done = out.outputs[0]
                 text = self.tokenizer.decode(done.token_ids, skip_special_tokens=True)
                 cut = done.finish_reason == "length"
-                yield start + i, [Completion(text, len(done.token_ids), len(out.prompt_token_ids), cut)]
-            self.tick(start + len(batch))
+                yield i, [Completion(text, len(done.token_ids), len(out.prompt_token_ids), cut)]
+            self.tick(start + len(ids))
 
     def identity(self) -> dict[str, Any]:
         return {
@@ -156,6 +182,9 @@ class VLLM:
             "dtype": self.model.dtype,
             "rendering_sha256": rendering(self.tokenizer, self.model),
         }
+
+    def remarks(self) -> list[str]:
+        return []
 
     def close(self) -> None:
         """Its processes must go before this one ends: multiprocessing waits for them at exit."""
@@ -166,14 +195,18 @@ class Server:
     """A server that speaks OpenAI's chat completions. It renders the prompt: which template it uses stays its secret."""
 
     def __init__(self, model: ModelConfig, cfg: EngineConfig) -> None:
-        """Raises MissingError without the package openai or without a key."""
+        """Raises MissingError without the package openai."""
         if find_spec("openai") is None:
             raise MissingError("engine.name=openai needs the package openai: pip install 'p2o-harness[local]'")
-        key = os.environ.get(KEY)
-        if not key:
-            raise MissingError(f"set {KEY} to the key of {cfg.base_url} (any text for a server without keys)")
         self.model, self.cfg = model, cfg
-        self.chat = Chat(base_url=cfg.base_url, key=key, model=model.id, timeout_s=cfg.timeout_s, retries=cfg.retries)
+        self.chat = Chat(
+            base_url=cfg.base_url,
+            key=os.environ.get(KEY),
+            model=model.id,
+            timeout_s=cfg.timeout_s,
+            retries=cfg.retries,
+            key_name=KEY,
+        )
         self.pause = _Pace(cfg.requests_per_minute)
         self.tick: Callable[[int], None] = lambda done: None
 
@@ -197,24 +230,25 @@ class Server:
     def _ask(self, block: Block, sampling: Sampling) -> Completion:
         self.pause.wait()
         options = {"chat_template_kwargs": self.model.chat_options} if self.model.chat_options else {}
+        fields = {"n": 1, "top_p": 1.0, "seed": block.seed % 2**31, **options, **self.cfg.extra}
         try:
-            reply = self.chat.ask(
-                block.prompts[0],
-                sampling.temperature,
-                sampling.max_new_tokens,
-                n=1,
-                top_p=1.0,
-                seed=block.seed % 2**31,
-                extra_body={**options, **self.cfg.extra},
-            )
+            reply = self.chat.ask(block.prompts[0], sampling.temperature, sampling.max_new_tokens, fields)
+        except TooLongError:
+            return UNREAD
+        except RefusedError as e:
+            kept = "what was answered is kept, but --resume will not help until that is changed"
+            raise HarnessError(f"{self.cfg.base_url} failed for good: it {e}; {kept}") from None
         except ChatError as e:
-            raise HarnessError(
-                f"{self.cfg.base_url} failed for good: it {e}; what was answered is kept, --resume continues"
-            ) from None
+            kept = "what was answered is kept, --resume continues"
+            raise HarnessError(f"{self.cfg.base_url} failed for good: it {e}; {kept}") from None
         return Completion(reply.text, reply.tokens, reply.prompt_tokens, reply.truncated)
 
     def identity(self) -> dict[str, Any]:
-        return {"engine": "openai", "version": None, "chat_options": self.model.chat_options, "extra": self.cfg.extra}
+        extra = {name: NOT_SENT if value is None else value for name, value in self.cfg.extra.items()}
+        return {"engine": "openai", "version": None, "chat_options": self.model.chat_options, "extra": extra}
+
+    def remarks(self) -> list[str]:
+        return self.chat.remarks
 
     def close(self) -> None:
         self.chat.close()

@@ -22,7 +22,7 @@ from harness.evaluation.engines import Block, Completion, Engine
 from harness.evaluation.scores import score_seed
 from harness.runs.files import append_jsonl, mend, read_jsonl
 from harness.runs.result import Figures
-from harness.runs.samples import SampleRow
+from harness.runs.samples import OVERLONG, SampleRow
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -225,7 +225,7 @@ def _rows(suite: str, docs: Sequence[dict[str, Any]], k: int, policy: Any, greed
                     gold=doc["doc"]["answer"],
                     score=grade["score"],
                     parity=grade.get("parity"),
-                    status=grade["status"],
+                    status=OVERLONG if completion.overlong else grade["status"],
                     truncated=completion.truncated,
                     prompt_tokens=completion.prompt_tokens,
                     tokens=completion.tokens,

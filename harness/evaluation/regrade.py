@@ -15,7 +15,7 @@ from harness.grading.parity import parity_many
 from harness.runs import formats
 from harness.runs.regraded import OldNew, Regraded, RegradedMacro, RegradedSuite
 from harness.runs.result import Result, SuiteScores, load_result
-from harness.runs.samples import AnySampleRow, SampleRow, read_samples, samples_path
+from harness.runs.samples import OVERLONG, AnySampleRow, SampleRow, read_samples, samples_path
 
 
 class FreshGrade(msgspec.Struct, frozen=True):
@@ -36,7 +36,8 @@ def grade_again(samples: Mapping[str, Sequence[AnySampleRow]]) -> dict[str, list
     parity = dict(zip(second, parity_many([(rows[i][1].completion, rows[i][1].gold) for i in second]), strict=True))
     out: dict[str, list[FreshGrade]] = {name: [] for name in samples}
     for i, ((name, _), grade) in enumerate(zip(rows, grades, strict=True)):
-        out[name].append(FreshGrade(grade.answer, grade.score, grade.status, parity.get(i)))
+        unread = rows[i][1].status == OVERLONG and not rows[i][1].completion  # which no grader can tell
+        out[name].append(FreshGrade(grade.answer, grade.score, OVERLONG if unread else grade.status, parity.get(i)))
     return out
 
 

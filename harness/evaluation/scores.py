@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from harness.core.errors import HarnessError
 from harness.evaluation.estimators import avg_at_k, mean_or_none, pass_at_k
 from harness.runs.result import Figures, Macro, RoleMeans, SuiteFigures
-from harness.runs.samples import AnySampleRow
+from harness.runs.samples import OVERLONG, AnySampleRow
 
 
 def score_seed(rows: Sequence[AnySampleRow], k: int, flagged: Collection[str] = ()) -> Figures:
@@ -36,11 +36,12 @@ def score_seed(rows: Sequence[AnySampleRow], k: int, flagged: Collection[str] = 
         greedy_parity=mean_or_none(row.parity for row in greedy),
         prompt_tokens=sum(row.prompt_tokens for row in rows),
         generated_tokens=sum(row.tokens for row in rows),
+        overlong=statuses[OVERLONG],
     )
 
 
 def over_seeds(by_seed: Mapping[int, Figures]) -> SuiteFigures:
-    """One suite from the figures of its seeds: means, but sums of faults and tokens."""
+    """One suite from the figures of its seeds: means, but sums of faults, overlong samples and tokens."""
     own = list(by_seed.values())
     clean = {seed: f.avg_clean for seed, f in by_seed.items() if f.avg_clean is not None}
     return SuiteFigures(
@@ -58,6 +59,7 @@ def over_seeds(by_seed: Mapping[int, Figures]) -> SuiteFigures:
         greedy_parity=mean_or_none(f.greedy_parity for f in own),
         prompt_tokens=sum(f.prompt_tokens for f in own),
         generated_tokens=sum(f.generated_tokens for f in own),
+        overlong=sum(f.overlong for f in own),
     )
 
 
@@ -90,6 +92,6 @@ def check_complete(rows: Sequence[AnySampleRow], n: int, k: int, seeds: Sequence
                 continue
             starts = [r.problem for r in own[::each]]
             expected = [(problem, i) for problem in starts for i in range(each)]
-            if len(set(starts)) != n or [(r.problem, r.index) for r in own] != expected:
+            if not len(starts) == len(set(starts)) == n or [(r.problem, r.index) for r in own] != expected:
                 what = "a greedy sample" if greedy else f"{k} samples"
                 raise HarnessError(f"{where}: does not hold {what} of each of {n} problems for seed {seed}")

@@ -35,9 +35,23 @@ def bare(text: str) -> str:
     return " ".join(text.strip(" \t\n\"'`*\u201c\u201d").split()).removesuffix(".").rstrip(" \"'`*\u201d")
 
 
+_SAID = re.compile(
+    r"^(?:(?:so|thus|hence|therefore)[, ]+)?(?:the )?(?:(?:final|correct|right|best) )?(?:answer|option|choice|result|letter)"
+    r"(?: is|:|=)?:? +(?:(?:the )?(?:option|choice|letter|number):? +)?(?=\S)",
+    re.IGNORECASE,
+)
+"""The beginning of a sentence that ends in the answer: `The answer is B`."""
+
+
+def said(text: str) -> str:
+    """As `bare`, without the beginning of a sentence around the answer; dashes as a minus."""
+    text = bare(text.translate(dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\ufe63\uff0d"), "-")))
+    return _SAID.sub("", text)
+
+
 def letter(text: str) -> str:
     """The letter of an option, alone or before its text; empty where there is none, or more than one."""
-    text = re.sub(r"^(?:option|answer|choice):? (?=\S)", "", bare(text).casefold())
+    text = said(text).casefold()
     if found := re.fullmatch(r"\(?([a-z])[).:]*", text):
         return found[1]
     found = re.match(r"(?:\(([a-z])\)|([a-z])[).:] )\s*", text)
@@ -46,7 +60,7 @@ def letter(text: str) -> str:
 
 def integer(text: str) -> str:
     """In plain digits, without separators of thousands; any other text as `words`."""
-    number = re.fullmatch(r"([+-]?) ?([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?: [0-9]{3})+)(?:\.0*)?", bare(text))
+    number = re.fullmatch(r"([+-]?) ?([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?: [0-9]{3})+)(?:\.0*)?", said(text))
     if not number:
         return words(text)
     digits = re.sub("[ ,]", "", number[2]).lstrip("0")
@@ -54,7 +68,8 @@ def integer(text: str) -> str:
 
 
 def words(text: str) -> str:
-    return " ".join(re.sub("[,;]", " ", bare(text)).casefold().split())
+    """In lower case, parted by one space, without commas and semicolons and without a sentence around them."""
+    return " ".join(re.sub("[,;]", " ", said(text)).casefold().split())
 
 
 def brackets(text: str) -> str:
@@ -77,12 +92,42 @@ MAX_CHARS = 10_000
 
 
 _OPEN = re.compile(r"\\boxed\s*\{")
+_BARE = re.compile(r"\\boxed(?:\s+|(?=[-\d\\]))([-+\d.\\][^\s$]*|[A-Za-z](?=\s*(?:\$|\\[)\]])))")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is a character, not a bracket
+_BETWEEN = re.compile(r"[\s$,;]*(?:\\\)|\\\])?[\s,;]*(?:and|or|\\text\{\s*(?:and|or)\s*\})?[\s,;]*(?:\\\(|\\\[)?[\s$]*")
+"""What stands between the boxes of one list: `$\\boxed{3}$ and $\\boxed{4}$`."""
 
 
 def last_boxed(text: str) -> str | None:
-    """The content of the last `\\boxed{...}`, stripped; None where there is no box or its braces do not close."""
-    at = len(text)
+    """The content of the last `\\boxed{...}`, stripped; None where there is no box or its braces do not close.
+
+    Where no box has braces, what follows the last `\\boxed` up to a space or a dollar: `$\\boxed 5$`.
+    """
+    found = _boxed_before(text, len(text))
+    if found is None:
+        bare_box = None if _OPEN.search(text) else list(_BARE.finditer(text[-MAX_CHARS:]))[-1:]
+        return bare_box[0][1].rstrip(".,;") if bare_box else None
+    return found[1]
+
+
+def boxed_answer(text: str) -> str | None:
+    """As `last_boxed`; the contents of several boxes that only `and`, `or` or a comma part are one list."""
+    found = _boxed_before(text, len(text))
+    if found is None:
+        return last_boxed(text)
+    contents = [found[1]]
+    while (before := _boxed_before(text, found[0])) is not None and len(contents) < 20:
+        if not _BETWEEN.fullmatch(text[before[2] : found[0]]):
+            break
+        contents.append(before[1])
+        found = before
+    distinct = list(dict.fromkeys(reversed(contents)))
+    return ", ".join(distinct)
+
+
+def _boxed_before(text: str, end: int) -> tuple[int, str, int] | None:
+    """Start, content and end of the last box before a place; None where there is none or its braces do not close."""
+    at = end
     while (at := text.rfind("\\boxed", 0, at)) >= 0:
         if opened := _OPEN.match(text, at):
             break
@@ -92,5 +137,5 @@ def last_boxed(text: str) -> str | None:
     for mark in _BRACE.finditer(text, opened.end()):
         depth += {"{": 1, "}": -1}.get(mark[0], 0)
         if depth == 0:
-            return text[opened.end() : mark.start()].strip()
+            return at, text[opened.end() : mark.start()].strip(), mark.end()
     return None

@@ -17,6 +17,7 @@ from harness.grading.answers import (
     MAX_CHARS,
     Pair,
     bare,
+    boxed_answer,
     boxed_brackets,
     brackets,
     integer,
@@ -78,7 +79,7 @@ def grader_of(answer_type: str) -> Grader:
 
 def grade_math(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
     """The last `\\boxed{}` against the gold answer by math-verify; what `at_sight` decides needs no child."""
-    answers = [last_boxed(text) for text, _ in pairs]
+    answers = [boxed_answer(text) for text, _ in pairs]
     asked = [(a, gold.strip()) for a, (_, gold) in zip(answers, pairs, strict=True) if a]
     verdicts: dict[Pair, Judgement | None] = {pair: at_sight(*pair) for pair in asked}
     verdicts |= verify_many(sorted(pair for pair, verdict in verdicts.items() if verdict is None), workers, timeout_s)

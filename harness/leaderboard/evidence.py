@@ -1,8 +1,8 @@
 """Evidence levels, derived from what is filed: a run's own samples, and second runs of it.
 
-A second run (harness/leaderboard/reproduce.py makes one) is filed like any other, below `reproductions/`. It counts for a run of the
-board whose settings it shares, but for where it ran, which seeds, how many problems and, where it trained a part alone, how
-many rollouts. What it did again must have come out the same:
+A second run (harness/leaderboard/reproduce.py makes one) is filed like any other, below `reproductions/`. It counts for a run
+of the board whose settings it shares, but for where it ran, which seeds, how many problems and, where it trained a part alone,
+how many rollouts. What it did again must have come out the same:
 
 - whole seeds trained again: the same completions, or, where arithmetic differs between machines, every suite's score within
   TOLERANCE standard errors of the paired difference over problems -> retrained

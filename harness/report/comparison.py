@@ -105,7 +105,7 @@ def scores_table(c: Comparison) -> Table:
     notes += [f"{arm.label}, unequal budget: {_unequal(arm)} per seed." for arm in c.arms if arm.unequal]
     notes += [f"The arms differ in {what}, allowed by --allow-different." for what in c.allowed]
     notes += [f"{arm.label} is not a result: {arm.not_a_result}." for arm in c.arms if arm.not_a_result]
-    notes += overlap_notes(c)
+    notes += [*fault_notes(c), *overlap_notes(c)]
     align = "ll" + "r" * (len(header) - 2)
     return Table(
         title="Scores",
@@ -123,9 +123,11 @@ def best(c: Comparison, key: str) -> Arm | None:
     ranked = sorted((a for a in c.arms if a.scores[key].ties), key=lambda a: -a.scores[key].mean)
     if len(ranked) < 2 or ranked[0].not_a_result:
         return None
-    taken = set("".join(a.scores[key].ties for a in ranked[1:]))
+    from harness.stats.intervals import letters_of
+
+    taken = letters_of("".join(a.scores[key].ties for a in ranked[1:]))
     single = max((a.scores[key].mean for a in c.arms if not a.scores[key].ties), default=-math.inf)
-    ahead = not taken & set(ranked[0].scores[key].ties) and ranked[0].scores[key].mean > single
+    ahead = not taken & letters_of(ranked[0].scores[key].ties) and ranked[0].scores[key].mean > single
     return ranked[0] if ahead else None
 
 
@@ -205,6 +207,24 @@ def overlap_notes(c: Comparison) -> list[str]:
             clean = ", ".join(f"{label} {points(score)}" for label, score in scores if score is not None)
             share = f"{m.flagged} of {m.protocol['n']} problems match training problems"
             out.append(f"{m.title}: {share}; without them {clean or 'none is left'}.")
+    return out
+
+
+def fault_notes(c: Comparison) -> list[str]:
+    """A line for everything that a score alone would hide: no answer found at all, prompts too long, reflections dropped."""
+    out = []
+    for arm in c.arms:
+        titles = {m.key: m.title for m in c.measures}
+        if silent := [titles[name] for name, share in arm.unparsed.items() if share == 1.0]:
+            out.append(
+                f"{arm.label}: all samples of {', '.join(silent)} are unparsed, so the score says nothing of the answers."
+            )
+        for name, count in arm.overlong.items():
+            if count:
+                out.append(f"{arm.label}, {titles[name]}: {count} samples have a prompt too long for the model; they score 0.")
+        if arm.dropped:
+            why = "cut at the limit, reasoning without a reply, or a prompt too long for the model that reflects"
+            out.append(f"{arm.label}: {arm.dropped:,} of {arm.reflections:,} reflections were dropped: {why}.")
     return out
 
 

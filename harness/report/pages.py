@@ -67,14 +67,19 @@ def panels(metrics: Sequence[list[Metrics]], series: Callable[[int, int], int], 
     return out
 
 
+MOST_ARMS = 60
+"""Rows per measure of a plot, beyond which nobody finds an arm; tables hold all of them."""
+
+
 def overview(c: Comparison) -> list[dict[str, Any]]:
-    """Plots of the differences with their intervals, and of every seed of every arm."""
+    """Plots of the differences with their intervals, and of every seed; of the first MOST_ARMS arms, which is said."""
     from markupsafe import Markup
 
+    more = f"; the first {MOST_ARMS} of {len(c.arms)} arms" if len(c.arms) > MOST_ARMS else ""
     gaps = []
     for m in c.measures:
         differences = []
-        for i, arm in enumerate(c.arms):
+        for i, arm in enumerate(c.arms[:MOST_ARMS]):
             if (x := arm.contrasts.get(m.key)) is not None:
                 ends = (None, None) if x.fixed is None else (100 * x.fixed.low, 100 * x.fixed.high)
                 outer = None if x.new is None else (100 * x.new.low, 100 * x.new.high)
@@ -84,21 +89,22 @@ def overview(c: Comparison) -> list[dict[str, Any]]:
                     )
                 )
         gaps.append((m.title, differences))
-    out = [{"title": "All seeds; bar: mean", "svg": Markup(every_seed(c, c.measures))}]
+    out = [{"title": f"All seeds; bar: mean{more}", "svg": Markup(every_seed(c, c.measures))}]
     if len(c.arms) > 1:
         base = c.arms[c.baseline].label
         svg = Markup(plots.dots(gaps, "difference, percent points", zero=True))
         title = f"Difference from {base}; 95% intervals for these questions (thick) and new ones (thin); upright bar: none"
+        title += more
         out.insert(0, {"title": title, "svg": svg})
     return out
 
 
 def every_seed(c: Comparison, measures: Sequence[Measure]) -> str:
-    """A dot plot, as SVG: for each arm the score of every seed, and the mean."""
+    """A dot plot, as SVG: for each of the first MOST_ARMS arms the score of every seed, and the mean."""
     groups = []
     for m in measures:
         marks = []
-        for i, arm in enumerate(c.arms):
+        for i, arm in enumerate(c.arms[:MOST_ARMS]):
             s = arm.scores[m.key]
             marks.append(plots.Mark(arm.label, [100 * v for v in s.per_seed.values()], i, 100 * s.mean))
         groups.append((m.title, marks))

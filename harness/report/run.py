@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.core.ledger import Ledger
 from harness.report import plots
-from harness.report.comparison import overlap_notes, protocol_table
+from harness.report.comparison import fault_notes, overlap_notes, protocol_table
 from harness.report.pages import CURVES, excerpt, panels, render
 from harness.report.tables import Table, compact, markdown_cell, points, seconds
 from harness.runs.environment import read_environment
@@ -82,6 +82,7 @@ def _scores(result: Result, comparison: Comparison) -> Table:
     quality = ["tokens per sample", "truncated", "unparsed", "grader faults"]
     quality += ["parity score", "graders differ"] if disagree else []
     quality += ["greedy", "greedy, parity"] if greedy else []
+    quality += ["overlong"] if (unread := any(suite.overlong for suite in result.suites.values())) else []
     header = ("score", "sd", *(f"seed {s}" for s in seeds), *(f"pass@{k}" for k in ks), *quality)
     rows = []
     for m in comparison.measures:
@@ -95,7 +96,7 @@ def _scores(result: Result, comparison: Comparison) -> Table:
         pass_at = (points(suite.pass_at[k]) if k in suite.pass_at else "" for k in ks)
         more = (*((suite.parity_avg, suite.disagreement) if disagree else ()),)
         more += (suite.greedy, suite.greedy_parity) if greedy else ()
-        second = ("" if value is None else points(value) for value in more)
+        second = [*("" if value is None else points(value) for value in more), *([str(suite.overlong)] if unread else [])]
         tokens = compact(suite.generated_tokens / suite.drawn(len(seeds)))
         shares = (points(suite.truncated), points(suite.unparsed), str(suite.grader_faults))
         rows.append((*row, *pass_at, tokens, *shares, *second))
@@ -109,7 +110,7 @@ def _scores(result: Result, comparison: Comparison) -> Table:
         header=("measure", *header),
         align="l" + "r" * len(header),
         rows=rows,
-        notes=(note, *overlap_notes(comparison)),
+        notes=(note, *fault_notes(comparison), *overlap_notes(comparison)),
     )
 
 

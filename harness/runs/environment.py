@@ -45,6 +45,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `packages` maps a name to its version, None where it is not installed. `started` is in ISO 8601, UTC. The backend adds
     `rendering_sha256`, of how it renders a fixed conversation, and `model_revision`, the commit of a policy from the hub.
+    `remarks` say in what the run differs from its settings, because a server wanted it so.
     """
 
     python: str
@@ -56,6 +57,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     rendering_sha256: str | None = None
     model_revision: str | None = None
     commands: list[str] = []
+    remarks: list[str] = []
 
     @property
     def hardware(self) -> dict[str, str | int | None]:

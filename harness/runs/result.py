@@ -30,13 +30,14 @@ ROLES: tuple[Role, ...] = ("id", "ood", "other")
 _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Everything that follows from the samples of a suite: k for each of n problems, and one more where the suite has a
     greedy pass.
 
     `avg` is avg@k; `avg_clean` the same without the problems that match training problems, None where none or all do.
     `pass_at` is the unbiased pass@1 and pass@k. `truncated` and `unparsed` are shares of the samples; `grader_faults` counts
-    timeouts and errors of the grader. `parity_avg` is the mean under the second grader and `disagreement` the share of
+    timeouts and errors of the grader, `overlong` the samples without an answer, because the model cannot read so long a
+    prompt. `parity_avg` is the mean under the second grader and `disagreement` the share of
     samples that the two judge differently. `greedy` and `greedy_parity` are the means of the greedy pass, whose samples
     count nowhere else but in the tokens. Tokens are sums.
     """
@@ -53,10 +54,12 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     greedy_parity: float | None
     prompt_tokens: int
     generated_tokens: int
+    overlong: int = 0
 
 
 class SuiteFigures(Figures, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Means over seeds, except that faults and tokens are sums; `per_seed` is `avg` and `per_seed_clean` is `avg_clean`."""
+    """Means over seeds, except that faults, overlong samples and tokens are sums; `per_seed` is `avg` and `per_seed_clean` is
+    `avg_clean`."""
 
     per_seed: dict[int, float]
     per_seed_clean: dict[int, float]

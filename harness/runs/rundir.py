@@ -20,8 +20,6 @@ runs/<method>--<model>--<bench>/<utc>-<hash8>/
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -32,17 +30,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from msgspec.structs import replace
 
-from harness.config import PolicySpec
+from harness.config import PolicySpec, flatten
 from harness.core.errors import HarnessError, UsageError, listed
+from harness.core.secrets import planted_in, without_secrets
 from harness.runs import formats
 from harness.runs.environment import ENV_FILE, Environment, environment, write_environment
-from harness.runs.files import iter_jsonl, write_lines
+from harness.runs.files import iter_jsonl, sweep, write_lines
 from harness.runs.result import SeedResult, is_finished, seed_path
 from harness.runs.samples import SampleRow, samples_path
 from harness.runs.spec import SPEC_FILE, StoredSpec, has_spec, read_spec
-
-SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
-"""Names of environment variables that hold what must not be written anywhere."""
 
 
 class RunDir:
@@ -69,15 +65,19 @@ class RunDir:
     def write_spec(self, spec: PolicySpec, data: Mapping[str, str] | None = None) -> None:
         """spec.json and env.json of a new run; a resumed one keeps its own.
 
-        `data`: SHA-256 of what the run reads, by name. Raises UsageError where a resumed run began with other data.
+        `data`: SHA-256 of what the run reads, by name. Raises UsageError where a resumed run began with other data, and for a
+        setting that holds a secret of the environment.
         """
         if not has_spec(self.path):
+            for key, value in flatten(spec.model_dump(mode="json")).items():
+                if name := planted_in(str(value)):
+                    raise UsageError(f"{key} holds the value of {name}, which would be written into the run")
             write_environment(self.path, environment())
             stored = StoredSpec(hash=spec.hash(), spec=spec.model_dump(mode="json"), data=dict(data or {}))
             formats.write(self.path / SPEC_FILE, stored)
             return
         stored = read_spec(self.path)
-        if stored.hash != spec.hash():
+        if spec.changed(stored.spec):
             raise HarnessError(f"{self.path} holds a run of another spec, begun meanwhile; name another --out")
         if changed := [name for name, sha256 in (data or {}).items() if stored.data.get(name, sha256) != sha256]:
             raise UsageError(
@@ -91,10 +91,11 @@ class RunDir:
         Raises UsageError if the spec changed, or if the run is finished.
         """
         if out is None:
-            found = sorted(cls.default_parent(spec, root).glob(f"*-{spec.hash()[:8]}/spec.json"))
-            if not found:
+            paths = sorted(cls.default_parent(spec, root).glob("*/spec.json"), reverse=True)
+            same = next((path.parent for path in paths if not spec.changed(read_spec(path.parent).spec)), None)
+            if same is None:
                 raise UsageError("nothing to resume: no run of this very spec; start it without --resume, or name --out")
-            return cls(found[-1].parent)._unfinished()
+            return cls(same)._unfinished()
         if not has_spec(out):
             raise UsageError(f"nothing to resume: {out} holds no spec.json")
         if changed := spec.changed(read_spec(out).spec):
@@ -113,6 +114,7 @@ class RunDir:
             raise HarnessError(f"another process is writing to {self.path}") from None
         except OSError as e:
             raise UsageError(f"cannot write the run directory {self.path}: {e.strerror}") from None
+        sweep(self.path)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -127,12 +129,15 @@ class RunDir:
         env = replace(self.environment(), rendering_sha256=rendering_sha256, model_revision=model_revision)
         write_environment(self.path, env)
 
+    def remark(self, remarks: Sequence[str]) -> None:
+        """Add to env.json what differs from the settings, because something outside wanted it so."""
+        env = self.environment()
+        if new := [text for text in remarks if text not in env.remarks]:
+            write_environment(self.path, replace(env, remarks=[*env.remarks, *new]))
+
     def log_command(self, command: Sequence[str]) -> None:
         """Add a command line to env.json, without the values of the environment's secrets."""
-        line = shlex.join(command)
-        for name, value in os.environ.items():
-            if SECRET.search(name) and len(value) >= 8:
-                line = line.replace(value, f"${name}")
+        line = without_secrets(shlex.join(command))
         env = self.environment()
         write_environment(self.path, replace(env, commands=[*env.commands, line]))
 

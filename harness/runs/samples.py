@@ -17,13 +17,16 @@ from harness.core.text import visible
 
 R = TypeVar("R")
 
+OVERLONG = "overlong"
+"""The status of a sample whose prompt is longer than the model can read: there is no completion, and it scores 0."""
+
 
 class SampleRow(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
     """A completion of one problem of a suite. `index` counts the samples of a problem; those of a greedy pass have `greedy`.
 
     `score` is in [0, 1]; `parity` is the score of the second grader, None where the suite has none. `status` says whether
-    the answer was found and graded (harness/grading/graders.py). `seed` is the run's, `eval_seed` that of the random
-    stream which drew the completion.
+    the answer was found and graded (harness/grading/graders.py), or is `overlong`. `seed` is the run's, `eval_seed` that of the
+    random stream which drew the completion.
     """
 
     suite: str

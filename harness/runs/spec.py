@@ -13,6 +13,7 @@ from harness.config import EvalSpec, RunSpec
 from harness.core.errors import HarnessError, MissingError, dotted
 from harness.core.text import visible
 from harness.runs import formats
+from harness.runs.files import check_plain
 
 SPEC_FILE = "spec.json"
 
@@ -32,9 +33,10 @@ def has_spec(folder: Path) -> bool:
 
 
 def read_spec(folder: Path) -> StoredSpec:
-    """Raises MissingError where no run is, HarnessError for a file that cannot be read."""
+    """Raises MissingError where no run is, HarnessError for a file that cannot be read, and for links in the folder."""
     if not has_spec(folder):
         raise MissingError(f"no run at {folder}: it holds no {SPEC_FILE}")
+    check_plain(folder)
     return formats.read(folder / SPEC_FILE, StoredSpec)
 
 

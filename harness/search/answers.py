@@ -40,15 +40,16 @@ class Answers:
         return sha256, self._asked[sha256]
 
     def get(self, key: tuple[str, int]) -> dict[str, Any] | None:
-        """`text`, `prompt_tokens` and `tokens` of the answer that an earlier attempt got."""
+        """`text`, `prompt_tokens`, `tokens` and flags of the answer that an earlier attempt got."""
         with self._lock:
             self._used.add(key)
             return self._rows.get(key)
 
-    def put(self, key: tuple[str, int], text: str, prompt_tokens: int, tokens: int) -> None:
+    def put(self, key: tuple[str, int], text: str, prompt_tokens: int, tokens: int, **flags: bool) -> None:
+        """Keep an answer; `flags` say what is wrong with it (`truncated`, `reasoned`)."""
         row = {"epoch": self.epoch, "prompt_sha256": key[0], "nth": key[1], "text": text}
         with self._lock:
-            append_jsonl(self.path, [row | {"prompt_tokens": prompt_tokens, "tokens": tokens}])
+            append_jsonl(self.path, [row | {"prompt_tokens": prompt_tokens, "tokens": tokens} | flags])
 
     def unused(self) -> list[dict[str, Any]]:
         """Answers that an earlier attempt got and this one did not ask for."""

@@ -18,6 +18,7 @@ from harness.core.ledger import Ledger
 from harness.core.method import Policy
 from harness.core.seeds import derive, stream
 from harness.core.types import Context, Problem, Rollout, Sampling
+from harness.runs.samples import OVERLONG
 from harness.search.reflect import Proposer, Record, ReflectionRequest
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class MeteredPolicy:
         self.calls += 1
         self.ledger.add_rollouts(rollouts, search=True)
         self.errors.update(f"grading {r.status}" for r in rollouts if r.status in ("timeout", "error"))
+        self.errors.update("prompt too long" for r in rollouts if r.status == OVERLONG)
         return rollouts
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -21,8 +21,9 @@ from harness.core.method import EpochReport, Policy
 from harness.core.seeds import derive, stream
 from harness.core.settings import Strict
 from harness.core.types import Problem, Sampling
+from harness.search.asking import Fault, ReflectorConfig
 from harness.search.beam import COMPONENT, Adapter, Beam, Carried, MeteredPolicy, Minibatches, Reflection, tie_counts
-from harness.search.reflect import Proposer, ReflectorConfig, make_proposer
+from harness.search.reflect import Proposer, make_proposer
 
 if TYPE_CHECKING:
     from gepa.core.result import GEPAResult
@@ -88,6 +89,8 @@ class Pool:
             "candidates": len(self.templates_C),
             "proposals": self.proposals,
             "accepted": self.accepted,
+            "reflection_faults": sum(self.errors.values()) + self.skipped_empty,
+            **{f"reflections_{fault}": self.errors.get(fault, 0) for fault in get_args(Fault)},
         }
 
     def rows(self, selected: Sequence[int]) -> list[dict[str, Any]]:

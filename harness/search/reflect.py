@@ -6,33 +6,21 @@ A model gets GEPA's stock prompt for proposing instructions (Agrawal et al. 2025
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import random
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from pydantic import Field, model_validator
-
-from harness.core.chat import Chat, ChatError
-from harness.core.errors import UNREADABLE, MissingError
-from harness.core.kinds import Kind
 from harness.core.ledger import Ledger
 from harness.core.method import Policy
-from harness.core.seeds import derive, stream
-from harness.core.settings import Strict, Url
-from harness.core.types import Sampling
+from harness.core.replies import reply_of, template_of
+from harness.core.seeds import stream
 from harness.runs.files import append_jsonl
-from harness.search.answers import current
+from harness.search.asking import Answer, ReflectorConfig, make_asker, prompt_sha256
 
 Record = dict[str, str]
 """One rollout as the reflector sees it: "Inputs", "Generated Outputs" and "Feedback", the headings of GEPA's prompt."""
-KEYS = ("HARNESS_REFLECTOR_KEY", "OPENAI_API_KEY")
-"""Environment variables that may hold the server's key; the first that is set wins. The key is never stored."""
 
 
 class ReflectionRequest(NamedTuple):
@@ -40,14 +28,6 @@ class ReflectionRequest(NamedTuple):
 
     template: str
     records: list[Record]
-
-
-class Answer(NamedTuple):
-    """A model's answer to a reflection prompt, and the tokens that it took."""
-
-    text: str
-    prompt_tokens: int
-    tokens: int
 
 
 class Proposer(Protocol):
@@ -58,49 +38,6 @@ class Proposer(Protocol):
     def propose(self, requests: Sequence[ReflectionRequest]) -> list[str]:
         """A child template per request; "" for no proposal."""
         ...
-
-
-class ReflectorConfig(Strict):
-    """Settings of the reflector; the defaults are those of P2O's self-reflection (release and Lu et al. 2026)."""
-
-    kind: Literal["offline", "policy", "initial", "openai", "replay"] = "initial"
-    """Random edits without a model; the policy with its current or its initial weights; a server; or recorded answers."""
-    model: str | None = None
-    """openai: the model's name on the server."""
-    base_url: Annotated[Url, Kind.PLACE] = None
-    """openai: address of the server up to /v1; null is the client's default. The key comes from HARNESS_REFLECTOR_KEY."""
-    temperature: float = Field(0.6, ge=0)
-    """Sampling temperature of the answers."""
-    max_new_tokens: int = Field(2048, ge=1)
-    """Per answer; nothing else limits the length of a template."""
-    max_prompt_chars: int = Field(92160, ge=1000)  # the release's 30,720 tokens, at 3 characters each
-    """Per prompt; in longer ones the responses are cut in the middle."""
-    timeout_s: Annotated[float, Kind.PLACE] = Field(300, gt=0)
-    """openai: seconds per attempt."""
-    max_retries: Annotated[int, Kind.PLACE] = Field(5, ge=0)
-    """openai: retries after a refused, failed or timed-out request, with growing pauses."""
-    concurrency: Annotated[int, Kind.PLACE] = Field(64, ge=1)
-    """openai: concurrent requests."""
-    max_pieces: int = Field(4, ge=1)
-    """offline: phrases per template, at most."""
-    path: str | None = None
-    """replay: the recording."""
-    record: str | None = None
-    """policy, initial, openai: append every answer to this file, for replay."""
-
-    @model_validator(mode="after")
-    def _contradictions(self) -> ReflectorConfig:
-        if (self.kind == "openai") != (self.model is not None):
-            raise ValueError(
-                f"kind openai needs a model, and no other kind takes one; got kind {self.kind}, model {self.model}"
-            )
-        if self.base_url is not None and self.kind != "openai":
-            raise ValueError(f"base_url is for kind openai, not {self.kind}")
-        if (self.kind == "replay") != (self.path is not None):
-            raise ValueError(f"kind replay needs a path, and no other kind takes one; got kind {self.kind}, path {self.path}")
-        if self.record is not None and self.kind in ("offline", "replay"):
-            raise ValueError(f"kind {self.kind} gives no answers to record")
-        return self
 
 
 def make_proposer(config: ReflectorConfig, policy: Policy, pieces: Sequence[str], seed: int, ledger: Ledger) -> Proposer:
@@ -114,16 +51,6 @@ def make_proposer(config: ReflectorConfig, policy: Policy, pieces: Sequence[str]
         return OfflineProposer(pieces, config.max_pieces, stream(seed, "reflect"))
     ask = make_asker(config, policy, seed)
     return ModelProposer(ask, config.max_prompt_chars, ledger, Path(config.record) if config.record else None)
-
-
-def make_asker(config: ReflectorConfig, policy: Policy, seed: int) -> Callable[[list[str]], list[Answer]]:
-    """A function that answers a list of prompts, each one user turn; any kind but offline. Raises as `make_proposer`."""
-    if config.kind == "openai":
-        return _server(config)
-    if config.kind == "replay":
-        assert config.path is not None
-        return _recording(Path(config.path))
-    return _policy(policy, Sampling(config.temperature, config.max_new_tokens), seed, config.kind == "initial")
 
 
 class OfflineProposer:
@@ -167,7 +94,9 @@ class OfflineProposer:
 class ModelProposer:
     """Reflection by a model: `ask` answers a list of prompts. Every answer is metered and, if `record` is set, recorded.
 
-    An answer without a complete fenced block is counted in `errors` as "unfenced"; gepa's parser then takes all of it.
+    No template is made of an answer that was cut, or is reasoning without a reply: it is counted in `errors` by its fault, and
+    on the ledger as dropped. An answer without a complete fenced block is counted as "unfenced"; gepa's parser then takes all
+    of it.
     """
 
     def __init__(
@@ -177,26 +106,40 @@ class ModelProposer:
         self.errors: Counter[str] = Counter()
 
     def propose(self, requests: Sequence[ReflectionRequest]) -> list[str]:
-        from gepa.strategies.instruction_proposal import InstructionProposalSignature
-
         prompts = [reflection_prompt(request, self.max_prompt_chars) for request in requests]
         answers = self.ask(prompts)
         for answer in answers:
             self.ledger.add_reflection(answer.prompt_tokens, answer.tokens)
-            self.errors["unfenced"] += answer.text.count("```") < 2
         if self.record:
             append_jsonl(
                 self.record,
                 (
-                    {"prompt_sha256": _sha256(prompt), "answer": a.text, "prompt_tokens": a.prompt_tokens, "tokens": a.tokens}
+                    {
+                        "prompt_sha256": prompt_sha256(prompt),
+                        "answer": a.text,
+                        "prompt_tokens": a.prompt_tokens,
+                        "tokens": a.tokens,
+                    }
+                    | a.flags
                     for prompt, a in zip(prompts, answers, strict=True)
                 ),
             )
-        return [InstructionProposalSignature.output_extractor(a.text.strip())["new_instruction"] for a in answers]
+        return [self._template(answer) for answer in answers]
 
+    def _template(self, answer: Answer) -> str:
+        """The template in an answer; "" where there is none, which is counted."""
+        from gepa.strategies.instruction_proposal import InstructionProposalSignature
 
-def _sha256(prompt: str) -> str:
-    return hashlib.sha256(prompt.encode()).hexdigest()
+        fault, reply = answer.fault, reply_of(answer.text) or ""
+        template = None
+        if fault is None:
+            self.errors["unfenced"] += reply.count("```") < 2
+            template = template_of(InstructionProposalSignature.output_extractor(reply)["new_instruction"])
+            fault = "reasoning" if template is None else None
+        if fault is not None:
+            self.errors[fault] += 1
+            self.ledger.dropped_reflections += 1
+        return template or ""
 
 
 def cut_middle(text: str, limit: int) -> str:
@@ -216,95 +159,22 @@ def reflection_prompt(request: ReflectionRequest, max_chars: int) -> str:
     """
     from gepa.strategies.instruction_proposal import InstructionProposalSignature
 
+    # gepa fills its placeholders in one after the other, so one in the template would be filled in too: the template comes
+    # last, in place of a mark that no text holds.
+    mark = "\ue000"
+    while any(mark in text for r in request.records for text in r.values()):
+        mark += "\ue000"
+
     def render(longest: int) -> str:
         records = [{**r, "Generated Outputs": cut_middle(r["Generated Outputs"], longest)} for r in request.records]
         text: str = InstructionProposalSignature.prompt_renderer(
-            {"current_instruction_doc": request.template, "dataset_with_feedback": records}
+            {"current_instruction_doc": mark, "dataset_with_feedback": records}
         )
-        return text
+        before, _, after = text.partition(mark)
+        return before + request.template + after
 
     fits, too_long = 0, max(len(r["Generated Outputs"]) for r in request.records) + 1
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
         fits, too_long = (middle, too_long) if len(render(middle)) <= max_chars else (fits, middle)
     return cut_middle(render(fits), max_chars)
-
-
-def _policy(policy: Policy, sampling: Sampling, seed: int, initial: bool) -> Callable[[list[str]], list[Answer]]:
-    calls = 0
-
-    def ask(prompts: list[str]) -> list[Answer]:
-        nonlocal calls
-        rollouts = policy.complete(prompts, sampling, derive(seed, "reflect", calls), initial=initial)
-        calls += 1
-        return [Answer(r.text, r.prompt_tokens, len(r.tokens_T)) for r in rollouts]
-
-    return ask
-
-
-def _recording(path: Path) -> Callable[[list[str]], list[Answer]]:
-    """Answers by prompt; repeated prompts get their answers in the order of the recording."""
-    answers: dict[str, deque[Answer]] = defaultdict(deque)
-    try:
-        for line in path.read_bytes().split(b"\n"):  # not splitlines: an answer may hold what that takes for a line's end
-            if line:
-                row = json.loads(line)
-                text, *counts = answer = Answer(row["answer"], row["prompt_tokens"], row["tokens"])
-                if not isinstance(text, str) or not all(type(n) is int and n >= 0 for n in counts):
-                    raise ValueError("a row must be an answer with its token counts")
-                answers[row["prompt_sha256"]].append(answer)
-    except (OSError, *UNREADABLE) as error:
-        raise MissingError(f"the reflection recording {path} cannot be read: {error!r}") from error
-
-    def ask_one(prompt: str) -> Answer:
-        key = _sha256(prompt)
-        if not answers[key]:
-            raise MissingError(
-                f"the recording {path} has no answer left for prompt {key[:12]}: the run differs from the recorded one"
-            )
-        return answers[key].popleft()
-
-    return lambda prompts: [ask_one(prompt) for prompt in prompts]
-
-
-def server_key() -> str:
-    """The key for a reflection server, from the environment. Raises MissingError if there is none."""
-    key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
-    if key is None:
-        raise MissingError(f"reflector openai needs a key in {' or '.join(KEYS)} (any text for a server without keys)")
-    return key
-
-
-def _server(config: ReflectorConfig) -> Callable[[list[str]], list[Answer]]:
-    """Asks a server that speaks the OpenAI protocol, `concurrency` prompts at a time.
-
-    During a run every answer is stored as it arrives (harness/search/answers.py), so that a resume continues from there.
-    """
-    assert config.model is not None
-    chat = Chat(
-        base_url=config.base_url, key=server_key(), model=config.model, timeout_s=config.timeout_s, retries=config.max_retries
-    )
-    answers = current()
-
-    def ask_one(prompt: str, key: tuple[str, int] | None) -> Answer:
-        if answers is not None and key is not None and (row := answers.get(key)) is not None:
-            return Answer(row["text"], row["prompt_tokens"], row["tokens"])
-        reply = chat.ask(prompt, config.temperature, config.max_new_tokens)
-        if answers is not None and key is not None:
-            answers.put(key, reply.text, reply.prompt_tokens, reply.tokens)
-        return Answer(reply.text, reply.prompt_tokens, reply.tokens)
-
-    def ask(prompts: list[str]) -> list[Answer]:
-        keys = [answers.key(prompt) if answers is not None else None for prompt in prompts]
-        with ThreadPoolExecutor(config.concurrency) as threads:
-            futures = [threads.submit(ask_one, prompt, key) for prompt, key in zip(prompts, keys, strict=True)]
-            try:
-                return [future.result() for future in futures]
-            except ChatError as error:
-                goes_on = "; what it answered is kept, --resume continues" if answers is not None else ""
-                raise MissingError(f"the reflection server at {chat.url} {error}{goes_on}") from None
-            finally:
-                for future in futures:
-                    future.cancel()
-
-    return ask

@@ -42,7 +42,7 @@ def check_identity(results: Sequence[Result], allowed: Sequence[str] = ()) -> li
     permitted: dict[str, str] = {}
     # Every pair: two evaluations of one policy may both be comparable with that of another, but not with each other.
     for (one, first), (other, second) in combinations(zip(results, found, strict=True), 2):
-        differ = _differences(one, first, other, second)
+        differ = {} if first == second else _differences(one, first, other, second)
         within = {key for key in differ if any(key == name or key.startswith(f"{name}.") for name in allowed)}
         if refused := [f"{key}: {text}" for key, text in differ.items() if key not in within or _fixed(key)]:
             what = "; ".join(refused)

@@ -228,7 +228,10 @@ def _budget_lines(off: Mapping[str, tuple[float, float]]) -> list[str]:
 
 def _only(claim: Claim, result: Result) -> Result:
     """A run as if it had been evaluated on the claim's suites alone."""
-    return structs.replace(result, suites={name: result.suites[name] for name in claim.suites})
+    suites = {name: result.suites[name] for name in claim.suites}
+    absent: dict[str, None] = {role: None for role in ("id", "ood") if all(s.role != role for s in suites.values())}
+    per_seed = {seed: structs.replace(means, **absent) for seed, means in result.macro.per_seed.items()}
+    return structs.replace(result, suites=suites, macro=structs.replace(result.macro, per_seed=per_seed, **absent))
 
 
 def _question_mismatches(claim: Claim, questions: Sequence[list[Questions]]) -> list[str]:

@@ -27,7 +27,9 @@ class Arm:
 
     `budget` is the mean over seeds; `ratio` relates it to the baseline's and is None where that is zero; `unequal` holds
     the entries that should match and do not, as (this arm's, the baseline's). By suite: `truncated`, the share of samples
-    that hit the token limit, and `disagreement`, the share on which the two graders differ, for suites with two.
+    that hit the token limit, `disagreement`, the share on which the two graders differ, for suites with two, `unparsed`, the
+    share without an answer to be found, and `overlong`, how many have a prompt that the model cannot read. `reflections`
+    were asked for in all seeds, and `dropped` of them.
     """
 
     label: str
@@ -42,6 +44,10 @@ class Arm:
     unequal: dict[str, tuple[float, float]]
     truncated: dict[str, float]
     disagreement: dict[str, float]
+    unparsed: dict[str, float]
+    overlong: dict[str, int]
+    reflections: int
+    dropped: int
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,10 @@ def _arm(
         ratio={k: v / baseline[k] if baseline[k] else None for k, v in budget.items()},
         unequal=mismatched(budget, baseline),
         truncated={name: s.truncated for name, s in result.suites.items()},
+        unparsed={name: s.unparsed for name, s in result.suites.items()},
+        overlong={name: s.overlong for name, s in result.suites.items()},
+        reflections=result.ledger.reflection_calls,
+        dropped=result.ledger.dropped_reflections,
         disagreement={name: s.disagreement for name, s in result.suites.items() if s.disagreement is not None},
     )
 

@@ -6,7 +6,7 @@ The statistics are in harness/stats/intervals.py; docs/statistics.md explains ev
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -164,15 +164,26 @@ def ties_of(results: Sequence[Result], names: Sequence[str], key: str) -> dict[s
     several = {name: np.array(list(v.values())) for name, v in arms.items() if len(v) > 1}
     if len(several) < 2:
         return {}
-    pairs = {(a, b): _p(several[a], several[b]) for a, b in itertools.combinations(several, 2)}
-    adjusted = intervals.holm(pairs)
-    different = [pair for pair in pairs if adjusted[pair] < 0.05]
+    adjusted = intervals.holm(_pair_p(several))
+    different = [pair for pair, p in adjusted.items() if p < 0.05]
     return intervals.tie_letters({name: float(v.mean()) for name, v in several.items()}, different)
 
 
-def _p(a_S: Array, b_S: Array) -> float:
-    """p of `seed_difference`; 1 if neither arm has any spread, which is too little to tell them apart."""
+def _pair_p(several: Mapping[str, Array]) -> dict[tuple[str, str], float]:
+    """p of `seed_difference` of every pair; 1 where neither arm has any spread, which is too little to tell them apart.
+
+    All pairs whose arms have as many seeds as each other are computed at once.
+    """
     from harness.stats import intervals
 
-    found = intervals.seed_difference(a_S, b_S)
-    return float(found.p()) if found.spread else 1.0
+    shapes: dict[tuple[int, int], list[tuple[str, str]]] = {}
+    for a, b in itertools.combinations(several, 2):
+        shapes.setdefault((len(several[a]), len(several[b])), []).append((a, b))
+    out: dict[tuple[str, str], float] = {}
+    for pairs in shapes.values():
+        first, second = (np.stack([several[arm] for arm in side]) for side in zip(*pairs, strict=True))
+        found = intervals.seed_difference(first, second)
+        spread = found.spread
+        p = np.where(spread, intervals.Estimate(found.value, np.where(spread, found.se, 1.0), found.df).p(), 1.0)
+        out.update(zip(pairs, map(float, p), strict=True))
+    return out

@@ -8,7 +8,8 @@ Most functions take leading batch axes, so that simulations call the same code a
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -229,23 +230,83 @@ def benjamini_hochberg(p: Mapping[Key, float]) -> dict[Key, float]:
 def tie_letters(means: Mapping[str, float], different: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Compact letter display: two arms share a letter exactly if they are not `different` (Piepho 2004).
 
-    Every letter stands for a maximal set of arms no two of which differ; `a` is the set with the best arm.
+    Every letter stands for a maximal set of arms no two of which differ; `a` is a set with the best arm. All such sets
+    have a letter where there are at most MOST_LETTERS, otherwise as many as it takes to show every tie. `letters_of` takes
+    an arm's text apart.
     """
-    apart = {frozenset(pair) for pair in different}
     order = sorted(means, key=lambda arm: (-means[arm], arm))
-    near = {arm: {o for o in order if o != arm and frozenset((arm, o)) not in apart} for arm in order}
-    groups: list[set[str]] = []
+    rank = {arm: i for i, arm in enumerate(order)}
+    near = [(1 << len(order)) - 1 & ~(1 << i) for i in range(len(order))]  # bit j: not different from arm j
+    for a, b in different:
+        near[rank[a]] &= ~(1 << rank[b])
+        near[rank[b]] &= ~(1 << rank[a])
+    sets = _all_tied(near)
+    groups = sorted(list(_bits(group)) for group in (_enough_tied(near) if sets is None else sets))
+    letters: list[list[str]] = [[] for _ in order]
+    for i, group in enumerate(groups):
+        for arm in group:
+            letters[arm].append(_letter(i))
+    return {arm: "".join(own) for arm, own in zip(order, letters, strict=True)}
 
-    def grow(group: set[str], candidates: set[str], done: set[str]) -> None:  # Bron and Kerbosch (1973)
-        if not candidates and not done:
+
+MOST_LETTERS = 500
+"""The number of maximal sets of tied arms can be exponential in that of the arms: 200 noisy ones easily have 10,000."""
+
+
+def letters_of(ties: str) -> set[str]:
+    """The letters in one arm's text, e.g. `a`, `b` and `c1` in "abc1"."""
+    return set(re.findall(r"[a-z][0-9]*", ties))
+
+
+def _all_tied(near: Sequence[int]) -> list[int] | None:
+    """The maximal sets of arms no two of which differ, as bits; None where there are more than MOST_LETTERS.
+
+    Insert and absorb (Piepho 2004), arm by arm. The arms so far have no more maximal sets than all of them have, so that
+    there are never more than MOST_LETTERS at hand.
+    """
+    groups = [0]
+    for new, friends in enumerate(near):
+        before = friends & (1 << new) - 1
+        grown = {group & before for group in groups}
+        whole = {part for part in grown if not _common(near, part, before)}
+        groups = [group for group in groups if group & ~before] + [part | 1 << new for part in whole]
+        if len(groups) > MOST_LETTERS:
+            return None
+    return groups
+
+
+def _enough_tied(near: Sequence[int]) -> list[int]:
+    """Maximal sets that hold every tied pair between them, as bits; at most one per pair, found in the order of the arms."""
+    open_ = list(near)
+    groups: list[int] = []
+    for first in range(len(near)):
+        while open_[first] or not near[first] and not any(group >> first & 1 for group in groups):
+            group, candidates = 1 << first, near[first]
+            while candidates:  # whoever shows the most ties that no set shows yet
+                best = max(_bits(candidates), key=lambda arm: ((open_[arm] & group).bit_count(), -arm))
+                group, candidates = group | 1 << best, candidates & near[best]
             groups.append(group)
-        for arm in [o for o in order if o in candidates]:
-            grow(group | {arm}, candidates & near[arm], done & near[arm])
-            candidates, done = candidates - {arm}, done | {arm}
+            for arm in _bits(group):
+                open_[arm] &= ~group
+    return groups
 
-    grow(set(), set(order), set())
-    groups.sort(key=lambda group: [order.index(arm) for arm in order if arm in group])
-    return {arm: "".join(_letter(i) for i, group in enumerate(groups) if arm in group) for arm in order}
+
+def _common(near: Sequence[int], group: int, among: int) -> int:
+    """The arms `among` those given, outside of the group, that differ from none of it."""
+    among &= ~group
+    for arm in _bits(group):
+        among &= near[arm]
+        if not among:
+            break
+    return among
+
+
+def _bits(number: int) -> Iterator[int]:
+    """The places of its ones, from the lowest."""
+    while number:
+        low = number & -number
+        yield low.bit_length() - 1
+        number ^= low
 
 
 def _letter(i: int) -> str:

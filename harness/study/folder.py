@@ -12,6 +12,7 @@ Only the run folders tell what is done, so the same command continues after anyt
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from harness.core.errors import HarnessError, UsageError, listed
 from harness.runs.environment import ENV_FILE
+from harness.runs.files import LEFTOVER, check_plain, open_appending
 from harness.runs.logs import last_metrics
 from harness.runs.result import is_finished, seed_path
 from harness.runs.spec import has_spec, read_spec
@@ -41,7 +43,7 @@ STOP_S = 60.0
 """Seconds that an interrupted cell gets to stop by itself."""
 POLL_S = 0.2
 """Seconds between two looks at the children."""
-BEGUN = (".lock", "study.json.tmp")
+BEGUN = re.compile(rf"\.lock|{LEFTOVER.pattern}")
 """What a study that was killed at once leaves in its folder."""
 CHILD = """import os, signal, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would their children
@@ -60,7 +62,9 @@ class StudyDir:
     def __init__(self, out: Path, study: Study, cells: Sequence[Cell], data_dir: Path | None) -> None:
         """Writes nothing yet. Raises UsageError, naming the fields, where cells were begun under other settings."""
         self.out, self.study, self.cells, self.data_dir = out, study, list(cells), data_dir
-        foreign = out.is_file() or (out.is_dir() and any(p.name not in BEGUN for p in out.iterdir()))
+        if out.is_dir():
+            check_plain(out)
+        foreign = out.is_file() or (out.is_dir() and any(not BEGUN.fullmatch(p.name) for p in out.iterdir()))
         if foreign and not (out / "study.json").exists():
             raise UsageError(f"{out} already holds files that are no study's; name another --out")
         changed = {cell.name: fields for cell in cells if (fields := self._changed(cell))}
@@ -184,7 +188,7 @@ class StudyDir:
         words += ["--data-dir", str(self.data_dir)] if self.data_dir else []
         words += ["--resume"] if begun else []
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as file:
+        with open_appending(log) as file:
             return subprocess.Popen(
                 [sys.executable, "-c", CHILD, *words],
                 stdin=subprocess.PIPE,

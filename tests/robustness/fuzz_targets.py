@@ -30,7 +30,8 @@ from harness.runs import environment
 from harness.runs.filed import read_manifest, read_packed
 from harness.runs.files import mend, read_jsonl
 from harness.search.answers import Answers
-from harness.search.reflect import Answer, ModelProposer, ReflectorConfig, make_asker
+from harness.search.asking import Answer, ReflectorConfig, make_asker
+from harness.search.reflect import ModelProposer
 from harness.stats.claims import load_claims
 from harness.stats.needs import needs
 from harness.stats.questions import read_questions
@@ -286,7 +287,7 @@ def answers(folder: Path) -> Target:
         fine(replay)
         path.unlink()
         try:
-            reply = chat._parse(data)
+            reply = chat._parse(data, 100, 64)
         except chat.MalformedResponse:
             return
         first = propose(lambda prompts: [Answer(reply.text, reply.prompt_tokens, reply.tokens)], path)

@@ -24,7 +24,7 @@ READERS = "harness/runs"
 """Where these may be read by their names."""
 OTHER_FORMATS = {
     "harness/search/answers.py": "answers/*.jsonl, which no other module reads",
-    "harness/search/reflect.py": "a recording of a reflector",
+    "harness/search/asking.py": "a recording of a reflector",
     "harness/training/seedlog.py": "state.json of a checkpoint, which it writes itself",
     "harness/training/openrlhf/trainer.py": "the driver's progress, see harness/training/openrlhf/job.py",
     "harness/report/checks.py": "rows of `harness check contamination`",

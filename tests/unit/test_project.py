@@ -58,6 +58,15 @@ def test_both_ways_of_running_all_checks_run_the_same():
     assert {t for t in local if f"`make {t}`" not in table} == set()
 
 
+def test_what_runs_at_night_is_a_target_that_is_left_out_of_every_change():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
+    commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    assert commands and not set(commands) & {f"make {t}" for t in targets((ROOT / ".ci" / "run").read_text())}
+    table = (ROOT / "CONTRIBUTING.md").read_text().split("## Checks")[1]
+    for command in commands:
+        assert f"`{command}`" in table and f"\n{command.removeprefix('make ')}:" in (ROOT / "Makefile").read_text()
+
+
 def test_the_workflow_needs_no_secret_and_may_write_nothing():
     text = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
     assert "secrets." not in text and yaml.safe_load(text)["permissions"] == {"contents": "read"}

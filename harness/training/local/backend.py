@@ -17,10 +17,11 @@ from harness.config import PolicySpec, RunSpec
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.method import Finetuned, Method
 from harness.core.seeds import derive
-from harness.core.settings import LossSpec
+from harness.core.settings import LossSpec, RewardRule
 from harness.core.types import Context, Group, Problem, Rollout, Sampling
-from harness.grading.graders import grade_many
+from harness.grading.strict import reward_many
 from harness.models import locate
+from harness.runs.samples import OVERLONG
 from harness.training.gather import gather_groups
 from harness.training.local.generation import SampledTokens, sample
 from harness.training.local.logps import completion_logps
@@ -43,6 +44,7 @@ class LocalBackend:
         """Load the policy; only one of a RunSpec can be trained. Raises MissingError (no such model) or UsageError (a
         folder that is not a policy)."""
         self.spec, self.offline = spec, offline
+        self.reward: RewardRule = spec.train.reward if isinstance(spec, RunSpec) else "evaluation"
         if spec.local.threads:
             torch.set_num_threads(spec.local.threads)
         device = spec.local.device
@@ -59,6 +61,7 @@ class LocalBackend:
         self.pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
         ends = self.model.generation_config.eos_token_id
         self.stop = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends] if ends else [])}
+        self.positions: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         self._initial: Any = None
         self.tick: Callable[[int], None] = lambda done: None
 
@@ -71,13 +74,20 @@ class LocalBackend:
     def _sample(
         self, prompts: Sequence[str], sampling: Sampling, seed: int, model: Any = None
     ) -> list[tuple[SampledTokens, str, int]]:
-        """(completion, its text, prompt tokens) per prompt; `model` in the policy's place."""
+        """(completion, its text, prompt tokens) per prompt; `model` in the policy's place.
+
+        Completions end with the model's positions. A prompt that leaves no position has a completion without tokens.
+        """
         cached = {p: self.encode(p) for p in dict.fromkeys(prompts)}
+        room = {p: len(ids) + sampling.max_new_tokens for p, ids in cached.items()}
+        if self.positions is not None:
+            room = {p: self.positions - len(ids) for p, ids in cached.items()}
+        read = [p for p in prompts if room[p] > 0]
         generator = torch.Generator(device=self.model.device).manual_seed(seed)
         try:
             rows = sample(
                 model or self.model,
-                [cached[p] for p in prompts],
+                [cached[p] for p in read],
                 sampling,
                 self.stop,
                 self.pad,
@@ -92,6 +102,8 @@ class LocalBackend:
             if "probability tensor contains" in str(e):
                 raise HarnessError("the policy's probabilities are NaN or infinite: its weights are broken") from None
             raise
+        drawn = iter(rows)
+        rows = [_cut(next(drawn), room[p]) if room[p] > 0 else SampledTokens([], [], False) for p in prompts]
         texts = self.tokenizer.batch_decode([r.tokens_T for r in rows], skip_special_tokens=True)
         return [(r, t, len(cached[p])) for r, t, p in zip(rows, texts, prompts, strict=True)]
 
@@ -104,13 +116,15 @@ class LocalBackend:
                 logps_T=s.logps_T,
                 prompt_tokens=n,
                 truncated=s.truncated,
+                status="ok" if s.tokens_T else OVERLONG,
             )
             for p, (s, text, n) in zip(prompts, self._sample(prompts, sampling, seed, model), strict=True)
         ]
 
     def rollouts(self, requests: Sequence[tuple[Problem, Context]], sampling: Sampling, seed: int) -> list[Rollout]:
         drawn = self._sample([c.rollout for _, c in requests], sampling, seed)
-        grades = grade_many([(text, p.answer, p.answer_type) for (p, _), (_, text, _) in zip(requests, drawn, strict=True)])
+        answers = [(text, p.answer, p.answer_type) for (p, _), (_, text, _) in zip(requests, drawn, strict=True)]
+        grades = reward_many(answers, self.reward)
         return [
             Rollout(
                 context=c,
@@ -119,8 +133,8 @@ class LocalBackend:
                 logps_T=s.logps_T,
                 prompt_tokens=n,
                 truncated=s.truncated,
-                reward=g.score,
-                status=g.status,
+                reward=g.score if s.tokens_T else 0.0,
+                status=g.status if s.tokens_T else OVERLONG,
             )
             for (_, c), (s, text, n), g in zip(requests, drawn, grades, strict=True)
         ]
@@ -176,9 +190,23 @@ class LocalBackend:
             advantages=advantages,
             recompute=local.gradient_checkpointing,
         )
+        self._check_lengths(method.problems)
         log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=self.commit)
         train_epochs(self, method, log)
         self.save(log.final)
+
+    def _check_lengths(self, problems: Sequence[Problem]) -> None:
+        """Raises UsageError where the model cannot read a training problem."""
+        if self.positions is None:
+            return
+        spare = self.positions - len(self.encode(""))
+        long = [p for p in problems if len(p.text.encode(errors="replace")) >= spare]  # a token has a byte at least
+        if long := [p for p in long if len(self.encode(p.text)) >= (self.positions or 0)]:
+            raise UsageError(
+                f"{len(long)} of {len(problems)} training problems leave no room for an answer: that of {long[0].id!r} has "
+                f"{len(self.encode(long[0].text)):,} tokens, and the model reads {self.positions:,}; leave them out of the "
+                "training set, or take a model with a longer context"
+            )
 
     def begin_epoch(self, method: Method, epoch: int) -> None:
         """Nothing to hand over: the method lives in this process."""
@@ -193,6 +221,11 @@ class LocalBackend:
         def serve(requests: list[tuple[Problem, Context]]) -> list[Rollout]:
             rollouts = self.rollouts(requests, cfg.sampling, derive(log.seed, "rollout", epoch, batch, next(rounds)))
             log.ledger.add_rollouts(rollouts)
+            if over := next((r for r in rollouts if r.status == OVERLONG), None):
+                raise HarnessError(
+                    f"a rollout's prompt has {over.prompt_tokens:,} tokens, and the model reads {self.positions:,}; what a "
+                    "method adds to a problem must be shorter (the reflector's max_new_tokens), or the model's context longer"
+                )
             return rollouts
 
         groups = gather_groups(method, problems, cfg.rollouts_per_prompt, serve, (log.seed, "group", epoch, batch))
@@ -225,6 +258,13 @@ class LocalBackend:
 
     def __exit__(self, *exc: object) -> None:
         """Nothing runs outside this process."""
+
+
+def _cut(row: SampledTokens, room: int) -> SampledTokens:
+    """The first `room` tokens of a completion."""
+    if len(row.tokens_T) <= room:
+        return row
+    return SampledTokens(row.tokens_T[:room], row.logps_T[:room], True)
 
 
 def _load(folder: Path, dtype: torch.dtype) -> Any:

@@ -20,6 +20,7 @@ from harness.core.errors import HarnessError, MissingError
 from harness.core.method import Method
 from harness.core.types import Rollout, Sampling
 from harness.models import locate
+from harness.runs.files import open_appending, write_text
 from harness.training import vllm_version
 from harness.training.openrlhf.flags import Translation, translate
 from harness.training.openrlhf.job import Ask, SeedJob, rollout_from
@@ -62,7 +63,7 @@ class OpenRLHFBackend:
         restored = log.restore()
         if restored:  # DeepSpeed may have written a newer one whose log entry was lost
             tag = restored[0].name
-            (self.work / "checkpoints" / "_actor" / "latest").write_text(tag)
+            write_text(self.work / "checkpoints" / "_actor" / "latest", tag)
         self._start(
             translate(self.spec, method, self.source, self.work, log.final.resolve(), log.seed, resume=restored is not None)
         )
@@ -111,7 +112,7 @@ class OpenRLHFBackend:
     # ------------------------------------------------------------------ the driver
 
     def _start(self, translation: Translation) -> None:
-        with (self.work / "driver.log").open("a") as out:
+        with open_appending(self.work / "driver.log") as out:
             self.driver = subprocess.Popen(
                 [sys.executable, *translation.command],
                 stdout=out,

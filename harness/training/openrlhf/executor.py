@@ -18,7 +18,7 @@ from openrlhf.utils.agent import AgentExecutorBase
 from harness.core.ledger import Ledger
 from harness.core.seeds import derive, stream
 from harness.core.types import Context, Group, Problem, Rollout
-from harness.grading.graders import grade_many
+from harness.grading.strict import reward_many
 from harness.training.openrlhf.engine import sample_one
 from harness.training.openrlhf.job import SeedJob, rollout_row
 from harness.training.prompts import encode
@@ -109,7 +109,8 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]  # an untyped pack
                     for i, c in enumerate(contexts)
                 )
             )
-            grades = await asyncio.to_thread(grade_many, [(r.text, graded.answer, graded.answer_type) for r in drawn])
+            answers = [(r.text, graded.answer, graded.answer_type) for r in drawn]
+            grades = await asyncio.to_thread(reward_many, answers, cfg.reward)
             for r, g in zip(drawn, grades, strict=True):
                 r.reward, r.status = g.score, g.status
             ledger.add_rollouts(drawn)

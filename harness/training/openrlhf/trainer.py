@@ -28,7 +28,7 @@ from harness.core.seeds import derive
 from harness.core.settings import LossSpec
 from harness.core.types import Context, Group, Problem, Rollout, Sampling
 from harness.data.training_sets import load_training_set
-from harness.grading.graders import grade_many
+from harness.grading.strict import reward_many
 from harness.runs.files import write_json
 from harness.runs.rundir import RunDir
 from harness.training.loop import train_epochs
@@ -248,7 +248,8 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]
 
     def rollouts(self, requests: Sequence[tuple[Problem, Context]], sampling: Sampling, seed: int) -> list[Rollout]:
         rollouts = self._sample([c for _, c in requests], sampling, seed)
-        grades = grade_many([(r.text, p.answer, p.answer_type) for (p, _), r in zip(requests, rollouts, strict=True)])
+        answers = [(r.text, p.answer, p.answer_type) for (p, _), r in zip(requests, rollouts, strict=True)]
+        grades = reward_many(answers, self.job.spec.train.reward)
         for r, g in zip(rollouts, grades, strict=True):
             r.reward, r.status = g.score, g.status
         return rollouts

@@ -15,6 +15,9 @@ from harness.core.types import Problem
     [
         ("Factor the left side first.", "7", False),
         ("There are 7 terms to add.", "7", False),  # a short answer occurs in any text
+        ("There are 42 terms to add.", "42", False),  # so does one of two characters
+        ("so x = 42", "42", True),
+        ("There are 421 terms to add.", "421", True),
         ("so x = 7", "7", True),
         ("The answer is $7$.", "7", True),
         ("x = 70", "7", False),
@@ -33,6 +36,30 @@ from harness.core.types import Problem
 )
 def test_leaks(hint, answer, leaking):
     assert leaks(hint, answer) == leaking
+
+
+@pytest.mark.parametrize("answer", ["7", "x", "42", "-3", "xy", "6 7", "137", "xyz", "1/2", "\\pi", "1234"])
+def test_answers_of_one_or_two_characters_count_only_where_an_answer_is_stated(answer):
+    """Three or more count anywhere; fewer only after "=", "ans", "answer", "answer is", an opening box, and "is" (numbers)."""
+    short = len(answer) <= 2
+    for plain in (f"take {answer} and go on", f"{answer} of them", f"there are {answer}", f"the analysis {answer}"):
+        assert leaks(plain, answer) == (not short), plain
+    for stated in (
+        f"so x = {answer}.",
+        f"ans {answer}",
+        f"Answer: {answer}",
+        f"the answer is ${answer}$.",
+        f"\\boxed{{{answer}}}",
+    ):
+        assert leaks(stated, answer), stated
+    assert leaks(f"it is {answer}", answer) == (not (short and answer.isalpha()))
+    for longer in (f"= {answer}5", f"= {answer}.5", f"= 9{answer}" if answer[0].isalnum() else f"= {answer}a"):
+        assert not leaks(longer, answer), longer
+
+
+@pytest.mark.parametrize(("answer", "stated"), [("$7$", "7"), ("\\,42\\;", "42"), (" 5 ", "5")])
+def test_the_length_is_that_of_the_answer_without_its_layout(answer, stated):
+    assert not leaks(f"take {stated} of them", answer) and leaks(f"= {stated}", answer)
 
 
 def test_prefix_ends_at_a_sentence_or_word_and_before_the_answer():

@@ -176,13 +176,30 @@ def test_server_bounds_starts_a_minute(httpserver, server):
     assert time.monotonic() - start >= 0.3, "three pauses of a tenth of a second"
 
 
-def test_server_without_a_key_or_an_answer(httpserver, server, monkeypatch):
+def test_server_without_a_token_count(httpserver, server):
     httpserver.expect_request("/v1/chat/completions").respond_with_json({**reply("x"), "usage": None})
     with pytest.raises(HarnessError, match="token count"):
         complete(server(), ["a"], HOT, 5, None)
+
+
+@pytest.mark.parametrize("key", [None, "secret"])
+def test_a_key_is_sent_where_there_is_one(httpserver, server, monkeypatch, key):
     monkeypatch.delenv("HARNESS_ENGINE_KEY")
-    with pytest.raises(MissingError, match="HARNESS_ENGINE_KEY"):
-        server()
+    if key:
+        monkeypatch.setenv("HARNESS_ENGINE_KEY", f"{key}\n")  # as files of keys end
+    httpserver.expect_request("/v1/chat/completions").respond_with_json(reply("x"))
+    complete(server(), ["a"], HOT, 5, None)
+    [(request, _)] = httpserver.log
+    assert request.headers.get("Authorization") == (key and f"Bearer {key}")
+
+
+def test_fields_of_a_request_are_turned_off_by_null(httpserver, server):
+    httpserver.expect_request("/v1/chat/completions").respond_with_json(reply("x"))
+    engine = server(extra={"seed": None, "n": None, "temperature": None, "min_p": 0.1})
+    complete(engine, ["a"], HOT, 5, None)
+    [(request, _)] = httpserver.log
+    assert set(request.get_json()) == {"model", "messages", "top_p", "max_tokens", "min_p"}
+    assert engine.identity()["extra"]["temperature"] == "not sent", "which a comparison tells from a temperature that was sent"
 
 
 # ---------------------------------------------------------------------- identity

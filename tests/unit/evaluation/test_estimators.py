@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from harness.evaluation.estimators import avg_at_k, pass_at_k
+from harness.evaluation.estimators import avg_at_k, mean_or_none, pass_at_k
 
 
 @pytest.mark.parametrize("n", range(1, 8))
@@ -30,5 +30,12 @@ def test_impossible_counts_are_refused(n, c, k):
 
 
 def test_avg_of_nothing_is_refused():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="^avg@k of no samples$"):
         avg_at_k([])
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"), [([], None), ([None], None), ([0.5, None], None), ([0.0], 0.0), ([0.25, 0.75, 0.5], 0.5)]
+)
+def test_a_mean_that_lacks_a_value_is_none(values, mean):
+    assert mean_or_none(iter(values)) == mean

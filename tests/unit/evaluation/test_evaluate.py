@@ -189,6 +189,7 @@ def test_a_suite_without_a_pinned_file_stamps_the_run(tmp_path):
     from harness.core.ledger import Ledger
     from harness.evaluation.results import seed_result
     from harness.run import prepare, summarise
+    from harness.runs.rundir import RunDir
 
     (tmp_path / "eval").mkdir()
     questions = [{"id": f"g{i}", "problem": f"Which {i}?\n\n(A) x\n(B) y", "answer": "AB"[i]} for i in (0, 1)]
@@ -200,6 +201,7 @@ def test_a_suite_without_a_pinned_file_stamps_the_run(tmp_path):
     [gpqa] = evaluate(prepared.suites[:1], policy, bare, 0, tmp_path)
     [testbed] = evaluate(prepared.suites[1:], Scripted([""] * 200, lambda p, j: True), bare, 0, None)
     seed = seed_result((gpqa, testbed), {"engine": "scripted"}, {}, Ledger())
+    RunDir(tmp_path).write_spec(prepared.spec)
     result = summarise(prepared, tmp_path, {0: seed})
     assert result.suites["gpqa-diamond"].avg == 0.75
     assert result.not_a_result.startswith("suite 'gpqa-diamond' pins no file")

@@ -85,3 +85,42 @@ def test_incomplete_samples_are_named(change, words):
         return check_complete(rows, 2, 2, [0, 1], "file")
     with pytest.raises(HarnessError, match=f"file: does not hold {words}"):
         check_complete(rows, 2, 2, [0, 1], "file")
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_a_problem_in_the_place_of_another_is_found(k):
+    """Where a problem has one sample, sampled or greedy, a repeated one is in order but for its name."""
+    good = [("a", i) for i in range(k)] + [("b", i) for i in range(k)]
+    for greedy in (False, True):
+        rows = [(p, i, g) for p, i in good for g in [False]] + ([("a", 0, True), ("b", 0, True)] if greedy else [])
+        make = lambda found: [sample(problem=p, index=i, greedy=g, seed=4) for p, i, g in found]
+        check_complete(make(rows), 2, k, [4], "file")
+        wrong = [[(p if g is not at else "a", i, g) for p, i, g in rows] for at in (False, True)[: 1 + greedy]]
+        wrong += [rows[:k], [*rows, ("c", 0, greedy)], [*rows, rows[-1]], rows[1:], [(p, i + 1, g) for p, i, g in rows]]
+        wrong += [sorted(rows, key=lambda r: (r[2], r[1], r[0]))] if k > 1 else []
+        for found in wrong:
+            with pytest.raises(HarnessError, match="^file: does not hold .* of each of 2 problems for seed 4$"):
+                check_complete(make(found), 2, k, [4], "file")
+    for n in (1, 3):
+        with pytest.raises(HarnessError, match=f"of each of {n} problems"):
+            check_complete([sample(problem=p, index=i) for p, i in good], n, k, [0], "file")
+    with pytest.raises(HarnessError, match="for seed 1"):
+        check_complete([sample(problem=p, index=i) for p, i in good], 2, k, [0, 1], "file")
+
+
+def test_means_over_seeds_are_means_of_every_figure():
+    """Of seeds that differ in all of them; the parity grader's and the greedy pass's are there for both or for neither."""
+    rng = random.Random(3)
+    seeds = {4: rows_of(rng, 4, 3, 2, True), 9: rows_of(rng, 9, 3, 2, True)}
+    each = {s: score_seed(rows, 2, ["p1"]) for s, rows in seeds.items()}
+    suite = over_seeds(each)
+    for name in ("avg", "avg_clean", "truncated", "unparsed", "parity_avg", "disagreement", "greedy", "greedy_parity"):
+        assert getattr(suite, name) == pytest.approx(mean(getattr(f, name) for f in each.values())), name
+    assert suite.pass_at == pytest.approx({m: mean(f.pass_at[m] for f in each.values()) for m in (1, 2)})
+    assert suite.per_seed_clean == {s: f.avg_clean for s, f in each.items()}
+    half = over_seeds({4: each[4], 9: score_seed([r for r in seeds[9] if not r.greedy], 2, ["p0", "p1", "p2"])})
+    assert (half.greedy, half.greedy_parity) == (None, None)
+    assert half.per_seed_clean == {4: each[4].avg_clean} and half.avg_clean == each[4].avg_clean
+    assert score_suite([r for rows in seeds.values() for r in rows], 2, [4, 9], ["p1"]) == suite
+    alone = over_seeds({4: each[4]})
+    assert (alone.pass_at, alone.avg, alone.grader_faults) == (each[4].pass_at, each[4].avg, each[4].grader_faults)

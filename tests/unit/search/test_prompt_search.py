@@ -14,9 +14,10 @@ from harness.core.errors import MissingError, UsageError
 from harness.core.hints import insert
 from harness.core.ledger import Ledger
 from harness.core.types import Context, Problem, Rollout, Sampling
+from harness.search.asking import ReflectorConfig
 from harness.search.beam import draw_parents, feedback, tie_counts
 from harness.search.prompt_search import EvolveConfig, Pool, evolve, split
-from harness.search.reflect import ReflectionRequest, ReflectorConfig, make_proposer
+from harness.search.reflect import ReflectionRequest, make_proposer
 
 GREEDY = Sampling(0.0, 8)
 PIECES = ["magic", "spell", "please", "now", "think", "hello"]

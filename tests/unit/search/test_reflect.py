@@ -13,10 +13,10 @@ from werkzeug import Response
 from harness.core.errors import MissingError
 from harness.core.ledger import Ledger
 from harness.core.types import Context, Rollout, Sampling
+from harness.search.asking import ReflectorConfig
 from harness.search.reflect import (
     OfflineProposer,
     ReflectionRequest,
-    ReflectorConfig,
     cut_middle,
     make_proposer,
     reflection_prompt,
@@ -217,8 +217,10 @@ def test_unreachable_server_and_missing_key(monkeypatch, key):
     with pytest.raises(MissingError, match="cannot be reached"):
         proposer(**config).propose([job()])
     monkeypatch.delenv("HARNESS_REFLECTOR_KEY")
+    with pytest.raises(MissingError, match="cannot be reached"):
+        proposer(**config).propose([job()])
     with pytest.raises(MissingError, match="needs a key in HARNESS_REFLECTOR_KEY or OPENAI_API_KEY"):
-        proposer(**config)
+        proposer(**{**config, "base_url": None})
 
 
 # --- a recording ------------------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ def run(spec, **more):
         ("model.chat_options.enable_thinking", Kind.POLICY),
         ("train.set", Kind.POLICY),
         ("train.limit", Kind.POLICY),
+        ("train.reward", Kind.POLICY),
         ("testbed.world", Kind.POLICY),
         ("eval.decoding.k", Kind.PROTOCOL),
         ("eval.max_new_tokens", Kind.PROTOCOL),
@@ -61,11 +62,11 @@ def run(spec, **more):
         ("backend.flags.actor.entropy_coef", Kind.ARM),
         ("p2o.evolve.width", Kind.ARM),
         ("p2o.reflector.model", Kind.ARM),
-        ("p2o.reflector.base_url", Kind.PLACE),
-        ("sft-teacher.teacher.concurrency", Kind.PLACE),
+        ("p2o.reflector.base_url", Kind.ACCESS),
+        ("sft-teacher.teacher.concurrency", Kind.ACCESS),
         ("backend.zero_stage", Kind.PLACE),
         ("local.threads", Kind.PLACE),
-        ("engine.base_url", Kind.PLACE),
+        ("engine.base_url", Kind.ACCESS),
         ("seeds", Kind.PLACE),
         ("recipe", Kind.PLACE),
         ("nobody.knows", Kind.ARM),
@@ -82,7 +83,8 @@ def test_every_setting_has_a_kind():
         assert all(kind is kind_of(name) for name, kind in leaves(spec) if not name.startswith("method_config"))
     for name in methods():
         for key, kind in leaves(load_method(name).Config, Kind.ARM):
-            assert kind is kind_of(f"{name}.{key}") is kind_of(f"method_config.{key}", name) and kind in (Kind.ARM, Kind.PLACE)
+            assert kind is kind_of(f"{name}.{key}") is kind_of(f"method_config.{key}", name)
+            assert kind in (Kind.ARM, Kind.PLACE, Kind.ACCESS)
     for section, world in worlds().items():
         assert all(kind is kind_of(f"{section}.{key}") for key, kind in leaves(world.Config, Kind.POLICY))
 
@@ -125,7 +127,7 @@ def test_what_an_older_spec_lacks_is_its_default():
 
 
 def old_shared(key):
-    return key.startswith(("model.", "testbed.", "eval.", "backend.name", "train.set", "train.limit"))
+    return key.startswith(("model.", "testbed.", "eval.", "backend.name", "train.set", "train.limit", "train.reward"))
 
 
 def old_claimed(key):
@@ -135,7 +137,7 @@ def old_claimed(key):
 
 def old_identity(key, training_set):
     own = ("model.", "testbed.") if training_set == "testbed" else ("model.",)
-    return key == "train.limit" or (key.startswith(own) and key != "model.id")
+    return key in ("train.limit", "train.reward") or (key.startswith(own) and key != "model.id")
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -20,11 +20,12 @@ def test_questions_must_be_the_same_ones():
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"training_set": "dapo"}, "training set"), ({"model": "qwen"}, "model"), ({"suites": {}}, "suites")],
+    [({"training_set": "dapo"}, "training set"), ({"model": "qwen"}, "model"), ({"name": "tb-family"}, "suites")],
 )
 def test_identities_do_not_mix(change, named):
+    other = result("p2o", **change) if "name" in change else replace(result("p2o"), **change)
     with pytest.raises(UsageError, match=f"differ in {named}"):
-        compare([result(), replace(result("p2o"), **change)])
+        compare([result(), other])
 
 
 @pytest.mark.parametrize("suite", [{"n": 20}, {"k": 1}, {"temperature": 1.0}, {"max_new_tokens": 64}])

@@ -1,15 +1,23 @@
 """Differences of arms: their intervals and tests against scipy and hand arithmetic, corrections, marks and ties."""
 
+import itertools
 import json
+import math
 import random
 import statistics
 
+import numpy as np
 import pytest
-from scipy.stats import binomtest, boschloo_exact, t, ttest_ind
+from msgspec.structs import replace
+from scipy.stats import binomtest, boschloo_exact, false_discovery_control, t, ttest_ind
 
+from harness.runs.result import Macro, RoleMeans
 from harness.stats import intervals
 from harness.stats.comparison import compare
-from support.results import arms, cells, result
+from harness.stats.contrasts import Bounds, contrast, contrasts_of, ties_of
+from harness.stats.questions import Questions
+from harness.stats.scores import Score, cells_of, measures_of, score_of, solved
+from support.results import arms, cells, result, suite_scores
 
 
 def test_fixed_suite_interval_is_that_of_welch_whatever_the_seeds_are_called():
@@ -106,3 +114,141 @@ def test_one_seed_has_no_interval_and_says_why(other):
     assert (x.fixed, x.new, x.p, x.note) == (None, None, None, "one seed: no interval")
     assert x.difference == pytest.approx(statistics.fmean(other.values()) - 0.4)
     assert c.arms[0].scores["tb-long"].sd is None
+
+
+# ------------------------------------------------------------------ several arms on several suites, every field by scipy
+
+ROLES = {"x": "ood", "y": "ood", "z": "id"}
+
+
+def run_of(name, level, seeds, rng, samples=True):
+    """An arm on three suites with its questions; its seeds start at 5."""
+    numbers = range(5, 5 + seeds)
+    questions = {}
+    for i, suite in enumerate(ROLES):
+        y = np.clip(level + rng.normal(0, 0.03, (seeds, 1)) + rng.normal(0, 0.2, (seeds, 8 + i)), 0, 1)
+        questions[suite] = Questions(tuple(f"q{j}" for j in range(8 + i)), tuple(numbers), 4, y, None)
+    scores = {s: dict(zip(numbers, q.scores_S_Q.mean(1).tolist(), strict=True)) for s, q in questions.items()}
+    suites = {s: suite_scores(scores[s], role=role, n=len(questions[s].ids)) for s, role in ROLES.items()}
+    per = {seed: RoleMeans(id=scores["z"][seed], ood=statistics.fmean(scores[s][seed] for s in "xy")) for seed in numbers}
+    macro = Macro(id=suites["z"].avg, ood=statistics.fmean(suites[s].avg for s in "xy"), per_seed=per)
+    found = replace(result(name, dict.fromkeys(numbers, 0.0)), suites=suites, macro=macro)
+    return found, questions if samples else {}
+
+
+def by_key(questions, key):
+    names = {"macro:ood": "xy", "macro:id": "z"}.get(key, key)
+    return [questions[s].scores_S_Q for s in names]
+
+
+def step_down(p):
+    """Holm by hand."""
+    out, order = {}, sorted(p, key=p.get)
+    for i, key in enumerate(order):
+        out[key] = max(min(1.0, (len(p) - j) * p[order[j]]) for j in range(i + 1))
+    return out
+
+
+def test_every_field_of_every_contrast():
+    rng = np.random.default_rng(6)
+    made = [run_of("a", 0.45, 3, rng), run_of("b", 0.5, 4, rng), run_of("c", 0.62, 3, rng), run_of("d", 0.47, 1, rng)]
+    results, questions = [r for r, _ in made], [q for _, q in made]
+    measures = measures_of(results[0])
+    own = cells_of(results, questions, measures)
+    scores = [{m.key: score_of(r, m.key, 0.5, c[m.key], "") for m in measures} for r, c in zip(results, own, strict=True)]
+    found = contrasts_of(measures, scores, own, 1)
+    assert found[1] == {} and [set(x) for x in found if x] == [{m.key for m in measures}] * 3
+    p = {}
+    for i, m in itertools.product((0, 2, 3), measures):
+        x = found[i][m.key]
+        a, b = (sum(y.mean(1) for y in by_key(questions[j], m.key)) / len(by_key(questions[j], m.key)) for j in (i, 1))
+        assert x.difference == pytest.approx(a.mean() - b.mean())
+        assert x.solved_p == pytest.approx(intervals.exact_shares(int((a >= 0.5).sum()), len(a), int((b >= 0.5).sum()), len(b)))
+        d = [u.mean(0) - v.mean(0) for u, v in zip(by_key(questions[i], m.key), by_key(questions[1], m.key), strict=True)]
+        assert x.question_test == "sign-flip" and x.question_p == pytest.approx(intervals.sign_flip([v[None] for v in d])[0])
+        if i == 3:
+            assert (x.fixed, x.new, x.p, x.p_adjusted, x.mde, x.note) == (None,) * 5 + ("one seed: no interval",)
+            continue
+        welch = ttest_ind(a, b, equal_var=False)
+        assert (x.fixed.low, x.fixed.high) == pytest.approx(tuple(welch.confidence_interval(0.95)))
+        se = math.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
+        assert (x.fixed.se, x.fixed.df, x.p, x.note) == (
+            pytest.approx(se),
+            pytest.approx(welch.df),
+            pytest.approx(welch.pvalue),
+            "",
+        )
+        p[i, m.key] = x.p
+        new = intervals.question_difference(by_key(questions[i], m.key), by_key(questions[1], m.key))
+        assert x.new == Bounds(*(pytest.approx(float(v)) for v in (*new.interval(), new.se, new.df)))
+        detectable = (t.ppf(0.975, welch.df) + t.ppf(0.8, welch.df)) * se
+        assert x.mde == (None if x.fixed.low > 0 or x.fixed.high < 0 else pytest.approx(detectable))
+    assert {x.mde is None for i in (0, 2) for x in found[i].values()} == {True, False}
+    for key in ("macro:id", "macro:ood"):
+        expected = step_down({i: p[i, key] for i in (0, 2)})
+        assert {i: found[i][key].p_adjusted for i in (0, 2)} == pytest.approx(expected)
+        assert {found[i][key].correction for i in (0, 2)} == {"Holm"} and found[3][key].correction == ""
+    family = [(i, s) for i in (0, 2) for s in ROLES]
+    adjusted = false_discovery_control([p[k] for k in family])
+    assert [found[i][s].p_adjusted for i, s in family] == pytest.approx(list(adjusted))
+    assert {found[i][s].correction for i, s in family} == {"BH"}
+
+
+def test_ties_are_of_arms_with_two_seeds_by_holm_over_all_pairs():
+    rng = np.random.default_rng(9)
+    levels = {"a": 0.2, "b": 0.25, "c": 0.6, "d": 0.65, "e": 0.9}
+    results = [run_of(n, v, 1 if n == "e" else 4, rng)[0] for n, v in levels.items()]
+    for key in ("macro:ood", "macro:id", "x"):
+        values = {r.method: [(m.ood if key == "macro:ood" else m.id) for m in r.macro.per_seed.values()] for r in results}
+        if key == "x":
+            values = {r.method: list(r.suites["x"].per_seed.values()) for r in results}
+        several = {n: v for n, v in values.items() if len(v) > 1}
+        pairs = {
+            (a, b): ttest_ind(several[a], several[b], equal_var=False).pvalue for a, b in itertools.combinations(several, 2)
+        }
+        apart = {pair for pair, value in step_down(pairs).items() if value < 0.05}
+        letters = ties_of(results, list(levels), key)
+        assert set(letters) == set(several) and 0 < len(apart) < len(pairs)
+        for a, b in pairs:
+            assert bool(set(letters[a]) & set(letters[b])) == ((a, b) not in apart)
+        assert "a" in letters[max(several, key=lambda n: statistics.fmean(several[n]))]
+    assert ties_of(results[-2:], ["d", "e"], "x") == {}, "one arm is no group"
+    flat = [result("a", {0: 0.1, 1: 0.1}), result("b", {0: 0.9, 1: 0.9})]
+    assert ties_of(flat, ["a", "b"], "tb-long") == {"b": "a", "a": "a"}, "without any spread nothing tells them apart"
+
+
+def score(values, at=None):
+    per_seed = dict(enumerate(values))
+    return Score(per_seed, statistics.fmean(values), None, None if at is None else solved(values, at))
+
+
+def test_a_contrast_of_two_seeds_and_of_two_questions_has_intervals():
+    a, b = np.array([[0.2, 0.8], [0.4, 0.5]]), np.array([[0.1, 0.4], [0.0, 0.6]])
+    one, two = (score(y.mean(1).tolist(), 0.3) for y in (a, b))
+    x = contrast(one, two, [Questions(("p", "q"), (0, 1), 4, a, None)], [Questions(("p", "q"), (0, 1), 4, b, None)])
+    assert x.fixed and x.new and x.note == "" and (x.question_p, x.question_test, x.correction) == (None, "", "")
+    single = contrast(one, two, [Questions(("p",), (0, 1), 4, a[:, :1], None)], [Questions(("p",), (0, 1), 4, b[:, :1], None)])
+    assert single.fixed == x.fixed and single.new is None, "one question has no variance"
+    assert contrast(one, two, None, [Questions(("p", "q"), (0, 1), 4, b, None)]).new is None
+    assert contrast(one, score([0.1, 0.2])).solved_p is None and contrast(score([0.1, 0.2]), two).solved_p is None
+    assert contrast(score([0.1]), two).fixed is None and contrast(one, score([0.2])).note == "one seed: no interval"
+    assert contrast(one, two, of_questions=(0.25, "some")).question_test == "some"
+
+
+def test_mcnemar_is_for_single_outcomes_on_both_sides():
+    """Of an arm with one sample and one seed against a baseline with more of either, signs of means are flipped."""
+    y = np.array([[1.0, 0, 1, 1, 0, 1]])
+    z = np.array([[0.0, 0, 1, 0, 0, 0]])
+
+    def test_of(arm, baseline):
+        both = [{"tb-long": q} for q in (baseline, arm)]
+        runs = [result(n, {0: q.scores_S_Q.mean()}, n=6) for n, q in (("grpo", baseline), ("p2o", arm))]
+        x = compare(runs, questions=both).arms[1].contrasts["tb-long"]
+        return x.question_test, x.question_p
+
+    ids = tuple("pqrstu")
+    one, other = Questions(ids, (0,), 1, y, None), Questions(ids, (0,), 1, z, None)
+    assert test_of(one, other) == ("McNemar", pytest.approx(binomtest(3, 3).pvalue))
+    assert test_of(one, Questions(ids, (0,), 4, z, None))[0] == "sign-flip"
+    assert test_of(Questions(ids, (0,), 2, y, None), other)[0] == "sign-flip"
+    assert test_of(one, Questions(ids, (0, 1), 1, np.vstack([z, z]), None))[0] == "sign-flip"

@@ -1,6 +1,9 @@
 """Statistics against scipy, hand arithmetic, brute force and closed forms."""
 
 import itertools
+import math
+import statistics
+import time
 
 import numpy as np
 import pytest
@@ -27,6 +30,12 @@ def test_batches_agree_with_single_calls():
     for i in range(4):
         one = intervals.question_difference([a[i], a[i][:, :7]], [b[i], b[i][:, :7]])
         assert (one.value, one.se, one.df) == pytest.approx((together.value[i], together.se[i], together.df[i]))
+    a_S, b_S = a.mean(-1), b.mean(-1)
+    together, scores = intervals.seed_difference(a_S, b_S), intervals.score([a, a[..., :7]])
+    for i in range(4):
+        one, alone = intervals.seed_difference(a_S[i], b_S[i]), intervals.score([a[i], a[i][:, :7]])
+        assert (one.value, one.se, one.df) == pytest.approx((together.value[i], together.se[i], together.df[i]))
+        assert (alone.value, alone.se, alone.df) == pytest.approx((scores.value[i], scores.se[i], scores.df[i]))
 
 
 def test_residual_is_that_of_a_two_way_analysis_of_variance():
@@ -93,7 +102,18 @@ def test_sign_flips_against_all_of_them():
     assert abs(p[0] - exact) < 4 * np.sqrt(exact * (1 - exact) / intervals.RESAMPLES)
     assert p[1] == 1.0
     assert abs(p[2] - 2 / 1024) < 4 * np.sqrt(2 / 1024 / intervals.RESAMPLES)
-    assert list(intervals.sign_flip([d[None]])) == list(intervals.sign_flip([d[None]])), "seeded"
+    assert list(intervals.sign_flip([d[None]])) == list(intervals.sign_flip([d[None]], 0)), "seeded"
+    assert len({float(intervals.sign_flip([d[None]], seed)[0]) for seed in range(4)}) > 1
+
+
+def test_no_permutation_p_is_zero():
+    """The observed assignment is one of those counted: p >= 1 / (1 + resamples) (Phipson and Smyth 2010), here exactly."""
+    d = np.stack([np.full(200, 0.5), np.full(200, -0.5)])
+    assert intervals.RESAMPLES == 9999
+    assert intervals.sign_flip([d]).tolist() == [1e-4, 1e-4], "none of the 9,999 gives a sum as large"
+    assert intervals.sign_flip([np.zeros((1, 200))]).tolist() == [1.0], "all of them do"
+    [p] = intervals.sign_flip([np.full((1, 1), 0.3)])
+    assert p == 1.0, "either sign of one difference is as large as the other"
 
 
 def test_sign_flips_of_a_macro_average_weigh_suites():
@@ -159,9 +179,215 @@ def test_tie_letters_are_shared_exactly_by_arms_that_are_not_different():
         assert "a" in letters[max(means, key=means.get)]
 
 
+def tie_letters_by_networkx(means, different):
+    """All maximal cliques of the tied pairs, in the order of their best arms."""
+    networkx = pytest.importorskip("networkx")
+    order = sorted(means, key=lambda arm: (-means[arm], arm))
+    graph = networkx.Graph(set(itertools.combinations(order, 2)) - {*different, *((b, a) for a, b in different)})
+    graph.add_nodes_from(order)
+    cliques = sorted(sorted(map(order.index, clique)) for clique in networkx.find_cliques(graph))
+    names = [chr(97 + i % 26) + (str(i // 26) if i >= 26 else "") for i in range(len(cliques))]
+    return {arm: "".join(n for n, c in zip(names, cliques, strict=True) if order.index(arm) in c) for arm in order}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.4, 0.7, 0.9])
+def test_tie_letters_are_those_of_all_maximal_cliques(share):
+    for n in range(1, 19):
+        arms = [f"m{i}" for i in range(n)]
+        means = dict(zip(arms, RNG.random(n).round(1), strict=True))
+        different = [pair for pair in itertools.combinations(arms, 2) if RNG.random() < share]
+        assert intervals.tie_letters(means, different) == tie_letters_by_networkx(means, different)
+
+
+HARD = {  # of 200 arms, which pairs differ; without a bound each has up to 3^66 letters
+    "no pair": lambda i, j: False,
+    "every pair": lambda i, j: True,
+    "of three": lambda i, j: i // 3 == j // 3,
+    "neighbours": lambda i, j: i % 2 == 0 and j == i + 1,
+    "far apart": lambda i, j: j - i > 20,
+    "two camps": lambda i, j: (i < 100) == (j < 100),
+    "some": lambda i, j: RNG.random() < 0.1,
+    "half": lambda i, j: RNG.random() < 0.5,
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_tie_letters_of_two_hundred_arms_show_every_tie_in_seconds(name):
+    arms = [f"m{i:03d}" for i in range(200)]
+    pairs = list(itertools.combinations(range(200), 2))
+    apart = {pair for pair in pairs if HARD[name](*pair)}
+    start = time.process_time()
+    found = intervals.tie_letters({arm: -i for i, arm in enumerate(arms)}, [(arms[i], arms[j]) for i, j in apart])
+    assert time.process_time() - start < 5
+    letters = [intervals.letters_of(found[arm]) for arm in arms]
+    assert all(letters) and "a" in letters[0]
+    assert all((not letters[i].isdisjoint(letters[j])) == ((i, j) not in apart) for i, j in pairs)
+    assert len(set().union(*letters)) <= len(pairs)
+
+
 def test_question_variance_takes_noise_out():
     rng = np.random.default_rng(3)
     true = rng.normal(0, 0.3, 4000)
     a, b = true + rng.normal(0, 0.4, (3, 4000)), rng.normal(0, 0.4, (3, 4000))
     assert intervals.question_variance([a], [b]) == pytest.approx(0.09 / 4000, rel=0.1)
     assert intervals.question_variance([b], [b]) == 0.0
+
+
+# ------------------------------------------------------------------ by definition, one number at a time
+
+
+def squares(values):
+    return sum((v - statistics.fmean(values)) ** 2 for v in values)
+
+
+def residual(cells):
+    """Variance of the grand mean from what is left of (S, Q) without row and column means: an F table by hand."""
+    rows, columns = [statistics.fmean(r) for r in cells], [statistics.fmean(c) for c in zip(*cells, strict=True)]
+    grand, S, Q = statistics.fmean(rows), len(rows), len(columns)
+    left = sum((cells[i][j] - rows[i] - columns[j] + grand) ** 2 for i in range(S) for j in range(Q))
+    return left / ((S - 1) * (Q - 1)) / (S * Q)
+
+
+def seeds_part(arm):
+    """Variance of the macro average over seeds, with its degrees of freedom."""
+    per_seed = [statistics.fmean(statistics.fmean(suite[s]) for suite in arm) for s in range(len(arm[0]))]
+    return statistics.variance(per_seed) / len(per_seed), len(per_seed) - 1
+
+
+def combined(seeds, questions, shared):
+    """Standard error and Satterthwaite's degrees of freedom of components (variance, df); the rule of docs/statistics.md."""
+    v_seeds, v_questions = sum(v for v, _ in seeds), sum(v for v, _ in questions)
+    v = max(v_questions + max(v_seeds - shared, 0), v_seeds)
+    parts = [*seeds, *questions] if v_seeds > shared else questions
+    whole = v if v_seeds > shared else v_questions
+    spread = sum(x**2 / df for x, df in parts)
+    return math.sqrt(v), whole**2 / spread if spread else min(df for _, df in questions)
+
+
+def suites(rng, seeds, sizes, seed_sd):
+    """Cells of an arm on several suites: its own level for every seed, question and cell."""
+    level = rng.normal(0, seed_sd, (seeds, 1))
+    return [rng.normal(0.5, 0.2, (1, q)) + level + rng.normal(0, 0.1, (seeds, q)) for q in sizes]
+
+
+@pytest.mark.parametrize("seed_sd", [0.0, 0.02, 0.5])
+@pytest.mark.parametrize("sizes", [(9,), (5, 12), (4, 7, 20)])
+@pytest.mark.parametrize("seeds", [(2, 2), (3, 5)])
+def test_two_way_errors_by_definition(seed_sd, sizes, seeds):
+    rng = np.random.default_rng([len(sizes), *seeds, int(100 * seed_sd)])
+    a, b = (suites(rng, n, sizes, seed_sd) for n in seeds)
+    m = len(sizes)
+    columns = lambda x: x.mean(0).tolist()  # noqa: E731
+    pairs = [[u - v for u, v in zip(columns(x), columns(y), strict=True)] for x, y in zip(a, b, strict=True)]
+    noise = [residual(x.tolist()) + residual(y.tolist()) for x, y in zip(a, b, strict=True)]
+    questions = [(squares(d) / (len(d) - 1) / len(d) / m**2, len(d) - 1) for d in pairs]
+    found = intervals.question_difference(a, b)
+    se, df = combined([seeds_part(a), seeds_part(b)], questions, sum(noise) / m**2)
+    assert found.value == pytest.approx(statistics.fmean(statistics.fmean(d) for d in pairs))
+    assert (found.se, found.df) == pytest.approx((se, df))
+    plain = [squares(d) / (len(d) - 1) / len(d) for d in pairs]
+    expected = max(0.0, sum(v - n for v, n in zip(plain, noise, strict=True)) / m**2)
+    assert intervals.question_variance(a, b) == pytest.approx(expected)
+    own = [(squares(columns(x)) / (x.shape[1] - 1) / x.shape[1] / m**2, x.shape[1] - 1) for x in a]
+    found = intervals.score(a)
+    assert found.value == pytest.approx(statistics.fmean(x.mean() for x in a))
+    assert (found.se, found.df) == pytest.approx(combined([seeds_part(a)], own, sum(residual(x.tolist()) for x in a) / m**2))
+
+
+def test_question_variance_of_single_seeds_takes_nothing_out():
+    """The noise of decoding cannot be told from questions with one seed: only that of the arm with two is taken out."""
+    one, two = RNG.random((1, 8)), RNG.normal(0, 5, (2, 8))
+    d = one[0] - two.mean(0)
+    assert intervals.question_variance([one], [one[:, ::-1]]) == pytest.approx((one[0] - one[0, ::-1]).var(ddof=1) / 8)
+    assert intervals.question_variance([one], [two]) == pytest.approx(max(0, d.var(ddof=1) / 8 - residual(two.tolist())))
+
+
+@pytest.mark.parametrize("way", [intervals.question_difference, intervals.question_variance])
+def test_arms_with_other_suites_are_not_paired(way):
+    a = RNG.random((2, 5))
+    for x, y in (([a], [a, a]), ([a, a], [a])):
+        with pytest.raises(ValueError):
+            way(x, y)
+
+
+@pytest.mark.parametrize(("df", "alpha", "power"), [(4.0, 0.05, 0.8), (2.5, 0.01, 0.9), (30.0, 0.2, 0.5)])
+def test_both_ends_of_the_interval_p_and_detectable_effect(df, alpha, power):
+    e = intervals.Estimate(0.3, 0.2, df)
+    assert e.interval(alpha) == pytest.approx(sp.t(df, 0.3, 0.2).interval(1 - alpha))
+    assert e.p() == pytest.approx(sp.t(df).sf(1.5) + sp.t(df).cdf(-1.5)) == intervals.Estimate(-0.3, 0.2, df).p()
+    assert e.mde(alpha, power) == pytest.approx(0.2 * (sp.t(df).isf(alpha / 2) + sp.t(df).isf(1 - power)))
+    assert e.mde() == pytest.approx(0.2 * (sp.t(df).isf(0.025) + sp.t(df).isf(0.2)))
+    assert e.interval() == pytest.approx(sp.t(df, 0.3, 0.2).interval(0.95))
+    low, _ = e.interval(e.p())
+    assert low == pytest.approx(0, abs=1e-12), "p is the level at which the interval ends at 0"
+
+
+def test_a_spread_begins_beyond_the_last_digits():
+    assert [bool(intervals.Estimate(0.0, se, 3).spread) for se in (0.0, 1e-9, 1.1e-9, 1e-3)] == [False, False, True, True]
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_spread_has_the_least_degrees_of_freedom():
+    flat = lambda n: np.full(n, 0.5)  # noqa: E731
+    e = intervals.seed_difference(flat(3), flat(6))
+    assert (e.value, e.se, e.df) == (0.0, 0.0, 2)
+    one = intervals.seed_difference(np.array([0.1, 0.3]), flat(6))
+    assert (one.se, one.df) == pytest.approx((0.1, 1.0)), "all spread is the first arm's"
+    none = intervals.question_difference([np.full((2, 4), 0.5)], [np.full((3, 4), 0.25)])
+    assert (none.value, none.se, none.df) == (0.25, 0.0, 3)
+
+
+@pytest.mark.parametrize("table", [(0, 3, 0, 5), (3, 3, 5, 5), (0, 3, 5, 5), (1, 3, 2, 5), (3, 3, 0, 5), (1, 4, 0, 2)])
+def test_exact_shares_of_arms_of_different_sizes(table):
+    a, n, b, m = table
+    found = intervals.exact_shares(*table)
+    if a + b in (0, n + m):
+        assert found == 1.0
+    else:
+        assert found == pytest.approx(min(1, sp.boschloo_exact([[a, b], [n - a, m - b]]).pvalue))
+    assert 0 < found <= 1 and found == pytest.approx(intervals.exact_shares(b, m, a, n), abs=1e-6)
+    assert found == pytest.approx(intervals.exact_shares(n - a, n, m - b, m), abs=1e-6)
+
+
+def test_mcnemar_counts_in_both_directions():
+    a, b = np.array([1, 1, 1, 0, 0, 1, 0]), np.array([0, 0, 0, 0, 1, 1, 0])
+    assert intervals.mcnemar(a, b) == intervals.mcnemar(b, a) == pytest.approx(sp.binomtest(3, 4).pvalue) == 0.625
+    assert intervals.mcnemar(a[:1], b[:1]) == 1.0
+
+
+def test_wilson_rounds_and_reaches_the_ends():
+    assert intervals.wilson(2.9999999, 30) == intervals.wilson(3, 30) and intervals.wilson(3.4, 30) == intervals.wilson(3, 30)
+    z2 = sp.norm.isf(0.025) ** 2
+    assert intervals.wilson(0, 10) == pytest.approx((0, z2 / (10 + z2)))
+    assert intervals.wilson(10, 10) == pytest.approx((10 / (10 + z2), 1))
+
+
+def test_adjusted_p_are_capped_and_in_order():
+    assert intervals.holm({"a": 0.9, "b": 0.8}) == {"b": 1.0, "a": 1.0}
+    assert intervals.holm({"a": 0.02, "b": 0.01}) == {"b": 0.02, "a": 0.02} and intervals.holm({}) == {}
+    assert intervals.holm_levels({}) == {} and intervals.holm_levels({"a": 0.5}, 0.1) == {"a": 0.1}
+    at = intervals.holm_levels({"a": 0.025, "b": 0.04}, 0.05)  # exactly at its level: not rejected
+    assert at == {"a": 0.025, "b": 0.025}
+    assert intervals.holm_levels({"a": 0.02, "b": 0.05, "c": 0.06}, 0.06) == pytest.approx({"a": 0.02, "b": 0.02, "c": 0.02})
+    p = {i: float(v) for i, v in enumerate(RNG.random(9))}
+    order = sorted(p, key=p.get)
+    expected = {k: min(1.0, min(9 * p[j] / (order.index(j) + 1) for j in order[order.index(k) :])) for k in p}
+    assert intervals.benjamini_hochberg(p) == pytest.approx(expected)
+
+
+def test_letters_go_on_after_z():
+    arms = {f"m{i:02d}": -i for i in range(60)}
+    letters = intervals.tie_letters(arms, itertools.combinations(arms, 2))
+    assert list(letters.values())[:27] == [*"abcdefghijklmnopqrstuvwxyz", "a1"]
+    assert list(letters.values())[51:54] == ["z1", "a2", "b2"] and len(set(letters.values())) == 60
+
+
+def test_the_best_arm_has_the_first_letter_and_equal_arms_go_by_name():
+    assert intervals.tie_letters({"x": 1.0, "b": 1.0, "a": 2.0}, [("x", "a"), ("b", "a"), ("x", "b")]) == {
+        "a": "a",
+        "b": "b",
+        "x": "c",
+    }
+    chain = {"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}
+    assert intervals.tie_letters(chain, [("a", "c"), ("a", "d"), ("b", "d")]) == {"a": "a", "b": "ab", "c": "bc", "d": "c"}
+    assert list(intervals.tie_letters({"x": 1.0, "y": 2.0}, [])) == ["y", "x"] and intervals.tie_letters({}, []) == {}

@@ -2,15 +2,23 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import norm, ttest_ind
+from scipy.special import expit
+from scipy.stats import chi2, norm, t, ttest_ind
 
 from harness.core.errors import UsageError
+from harness.data.suites import load_suite, suite_names
+from harness.stats import intervals
 from harness.stats.power import (
+    MAX_SEEDS,
+    Design,
     SuiteModel,
+    answer,
     ceiling,
+    designs,
     detectable,
     parse_scores,
     power,
@@ -18,6 +26,7 @@ from harness.stats.power import (
     questions_needed,
     seeds_needed,
 )
+from support.runs import make_run
 
 
 @pytest.mark.parametrize(("seeds", "effect", "q"), [(2, 4.0, 0.0), (3, 2.5, 0.0), (5, 1.5, 0.0), (3, 3.0, 1.2)])
@@ -27,8 +36,6 @@ def test_power_is_the_rate_at_which_the_test_rejects(seeds, effect, q):
     a, b = effect + question + rng.standard_normal((n, seeds)), rng.standard_normal((n, seeds))
     if q:
         va, vb = a.var(1, ddof=1) / seeds, b.var(1, ddof=1) / seeds
-        from scipy.stats import t
-
         v = va + vb + q**2
         df = v**2 / ((va**2 + vb**2) / (seeds - 1))
         rejected = np.abs(a.mean(1) - b.mean(1)) > t.ppf(0.975, df) * np.sqrt(v)
@@ -105,8 +112,6 @@ def test_question_se_against_simulation():
     rng, n = np.random.default_rng(0), 400_000
     z = rng.standard_normal(n)
     w = 0.8 * z + 0.6 * rng.standard_normal(n)
-    from scipy.special import expit
-
     a, b = expit(0.7 + 3 * z), expit(0.2 + 3 * w)
     model = [SuiteModel(100, 16, a.mean(), b.mean())]
     plain, noisy, [each] = question_se(model, 0.8)
@@ -135,7 +140,6 @@ def test_scores_are_checked(text):
 
 def test_command(capsys, tmp_path):
     from support.command import harness
-    from support.runs import make_run
 
     code, out, _ = harness(capsys, "power", "--effect", 4.7, "--seed-sd", 1, "--seed-sd", 2, "--json")
     assert code == 0 and [r["seeds_these_questions"] for r in json.loads(out)["rows"]] == [3, 5]
@@ -150,3 +154,183 @@ def test_command(capsys, tmp_path):
     for wrong in ([], ["--seed-sd", 1, "--pilot", runs[0]], ["--seed-sd", -1], both):
         assert harness(capsys, "power", "--effect", 4.7, *wrong)[0] == 2
     assert harness(capsys, "power", "--effect", 0, "--seed-sd", 1)[0] == 2
+
+
+# ------------------------------------------------------------------ against integrals, scans and hand calculations
+
+
+def by_integration(effect, sd, seeds, question_se=0.0, alpha=0.05, question_df=math.inf, n=400):
+    """The same probability as a mean over both arms' sample variances, each at `n` quantiles of its own chi-square."""
+    nu, at = seeds - 1, (np.arange(n) + 0.5) / n
+    one = sd**2 * chi2.ppf(at, nu) / nu / seeds
+    a, b = one[:, None], one[None, :]
+    v = a + b + question_se**2
+    df = v**2 / ((a**2 + b**2) / nu + question_se**4 / question_df)
+    reach, whole = t.ppf(1 - alpha / 2, df) * np.sqrt(v), math.sqrt(2 * sd**2 / seeds + question_se**2)
+    return float((norm.sf((reach - effect) / whole) + norm.cdf((-reach - effect) / whole)).mean())
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 8])
+@pytest.mark.parametrize("effect", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize(("q", "question_df"), [(0.0, math.inf), (0.7, math.inf), (0.7, 5.0)])
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+def test_power_is_the_integral_over_both_variances(seeds, effect, q, question_df, alpha):
+    found = power(effect, 1.5, seeds, q, alpha, question_df)
+    assert found == pytest.approx(by_integration(effect, 1.5, seeds, q, alpha, question_df), abs=7e-4)
+    assert found == pytest.approx(power(2 * effect, 3.0, seeds, 2 * q, alpha, question_df)), "whatever the unit"
+    assert found == pytest.approx(power(-effect, 1.5, seeds, q, alpha, question_df)), "two-sided"
+
+
+def test_the_ceiling_is_a_z_test():
+    for effect, q, alpha in ((0.0, 1.0, 0.05), (1.3, 0.6, 0.05), (0.4, 2.0, 0.3)):
+        reach = norm.isf(alpha / 2)
+        expected = norm(effect / q).sf(reach) + norm(effect / q).cdf(-reach)
+        assert ceiling(effect, q, alpha) == pytest.approx(expected)
+    assert ceiling(0.0, 0.0) == ceiling(5.0, 0.0) == 1.0 and ceiling(1.3, 0.6) == ceiling(1.3, 0.6, 0.05)
+
+
+@pytest.mark.parametrize(("alpha", "wanted"), [(0.05, 0.8), (0.01, 0.95), (0.2, 0.5)])
+@pytest.mark.parametrize("ratio", [8.0, 3.0, 1.0])
+@pytest.mark.parametrize(("q", "question_df"), [(0.0, math.inf), (0.25, math.inf), (0.25, 6.0)])
+def test_seeds_needed_is_the_first_number_with_the_power(alpha, wanted, ratio, q, question_df):
+    counts = [n for n in range(2, 40) if power(ratio, 1.0, n, q, alpha, question_df) >= wanted]
+    found = seeds_needed(ratio, 1.0, q, alpha, wanted, question_df)
+    assert found == (counts[0] if counts else None) or (not counts and found >= 40)
+
+
+def test_the_search_for_seeds_ends_at_its_bound():
+    assert MAX_SEEDS == 200
+    just = detectable(1.0, 200) * 1.0005
+    assert seeds_needed(just, 1.0) in (199, 200) and seeds_needed(just * 0.99, 1.0) is None
+    assert seeds_needed(100.0, 1.0) == 2, "never one"
+
+
+@pytest.mark.parametrize(("alpha", "wanted"), [(0.05, 0.8), (0.01, 0.5), (0.3, 0.9)])
+@pytest.mark.parametrize(("sd", "seeds", "q"), [(1.0, 2, 0.0), (1.0, 5, 0.6), (2.5, 3, 0.1)])
+def test_the_detectable_effect_has_the_power(alpha, wanted, sd, seeds, q):
+    x = detectable(sd, seeds, q, alpha, wanted)
+    assert x > 0 and power(x, sd, seeds, q, alpha) == pytest.approx(wanted, abs=1e-3)
+    assert detectable(sd, seeds, q) == detectable(sd, seeds, q, 0.05, 0.8) and detectable(0.0, seeds) == 0.0
+
+
+@pytest.mark.parametrize(("alpha", "wanted"), [(0.05, 0.8), (0.1, 0.6)])
+@pytest.mark.parametrize(
+    ("effect", "sd", "q", "seeds"), [(4.7, 1.0, 3.0, 5), (4.7, 2.0, 1.5, 5), (3.0, 0.5, 4.0, 3), (2.0, 0.5, 20.0, 4)]
+)
+def test_questions_needed_is_the_least_factor_with_the_power(alpha, wanted, effect, sd, q, seeds):
+    factor = questions_needed(effect, sd, q, seeds, alpha, wanted)
+    reached = lambda f: power(effect, sd, seeds, q / math.sqrt(f), alpha)  # noqa: E731
+    if reached(1.0) >= wanted:
+        assert factor == 1.0
+    else:
+        assert factor > 1 and reached(factor) >= wanted > reached(factor / 1.006)
+    assert questions_needed(effect, sd, 0.01, seeds, alpha, wanted) == 1.0
+    assert questions_needed(effect, 100.0, q, seeds, alpha, wanted) is None
+    assert questions_needed(effect, sd, q, seeds) == questions_needed(effect, sd, q, seeds, 0.05, 0.8)
+
+
+def test_question_se_of_two_suites_by_random_questions():
+    """Both suites' accuracies, correlated between the arms, one greedy and one of four samples."""
+    rng, n, rho, spread = np.random.default_rng(1), 600_000, 0.6, 2.0
+    z = rng.standard_normal(n)
+    w = rho * z + math.sqrt(1 - rho**2) * rng.standard_normal(n)
+    a, b = expit(0.4 + spread * z), expit(-0.3 + spread * w)
+    four, one = SuiteModel(50, 4, a.mean(), b.mean()), SuiteModel(200, 1, a.mean(), b.mean())
+    exact = (a - b).var()
+    within = (a * (1 - a) + b * (1 - b)).mean()
+    plain, noisy, each = question_se([four, one], rho, spread)
+    assert each == pytest.approx([math.sqrt(exact / 50), math.sqrt((exact + within) / 200)], rel=0.01)
+    assert plain == pytest.approx(math.sqrt(exact / 50 + (exact + within) / 200) / 2, rel=0.01)
+    assert noisy == pytest.approx(math.sqrt((exact + within / 4) / 50 + (exact + within) / 200) / 2, rel=0.01)
+    assert question_se([SuiteModel(10, 2, 0.5, 0.5)], 0.5) == question_se([SuiteModel(10, 2, 0.5, 0.5)], 0.5, 3.0)
+    assert question_se([SuiteModel(10, 2, 0.5, 0.5)], 1.0)[0] == pytest.approx(0, abs=1e-6), "the same questions are solved"
+
+
+def test_given_designs():
+    assert designs([], [1.0, 2.5], None, None, 0.7) == [
+        Design("seed sd 1", 1.0, None, 0.0),
+        Design("seed sd 2.5", 2.5, None, 0.0),
+    ]
+    assert designs([], [1.0], 0.0, None, 0.7) == [Design("seed sd 1", 1.0, None, 0.0)]
+    assert designs([], [1.0], 1.25, None, 0.7) == [Design("seed sd 1", 1.0, None, 1.25)]
+    [of_scores] = designs([], [2.0], None, "aime24=50,math500=90", 0.7)
+    assert of_scores.question_se == pytest.approx(100 * question_se(parse_scores("aime24=50,math500=90"), 0.7)[0])
+    assert of_scores.question_se != pytest.approx(100 * question_se(parse_scores("aime24=50,math500=90"), 0.2)[0], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            ([], [], None, None, 0.7),
+            r"give the spread between seeds by either --pilot RUN \(at least two seeds\) or --seed-sd POINTS",
+        ),
+        (([Path("x")], [1.0], None, None, 0.7), "give the spread between seeds by either"),
+        (
+            ([], [1.0], 0.0, "aime24=50", 0.7),
+            "--scores and --question-se exclude each other: the scores are a model of the question SE",
+        ),
+        (([], [1.0, 0.0], None, None, 0.7), "--seed-sd must be above 0 and --question-se at least 0"),
+        (([], [1.0], -0.1, None, 0.7), "--seed-sd must be above 0 and --question-se at least 0"),
+    ],
+)
+def test_designs_that_are_none(given, words):
+    with pytest.raises(UsageError, match=f"^{words}"):
+        designs(*given)
+
+
+def test_scores_are_shares_of_both_arms_with_size_and_samples_of_the_card():
+    aime, math500 = (load_suite(name) for name in ("aime24", "math500"))
+    assert parse_scores("aime24=50, math500 =99.5") == [
+        SuiteModel(aime.size, aime.k, 0.5, 0.5),
+        SuiteModel(math500.size, math500.k if math500.temperature else 1, 0.995, 0.995),
+    ]
+    greedy = [name for name in suite_names() if load_suite(name).temperature == 0]
+    for name in greedy:
+        assert parse_scores(f"{name}=1")[0].k == 1
+    for wrong in ("aime24=0", "aime24=100", "aime24=-5", "aime24=ten", "aime24", "aime24=nan"):
+        with pytest.raises(UsageError) as e:
+            parse_scores(f"math500=50,{wrong}")
+        assert str(e.value) == f"--scores takes SUITE=PERCENT with a percentage between 0 and 100, not {wrong!r}"
+
+
+def test_pilots_give_the_spread_of_seeds_and_of_questions(tmp_path):
+    rng = np.random.default_rng(2)
+    outcomes = {m: rng.random((3, 30, 4)) < p for m, p in (("grpo", 0.3), ("p2o", 0.6), ("gepa", 0.45))}
+    runs = {m: make_run(tmp_path / m, m, right) for m, right in outcomes.items()}
+    per_seed = {m: right.mean((1, 2)) for m, right in outcomes.items()}
+    sd = 100 * math.sqrt(sum(x.var(ddof=1) for x in per_seed.values()) / 3)
+    pairs = [intervals.question_variance([outcomes[m].mean(-1)], [outcomes["grpo"].mean(-1)]) for m in ("p2o", "gepa")]
+    se = 100 * math.sqrt(sum(pairs) / 2)
+    found = designs(list(runs.values()), [], None, None, 0.7)
+    assert [d.name for d in found] == ["OOD macro average", "Longer chains"]
+    for d in found:
+        assert (d.seed_sd, d.seed_df, d.question_se) == (pytest.approx(sd), 6, pytest.approx(se)) and se > 0
+    [one, _] = designs([runs["p2o"]], [], None, None, 0.7)
+    assert (one.seed_sd, one.seed_df, one.question_se) == (pytest.approx(100 * per_seed["p2o"].std(ddof=1)), 2, 0.0)
+    [given, _] = designs(list(runs.values()), [], 1.5, None, 0.7)
+    assert given == Design("OOD macro average", pytest.approx(sd), 6, 1.5)
+    single = make_run(tmp_path / "single", "grpo", outcomes["grpo"][:1])
+    with pytest.raises(UsageError, match="^a pilot needs two seeds in at least one run$"):
+        designs([single], [], None, None, 0.7)
+    flat = make_run(tmp_path / "flat", "grpo", np.ones((2, 5, 1), bool))
+    assert designs([flat], [], None, None, 0.7) == [], "seeds that do not vary plan nothing"
+
+
+def test_every_figure_of_the_answer():
+    found = [Design("these", 2.0, None, 0.0), Design("new", 1.0, 4, 0.5)]
+    rows = answer(found, [1.0, 4.0], [2, 5], 0.1, 0.7)
+    assert [(r["name"], r["effect"]) for r in rows] == [("these", 1.0), ("these", 4.0), ("new", 1.0), ("new", 4.0)]
+    for r in rows:
+        d, effect = next(x for x in found if x.name == r["name"]), r["effect"]
+        assert (r["seed_sd"], r["seed_df"], r["question_se"]) == (d.seed_sd, d.seed_df, d.question_se)
+        assert r["seeds_these_questions"] == seeds_needed(effect, d.seed_sd, 0.0, 0.1, 0.7)
+        on_new = seeds_needed(effect, d.seed_sd, 0.5, 0.1, 0.7) if d.question_se else None
+        assert r["seeds_new_questions"] == on_new and r["ceiling"] == ceiling(effect, d.question_se, 0.1)
+        assert r["power"] == {s: power(effect, d.seed_sd, s, d.question_se, 0.1) for s in (2, 5)}
+        assert r["detectable"] == {s: detectable(d.seed_sd, s, d.question_se, 0.1, 0.7) for s in (2, 5)}
+        more = {s: questions_needed(effect, d.seed_sd, 0.5, s, 0.1, 0.7) if d.question_se else None for s in (2, 5)}
+        assert r["questions"] == more
+    for effects, seeds in (([0.0], [3]), ([1.0, -1.0], [3]), ([1.0], [3, 1])):
+        with pytest.raises(UsageError, match="^--effect must be above 0 and --seeds at least 2$"):
+            answer(found, effects, seeds, 0.05, 0.8)

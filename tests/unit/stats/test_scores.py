@@ -1,13 +1,181 @@
 """Scores: their spread over seeds, and the share of seeds that solve a suite."""
 
 import math
+import statistics
 
+import numpy as np
 import pytest
-from scipy.stats import beta
+from msgspec.structs import replace
+from scipy.stats import beta, norm, t
 
+from harness.core.errors import UsageError
+from harness.runs.result import Macro, RoleMeans
 from harness.stats.comparison import compare
-from harness.stats.scores import solved
-from support.results import result
+from harness.stats.questions import Questions
+from harness.stats.scores import (
+    Measure,
+    Solved,
+    cells_of,
+    measures_of,
+    pooled_sd,
+    score_interval,
+    score_of,
+    scores_by_seed,
+    solved,
+)
+from support.results import result, suite_scores
+
+SUITES = {  # of an arm of two seeds: role, title and score per seed
+    "b": ("ood", "Suite B", {3: 0.2, 8: 0.4}),
+    "a": ("id", "Suite A", {3: 0.5, 8: 0.9}),
+    "d": ("other", "Suite D", {3: 0.0, 8: 1.0}),
+    "c": ("ood", "Suite C", {3: 0.6, 8: 0.6}),
+}
+
+
+def arm(names=tuple(SUITES), **more):
+    """A result on these suites; the protocol of each is its own."""
+    suites = {
+        name: suite_scores(
+            SUITES[name][2],
+            role=SUITES[name][0],
+            title=SUITES[name][1],
+            n=10 + i,
+            k=2 + i,
+            flagged=["p0"] * i,
+            avg_clean=0.1 * i if i else None,
+        )
+        for i, name in enumerate(names)
+    }
+
+    def mean(role, seed=None):
+        own = [s.avg if seed is None else s.per_seed[seed] for s in suites.values() if s.role == role]
+        return statistics.fmean(own) if own else None
+
+    per_seed = {seed: RoleMeans(id=mean("id", seed), ood=mean("ood", seed)) for seed in (3, 8)}
+    return replace(
+        result(scores={3: 0.0, 8: 0.0}), suites=suites, macro=Macro(id=mean("id"), ood=mean("ood"), per_seed=per_seed), **more
+    )
+
+
+def cell(y_S_Q, k=4, ids=None):
+    y = np.array(y_S_Q, float)
+    return Questions(ids or tuple(f"p{i}" for i in range(y.shape[1])), tuple(range(len(y))), k, y, None)
+
+
+def test_measures_go_role_by_role_with_the_macro_average_first():
+    found = measures_of(arm())
+    assert [m.key for m in found] == ["macro:id", "a", "macro:ood", "b", "c", "d"], "no macro average of other suites"
+    assert found[0] == Measure("macro:id", "ID macro average", "id", None, 0)
+    assert found[2] == Measure("macro:ood", "OOD macro average", "ood", None)
+    protocol = {"n": 13, "k": 5, "temperature": 0.6, "max_new_tokens": 32}
+    assert found[4] == Measure("c", "Suite C", "ood", protocol, 3) and found[3].flagged == 0
+    assert [m.key for m in measures_of(arm(["d"]))] == ["d"]
+
+
+def test_scores_by_seed_of_a_suite_and_of_a_role():
+    assert scores_by_seed(arm(), "b") == {3: 0.2, 8: 0.4}
+    assert scores_by_seed(arm(), "macro:ood") == pytest.approx({3: 0.4, 8: 0.5})
+    assert scores_by_seed(arm(), "macro:id") == {3: 0.5, 8: 0.9} and scores_by_seed(arm(["d"]), "macro:ood") == {}
+
+
+def test_cells_of_a_measure_are_those_of_its_suites_and_of_all_or_none():
+    own = {name: cell(np.full((2, 3), i)) for i, name in enumerate("abcd")}
+    measures = measures_of(arm())
+    [found] = cells_of([arm()], [own], measures)
+    assert found == {
+        "macro:id": [own["a"]],
+        "a": [own["a"]],
+        "macro:ood": [own["b"], own["c"]],
+        "b": [own["b"]],
+        "c": [own["c"]],
+        "d": [own["d"]],
+    }
+    [some] = cells_of([arm()], [{"c": own["c"]}], measures)
+    assert set(some) == {"c"}, "a macro average needs all of its suites"
+    assert cells_of([arm(), arm()], [], measures) == [{}, {}]
+    with pytest.raises(ValueError):
+        cells_of([arm(), arm()], [own], measures)
+
+
+def test_arms_must_have_been_asked_the_same_questions():
+    first, second, third = arm(run="one"), arm(run="two"), arm(run="three")
+    same, other = {"a": cell([[1, 2]]), "b": cell([[1, 2]])}, {"a": cell([[1, 2]]), "b": cell([[1, 2]], ids=("p0", "q"))}
+    measures = measures_of(first)
+    assert len(cells_of([first, second], [same, dict(same)], measures)) == 2
+    with pytest.raises(UsageError, match="^two and three cannot be compared, they differ in the questions of b$"):
+        cells_of([first, second, third], [{}, same, other], measures)
+    swapped = {"a": cell([[1, 2]]), "b": cell([[1, 2]], ids=("x", "y"))}
+    assert cells_of([first], [swapped], measures), "suites do not share their questions"
+
+
+def test_every_figure_of_a_score():
+    questions = [cell(np.random.default_rng(1).random((2, 30)))]
+    s = score_of(arm(), "b", 0.4, questions, "ab")
+    assert (s.per_seed, s.mean, s.sd, s.ties) == ({3: 0.2, 8: 0.4}, pytest.approx(0.3), pytest.approx(0.1 * 2**0.5), "ab")
+    assert s.solved == solved([0.2, 0.4], 0.4) and s.clean is None
+    assert (s.low, s.high, s.kind) == score_interval(questions) and s.kind == "t, seeds and questions"
+    assert score_of(arm(), "c", None, None, "").clean == pytest.approx(0.3)
+    bare = score_of(arm(), "macro:ood", None, None, "")
+    assert (bare.solved, bare.clean, bare.low, bare.high, bare.kind) == (None, None, None, None, "")
+    assert (bare.mean, bare.sd) == pytest.approx((0.45, 0.1 / 2**0.5))
+    assert score_of(result(scores={3: 0.2}, name="b"), "b", None, None, "").sd is None
+
+
+def wilson(p, n):
+    z = norm.isf(0.025)
+    middle, half = (p + z**2 / 2 / n) / (1 + z**2 / n), z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / 4 / n**2)
+    return pytest.approx((middle - half, middle + half))
+
+
+def over_questions(cells):
+    """A t interval over questions, all suites with the same weight, after Satterthwaite."""
+    means = [np.asarray(c.scores_S_Q)[0] for c in cells]
+    parts = [(x.var(ddof=1) / len(x) / len(cells) ** 2, len(x) - 1) for x in means]
+    v = sum(p for p, _ in parts)
+    half = t.isf(0.025, v**2 / sum(p**2 / df for p, df in parts)) * math.sqrt(v)
+    middle = float(np.mean([x.mean() for x in means]))
+    return pytest.approx((max(0.0, middle - half), min(1.0, middle + half)))
+
+
+def test_which_interval_a_score_has():
+    rng = np.random.default_rng(0)
+    many, few = rng.random((1, 12)), rng.random((1, 2))
+    once = cell(many > 0.5, k=1)
+    low, high, kind = score_interval([once])
+    assert (low, high) == wilson(float((many > 0.5).mean()), 12) and kind == "Wilson"
+    for cells in ([cell(many)], [cell(few)], [once, cell(rng.random((1, 5)) > 0.3, k=1)], [cell(many), cell(few)]):
+        low, high, kind = score_interval(cells)
+        assert (low, high) == over_questions(cells) and kind == "t, questions"
+    assert score_interval([cell(rng.random((2, 12)))])[2] == score_interval([cell(rng.random((2, 12)), k=1)])[2]
+    assert score_interval([cell(rng.random((2, 12)), k=1)])[2] == "t, seeds and questions"
+
+
+def test_the_score_of_one_question_or_of_none_that_varies_has_wilsons_interval():
+    for cells in ([cell([[0.25]])], [cell([[0.25, 0.25, 0.25]])], [cell([[0.0, 0.5]]), cell([[0.25]])]):
+        n = sum(len(c.ids) for c in cells)
+        low, high, kind = score_interval(cells)
+        assert (low, high) == wilson(round(0.25 * n) / n, n) and kind == "Wilson"
+
+
+@pytest.mark.parametrize("value", [0.02, 0.98])
+def test_intervals_of_scores_end_at_none_and_all(value):
+    y = np.full((1, 6), round(value))
+    y = np.where(np.arange(6) == 0, 1 - y, y).astype(float)
+    low, high, _ = score_interval([cell(y)])
+    assert (low, high) == over_questions([cell(y)]) and (low == 0.0 if value < 0.5 else high == 1.0) and low < high
+
+
+def test_pooled_sd_needs_two_seeds_somewhere():
+    assert pooled_sd([[0.1], [0.7]]) is None and pooled_sd([]) is None
+    found = pooled_sd(iter([[0.1], [0.2, 0.6]]))
+    assert (found.sd, found.df) == (pytest.approx(0.4 / 2**0.5), 1)
+
+
+def test_solved_counts_from_the_threshold_on():
+    assert solved([0.5, 0.4999999, 0.9], 0.5) == Solved(
+        at=0.5, count=2, share=2 / 3, low=pytest.approx(beta.ppf(0.025, 2, 2)), high=pytest.approx(beta.ppf(0.975, 3, 1))
+    )
 
 
 def test_pooled_sd_adds_degrees_of_freedom_up():

@@ -197,7 +197,7 @@ def test_a_changed_study_names_cells_and_fields(tmp_path, quick):
     with pytest.raises(UsageError, match="no study's"):
         s.StudyDir(tmp_path / "other", study, before, None)
     for left in (tmp_path / "other").iterdir():
-        left.rename(left.with_name("study.json.tmp"))
+        left.rename(left.with_name(".study.json-0123456789abcdef.tmp"))
     (tmp_path / "other" / ".lock").touch()
     s.StudyDir(tmp_path / "other", study, before, None)  # what one that was killed at its start leaves
 

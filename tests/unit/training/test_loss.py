@@ -3,6 +3,7 @@
 tests/openrlhf/test_loss.py compares it with OpenRLHF's PolicyLoss.
 """
 
+import itertools
 import math
 
 import pytest
@@ -116,11 +117,30 @@ def test_masked_tokens_have_no_gradient_and_stay_in_the_denominator(tensors):
     assert loss.item() == pytest.approx(total / mask_B_T.sum().item(), abs=1e-5)
 
 
-def test_ratio_band_is_inclusive_and_spares_untemplated_rows():
-    ratios = [0.009, 0.0101, 1.0, 9.99, 10.1]
-    train_B_T = torch.tensor([ratios, ratios]).log()
-    keep_B_T = correction_weights(train_B_T, torch.zeros(2, 5), torch.tensor([True, False]), LossSpec(correction="mask"))
-    assert keep_B_T.tolist() == [[0, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
+@pytest.mark.parametrize("correction", ["mask", "clip", "none", "shaping"])
+def test_weights_at_both_ends_of_the_ratio_band(correction):
+    """Ratios at each end of the band and at the floating-point numbers beside it; rows under one prompt weigh 1."""
+    for middle in torch.exp(torch.tensor([-1.5, -0.25, 0.5, 2.0])):
+        w = middle.item()
+        beside = [torch.nextafter(middle, torch.tensor(side)).item() for side in (0.0, math.inf)]
+        for end in (w, *beside):
+            band = (end, 50.0) if w < 1 else (0.01, end)
+            train_B_T = torch.full((2, 1), math.log(w))
+            rollout_B_T = train_B_T - torch.log(middle)
+            assert torch.exp(train_B_T - rollout_B_T)[0, 0].item() == w, "the ratio is this very number"
+            spec = LossSpec(correction=correction, ratio_band=band)
+            found_B_T = correction_weights(train_B_T, rollout_B_T, torch.tensor([True, False]), spec)
+            inside = band[0] <= w <= band[1]
+            expected = {"mask": float(inside), "clip": min(w, band[1])}.get(correction, 1.0)
+            assert found_B_T.tolist() == [[expected], [1.0]], (band, w)
+
+
+@pytest.mark.parametrize("correction", ["mask", "clip", "none", "shaping"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_weights_have_the_precision_of_the_log_probabilities(correction, dtype):
+    logps_B_T = torch.tensor([[-1.0, -2.0], [-3.0, -0.5]], dtype=dtype)
+    weights_B_T = correction_weights(logps_B_T, logps_B_T - 0.1, torch.tensor([True, False]), LossSpec(correction=correction))
+    assert weights_B_T.dtype == dtype
 
 
 def test_corrections_token_by_token(tensors):
@@ -151,12 +171,61 @@ def test_corrections_token_by_token(tensors):
     assert torch.allclose(gradient[distilled_B], expected_B_T[distilled_B], atol=1e-5)
 
 
+def token_by_formula(logp, old, a, spec, distilled):
+    """One token of the loss in plain arithmetic: the minimum and maximum of the papers, case by case."""
+    r = math.exp(logp - old)
+    if spec.correction == "shaping" and distilled:
+        return -a * math.exp(logp) / (math.exp(logp) + 0.1)
+    clipped = 1 - spec.clip_low if r < 1 - spec.clip_low else 1 + spec.clip_high if r > 1 + spec.clip_high else r
+    value = min(r * a, clipped * a)
+    return -(max(value, spec.dual_clip * a) if spec.dual_clip is not None and a < 0 else value)
+
+
+def test_every_token_by_formula():
+    """Ratios inside, outside and at the ends of both clips, advantages of either sign and none, every correction."""
+    ratios = [0.3, 0.7, 0.7001, 0.95, 1.0, 1.25, 1.2501, 1.9, 2.0, 2.1, 6.0]
+    olds, advantages = [-0.01, -1.0, -4.0], [-1.7, -0.2, 0.0, 0.2, 1.7]
+    cases = list(itertools.product(ratios, olds, advantages))
+    old_B_T = torch.tensor([[old] for _, old, _ in cases], dtype=torch.float64)
+    logps_B_T = torch.tensor([[old + math.log(r)] for r, old, _ in cases], dtype=torch.float64)
+    advantages_B = torch.tensor([a for *_, a in cases], dtype=torch.float64)
+    for correction, dual, whose in itertools.product(("none", "mask", "clip", "shaping"), (None, 2.0), (None, 0, 1)):
+        spec = LossSpec(clip_low=0.3, clip_high=0.25, dual_clip=dual, correction=correction)
+        distilled_B = None if whose is None else torch.arange(len(cases)) % 2 == whose
+        found = token_losses(logps_B_T, old_B_T, advantages_B, spec, distilled_B)[:, 0].tolist()
+        rows = zip(logps_B_T[:, 0].tolist(), old_B_T[:, 0].tolist(), advantages_B.tolist(), strict=True)
+        for i, (logp, old, a) in enumerate(rows):
+            expected = token_by_formula(logp, old, a, spec, distilled_B is not None and bool(distilled_B[i]))
+            assert found[i] == pytest.approx(expected, rel=1e-12, abs=1e-15), (correction, dual, cases[i])
+
+
+@pytest.mark.parametrize("aggregation", ["token_mean", "sequence_mean"])
+def test_micro_batches_add_up_to_the_update(tensors, aggregation):
+    """However its rows are parted, also into parts of different sizes, and with a row that has no token at all."""
+    logps_B_T, old_B_T, advantages_B, mask_B_T = (x.detach() for x in tensors)
+    mask_B_T[5] = 0.0
+    losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, LossSpec())
+    weights_B_T = torch.rand(B, T, generator=torch.Generator().manual_seed(2))
+    tokens = mask_B_T.sum().item()
+    rows = [[(losses_B_T * weights_B_T)[i, t].item() for t in range(T) if mask_B_T[i, t]] for i in range(B)]
+    if aggregation == "token_mean":
+        expected = sum(map(sum, rows)) / sum(map(len, rows))
+    else:
+        expected = sum(sum(row) / len(row) for row in rows if row) / B
+    for sizes in ([B], [1] * B, [5, 7], [1, 4, 2, 5]):
+        parts = zip(*(x.split(sizes) for x in (losses_B_T, mask_B_T, weights_B_T)), strict=True)
+        total = sum(aggregate(*part, aggregation, tokens, B).item() for part in parts)
+        assert total == pytest.approx(expected, abs=1e-6), sizes
+
+
 def test_advantages():
     assert group_advantages([1, 0, 0, 0, 0, 1], "group_norm") == pytest.approx(
         [(r - 1 / 3) / (math.sqrt(4 / 15) + 1e-6) for r in (1, 0, 0, 0, 0, 1)], abs=1e-6
     )
     assert group_advantages([1, 0, 0, 0], "group_centre") == pytest.approx([0.75, -0.25, -0.25, -0.25])
     assert group_advantages([1.0] * 6, "group_norm") == [0.0] * 6
+    assert group_advantages([1, 0], "group_norm") == pytest.approx([0.5**0.5, -(0.5**0.5)], abs=2e-6), "of two, a deviation too"
+    assert group_advantages([0.7], "group_norm") == group_advantages([0.7], "group_centre") == [0.0], "of one, none"
 
 
 PROMPTS = [[3, 4, 5, 6, 7], [8], [2, 2, 9]]

@@ -1,0 +1,102 @@
+"""Whether two expressions have one value: exactly, by their values at points that the gold answer admits.
+
+Rational functions are compared in exact arithmetic, all else to more digits than numbers of this size can share without
+being equal (`numeric.precision`). Symbols get the assumptions that the gold answer needs, no others: where it has no real
+value for negative numbers they are positive, where it has none between the integers they are positive integers.
+"""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import sympy
+from mpmath import mp
+from mpmath.libmp import to_rational
+
+from harness.grading.expressions import TooLarge, Unread
+from harness.grading.numeric import NoValue, equal_at, is_real, points, value
+
+POINTS = 3
+"""Points at which both must have a value."""
+SEED = 15
+INFINITE = {sympy.oo, -sympy.oo}
+
+
+@lru_cache(maxsize=8192)
+def same_value(gold: Any, answer: Any) -> bool:
+    """Whether two sympy expressions are equal. Raises Unread for what has no value here."""
+    if gold == answer or not INFINITE.isdisjoint((gold, answer)):
+        return bool(gold == answer)
+    symbols = sorted(gold.free_symbols | answer.free_symbols, key=str)
+    try:
+        if not symbols:
+            return equal_at(gold, answer, {})
+        return _same_function(gold, answer, symbols)
+    except (NoValue, TooLarge):
+        return False
+
+
+def _same_function(gold: Any, answer: Any, symbols: list[Any]) -> bool:
+    rng = random.Random(SEED)
+    met = 0
+    for point in points(symbols, domain_of(gold, tuple(symbols)), rng):
+        try:
+            if not equal_at(gold, answer, point):
+                return False
+        except NoValue:
+            if _defined(gold, point) != _defined(answer, point):
+                return False
+            continue
+        met += 1
+    return met >= POINTS
+
+
+def _defined(expr: Any, point: Any) -> bool:
+    try:
+        with mp.workprec(100):
+            value(expr, point)
+    except NoValue:
+        return False
+    return True
+
+
+@lru_cache(maxsize=8192)
+def domain_of(gold: Any, symbols: tuple[Any, ...]) -> str:
+    """The widest of reals, positive numbers and positive integers on which the gold answer is real throughout."""
+    if gold.has(sympy.I):
+        return "reals"
+    for domain in ("reals", "positive", "integers"):
+        found = []
+        for point in points(list(symbols), domain, random.Random(SEED)):
+            try:
+                with mp.workprec(100):
+                    found.append(is_real(value(gold, point)))
+            except NoValue:
+                pass
+        if found and all(found):
+            return domain
+    return "reals"
+
+
+def real_number(expr: Any) -> Any:
+    """The value of an expression without symbols, a Fraction (exact or of 200 bits) or an infinity; None for no real number."""
+    if expr in INFINITE:
+        return float("inf") if expr == sympy.oo else float("-inf")
+    if expr.free_symbols:
+        return None
+    try:
+        with mp.workprec(200):
+            found = value(expr, {})
+            if isinstance(found, Fraction):
+                return found
+            return Fraction(*to_rational(mp.re(found)._mpf_)) if is_real(found) else None
+    except (NoValue, TooLarge, Unread):
+        return None
+
+
+def rounds_to(exact: Any, decimal: Fraction, digits: int) -> bool:
+    """Whether a number rounds to a decimal of so many digits after the point."""
+    return bool(abs(exact - decimal) <= Fraction(1, 2 * 10**digits))

@@ -1,0 +1,336 @@
+"""From the text of an answer to a typed value, whole or not at all: what is left over makes it unread.
+
+Imported in the grader's children only: it loads sympy.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import sympy
+
+from harness.grading.expressions import Unread, read_expression
+from harness.grading.layout import TEXT, closing, normalise
+from harness.grading.regions import Reals, as_region, complement, intersection, union
+from harness.grading.split import AND, OR, RELATIONS, split, unwrapped, with_words, without_filler, words_of
+from harness.grading.units import NUMBER_WORDS, Unit, number_in_words, read_unit
+from harness.grading.values import Bag, Based, Clock, Grid, Ordered, Quantity, Ratio, Region, Relation, Residue, Text, Value
+
+PERCENT = Unit(Fraction(1, 100), ())
+DEGREE = Unit(Fraction(1, 180), (), of_pi=True)
+_REALS = re.compile(r"(?:x is )?(?:all|any) (?:real numbers?|reals?)|(?:the )?(?:set of )?(?:all )?real numbers|all real x")
+
+
+@lru_cache(maxsize=8192)
+def read(text: str) -> Value:
+    """The value of an answer. Raises Unread (TooLarge among them) where a part of it is not understood."""
+    normal = normalise(text)
+    words = words_of(normal) or (normal if re.fullmatch(r"[A-Za-z]{2,}(?:[ '-][A-Za-z]+)*", normal) else None)
+    if words is not None and _REALS.fullmatch(words.casefold()):
+        return Region((Reals,))
+    if words is not None and (number := number_in_words(words)) is not None:
+        return Quantity(sympy.Integer(number))
+    try:
+        return _whole(without_filler(with_words(normal)))
+    except Unread:
+        if words is not None:
+            return Text(words.casefold())
+        raise
+
+
+def _whole(text: str) -> Value:
+    """A list of values, or one."""
+    text = unwrapped(_environment(without_declaration(text)))
+    alternatives, _ = split(text, (OR,))
+    if len(alternatives) > 1:
+        values = [_conjunction(part) for part in alternatives if part]
+        regions = [as_region(value) for value in values]
+        if all(region is not None for region in regions):
+            return union([region for region in regions if region is not None])
+        return Bag(tuple(_flat(values)))
+    return _conjunction(text)
+
+
+def _conjunction(text: str) -> Value:
+    parts, marks = split(text, (AND,))
+    if len(parts) > 1:
+        values = [_listed(part.strip(" ,")) for part in parts if part.strip(" ,")]
+        regions = [as_region(value) if not isinstance(value, Ordered) else None for value in values]
+        if all(region is not None for region in regions):
+            return intersection([region for region in regions if region is not None])
+        return Bag(tuple(_flat(values)))
+    return _listed(text)
+
+
+def _listed(text: str) -> Value:
+    if re.fullmatch(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:\s*(?:\\text\{.*|\\%|\^\\circ.*))?", text):
+        return _item(text.replace(",", ""))
+    parts, _ = split(text, (",", ";"))
+    if len(parts) == 1:
+        return _item(parts[0])
+    if any(not part for part in parts):
+        raise Unread(text)
+    text = re.sub(r"(?<![\d,])(\d{1,3}(?:,\d{3})+)(?![,\d])", lambda m: m[1].replace(",", ""), text)
+    parts, marks = split(text, (";",))
+    if marks and any("," in part for part in parts):
+        return Bag(tuple(_listed(part) for part in parts))
+    return Bag(tuple(_flat([_item(part) for part in split(text, (",", ";"))[0]])))
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    """Lists in a list, as one list."""
+    return [x for value in values for x in (value.items if isinstance(value, Bag) and not value.braces else [value])]
+
+
+def _item(text: str) -> Value:
+    text = unwrapped(without_filler(text))
+    if not text:
+        raise Unread(text)
+    if text.startswith("\\{") and closing(text, 0) == len(text):
+        return _braces(text[2:-2].strip())
+    if re.search(r"\\(?:pm|mp)(?![a-zA-Z])", text):
+        return _both_signs(text)
+    for reading in (_residue, _relation, _set_operation, _bracketed, _grid, _special):
+        if (value := reading(text)) is not None:
+            return value
+    return quantity(text)
+
+
+def _both_signs(text: str) -> Value:
+    r"""`\pm` as both values, each independent of the others unless `\mp` ties them."""
+    places = list(re.finditer(r"\\(pm|mp)(?![a-zA-Z])", text))
+    if len(places) > 4:
+        raise Unread(text)
+    tied = any(place[1] == "mp" for place in places)
+    choices = [("+",) * len(places), ("-",) * len(places)] if tied else list(product("+-", repeat=len(places)))
+    values = []
+    for signs in choices:
+        out, start = [], 0
+        for place, sign in zip(places, signs, strict=True):
+            turned = {"+": "-", "-": "+"}[sign] if place[1] == "mp" else sign
+            out += [text[start : place.start()], turned + " "]
+            start = place.end()
+        written = "".join(out) + text[start:]
+        values.append(_item(re.sub(r"(^|[=({\[,])\s*\+ ", r"\1", written)))
+    return Bag(tuple(_flat(values)))
+
+
+def _braces(inner: str) -> Value:
+    r"""A set: its elements, or the condition after `|`, `:` or `\mid`."""
+    if not inner:
+        return Bag((), braces=True)
+    parts, marks = split(inner, ("|", ":", "\\mid"))
+    if len(parts) == 2:
+        name = re.fullmatch(r"([a-zA-Z])(?:\s*\\in\s*(\\mathbb\{R\}))?", parts[0])
+        condition = _whole(parts[1]) if name else None
+        if isinstance(condition, Bag) and not condition.braces:
+            parts_of = [as_region(value) for value in condition.items]
+            condition = intersection([r for r in parts_of if r is not None]) if None not in parts_of else condition
+        region = as_region(condition) if condition is not None else None
+        if name is None or region is None or region.name not in ("", name[1]):
+            raise Unread(inner)
+        return Region(region.pieces)
+    found = _listed(inner)
+    return Bag(found.items if isinstance(found, Bag) and not found.braces else (found,), braces=True)
+
+
+def _residue(text: str) -> Value | None:
+    found = re.fullmatch(r"(.+?)\s*\(?\\(?:pmod|mod)(?![a-zA-Z])\s*\{?\s*(\w+)\s*\}?\s*\)?", text)
+    if not found:
+        return None
+    sides, _ = split(found[1].rstrip("( "), ("\\equiv", "="))
+    if len(sides) > 2:
+        raise Unread(text)
+    return Residue(sides[0] if len(sides) == 2 else "", read_expression(sides[-1]), read_expression(found[2]))
+
+
+_NAME = re.compile(
+    r"\\?[a-zA-Z]+'*(?:_(?:\w|\{[^{}]*\}))?'*(?:\s*\([^()]*\))?|\\angle\s*\w+|\|?\\(?:overline|vec|overrightarrow|hat|bar)\{\w+\}\|?"
+)
+
+
+def _relation(text: str) -> Value | None:
+    r"""A chain: numbers must be equal where it says so; `x \in`, `x <` and `\ne` give a set of numbers."""
+    sides, signs = split(text, RELATIONS)
+    if not signs:
+        return None
+    if any(not side for side in sides) or "\\equiv" in signs:
+        raise Unread(text)
+    if signs in (["\\in"], ["\\notin"]):
+        region = as_region(_whole(sides[1]))
+        if region is None or not _NAME.fullmatch(sides[0]):
+            if signs == ["\\in"] and _NAME.fullmatch(sides[0]) and isinstance(found := _whole(sides[1]), Bag):
+                return found
+            raise Unread(text)
+        pieces = region.pieces if signs == ["\\in"] else complement(region).pieces
+        return Region(pieces, sides[0])
+    if "\\in" in signs or "\\notin" in signs:
+        raise Unread(text)
+    read_sides: list[Any] = []
+    for i, side in enumerate(sides):
+        name = words_of(side)
+        if name is not None:
+            read_sides.append(name)
+        elif i == 0 and "=" in signs[:1] and re.fullmatch(r"\\?[a-zA-Z]+'*(?:_\w|_\{[^{}]*\})?\s*\([^()]*\)", side):
+            read_sides.append("".join(side.split()))
+        else:
+            read_sides.append(_item(side))
+    return Relation(tuple(read_sides), tuple(signs))
+
+
+def _set_operation(text: str) -> Value | None:
+    parts, signs = split(text, ("\\cup", "\\cap", "\\setminus"))
+    if not signs:
+        return Region((Reals,)) if text == "\\mathbb{R}" else Bag((), braces=True) if text == "\\emptyset" else None
+    regions = [as_region(_item(part)) for part in parts]
+    if any(region is None for region in regions) or len(set(signs)) > 1:
+        raise Unread(text)
+    known = [region for region in regions if region is not None]
+    if signs[0] == "\\cup":
+        return union(known)
+    return intersection(known if signs[0] == "\\cap" else [known[0], *map(complement, known[1:])])
+
+
+def _bracketed(text: str) -> Value | None:
+    """A tuple or an interval."""
+    if text[0] not in "([" or text[-1] not in ")]" or closing(text, 0) != len(text):
+        return None
+    parts, marks = split(text[1:-1], (",", ";"))
+    if not marks:
+        return None
+    if any(not part for part in parts):
+        raise Unread(text)
+    return Ordered(
+        tuple(_item(part) if "\\infty" not in part else Quantity(_infinity(part)) for part in parts), text[0] + text[-1]
+    )
+
+
+def _infinity(text: str) -> Any:
+    found = {"\\infty": sympy.oo, "+\\infty": sympy.oo, "-\\infty": -sympy.oo}.get(text.replace(" ", ""))
+    if found is None:
+        raise Unread(text)
+    return found
+
+
+def _grid(text: str) -> Value | None:
+    """A matrix."""
+    inner = text[1:-1].strip() if text[0] in "([" and text[-1] in ")]" and closing(text, 0) == len(text) else text
+    found = re.fullmatch(
+        r"\\begin\{(?:[pbB]|small)?(matrix|array)\}(?:\{[clr| ]*\})?(.*)\\end\{(?:[pbB]|small)?\1\}", inner, re.DOTALL
+    )
+    if not found:
+        return None
+    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", found[2]) if row.strip()]
+    cells = tuple(tuple(_item(cell.strip()) for cell in row.split("&")) for row in rows)
+    if len({len(row) for row in cells}) != 1:
+        raise Unread(text)
+    return Grid(cells)
+
+
+def _environment(text: str) -> str:
+    """A system of equations as a list of them."""
+    found = re.fullmatch(
+        r"(?:\\\{)?\\begin\{(cases|aligned|align\*?|array|gathered)\}(?:\{[clr| ]*\})?(.*)\\end\{\1\}\.?", text, re.DOTALL
+    )
+    if not found:
+        return text
+    if found[1] == "cases" and "&" in found[2]:
+        raise Unread(text)
+    return AND.join(row.replace("&", "").strip(" ,") for row in re.split(r"\\\\", found[2]) if row.strip())
+
+
+_BASE = {
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "twelve": 12,
+    "sixteen": 16,
+}
+
+
+def _special(text: str) -> Value | None:
+    """A number with its base, a time of day, a ratio."""
+    plain = TEXT.sub(r"\1", text)
+    found = re.fullmatch(r"\(?\s*([0-9A-Za-z ]*\d[0-9A-Za-z ]*?)\s*\)?\s*_\s*\{?\s*(\w+)\s*\}?", plain)
+    if found and (found[2].isdigit() or found[2] in _BASE):
+        return Based("".join(found[1].upper().split()), int(found[2]) if found[2].isdigit() else _BASE[found[2]])
+    found = re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d))?(?:\s*([apAP])\s*\.?\s*[mM]\s*\.?)?", plain)
+    if found and int(found[1]) < 25 and int(found[2]) < 60:
+        return Clock(int(found[1]), int(found[2]), int(found[3] or 0), (found[4] or "").lower())
+    parts, marks = split(text, (":",))
+    if marks:
+        return Ratio(tuple(quantity(part) for part in parts))
+    return None
+
+
+def quantity(text: str) -> Quantity:
+    """A number or an expression, and the unit after it (or the currency before it)."""
+    number, unit, scale = _unit_of(text)
+    decimal = None
+    if found := re.fullmatch(r"\{?([-+]?\d+\.(\d+))\}?", number):
+        decimal = Fraction(found[1]), len(found[2])
+    expr = read_expression(number)
+    if scale != 1:
+        expr, decimal = sympy.Mul(expr, sympy.Integer(scale), evaluate=False), None
+    return Quantity(expr, unit, decimal)
+
+
+def _unit_of(text: str) -> tuple[str, Unit | None, int]:
+    if found := re.fullmatch(r"\\\$\s*(.+)", text) or re.fullmatch(r"(-)\\\$\s*(.+)", text):
+        number, unit, scale = _unit_of("".join(found.groups()))
+        if unit is not None and unit != read_unit("dollar"):
+            raise Unread(text)
+        return number, read_unit("dollar"), scale
+    if found := re.fullmatch(r"(.+?)\s*\\%", text):
+        if "\\%" in found[1]:
+            raise Unread(text)
+        return found[1], PERCENT, 1
+    if found := re.fullmatch(r"(.+?)\s*\^\\circ", text):
+        if not re.search(r"\\circ|\\(?:sin|cos|tan|cot|sec|csc)", found[1]):
+            return found[1], DEGREE, 1
+    if found := re.fullmatch(r"(.+?)\s*\^\\circ\s*(?:\\text\{)?\s*([CFK])\s*\}?", text):
+        return found[1], read_unit(found[2]), 1
+    text = re.sub(r"\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}(\^\{?\d\}?)?\s*\}", r"\\text{\1/\2\3}", text)
+    at = text.find("\\text{")
+    if at <= 0:
+        return text, None, 1
+    number, rest = text[:at].strip(), text[at:]
+    words = TEXT.sub(r" \1 ", rest)
+    scale = 1
+    while found := re.match(rf"\s*({'|'.join(NUMBER_WORDS)})(?![a-z])", words):
+        scale *= NUMBER_WORDS[found[1]]
+        words = words[found.end() :]
+    if words.strip() in ("percent", "per cent", "percentage"):
+        return number, PERCENT, scale
+    if words.strip() in ("degree", "degrees", "deg"):
+        return number, DEGREE, scale
+    if not words.strip():
+        return number, None, scale
+    unit = read_unit(words)
+    if unit is None:
+        raise Unread(text)
+    return number, None if unit == Unit(Fraction(1), ()) else unit, scale
+
+
+_CONSTANT = r"(?:some|any|all|every|each|arbitrary|fixed|real|complex|constants?|numbers?|values?|a|an|is|are|of|\s)+"
+_CLAUSE = re.compile(
+    rf"[\s,(]*\\text\{{\s*(?:for|where|with)\s+{_CONSTANT}\}}\s*([a-zA-Z])?(?:\s*,?\s*[a-zA-Z])*\s*(?:\\in\s*\\mathbb\{{[RC]\}})?\s*\)?$"
+    rf"|[\s,(]*\\text\{{\s*(?:for|where)\s*\}}\s*[a-zA-Z]\s*(?:\\text\{{\s*{_CONSTANT}\}}|\\in\s*\\mathbb\{{[RC]\}})\s*\)?$"
+    r"|\s*,\s*[a-zA-Z]\s*\\in\s*\\mathbb\{[RC]\}$"
+)
+
+
+def without_declaration(text: str) -> str:
+    """Without a clause at the end that lets symbols be any number: `for some constant c`, `where c is real`."""
+    found = _CLAUSE.search(text)
+    return text[: found.start()].strip() if found and found.start() > 0 else text

@@ -1,0 +1,104 @@
+"""Cutting a normalised text at signs that stand outside of all brackets, and telling its words from its mathematics."""
+
+from __future__ import annotations
+
+import re
+
+from harness.grading.layout import TEXT, closing
+from harness.grading.units import BARE, NUMBER_WORDS
+
+AND, OR = "\x01", "\x02"
+"""Stand for the words between values."""
+FILLER = set(
+    """the a an final correct right answer answers result results value values solution solutions is are equals equal so thus
+    hence therefore there we get have its it in all exactly total of""".split()
+)
+"""Words that a sentence about an answer may hold beside it without changing it."""
+_TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[][(){}]|.", re.DOTALL)
+RELATIONS = ("=", "<", ">", r"\le", r"\ge", r"\ne", r"\in", r"\notin", r"\approx", r"\equiv")
+_KNOWN = FILLER | set(NUMBER_WORDS) | set(BARE.split("|"))
+
+
+def split(text: str, marks: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The parts of a text between the marks that stand outside of brackets, and these marks."""
+    parts, found, depth, start = [], [], 0, 0
+    for token in _TOKEN.finditer(text):
+        sign = token[0]
+        if sign in ("(", "[", "{", "\\{"):
+            depth += 1
+        elif sign in (")", "]", "}", "\\}"):
+            depth -= 1
+        elif depth == 0 and sign in marks:
+            parts.append(text[start : token.start()].strip())
+            found.append(sign)
+            start = token.end()
+    return [*parts, text[start:].strip()], found
+
+
+def with_words(text: str) -> str:
+    r"""Words as `\text{..}` without numbers in them, `and` and `or` between values as AND and OR."""
+    if re.fullmatch(r"[A-Za-z0-9 .,;:'\"!?-]+", text) and re.search(r"[A-Za-z]{3}", text) and " " in text:
+        text = re.sub(r"[A-Za-z][A-Za-z'-]*(?<![-'])", lambda m: m[0] if len(m[0]) == 1 and m[0] != "a" else _text(m[0]), text)
+    else:
+        text = re.sub(
+            r"\\text\{[^{}]*\}|\\[a-zA-Z]+|(?<![a-zA-Z_^])[A-Za-z]{2,}(?![a-zA-Z(])",
+            lambda m: _text(m[0]) if m[0].lower() in _KNOWN | {"and", "or"} else m[0],
+            text,
+        )
+    text = TEXT.sub(lambda m: _split_words(m[1]), text)
+    return " ".join(re.sub(r"\\text\{([^{}]*)\}\s*\\text\{([^{}]*)\}", _joined, text).split())
+
+
+def _joined(found: re.Match[str]) -> str:
+    return f"\\text{{{found[1]} {found[2]}}}"
+
+
+def _text(word: str) -> str:
+    return f" \\text{{ {word} }} "
+
+
+def _split_words(content: str) -> str:
+    out = []
+    for part in re.split(r"(?<![A-Za-z])(and|or)(?![A-Za-z])|([,;])|((?<![A-Za-z\d])-?\d[\d.,/:]*(?<![.,/:]))", content):
+        if part == "and":
+            out.append(f" {AND} ")
+        elif part == "or":
+            out.append(f" {OR} ")
+        elif part and re.fullmatch(r"[,;]|-?\d[\d.,/:]*", part):
+            out.append(part)
+        elif part and part.strip():
+            out.append(f"\\text{{ {part.strip()} }}")
+        elif part:
+            out.append(" ")
+    return "".join(out)
+
+
+def words_of(text: str) -> str | None:
+    """The words of a text that holds nothing else, in lower case; None for any other."""
+    plain = TEXT.sub(r" \1 ", text)
+    if "\\text{" not in text or TEXT.sub("", text).strip(" .,;:-{}()"):
+        return None
+    return " ".join(re.sub(r"[^\w\s']", " ", plain).casefold().split())
+
+
+def without_filler(text: str) -> str:
+    """Without the words of a sentence around the value: `The answer is 5`; `=` for `is` after a name."""
+    while found := re.match(r"\s*\\text\{([^{}]*)\}\s*:?\s*(?=\S)", text):
+        words = re.sub(r"[:,.]", " ", found[1]).casefold().split()
+        if not words or not set(words) <= FILLER:
+            break
+        text = text[found.end() :]
+    if found := re.search(r"(?<=\S)\s*\\text\{([^{}]*)\}\s*$", text):
+        words = re.sub(r"[:,.]", " ", found[1]).casefold().split()
+        if words and set(words) <= FILLER:
+            text = text[: found.start()]
+    text = re.sub(r"\\text\{\s*(?:is|are|equals|is equal to)\s*\}", "=", text)
+    return text.strip().removeprefix("=").strip()
+
+
+def unwrapped(text: str) -> str:
+    """Without braces around the whole."""
+    text = text.strip()
+    while text.startswith("{") and closing(text, 0) == len(text):
+        text = text[1:-1].strip()
+    return text

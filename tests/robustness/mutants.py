@@ -1,0 +1,147 @@
+"""Whether the tests would notice: small changes to the code (mutmut), one at a time, under the tests of its module.
+
+python tests/robustness/mutants.py [--minutes 60] [--again] [--show] [MODULE ...]
+
+Runs what has no verdict yet, module after module, until the time is up, then prints the table of all modules. Verdicts are
+kept in build/mutants; a changed function loses those of its mutants. `--again` runs the survivors anew, after new tests;
+`--show` runs nothing and prints the survivors. Exit code 1 where a module that is done has less than 95% of its mutants
+killed. docs/robustness.md explains the survivors.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+WORK = ROOT / "build" / "mutants"
+WANTED = 0.95
+
+UNIT = "tests/unit"
+MODULES = {  # and the tests that are run on each of its mutants, those that reach the changed function
+    "training/loss.py": ["training/test_loss.py", "training/test_advantages.py"],
+    "core/advantages.py": ["training/test_loss.py", "training/test_advantages.py"],
+    "evaluation/estimators.py": ["evaluation/test_estimators.py", "evaluation/test_scores.py"],
+    "evaluation/scores.py": ["evaluation/test_scores.py", "evaluation/test_results.py"],
+    "evaluation/results.py": ["evaluation/test_results.py"],
+    "runs/rundir.py": ["runs/test_rundir.py", "runs/test_crash.py", "test_security.py"],
+    "stats/intervals.py": ["stats/test_intervals.py"],
+    "stats/scores.py": ["stats/test_scores.py", "stats/test_comparison.py"],
+    "stats/contrasts.py": ["stats/test_contrasts.py", "stats/test_comparison.py"],
+    "stats/questions.py": ["stats/test_questions.py"],
+    "stats/comparison.py": ["stats/test_comparison.py", "stats/test_contrasts.py", "stats/test_scores.py"],
+    "stats/power.py": ["stats/test_power.py"],
+    "stats/arms.py": ["stats/test_comparable.py", "stats/test_comparison.py"],
+    "stats/comparable.py": ["stats/test_comparable.py"],
+    "stats/budgets.py": ["stats/test_budgets.py", "stats/test_claims.py"],
+    "stats/claims.py": ["stats/test_claims.py"],
+    "stats/needs.py": ["stats/test_claims.py"],
+    "stats/assess.py": ["stats/test_claims.py"],
+    "leaderboard/entries.py": ["leaderboard"],
+    "leaderboard/verify.py": ["leaderboard"],
+    "leaderboard/submit.py": ["leaderboard"],
+    "grading/parity.py": ["grading/test_parity.py"],
+    "grading/answers.py": ["grading"],
+    "grading/equivalence.py": ["grading"],
+    "grading/golds.py": ["grading", "evaluation/test_regrade.py"],
+    "grading/graders.py": ["grading"],
+    "grading/pool.py": ["grading"],
+}
+COPIED = ["methods", "benchmarks", "leaderboards", "docs", "README.md", "CONTRIBUTING.md"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"below harness/: {', '.join(MODULES)}")
+    parser.add_argument("--minutes", type=float, default=300)
+    parser.add_argument("--again", action="store_true", help="run the survivors anew")
+    parser.add_argument("--show", action="store_true", help="print the survivors, run nothing")
+    args = parser.parse_args()
+    if unknown := set(args.modules) - set(MODULES):
+        parser.error(f"no module {', '.join(sorted(unknown))}")
+    deadline = time.monotonic() + 60 * args.minutes
+    for module in args.modules or MODULES:
+        show(module) if args.show else run(module, deadline, args.again)
+    return report()
+
+
+def run(module: str, deadline: float, again: bool) -> None:
+    """Mutmut in a folder of the module's own, until it is done or the time is up."""
+    folder = folder_of(module)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ["harness", "tests", *COPIED]:
+        if not (folder / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+    tests = [f"{UNIT}/{name}" for name in MODULES[module]]
+    settings = {"source_paths": ["harness"], "only_mutate": [f"harness/{module}"], "also_copy": COPIED}
+    settings |= {"pytest_add_cli_args_test_selection": tests, "use_git_change_detection": False}
+    lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
+    project = (ROOT / "pyproject.toml").read_text()
+    (folder / "pyproject.toml").write_text(f"{project}\n[tool.mutmut]\n{''.join(lines)}")
+    names = survivors(module) if again else []
+    if time.monotonic() >= deadline or (again and not names):
+        return
+    if again:  # which test reaches what, too
+        (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
+    print(f"{module} ...", flush=True)
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "mutmut", "run", *names]
+    with (folder / "log").open("w") as log:
+        child = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
+        try:
+            child.wait(deadline - time.monotonic())
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGINT)
+            child.wait()
+    if child.returncode not in (0, -signal.SIGINT):
+        raise SystemExit(f"mutmut failed on {module}: see {folder / 'log'}")
+
+
+def folder_of(module: str) -> Path:
+    return WORK / module.removesuffix(".py").replace("/", ".")
+
+
+def survivors(module: str) -> list[str]:
+    return [name for name, verdict in verdicts(module).items() if verdict in ("survived", "no tests")]
+
+
+def show(module: str) -> None:
+    """The changed lines of every survivor."""
+    for name in survivors(module):
+        command = [sys.executable, "-m", "mutmut", "show", name]
+        text = subprocess.run(command, cwd=folder_of(module), capture_output=True, text=True, check=True).stdout
+        print(name, *(line for line in text.splitlines()[3:] if line[:1] in "+-"), sep="\n    ")
+
+
+def verdicts(module: str) -> dict[str, str]:
+    """Every mutant with what became of it."""
+    from mutmut.stats import status_by_exit_code
+
+    path = folder_of(module) / "mutants" / "harness" / f"{module}.meta"
+    if not path.exists():
+        return {}
+    return {name: status_by_exit_code[code] for name, code in json.loads(path.read_text())["exit_code_by_key"].items()}
+
+
+def report() -> int:
+    """The table; 1 where a module that is done has too many survivors. A mutant that never ends is noticed, too."""
+    failed = 0
+    print("| module | mutants | killed | share | survived | no test reaches | to do |\n|---|---:|---:|---:|---:|---:|---:|")
+    for module in MODULES:
+        found = Counter(verdicts(module).values())
+        todo, killed = found["not checked"], found["killed"] + found["timeout"]
+        done = found.total() - todo
+        share = killed / done if done else 0.0
+        rest = found["no tests"]
+        print(f"| {module} | {found.total()} | {killed} | {share:.1%} | {done - killed - rest} | {rest} | {todo} |")
+        failed |= done > 0 and todo == 0 and share < WANTED
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
