@@ -265,4 +265,4 @@ def test_runs_of_every_kind_are_listed(capsys, tmp_path, monkeypatch):
         "another version of the harness: method"
     )
     code, out, _ = harness(capsys, "list", "runs")
-    assert code == 0 and re.search(r"training +grpo +tb-long +0, 1 +yes +runs/finished", out)
+    assert code == 0 and re.search(r"training +grpo +tb-long +0, 1, 2 +yes +runs/finished", out)
