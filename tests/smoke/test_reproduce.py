@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.runs.result import runs_below
 from support.boards import sample_rows
 from support.command import harness
 from support.forgeries import refile
@@ -15,7 +16,7 @@ from support.forgeries import refile
 pytest.importorskip("torch")
 
 HARNESS = Path(sys.executable).with_name("harness")
-SETTINGS = ("train.max_rollouts=384", "testbed.problems=64", "eval.decoding={kind: sampled, k: 2}", "local.threads=1")
+SETTINGS = ("train.max_rollouts=192", "testbed.problems=32", "eval.decoding={kind: sampled, k: 2}", "local.threads=1")
 
 
 @pytest.fixture(scope="module")
@@ -31,29 +32,31 @@ def board(tmp_path_factory):
     return root / "boards", manifest.parent, root / "run"
 
 
-def levels(board):
-    return (next(board.glob("*/*")) / "README.md").read_text()
+PARTS = {
+    "a part of the training": (("--seeds", "1", "--share", "0.5"), "reproduced", "seed 1: first 96 rollouts trained again"),
+    "a seed's weights": (
+        ("--checkpoints", "RUN", "--seeds", "2"),
+        "reproduced",
+        "seed 2: evaluated again, all 320 samples the",
+    ),
+    "a seed": (("--seeds", "1"), "retrained", "seed 1: trained and evaluated again, all 320 samples the same"),
+}
 
 
-def test_a_part_is_reproduced_and_a_seed_retrained(board, tmp_path, capsys):
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_comes_out_the_same_and_is_filed(board, tmp_path, capsys, part):
     root, filed, run = board
-    for args, level, words in (
-        (("--seeds", "1", "--share", "0.5"), "reproduced", "seed 1: first 192 rollouts trained again"),
-        (("--checkpoints", run, "--seeds", "2"), "reproduced", "seed 2: evaluated again, all 320 samples the same"),
-        (("--seeds", "1"), "retrained", "seed 1: trained and evaluated again, all 320 samples the same"),
-    ):
-        out = tmp_path / "-".join(map(str, args)).replace("/", "-")
-        code, said, err = harness(capsys, "leaderboard", "reproduce", filed, *args, "--out", out, "--json")
-        assert code == 0, err
-        found = json.loads(said.splitlines()[-1])
-        assert found["level"] == level and words in found["text"]
-        assert harness(capsys, "leaderboard", "build", root)[0] == 0
-        page = levels(root)
-        assert level in page and words in page
-    assert harness(capsys, "leaderboard", "verify", root)[0] == 0
-    code, said, err = harness(capsys, "compare", root)
+    args, level, words = PARTS[part]
+    args = [run if a == "RUN" else a for a in args]
+    code, said, err = harness(capsys, "leaderboard", "reproduce", filed, *args, "--out", tmp_path / "again", "--json")
     assert code == 0, err
-    assert said.count("grpo") < 10, "second runs are no arms of a comparison"
+    found = json.loads(said.splitlines()[-1])
+    assert found["level"] == level and words in found["text"]
+    assert harness(capsys, "leaderboard", "build", root)[0] == 0
+    page = (filed.parent / "README.md").read_text()
+    assert level in page and words in page
+    assert harness(capsys, "leaderboard", "verify", root)[0] == 0
+    assert runs_below(root) == [filed], "second runs are no arms of a comparison"
 
 
 def test_what_came_out_otherwise_is_not_filed(board, tmp_path, capsys):
