@@ -21,14 +21,15 @@ import msgspec
 import yaml
 
 from harness.core.errors import MissingError, UsageError, nearest
+from harness.core.limits import MAX_BYTES
 from harness.core.types import BOXED, Overlap, Problem, Sampling
 from harness.registry import load_object
 
 if TYPE_CHECKING:
     from harness.core.settings import EvalConfig
 
-MAX_BYTES, MAX_CHARS = 1 << 31, 1_000_000
-"""Of an unpacked data file, and of a field of one of its rows; other people wrote them."""
+MAX_CHARS = 1_000_000
+"""Of a field of a row of a data file, which other people wrote; harness/core/limits.py bounds the file."""
 
 PROMPT_FORMS = {
     "bare": "{problem}",

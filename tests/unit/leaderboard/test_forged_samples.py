@@ -37,12 +37,11 @@ def each(**changes):
 
 
 def repeated(rows, i):
-    """A problem in another's place: every sample of one problem is the sample of its neighbour once more."""
-    own, other = rows[i], rows[i - 2 if i % 8 >= 2 else i + 2]
-    seed, index = own["seed"], own["index"]
-    rows[i] = {**other, "seed": seed, "index": index}
-    pair = i + 1 if i % 2 == 0 else i - 1
-    rows[pair] = {**other, "seed": seed, "index": rows[pair]["index"]}
+    """A problem in another's place: both samples of one problem are those of its neighbour once more."""
+    i -= i % 2
+    other = i + 2 if i == 0 or rows[i - 2]["seed"] != rows[i]["seed"] else i - 2
+    for j in range(2):
+        rows[i + j] = {**rows[other + j], "index": rows[i + j]["index"]}
     return sorted(rows, key=lambda r: (r["seed"], r["problem"], r["index"]))
 
 
@@ -81,8 +80,8 @@ FORGERIES = {
 def test_forged_samples_are_refused(filed, name):
     """The forgery at one sample after the other, its figures derived anew, everything sealed; without it, all is accepted."""
     folder, original = filed, sample_rows(filed)
-    assert len(original) == 2 * 2 * len(PROBLEMS)
-    for i in range(0, len(original), 3):
+    assert len(original) == 3 * 2 * len(PROBLEMS)
+    for i in (0, 3, 481, len(original) - 1):
         rows = FORGERIES[name](copy.deepcopy(original), i)
         rewrite_metrics(folder, rows)
         folder = reseal(folder, rows)
