@@ -304,7 +304,7 @@ def _others(gold: Any, answer: Any) -> bool:
         g, a = ([part.expr for part in ratio.parts] for ratio in (gold, answer))
         return all(same_value(g[0] * y, a[0] * x) for x, y in zip(g[1:], a[1:], strict=True))
     for ratio, other in ((gold, answer), (answer, gold)):
-        if isinstance(ratio, Ratio) and isinstance(other, Quantity) and len(ratio.parts) == 2:
+        if isinstance(ratio, Ratio) and isinstance(other, Quantity) and len(ratio.parts) == 2 and ratio.parts[1].expr != 1:
             return same_value(
                 sympy.Mul(ratio.parts[0].expr, sympy.Pow(ratio.parts[1].expr, -1, evaluate=False), evaluate=False), other.expr
             )

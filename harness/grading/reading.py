@@ -177,10 +177,13 @@ def _relation(text: str) -> Value | None:
     if any(not side for side in sides) or "\\equiv" in signs:
         raise Unread(text)
     if signs in (["\\in"], ["\\notin"]):
-        region = as_region(_whole(sides[1]))
-        if region is None or not _NAME.fullmatch(sides[0]):
-            if signs == ["\\in"] and _NAME.fullmatch(sides[0]) and isinstance(found := _whole(sides[1]), Bag):
-                return found
+        found = _whole(sides[1])
+        if not _NAME.fullmatch(sides[0]):
+            raise Unread(text)
+        if isinstance(found, Bag) and signs == ["\\in"]:
+            return found
+        region = as_region(found)
+        if region is None:
             raise Unread(text)
         pieces = region.pieces if signs == ["\\in"] else complement(region).pieces
         return Region(pieces, sides[0])

@@ -78,7 +78,7 @@ BARE += "|kilometers|centimeters|hours|hour|minutes|seconds|days|weeks|months|ye
 BARE += "|pounds|liters|litres|square|cubic|percent|radians"
 """Names that are a unit after a number without being set as text."""
 GENERIC = {"unit", "units", "squnits"}
-_PLURALS = "people men women children feet mice sheep fish geese teeth dice units cattle deer".split()
+_PLURALS = "cup student marble people men women children feet mice sheep fish geese teeth dice units cattle deer".split()
 CHANGING = set(
     """or and if then else otherwise when unless not no nor never neither either both except but maybe perhaps probably possibly
     plus minus times less tenths hundredths thousandths halves thirds fourths quarters fifths sixths sevenths eighths ninths

@@ -177,6 +177,11 @@ RIGHT: dict[str, list[tuple[str, str]]] = {
         (r"f(x) = ax+b \text{ for all real } a, b", "f(x)=ax+b"),
     ],
     "notation": [
+        (r"\log_2 8", "3"),
+        (r"x\in\{1,2\}", "1,2"),
+        (r"x^2-1", "(x-1)(x+1)"),
+        (r"\frac{n!}{(n-1)!}", "n"),
+        (r"4x+11 = f(x)", "f(x)=4x+11"),
         (r"\lg 100", "2"),
         (r"\langle 1,2\rangle", "(1,2)"),
         (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{bmatrix} 1 \\ 2 \end{bmatrix}"),
@@ -551,6 +556,11 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         (r"5 \not= 7", "5"),
     ],
     "chains": [
+        (r"\frac{5}{4} \approx \frac{5}{5}", r"\frac{5}{4}"),
+        (r"\sin(\frac{\pi}{84}) = \sin(\frac{\pi}{4})", r"\sin\frac{\pi}{4}"),
+        (r"\text{half of the answer} = 5", "5"),
+        (r"5 \text{ or so}", "5"),
+        ("5 : 1", "5"),
         ("7=5", "5"),
         ("5=7", "5"),
         ("x=7=5", "5"),
