@@ -13,7 +13,7 @@ REHEARSAL := harness/training/openrlhf/rehearsal
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test docs mutants test-wheel test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
+.PHONY: run test docs mutants test-grading test-wheel test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
 .DELETE_ON_ERROR:
 
 run: venv
@@ -33,6 +33,11 @@ test: venv
 docs: venv
 	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict -q
+
+# Whether a grade is a proof or a rejection: 20,000 pairs of known verdict, docs/grading_properties.md.
+SEED ?= 0
+test-grading: venv
+	$(VENV)/bin/python tests/checks/grading_properties.py --graders ours --seed $(SEED)
 
 # Whether the tests notice what is changed in the code, module after module; goes on where it stopped. Hours on few cores.
 MINUTES ?= 300

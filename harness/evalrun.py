@@ -20,6 +20,7 @@ from harness.registry import home_of, worlds
 from harness.runs.result import Result, SeedResult, is_finished
 from harness.runs.rundir import RunDir
 from harness.runs.spec import has_spec, load_spec
+from harness.runs.sums import SUMS, check_sums
 
 
 @dataclass(kw_only=True)
@@ -66,9 +67,11 @@ def prepare_eval(spec: EvalSpec, data_dir: Path | None, offline: bool) -> Prepar
     sources: dict[int, str] = {}
     for seed in spec.seeds:
         if spec.run is not None:
-            final = Path(spec.run) / "ckpt" / f"s{seed}" / "final"
+            final = RunDir(Path(spec.run)).final(seed)
             if not final.is_dir():
                 check.missing.append(f"{spec.run} holds no trained policy of seed {seed} ({final})")
+            elif (final / SUMS).exists():  # runs of older versions have none
+                check_sums(final)
             sources[seed] = str(final)
         elif spec.engine.name == "openai":
             sources[seed] = spec.model.id

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from harness.config import RunSpec
 from harness.core.errors import UsageError
+from harness.core.extras import require
 from harness.core.method import Method
 from harness.core.types import Problem
 from harness.data import contamination
@@ -113,6 +114,7 @@ def execute(prepared: PreparedRun, run: RunDir, command: Sequence[str]) -> Resul
         if config.get("kind") == "openai":  # what is missing is found now, not after an epoch
             open_server(ReflectorConfig(**config)).close()
     backends = [make_backend(spec, prepared.offline)]
+    require("lm_eval", *load_method(spec.method).packages)
 
     def work(seed: int, tick: Tick) -> SeedResult:
         with backends.pop() if backends else make_backend(spec, prepared.offline) as backend:

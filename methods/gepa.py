@@ -38,12 +38,14 @@ class PromptOnly(Method):
 
     Config = PromptOnlyConfig
     config: PromptOnlyConfig
+    packages = ("gepa",)
 
     def setup(self) -> None:
         config, left = self.config.evolve, rollouts_left(self.train, Ledger()) - screening_cost(self)
         if config.metric_calls == "released" and left < math.inf:
             config = config.model_copy(update={"metric_calls": int(left)})
         self.search = PromptSearch(config, self.config.reflector, self.phrases, self.train.max_new_tokens)
+        self.search.check(self.problems)
         self.reference = self.search.reference
 
     def costs(self) -> Costs:

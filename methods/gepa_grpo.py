@@ -39,10 +39,12 @@ class GepaGRPO(Method):
 
     Config = GepaGRPOConfig
     config: GepaGRPOConfig
+    packages = ("gepa",)
 
     def setup(self) -> None:
         c = self.config
         self.search = PromptSearch(c.evolve, c.reflector, self.phrases, self.train.max_new_tokens)
+        self.search.check(self.problems)
         self.reference = self.search.reference
 
     def costs(self) -> Costs:

@@ -36,10 +36,12 @@ class GRPOGepa(GRPO):
 
     Config = GRPOGepaConfig
     config: GRPOGepaConfig
+    packages = ("gepa",)
 
     def setup(self) -> None:
         c = self.config
         self.search = PromptSearch(c.evolve, c.reflector, self.phrases, self.train.max_new_tokens)
+        self.search.check(self.problems)
         self.reference = self.search.reference
 
     def costs(self) -> Costs:

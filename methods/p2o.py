@@ -71,11 +71,15 @@ class P2O(GRPO):
 
     Config = P2OConfig
     config: P2OConfig
+    packages = ("gepa",)
 
     def setup(self) -> None:
         c = self.config
         self.search = PromptSearch(c.evolve, c.reflector, self.phrases, self.train.max_new_tokens)
-        self.reference = self.search.reference if c.templates in ("gepa", "reflection") else "none"
+        self.reference: Literal["none", "answer", "solution"] = "none"
+        if c.templates in ("gepa", "reflection"):
+            self.search.check(self.problems, must_select=False)
+            self.reference = self.search.reference
         self.assigned: dict[str, list[str]] = {}  # hard problem -> its k templates of the next epoch
 
     @classmethod

@@ -4,9 +4,9 @@
     harness run --method sft-teacher --set sft-teacher.teacher.kind=openai --set sft-teacher.teacher.model=TEACHER
 
 A teacher answers every training problem `samples` times. The distinct answers that earn a reward are kept (rejection
-sampling: Yuan et al. 2023, arXiv 2308.01825), and TRL's `SFTTrainer` fine-tunes the policy on them. The teacher is a model on
-a server or, with kind `offline`, whoever wrote the reference solutions of the training set (on the testbed the world
-itself). Everything the teacher wrote is metered, rejected answers too. Local backend only.
+sampling: Yuan et al. 2023, arXiv 2308.01825), but for those that were cut, and TRL's `SFTTrainer` fine-tunes the policy on
+them. The teacher is a model on a server or, with kind `offline`, whoever wrote the reference solutions of the training set
+(on the testbed the world itself). Everything the teacher wrote is metered, rejected answers too. Local backend only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness.core.seeds import derive
 from harness.core.settings import MethodConfig, TrainConfig
 from harness.core.types import Group, Problem
 from harness.grading.strict import reward_many
-from harness.search.asking import Answer, ReflectorConfig, make_asker
+from harness.search.asking import Answer, ReflectorConfig, check_reflector, make_asker
 
 
 class SFTTeacherConfig(MethodConfig):
@@ -46,11 +46,14 @@ class SFTTeacher(Method):
     Config = SFTTeacherConfig
     config: SFTTeacherConfig
     supervised = True
+    packages = ("trl",)
 
     def setup(self) -> None:
         if self.config.teacher.kind == "offline":
             self.reference = "solution"
             require_solutions("sft-teacher (teacher.kind=offline)", self.problems)
+        else:
+            check_reflector(self.config.teacher, self.phrases)
 
     @classmethod
     def check(cls, config: SFTTeacherConfig, train: TrainConfig) -> None:
@@ -62,15 +65,14 @@ class SFTTeacher(Method):
         return None
 
     def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
-        asked, answers = self.answers(policy)
-        asked_for = len(answers)
-        for answer in answers:
+        answered = list(zip(*self.answers(policy), strict=True))
+        for _, answer in answered:
             ledger.add_reflection(answer.prompt_tokens, answer.tokens)
             ledger.dropped_reflections += answer.fault is not None
-        whole = [(p, a) for p, a in zip(asked, answers, strict=True) if a.fault is None]
+        whole = [(p, a) for p, a in answered if a.fault is None]
         grades = reward_many([(a.text, p.answer, p.answer_type) for p, a in whole], self.train.reward)
         right = {(p.text, a.text): None for (p, a), g in zip(whole, grades, strict=True) if g.score >= 1.0}
-        metrics = {"teacher_answers": asked_for, "accepted": len(right), "solved_problems": len({x for x, _ in right})}
+        metrics = {"teacher_answers": len(answered), "accepted": len(right), "solved_problems": len({x for x, _ in right})}
         if not right:
             return EpochReport(metrics)
         c = self.config

@@ -76,14 +76,15 @@ def check() -> None:
 @click.option("--data-dir", type=o.PATH, help="Folder with eval/*.jsonl.")
 @o.as_json
 def golds(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Grade every gold answer against itself.
+    """Grade every gold answer against itself, and name those that are no answers.
 
-    The exit code is 1 if one is rejected without an explanation in the suite's card.
+    The exit code is 1 if one is rejected, is a raw row or has unbalanced brackets, without a reason in the suite's card
+    (rejected_golds). One that is read as text only is named, and no failure.
     """
     from harness.data.suites import list_suites
     from harness.data.training_sets import resolve_bench
     from harness.grading.golds import at_hand, check_golds
-    from harness.report.checks import golds_lines
+    from harness.report.checks import golds_failed, golds_lines
 
     suites = list_suites()
     chosen = resolve_bench(bench, None) if bench else at_hand(suites, data_dir)
@@ -94,9 +95,8 @@ def golds(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
     else:
         for line in golds_lines(found, left_out):
             o.say(line)
-    unexplained = sum(not row["reason"] for s in found.values() for row in s["rejected"])
-    if unexplained:
-        raise HarnessError(f"{unexplained} gold answers are rejected by their own grader and not listed in a card")
+    if failed := golds_failed(found):
+        raise HarnessError(failed)
 
 
 @check.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -80,3 +81,60 @@ def verify(board: Path, data_dir: Path | None, as_json: bool) -> None:
         again = f"{v.figures} figures recomputed from {v.samples:,} regraded samples{faults}; {golds}"
         o.say(f"{v.run}: {again if v.samples else 'numbers only, there are no samples to recompute them from'}")
     o.say(f"{len(found)} runs verified, and the tables and pages built from them")
+
+
+@leaderboard.command()
+@click.argument("run", type=o.PATH)
+@click.option("--seeds", type=o.Numbers(), help="Which seeds, e.g. 0,2.  [default: the first]")
+@click.option(
+    "--share", type=float, default=1.0, show_default=True, help="Below 1: the first part of the training, or of every suite."
+)
+@click.option("--checkpoints", type=o.PATH, help="A run directory with the policies: evaluate these, and train nothing.")
+@click.option("--out", type=o.PATH, help="Directory of the second run.")
+@click.option("--data-dir", type=o.PATH, help="Folder with eval/*.jsonl and train/*.jsonl.")
+@o.offline
+@o.as_json
+def reproduce(
+    run: Path,
+    seeds: tuple[int, ...] | None,
+    share: float,
+    checkpoints: Path | None,
+    out: Path | None,
+    data_dir: Path | None,
+    offline: bool,
+    as_json: bool,
+) -> None:
+    """Run a part of a filed run again.
+
+    Where it comes out the same, the second run is filed beside the first, whose evidence level rises.
+    """
+    if offline:
+        o.go_offline()
+    from harness.leaderboard.reproduce import reproduce as run_again
+
+    found = run_again(run, seeds, share, checkpoints, out, data_dir, offline, ["harness", *sys.argv[1:]])
+    if as_json:
+        o.echo_json({"run": str(found.run), "folder": str(found.folder), "level": found.level, "text": found.text})
+        return
+    o.say(f"{found.level}: {found.text}")
+    o.say(f"filed: {found.folder}")
+    o.say(f"next: harness leaderboard build {run.parent}")
+
+
+@leaderboard.command()
+@click.option("--data-dir", type=o.PATH, required=True, help="Folder with eval/*.jsonl and train/*.jsonl.")
+@o.as_json
+def problems(data_dir: Path, as_json: bool) -> None:
+    """Write the published list of every suite whose data are there.
+
+    A list holds a hash per problem, so that `verify` can check runs without the data.
+    """
+    from harness.data.published import lists
+    from harness.runs.files import write_text
+
+    paths = [write_text(path, text) for path, text in lists(data_dir).items()]
+    if as_json:
+        o.echo_json({"lists": [str(path) for path in paths]})
+        return
+    for path in paths:
+        o.say(f"written: {path}")

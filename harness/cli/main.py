@@ -11,6 +11,7 @@ import io
 import os
 import sys
 import traceback
+from types import TracebackType
 
 import click
 
@@ -30,6 +31,8 @@ from harness.core.text import one_line
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 """The disk's errors, which are the user's to mend."""
 MISPLACED = {errno.EISDIR, errno.ENOTDIR}
+UNFIT = {errno.ENAMETOOLONG, errno.ELOOP}
+"""Of a name that no file can have, and of a link where none is followed."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "HARNESS"})
@@ -59,6 +62,7 @@ for verb in (
 
 def main() -> None:
     """Entry point: turns errors into one sentence and a documented exit code."""
+    sys.excepthook = _show
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning OpenMP threads cost up to tenfold on a busy machine
     try:
         code = cli.main(standalone_mode=False)
@@ -72,10 +76,9 @@ def main() -> None:
         o.say(f"interrupted; the same command{how} continues from the last checkpoint", err=True)
         code = 130
     except Exception as e:
-        if (sentence := _sentence(e)) is None:  # a fault of ours, to be reported as it is; its text may hold anything
-            o.say(traceback.format_exc(), err=True, nl=False)
-        else:
-            o.say(f"error: {one_line(sentence)}", err=True)
+        if (sentence := _sentence(e)) is None:
+            raise  # a fault of ours, to be reported as it is
+        o.say(f"error: {one_line(sentence)}", err=True)
         code = 3 if isinstance(e, ModuleNotFoundError) else getattr(e, "exit_code", 1)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -97,4 +100,9 @@ def _sentence(e: Exception) -> str | None:
         )
     if e.errno in MISPLACED:
         return f"{name} is " + ("a folder where a file belongs" if e.errno == errno.EISDIR else "below a file, not a folder")
-    return f"{e.strerror}: {str(name)[:200]}" if name and e.strerror else None
+    return f"{e.strerror}: {str(name)[:200]}" if e.errno in UNFIT else None
+
+
+def _show(kind: type[BaseException], e: BaseException, tb: TracebackType | None) -> None:
+    """Python's traceback; what the error says may be anybody's text."""
+    o.say("".join(traceback.format_exception(kind, e, tb)), err=True, nl=False)

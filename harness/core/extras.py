@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+from harness.core.errors import MissingError
+
 EXTRAS = {
     module: extra
     for extra, modules in {
@@ -14,6 +18,13 @@ EXTRAS = {
     for module in modules.split()
 }
 """By the name that is imported."""
+
+
+def require(*modules: str) -> None:
+    """Raises MissingError for packages that would be found missing only after hours of training."""
+    for module in modules:
+        if find_spec(module) is None:
+            raise MissingError(f"this needs the package {module}: pip install 'p2o-harness[{EXTRAS[module]}]'")
 
 
 def how_to_install(error: Exception) -> str | None:

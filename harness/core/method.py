@@ -84,6 +84,8 @@ class Method:
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     supervised: ClassVar[bool] = False
     """It fine-tunes on given texts, which not every backend can do."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """What it imports late, by the names of harness/core/extras.py; found missing before anything is written."""
     hard_only: ClassVar[bool] = False
     """It trains on hard problems only, as if `train.problems` were `hard` (harness/core/screening.py)."""
     reference: Literal["none", "answer", "solution"] = "none"

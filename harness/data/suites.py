@@ -21,14 +21,15 @@ import msgspec
 import yaml
 
 from harness.core.errors import MissingError, UsageError, nearest
+from harness.core.limits import MAX_BYTES
 from harness.core.types import BOXED, Overlap, Problem, Sampling
 from harness.registry import load_object
 
 if TYPE_CHECKING:
     from harness.core.settings import EvalConfig
 
-MAX_BYTES, MAX_CHARS = 1 << 31, 1_000_000
-"""Of an unpacked data file, and of a field of one of its rows; other people wrote them."""
+MAX_CHARS = 1_000_000
+"""Of a field of a row of a data file, which other people wrote; harness/core/limits.py bounds the file."""
 
 PROMPT_FORMS = {
     "bare": "{problem}",
@@ -47,7 +48,7 @@ class Suite:
 
     `file` is relative to the data directory (None: generated), `sha256` that of its bytes, or of the generated
     problems; None where the file cannot be pinned, see `deviation`. `k` samples a problem at `temperature`, of at most
-    `max_new_tokens` tokens. `verified`: hash, size, and that the suite's grader accepts every gold answer have been
+    `max_new_tokens` tokens. `verified`: hash, size, and that `harness check golds` objects to no gold answer have been
     checked, but for `rejected_golds`: problem id to reason. `hub`: where `harness fetch` gets the file. `generator`: what
     makes the problems where there is no file: `function`, a reference `module:name`, called with the suite and all else
     that is given here. `answer_type` names the grader (harness/grading/graders.py), or refers to one, too.

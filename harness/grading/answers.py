@@ -92,7 +92,8 @@ MAX_CHARS = 10_000
 
 
 _OPEN = re.compile(r"\\boxed\s*\{")
-_BARE = re.compile(r"\\boxed(?:\s+|(?=[-\d\\]))([-+\d.\\][^\s$]*|[A-Za-z](?=\s*(?:\$|\\[)\]])))")
+_BARE = re.compile(r"\\boxed(?:\s+|(?=[-\d\\]))(?!\\boxed)([-+\d.][-+\d.,/]*|\\[a-zA-Z][^\s$]*|[A-Za-z](?=\s*(?:\$|\\[)\]])))")
+"""A box without braces: a number, a command up to a space or a dollar, a letter before the end of the mathematics."""
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is a character, not a bracket
 _BETWEEN = re.compile(r"[\s$,;]*(?:\\\)|\\\])?[\s,;]*(?:and|or|\\text\{\s*(?:and|or)\s*\})?[\s,;]*(?:\\\(|\\\[)?[\s$]*")
 """What stands between the boxes of one list: `$\\boxed{3}$ and $\\boxed{4}$`."""
@@ -105,9 +106,19 @@ def last_boxed(text: str) -> str | None:
     """
     found = _boxed_before(text, len(text))
     if found is None:
-        bare_box = None if _OPEN.search(text) else list(_BARE.finditer(text[-MAX_CHARS:]))[-1:]
-        return bare_box[0][1].rstrip(".,;") if bare_box else None
+        return None if _OPEN.search(text) else _unbraced(text)
     return found[1]
+
+
+def _unbraced(text: str) -> str | None:
+    at = len(text)
+    while (at := text.rfind("\\boxed", 0, at)) >= 0:
+        found = _BARE.match(text, at)
+        content = found[1].rstrip(".,;") if found else ""
+        plain = re.sub(r"\\.", "", content)
+        if content and "\\boxed" not in content and not content.endswith("\\") and plain.count("{") == plain.count("}"):
+            return content
+    return None
 
 
 def boxed_answer(text: str) -> str | None:
@@ -117,7 +128,7 @@ def boxed_answer(text: str) -> str | None:
         return last_boxed(text)
     contents = [found[1]]
     while (before := _boxed_before(text, found[0])) is not None and len(contents) < 20:
-        if not _BETWEEN.fullmatch(text[before[2] : found[0]]):
+        if before[2] > found[0] or not _BETWEEN.fullmatch(text[before[2] : found[0]]):  # a box in a box is one
             break
         contents.append(before[1])
         found = before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -108,7 +109,10 @@ def _assigns_distinct(items: list[Any]) -> bool:
 
 
 def _assigned(item: Any) -> str | None:
-    return _name(item.sides[0]) if isinstance(item, Relation) and set(item.signs) == {"="} else None
+    """The symbol that an equation gives a value; of several that differ in their index alone, the letter."""
+    if not isinstance(item, Relation) or set(item.signs) != {"="} or (name := _name(item.sides[0])) is None:
+        return None
+    return re.sub(r"_(?:\d+|\{\d+\})$", "", name)
 
 
 def _named_value(item: Any) -> Any:
@@ -146,9 +150,7 @@ def _value_of(relation: Relation) -> Any:
     """
     if not set(relation.signs) <= {"=", r"\approx"}:
         return None
-    sides = list(relation.sides)
-    if relation.signs[-1] == "=" and _name(sides[-1]) is not None and _name(sides[0]) is None and len(sides) == 2:
-        sides.reverse()
+    sides = list((_name_first(relation) if relation.signs == ("=",) else relation).sides)
     values = [side for side in sides if not isinstance(side, str)]
     if not values:
         return Text(sides[-1]) if len(sides) == 2 else None
@@ -184,12 +186,12 @@ def _holds(left: Any, right: Any, sign: str) -> bool:
     if not (isinstance(left, Quantity) and isinstance(right, Quantity)):
         return False
     exact = real_number(left.expr)
-    decimal = right.decimal or ((Fraction(int(right.expr)), 0) if right.expr.is_Integer else None)
-    return exact is not None and decimal is not None and rounds_to(exact, *decimal)
+    return exact is not None and right.decimal is not None and rounds_to(exact, *right.decimal)
 
 
 def _equations(gold: Relation, answer: Relation) -> bool:
     """The same equation but for a factor, or the same name with the same value."""
+    gold, answer = _name_first(gold), _name_first(answer)
     names = _name(gold.sides[0]), _name(answer.sides[0])
     if None not in names and names[0] == names[1]:
         g, a = _value_of(gold), _value_of(answer)
@@ -202,6 +204,12 @@ def _equations(gold: Relation, answer: Relation) -> bool:
         return False
     g, a = (sympy.numer(sympy.together(d)) for d in differences)
     return _proportional(g, a)
+
+
+def _name_first(relation: Relation) -> Relation:
+    """`4 = x` as `x = 4`."""
+    turned = len(relation.sides) == 2 and _name(relation.sides[1]) is not None and _name(relation.sides[0]) is None
+    return Relation(relation.sides[::-1], relation.signs) if turned else relation
 
 
 def _difference(relation: Relation) -> Any:
@@ -296,7 +304,7 @@ def _others(gold: Any, answer: Any) -> bool:
         g, a = ([part.expr for part in ratio.parts] for ratio in (gold, answer))
         return all(same_value(g[0] * y, a[0] * x) for x, y in zip(g[1:], a[1:], strict=True))
     for ratio, other in ((gold, answer), (answer, gold)):
-        if isinstance(ratio, Ratio) and isinstance(other, Quantity) and len(ratio.parts) == 2:
+        if isinstance(ratio, Ratio) and isinstance(other, Quantity) and len(ratio.parts) == 2 and ratio.parts[1].expr != 1:
             return same_value(
                 sympy.Mul(ratio.parts[0].expr, sympy.Pow(ratio.parts[1].expr, -1, evaluate=False), evaluate=False), other.expr
             )

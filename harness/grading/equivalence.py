@@ -11,14 +11,15 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from harness.grading.answers import MAX_CHARS, Pair
-from harness.grading.layout import normalise, same_text
+from harness.grading.layout import normalise, same_text, same_words
 from harness.grading.pool import run_many
 
 Judgement = Literal["right", "wrong", "unparsed", "timeout", "error"]
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,14}")
 _FRACTION = re.compile(r"(-?)\\frac\{([1-9][0-9]{0,14})\}\{([1-9][0-9]{0,14})\}")
-_LONG_NUMBER = re.compile(r"\d{1001}")
+_BEYOND = re.compile(r"\d{1001}|(?:\^\s*\{?\s*-?\s*(?:\d+|[a-zA-Z]|\\[a-zA-Z]+)\s*){7}")
+"""A number of more than 1,000 digits; powers of powers, seven high."""
 MAX_DEPTH = 30
 """Brackets within brackets; a deeper answer is not read: status unparsed. No gold answer of the suites has ten."""
 
@@ -26,10 +27,10 @@ MAX_DEPTH = 30
 def at_sight(answer: str, gold: str) -> Judgement | None:
     """The verdict on stripped texts where the texts alone settle it; else None, which asks a child.
 
-    Too long, too deep or a number of more than 1,000 digits: unparsed. Equal texts: right. Two plain integers or fractions:
+    Too long, too deep or with what `_BEYOND` finds: unparsed. Equal texts: right. Two plain integers or fractions:
     by value.
     """
-    if len(answer) > MAX_CHARS or _LONG_NUMBER.search(answer) or not readable_depth(answer):
+    if len(answer) > MAX_CHARS or _BEYOND.search(answer) or not readable_depth(answer):
         return "unparsed"
     if answer == gold:
         return "right"
@@ -59,11 +60,11 @@ def rational(text: str) -> Fraction | None:
 
 
 def gold_text(gold: str) -> str:
-    """The answer in a gold text as a user may have it: after `####` of a solution, in a box."""
+    """The answer in a gold text as a user may have it: after `####` of a solution, in a box, without a sign of rounding."""
     from harness.grading.answers import last_boxed
 
     gold = gold.rpartition("####")[2].strip() if "####" in gold else gold.strip()
-    return last_boxed(gold) or gold
+    return re.sub(r"^\$?\s*\\approx(?![a-zA-Z])\s*", "", last_boxed(gold) or gold)
 
 
 def verify_pair(answer: str, gold: str) -> Judgement:
@@ -76,7 +77,7 @@ def verify_pair(answer: str, gold: str) -> Judgement:
         return "right"
     if not normalise(answer):
         return "unparsed"
-    if same_text(normalise(answer), normalise(gold)):
+    if same_text(normalise(answer), normalise(gold)) or same_words(normalise(answer), normalise(gold)):
         return "right"
     try:
         return "right" if same(_read(gold), _read(answer)) else "wrong"

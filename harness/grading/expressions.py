@@ -20,10 +20,11 @@ from antlr4.atn.PredictionMode import PredictionMode
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 
 from harness.grading.layout import with_braces
+from harness.grading.split import split
 
 MAX_BITS = 200_000
 """Bits that the numbers of an expression may have once its powers and factorials are multiplied out."""
-MAX_TERMS = 2_000
+MAX_TERMS = 5_000
 """Terms of a sum or a product that are written out."""
 
 
@@ -35,9 +36,16 @@ class TooLarge(Unread):
     """The value has more digits than are computed."""
 
 
+_SEVERAL: dict[str, Any] = {
+    "max": lambda *x: sympy.Max(*x, evaluate=False),
+    "min": lambda *x: sympy.Min(*x, evaluate=False),
+    "gcd": sympy.Function("gcd"),
+    "lcm": sympy.Function("lcm"),
+}
 _DROPPED = {"Transpose", "Eval_at", "Elementary_transforms", "Formatting_group"}
 _REFUSED = re.compile(
-    r"\\(?:mod|approx|equiv|text|sim|cong|propto|[lc]?dots|max|min|gcd|lcm|arg|deg)(?![a-zA-Z])|\.\.|[?@~\"`]"
+    r"(?<![\d_^.])\d+\s+\d|"
+    r"\\(?:mod|approx|equiv|text|sim|cong|propto|[lc]?dots|arg|deg)(?![a-zA-Z])|\\(?:max|min|gcd|lcm)(?!\s*\()|\.\.|[?@~\"`]"
     r"|^(?!.*\\lim(?![a-zA-Z])).*\\to(?![a-zA-Z])"
 )
 
@@ -53,7 +61,10 @@ class _Converter(_Latex2Sympy):  # type: ignore[misc]
         return sympy.binomial(self.convert_expr(binom.upper), self.convert_expr(binom.lower), evaluate=False)
 
     def convert_func(self, func: Any) -> Any:
-        """A letter before a parenthesis is a factor, but for f, g and h."""
+        """A letter before a parenthesis is a factor, but for f, g and h; the arguments of max and gcd are read whole, too."""
+        if (several := func.func_normal_multi_arg()) and func.func_multi_arg() and not func.supexpr():
+            arguments, _ = split(func.func_multi_arg().getText(), (",",))
+            return _SEVERAL[several.start.text[1:]](*map(read_expression, arguments))
         name = func.atom_expr_no_supexpr()
         if name is None or name.getText() in "fghFGH" or func.supexpr():
             return super().convert_func(func)
@@ -78,6 +89,9 @@ def read_expression(text: str) -> Any:
     """The sympy expression of a normalised text, unevaluated. Raises Unread, TooLarge."""
     if _REFUSED.search(text) or not text:
         raise Unread(text)
+    text = re.sub(r"\^\s*e(?![a-zA-Z])", "^{e}", text)
+    if not re.search(r"\\(?:max|min|gcd|lcm)(?![a-zA-Z])", text):
+        text = re.sub(r"(?<![\d,.])(\d{1,3}(?:,\d{3})+)(?![\d,])", lambda m: m[1].replace(",", ""), text)
     text = re.sub(r"(?<![\\a-zA-Z])E(?=\s*_)", r"\\mathcal{E}", text)  # a lone E has no subscript in the grammar
     try:
         parser, tree = _parsed(with_braces(text))
@@ -95,7 +109,7 @@ def read_expression(text: str) -> Any:
         raise
     except Exception as e:
         raise Unread(text) from e
-    if not isinstance(found, sympy.Expr) or isinstance(found, sympy.MatrixBase) or found.has(sympy.MatrixBase):
+    if not isinstance(found, sympy.Expr) or isinstance(found, sympy.MatrixExpr) or found.atoms(sympy.MatrixBase):
         raise Unread(text)
     bound = {symbol for part in found.atoms(sympy.Sum, sympy.Product, sympy.Integral) for symbol in part.variables}
     if (unit := sympy.Symbol("i")) not in bound:
@@ -139,6 +153,7 @@ def _refuse_dropped(tree: Any) -> None:
         waiting += [child for child in (node.getChildren() if hasattr(node, "getChildren") else ())]
 
 
+@lru_cache(maxsize=8192)
 def bits(expr: Any) -> float:
     """An upper bound of the bits in the numbers of a value, and so of how near to another it may lie without being it.
 
@@ -174,6 +189,7 @@ def _bits(expr: Any) -> float:
     return sum(bits(part) for part in expr.args if isinstance(part, sympy.Basic)) + len(expr.args)
 
 
+@lru_cache(maxsize=8192)
 def size(expr: Any) -> float:
     """The absolute value of a number as a float. Raises TooLarge beyond MAX_BITS."""
     bits(expr)

@@ -26,7 +26,15 @@ _CHARACTERS = {
         "\u211a": r"\mathbb{Q}",
         "\u2102": r"\mathbb{C}",
     },
-    **{"\u00b0": r"^\circ ", "\u2032": "'", "\u2019": "'", "\u2018": "'", "\u2220": r"\angle ", "\u2216": r"\setminus "},
+    **{
+        "\u00b0": r"^\circ ",
+        "\u00ba": r"^\circ ",
+        "\u2032": "'",
+        "\u2019": "'",
+        "\u2018": "'",
+        "\u2220": r"\angle ",
+        "\u2216": r"\setminus ",
+    },
     **{
         "\u2261": r"\equiv ",
         "\u27e8": r"\langle ",
@@ -45,8 +53,6 @@ _GREEK = {
 } | {"\u03bb": r"\lambda ", "\u039b": r"\Lambda ", "\u03d5": r"\phi ", "\u03f5": r"\epsilon "}
 _SHIFTED = re.compile(r"(?:<(super|sub)>[^<]*</>)+")
 
-_GROUP = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
-"""A group in braces that holds others two deep."""
 TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _THIN = r"(?:\\[,!;: ]|~|\{,\}|\{\\,\}|,\\!\s*|\{,\\!\}|\\!,| )"
 _FUNCTIONS = "arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh sin cos tan cot sec csc log ln exp".split()
@@ -64,18 +70,30 @@ _SPELLINGS = [
             " ",
         ),
         (r"\\(?:mathstrut|strut|null|relax|nobreak|allowbreak|centering|noindent|unboldmath|boldmath)(?![a-zA-Z])", " "),
-        (r"\\(?:v|h)?phantom\s*\{[^{}]*\}|\\[hv]space\*?\s*\{[^{}]*\}|\\(?:text)?color\s*\{[^{}]*\}(?!\s*\{)", " "),
+        (
+            r"\\(?:v|h)?phantom\s*\{[^{}]*\}|\\[hv]space\*?\s*\{[^{}]*\}|\\(?:text)?color\s*(?:\[\w+\]\s*)?\{[^{}]*\}(?!\s*\{)",
+            " ",
+        ),
         (r"\\(?:mbox|hbox|text(?:bf|it|rm|sf|tt|sc|sl|up|md|normal)|emph)\s*\{", r"\\text{"),
+        (r"(?<=\d)(?:\\[,;:! ]|~|\s)*\\(?:mathrm|rm)\s*\{\s*([mgshlLVAWJNCFK])\s*\}", r" \\text{\1}"),
         (r"\\(?:math(?:rm|it|normal|sf|tt)|rm)\s*\{\s*([a-zA-Z])\s*\}", r"{\1}"),
         (r"\\mathrm\s*\{", r"\\text{"),
+        (r"(?<!\\)((?:\\\\)*)\\$", r"\1"),  # a control space whose space was stripped
+        (r"(?<=\d)\{\.\}(?=\d)", "."),
+        (r"(?<![\w^_}])\{\s*(\d+)\s*\}(?=_)", r"\1"),
         (r"\\text\s+\{", r"\\text{"),
         (r"_\s*(?:\{\s*)?(?:\\text\{\s*([\w ]+?)\s*\}|\\(max|min)(?![a-zA-Z]))\s*\}?", lambda m: f"_{{{m[1] or m[2]}}}"),
+        (r"\\text\{\s*([:,;])\s*\}", r"\1"),
         # Thousands.
-        (rf"(?<![\d.,])(\d{{1,3}})((?:{_THIN}\d{{3}})+)(?![\d])", lambda m: m[1] + re.sub(r"\D", "", m[2])),
+        (rf"(?<![\d.,_^])(\d{{1,3}})((?:{_THIN}\d{{3}})+)(?![\d])", lambda m: m[1] + re.sub(r"\D", "", m[2])),
         # Spacing.
-        (r"\\(?:[,;:!> ]|q?quad(?![a-zA-Z])|thinspace|enspace|medspace|thickspace|neg(?:thin|med|thick)space|enskip)|~", " "),
-        (r"\\[ \t\n]|[\t\n\r]", " "),
-        (r"\{\s*([:=,;<>+-])\s*\}", r"\1"),
+        (
+            r"(?<!\\)\\(?:[,;:!> ]|q?quad(?![a-zA-Z])|(?:thin|en|med|thick|neg(?:thin|med|thick))space|enskip)|~",
+            " ",
+        ),
+        (r"(?<!\\)\\[ \t\n]|[\t\n\r]", " "),
+        (r"\{\s*([:=,;<>+-])\s*\}|(?<=\d)\{(\.)\}(?=\d)", lambda m: m[1] or m[2]),
+        (r"(?<![\w}\])^_])\{(\d\w*)\}(?=\s*_)", r"\1"),
         # Names of commands.
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
@@ -95,7 +113,7 @@ _SPELLINGS = [
         (r"\\(?:colon|ratio)(?![a-zA-Z])", ":"),
         (r"\\(?:varnothing|empty)(?![a-zA-Z])", r"\\emptyset"),
         (r"\\(?:backslash|smallsetminus)(?![a-zA-Z])", r"\\setminus"),
-        (r"\\(?:ast|star)(?![a-zA-Z])", r"\\cdot"),
+        (r"\\ast(?![a-zA-Z])", r"\\cdot"),
         (r"\\[td]?imath(?![a-zA-Z])", "i"),
         (r"\\(?:degree|textdegree)(?![a-zA-Z])", r"^\\circ "),
         (r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])", r"^\\circ "),
@@ -105,14 +123,21 @@ _SPELLINGS = [
         (r"\\mathbf\s*\{([RZNQC])\}", r"\\mathbb{\1}"),
         (r"\\(?:R|reals|Reals)(?![a-zA-Z])", r"\\mathbb{R}"),
         (r"(?<!\\)%", r"\\%"),
+        (r"\\operatorname\s*\{\s*(a?r?c?(?:sin|cos|tan|cot|sec|csc|tg|ctg)h?|ln|lg|log|exp|max|min|gcd|lcm)\s*\}", r"\\\1 "),
+        (r"\\(arc)?(?:tg)(?![a-zA-Z])", lambda m: f"\\{m[1] or ''}tan"),
+        (r"\\(arc)?(?:c|co)tg(?![a-zA-Z])", lambda m: f"\\{m[1] or ''}cot"),
         (r"\\lg(?![a-zA-Z])", r"\\log_{10}"),
         # As a calculator or Python writes it.
+        (r"(?<![a-zA-Z\\])(?:np|numpy|math)\.log(?=\()", r"\\ln"),
         (r"(?<![a-zA-Z\\])(?:np|numpy|math|sympy|sp)\.(?=[a-z])", ""),
         (r"\*\*", "^"),
         (r"(?<![\\a-zA-Z])sqrt\s*(?=\()", r"\\sqrt"),
-        (rf"(?<![\\a-zA-Z{{])(?:{'|'.join(_FUNCTIONS)})(?![a-zA-Z])", lambda m: "\\" + m[0]),
-        (r"(?<![\\a-zA-Z])(?:infinity|infty|inf|oo)(?![a-zA-Z])", r"\\infty "),
-        (r"(?<![\\a-zA-Z])pi(?![a-zA-Z])", r"\\pi "),
+        (
+            rf"\\text\{{[^{{}}]*\}}|(?<![\\a-zA-Z{{])(?:{'|'.join(_FUNCTIONS)})(?![a-zA-Z])",
+            lambda m: _outside(m[0], "\\" + m[0]),
+        ),
+        (r"\\text\{[^{}]*\}|(?<![\\a-zA-Z])(?:infinity|infty|inf|oo)(?![a-zA-Z])", lambda m: _outside(m[0], "\\infty ")),
+        (r"\\text\{[^{}]*\}|(?<![\\a-zA-Z])pi(?![a-zA-Z])", lambda m: _outside(m[0], "\\pi ")),
         (r"(?<![\\a-zA-Z])sqrt(?=\d)", r"\\sqrt"),
         (r"\*", r"\\cdot "),
         # Numbers.
@@ -120,10 +145,15 @@ _SPELLINGS = [
         (r"(?<=\d)\.(?![\d.\\(])", ""),
         (r"(?<![\w.])([+-]?(?:\d+(?:\.\d*)?|\.\d+))[eE]([+-]?\d{1,6})(?![\w.])", lambda m: rf"{m[1]}\cdot 10^{{{int(m[2])}}}"),
         (
-            r"(?<![\d.])(\d+)\.(\d*)(?:\\(?:overline|bar|dot)\s*\{(\d+)\}|\((\d+)\))",
+            r"(?<![\d.])(\d+)\.(\d*)(?:\\(?:overline|bar)\s*(?:\{(?=\d+\})|(?=\d(?!\d)))(\d+)\}?|\((\d+)\))",
             lambda m: _repeating(m[1], m[2], m[3] or m[4]),
         ),
-        (r"(?<![\d.])(\d+)\.(\d*)\\dot\s*(\d)(?!\d|\\dot)", lambda m: _repeating(m[1], m[2], m[3])),
+        (
+            r"(?<![\d.])(\d+)\.(\d*)\\dot\s*\{?(\d)\}?(\d*)\\dot\s*\{?(\d)\}?",
+            lambda m: _repeating(m[1], m[2], m[3] + m[4] + m[5]),
+        ),
+        (r"(?<![\d.])(\d+)\.(\d*)\\(?:dot|overline|bar)\s*\{?(\d)\}?(?!\d|\\dot)", lambda m: _repeating(m[1], m[2], m[3])),
+        (r"(?<![\d.])(\d+)\.(\d*?)(\d)\3{2,}(?:\.\.\.|\s*\\[lc]?dots)(?!\d)", lambda m: _repeating(m[1], m[2], m[3])),
         (r"(?<![\d.}/^_])(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])", r"\1\\frac{\2}{\3}"),
     )
 ]
@@ -133,13 +163,14 @@ _SPELLINGS = [
 def normalise(text: str) -> str:
     """The text in one spelling. Only for texts of bounded length and depth (`at_sight` refuses others)."""
     text = _closed(_plain_characters(text)).strip()
-    text = _unwrapped(text)
+    text = re.sub(r"(?<!\\)\\$", "", _unwrapped(text))
     for pattern, new in _SPELLINGS:
         text = pattern.sub(new, text)
     text = re.sub(r"\{([^{}]*)\\over(?![a-zA-Z])([^{}]*)\}", r"\\frac{\1}{\2}", text)
+    text = re.sub(r"\{([^{}]*)\\choose(?![a-zA-Z])([^{}]*)\}", r"\\binom{\1}{\2}", text)
     text = with_braces(re.sub(r"^([^{}]*)\\over(?![a-zA-Z])([^{}]*)$", r"\\frac{\1}{\2}", text))
     text = re.sub(r"(?<![\d.}/^_])(\d+)\s+(?=\\frac\{\d+\}\{\d+\})", r"\1", text)
-    return " ".join(text.split()).strip(" .,;").strip()
+    return re.sub(r"^[\s,;]+|(?:(?<![.\s])\s*\.|[\s,;])+$", "", " ".join(text.split()))
 
 
 def _plain_characters(text: str) -> str:
@@ -177,8 +208,8 @@ def _closed(text: str) -> str:
 
 
 _WRAPPERS = re.compile(
-    r"\\(?:(?:textcolor|colorbox)\s*\{[^{}]*\}|color\s*\{[^{}]*\}(?=\s*\{)|(?:boxed|fbox|mathbf|boldsymbol|bm|pmb|underline"
-    r"|ensuremath|mathstrut|displaylimits|mathop|mathopen|mathclose|mathord|mathinner|uline)(?=\s*[\d{]))\s*"
+    r"\\(?:(?:textcolor|colorbox)\s*(?:\[\w+\]\s*)?\{[^{}]*\}|color\s*(?:\[\w+\]\s*)?\{[^{}]*\}(?=\s*\{)"
+    r"|(?:boxed|fbox|mathbf|mathit|mathsf|mathtt|mathnormal|boldsymbol|bm|pmb|underline|ensuremath|mathstrut|displaylimits|mathop|mathopen|mathclose|mathord|mathinner|uline)(?=\s*[\d{])|mathrm(?=\s*\{[\d({-]))\s*"
 )
 
 
@@ -230,6 +261,11 @@ def closing(text: str, start: int) -> int:
     return len(text)
 
 
+def _outside(found: str, new: str) -> str:
+    """What a rule makes of a word; a text command, which its pattern finds first, stays."""
+    return found if found.startswith("\\text") else new
+
+
 def _repeating(whole: str, fixed: str, period: str) -> str:
     """The fraction of a decimal whose last digits repeat."""
     nines = int("9" * len(period)) * 10 ** len(fixed)
@@ -242,12 +278,20 @@ def same_text(left: str, right: str) -> bool:
     return _compact(left) == _compact(right)
 
 
+def same_words(answer: str, gold: str) -> bool:
+    """Whether a gold answer of words alone, set as text, has the words of an answer, whatever their case."""
+    if not gold.startswith("\\text{") or re.search(r"[^A-Za-z\s.,'(){}-]", TEXT.sub(" ", gold)):
+        return False
+    found = [re.sub(r"[\W_]", "", TEXT.sub(r"\1", text)).casefold() for text in (answer, gold)]
+    return found[0] == found[1] != "" and not re.search(r"[\\^_=<>+*/|-]", TEXT.sub("", answer))
+
+
 @lru_cache(maxsize=8192)
 def _compact(text: str) -> str:
     text = TEXT.sub(r" \1 ", text)
     text = re.sub(r"([_^])\s*\{\s*(\\[a-zA-Z]+|.)\s*\}", r"\1\2", text)
     text = re.sub(r"\\([a-zA-Z]+)\s+(?![a-zA-Z])", r"\\\1", text)
-    text = re.sub(r"(?<=[^a-zA-Z\\]) +| +(?=[^a-zA-Z\\])", "", text)
+    text = re.sub(r"(?<![\da-zA-Z\\]) +| +(?![\da-zA-Z\\])|(?<=\d) +(?=[a-zA-Z\\])|(?<=[a-zA-Z]) +(?=\d)", "", text)
     while text.startswith("{") and closing(text, 0) == len(text):
         text = text[1:-1]
     return text.strip()

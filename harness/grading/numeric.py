@@ -6,6 +6,7 @@ can lie are equal.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -140,6 +141,14 @@ def _function(expr: Any, parts: list[Any]) -> Any:
     whole = [p for p in parts if isinstance(p, Fraction) and p.denominator == 1]
     if isinstance(expr, sympy.factorial | sympy.binomial) and len(whole) == len(parts) and all(0 <= p <= 50_000 for p in whole):
         return Fraction(int(expr.func(*(sympy.Integer(int(p)) for p in whole))))
+    if isinstance(expr, sympy.Max | sympy.Min):
+        if not all(map(is_real, parts)):
+            raise NoValue
+        return (max if isinstance(expr, sympy.Max) else min)(
+            parts, key=lambda p: p if isinstance(p, Fraction) else mpmath.re(p)
+        )
+    if str(expr.func) in ("gcd", "lcm") and all(isinstance(p, Fraction) and p.denominator == 1 for p in parts):
+        return Fraction(getattr(math, str(expr.func))(*map(int, parts)))
     known = _FUNCTIONS.get(expr.func)
     if isinstance(expr.func, sympy.core.function.UndefinedFunction) and all(isinstance(p, Fraction) for p in parts):
         drawn = random.Random(f"{expr.func} {parts}")  # any function: its values are only equal at equal arguments
@@ -160,6 +169,12 @@ def _series(expr: Any, point: Point) -> Any:
         bounds = value(low, point), value(high, point)
         if not all(isinstance(b, Fraction) and b.denominator == 1 for b in bounds):
             raise NoValue
+    if (
+        bounds is not None
+        and bounds[1] - bounds[0] > MAX_TERMS
+        and not (isinstance(expr, sympy.Sum) and term.is_polynomial(symbol))
+    ):
+        raise TooLarge
     if bounds is None or bounds[1] - bounds[0] > MAX_TERMS:
         found = expr.doit()
         if found.has(sympy.Sum, sympy.Product):

@@ -28,8 +28,8 @@ FIRST_TRY = 0.2
 """Share of an item's CPU seconds spent while other items run; the rest is for a second try on its own."""
 GRACE = 0.2
 """CPU seconds between the exception and the kill."""
-BATCH = 5
-"""CPU seconds that the items of one call may lose to time-outs, in items' limits: 20 s where an item may use 4."""
+BATCH = 3
+"""CPU seconds that the items of one call may lose to time-outs, in items' limits: 12 s where an item may use 4."""
 LATE = 0.05
 """Share of an item's CPU seconds once a call has lost as much."""
 AHEAD = 8

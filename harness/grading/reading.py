@@ -16,12 +16,20 @@ import sympy
 from harness.grading.expressions import Unread, read_expression
 from harness.grading.layout import TEXT, closing, normalise
 from harness.grading.regions import Reals, as_region, complement, intersection, union
-from harness.grading.split import AND, OR, RELATIONS, split, unwrapped, with_words, without_filler, words_of
-from harness.grading.units import NUMBER_WORDS, Unit, number_in_words, read_unit
+from harness.grading.split import (
+    AND,
+    OR,
+    RELATIONS,
+    split,
+    unwrapped,
+    with_words,
+    without_declaration,
+    without_filler,
+    words_of,
+)
+from harness.grading.units import CHANGING, DEGREE, NUMBER_WORDS, PERCENT, Unit, number_in_words, read_unit
 from harness.grading.values import Bag, Based, Clock, Grid, Ordered, Quantity, Ratio, Region, Relation, Residue, Text, Value
 
-PERCENT = Unit(Fraction(1, 100), ())
-DEGREE = Unit(Fraction(1, 180), (), of_pi=True)
 _REALS = re.compile(r"(?:x is )?(?:all|any) (?:real numbers?|reals?)|(?:the )?(?:set of )?(?:all )?real numbers|all real x")
 
 
@@ -34,6 +42,8 @@ def read(text: str) -> Value:
         return Region((Reals,))
     if words is not None and (number := number_in_words(words)) is not None:
         return Quantity(sympy.Integer(number))
+    if re.fullmatch(r"[A-Za-z]{4,}", normal) and list(normal) != sorted(normal):  # a word; products are in order: `abcd`
+        return Text(normal.casefold())
     try:
         return _whole(without_filler(with_words(normal)))
     except Unread:
@@ -45,9 +55,10 @@ def read(text: str) -> Value:
 def _whole(text: str) -> Value:
     """A list of values, or one."""
     text = unwrapped(_environment(without_declaration(text)))
+    text = re.sub(r"^<([^<>=]*,[^<>=]*)>$", r"(\1)", text)
     alternatives, _ = split(text, (OR,))
     if len(alternatives) > 1:
-        values = [_conjunction(part) for part in alternatives if part]
+        values = [_conjunction(part) for part in alternatives]
         regions = [as_region(value) for value in values]
         if all(region is not None for region in regions):
             return union([region for region in regions if region is not None])
@@ -58,7 +69,7 @@ def _whole(text: str) -> Value:
 def _conjunction(text: str) -> Value:
     parts, marks = split(text, (AND,))
     if len(parts) > 1:
-        values = [_listed(part.strip(" ,")) for part in parts if part.strip(" ,")]
+        values = [_listed(part.strip(" ,")) for part in parts]
         regions = [as_region(value) if not isinstance(value, Ordered) else None for value in values]
         if all(region is not None for region in regions):
             return intersection([region for region in regions if region is not None])
@@ -78,7 +89,12 @@ def _listed(text: str) -> Value:
     parts, marks = split(text, (";",))
     if marks and any("," in part for part in parts):
         return Bag(tuple(_listed(part) for part in parts))
-    return Bag(tuple(_flat([_item(part) for part in split(text, (",", ";"))[0]])))
+    values = [_item(part) for part in split(text, (",", ";"))[0]]
+    regions = [as_region(value) if isinstance(value, Region | Relation) else None for value in values]
+    if None not in regions and len({region.name for region in regions if region}) == 1:
+        both = intersection([region for region in regions if region])
+        return both if both.pieces else union([region for region in regions if region])
+    return Bag(tuple(_flat(values)))
 
 
 def _flat(values: list[Any]) -> list[Any]:
@@ -161,10 +177,13 @@ def _relation(text: str) -> Value | None:
     if any(not side for side in sides) or "\\equiv" in signs:
         raise Unread(text)
     if signs in (["\\in"], ["\\notin"]):
-        region = as_region(_whole(sides[1]))
-        if region is None or not _NAME.fullmatch(sides[0]):
-            if signs == ["\\in"] and _NAME.fullmatch(sides[0]) and isinstance(found := _whole(sides[1]), Bag):
-                return found
+        found = _whole(sides[1])
+        if not _NAME.fullmatch(sides[0]):
+            raise Unread(text)
+        if isinstance(found, Bag) and signs == ["\\in"]:
+            return found
+        region = as_region(found)
+        if region is None:
             raise Unread(text)
         pieces = region.pieces if signs == ["\\in"] else complement(region).pieces
         return Region(pieces, sides[0])
@@ -173,9 +192,11 @@ def _relation(text: str) -> Value | None:
     read_sides: list[Any] = []
     for i, side in enumerate(sides):
         name = words_of(side)
-        if name is not None:
+        if name is not None and not set(name.split()) & CHANGING:
             read_sides.append(name)
-        elif i == 0 and "=" in signs[:1] and re.fullmatch(r"\\?[a-zA-Z]+'*(?:_\w|_\{[^{}]*\})?\s*\([^()]*\)", side):
+        elif (
+            i in (0, len(signs)) and set(signs) == {"="} and re.fullmatch(r"[a-zA-Z]'*(?:_\w|_\{[^{}]*\})?\s*\([^()]*\)", side)
+        ):
             read_sides.append("".join(side.split()))
         else:
             read_sides.append(_item(side))
@@ -219,6 +240,9 @@ def _infinity(text: str) -> Any:
 def _grid(text: str) -> Value | None:
     """A matrix."""
     inner = text[1:-1].strip() if text[0] in "([" and text[-1] in ")]" and closing(text, 0) == len(text) else text
+    factor, at = None, inner.find("\\begin{")
+    if at > 0 and inner[at:].startswith(("\\begin{pm", "\\begin{bm")):
+        factor, inner = read_expression(re.sub(r"\\(?:cdot|times)\s*$", "", inner[:at].strip()).strip()), inner[at:]
     found = re.fullmatch(
         r"\\begin\{(?:[pbB]|small)?(matrix|array)\}(?:\{[clr| ]*\})?(.*)\\end\{(?:[pbB]|small)?\1\}", inner, re.DOTALL
     )
@@ -228,7 +252,13 @@ def _grid(text: str) -> Value | None:
     cells = tuple(tuple(_item(cell.strip()) for cell in row.split("&")) for row in rows)
     if len({len(row) for row in cells}) != 1:
         raise Unread(text)
-    return Grid(cells)
+    return Grid(cells if factor is None else tuple(tuple(_times(factor, cell) for cell in row) for row in cells))
+
+
+def _times(factor: Any, cell: Value) -> Quantity:
+    if not isinstance(cell, Quantity) or cell.unit is not None:
+        raise Unread("a matrix of other things than numbers")
+    return Quantity(sympy.Mul(factor, cell.expr, evaluate=False))
 
 
 def _environment(text: str) -> str:
@@ -243,30 +273,19 @@ def _environment(text: str) -> str:
     return AND.join(row.replace("&", "").strip(" ,") for row in re.split(r"\\\\", found[2]) if row.strip())
 
 
-_BASE = {
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
-    "twelve": 12,
-    "sixteen": 16,
-}
+_BASE = {"twelve": 12, "sixteen": 16}
+_BASE |= {name: n for n, name in enumerate("two three four five six seven eight nine ten".split(), 2)}
 
 
 def _special(text: str) -> Value | None:
     """A number with its base, a time of day, a ratio."""
-    plain = TEXT.sub(r"\1", text)
-    found = re.fullmatch(r"\(?\s*([0-9A-Za-z ]*\d[0-9A-Za-z ]*?)\s*\)?\s*_\s*\{?\s*(\w+)\s*\}?", plain)
-    if found and (found[2].isdigit() or found[2] in _BASE):
-        return Based("".join(found[1].upper().split()), int(found[2]) if found[2].isdigit() else _BASE[found[2]])
-    found = re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d))?(?:\s*([apAP])\s*\.?\s*[mM]\s*\.?)?", plain)
-    if found and int(found[1]) < 25 and int(found[2]) < 60:
-        return Clock(int(found[1]), int(found[2]), int(found[3] or 0), (found[4] or "").lower())
+    plain = TEXT.sub(r"\1", text).strip()
+    found = re.fullmatch(r"\(?\s*(-?\s*[0-9A-Za-z .]*\d[0-9A-Za-z .]*?)\s*\)?\s*_\s*\{?\s*\(?(\w+)\)?\s*\}?", plain)
+    if found and (base := int(found[2]) if found[2].isdigit() else number_in_words(found[2])):
+        return Based("".join(found[1].upper().split()), base)
+    found = re.fullmatch(r"(\d{1,2})(?: ?: ?(\d\d)(?: ?: ?(\d\d))?)?(?:\s*([apAP])\s*\.?\s*[mM]\s*\.?)?", plain)
+    if found and (found[2] or found[4]) and int(found[1]) < 25 and int(found[2] or 0) < 60:
+        return Clock(int(found[1]), int(found[2] or 0), int(found[3] or 0), (found[4] or "").lower())
     parts, marks = split(text, (":",))
     if marks:
         return Ratio(tuple(quantity(part) for part in parts))
@@ -298,14 +317,14 @@ def _unit_of(text: str) -> tuple[str, Unit | None, int]:
     if found := re.fullmatch(r"(.+?)\s*\^\\circ", text):
         if not re.search(r"\\circ|\\(?:sin|cos|tan|cot|sec|csc)", found[1]):
             return found[1], DEGREE, 1
-    if found := re.fullmatch(r"(.+?)\s*\^\\circ\s*(?:\\text\{)?\s*([CFK])\s*\}?", text):
+    if found := re.fullmatch(r"(.+?)\s*\^\\circ\s*(?:\\text)?\{?\s*([CFK])\s*\}?", text):
         return found[1], read_unit(found[2]), 1
     text = re.sub(r"\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}(\^\{?\d\}?)?\s*\}", r"\\text{\1/\2\3}", text)
     at = text.find("\\text{")
     if at <= 0:
         return text, None, 1
     number, rest = text[:at].strip(), text[at:]
-    words = TEXT.sub(r" \1 ", rest)
+    words = re.sub(r"(?<=[a-z])\.\s*$", "", TEXT.sub(r" \1 ", rest).strip())
     scale = 1
     while found := re.match(rf"\s*({'|'.join(NUMBER_WORDS)})(?![a-z])", words):
         scale *= NUMBER_WORDS[found[1]]
@@ -319,18 +338,5 @@ def _unit_of(text: str) -> tuple[str, Unit | None, int]:
     unit = read_unit(words)
     if unit is None:
         raise Unread(text)
-    return number, None if unit == Unit(Fraction(1), ()) else unit, scale
-
-
-_CONSTANT = r"(?:some|any|all|every|each|arbitrary|fixed|real|complex|constants?|numbers?|values?|a|an|is|are|of|\s)+"
-_CLAUSE = re.compile(
-    rf"[\s,(]*\\text\{{\s*(?:for|where|with)\s+{_CONSTANT}\}}\s*([a-zA-Z])?(?:\s*,?\s*[a-zA-Z])*\s*(?:\\in\s*\\mathbb\{{[RC]\}})?\s*\)?$"
-    rf"|[\s,(]*\\text\{{\s*(?:for|where)\s*\}}\s*[a-zA-Z]\s*(?:\\text\{{\s*{_CONSTANT}\}}|\\in\s*\\mathbb\{{[RC]\}})\s*\)?$"
-    r"|\s*,\s*[a-zA-Z]\s*\\in\s*\\mathbb\{[RC]\}$"
-)
-
-
-def without_declaration(text: str) -> str:
-    """Without a clause at the end that lets symbols be any number: `for some constant c`, `where c is real`."""
-    found = _CLAUSE.search(text)
-    return text[: found.start()].strip() if found and found.start() > 0 else text
+    pure = unit == Unit(Fraction(1), ()) and not re.search(r"\brad", words)
+    return number, None if pure else unit, scale

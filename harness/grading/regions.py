@@ -55,9 +55,11 @@ def _solved(relation: Relation) -> Region | None:
     at = places[0]
     side = expressions[at]
     [symbol] = side.free_symbols
+    if isinstance(side, sympy.Abs) and len(relation.signs) == 1:
+        return _within(side.args[0], relation.signs[0] if at == 0 else _TURNED[relation.signs[0]], expressions[1 - at])
     slope, shift = sympy.Integer(1), sympy.Integer(0)
     if side != symbol:
-        if not side.is_polynomial(symbol):
+        if not side.is_polynomial(symbol) or any(power.has(symbol) for power in side.atoms(sympy.Pow)):
             return None
         poly = sympy.Poly(side.doit(), symbol)
         if poly.degree() != 1:
@@ -79,6 +81,16 @@ def _solved(relation: Relation) -> Region | None:
             return None
         found = Region(intersection([found, _half(turned, bound)]).pieces, str(symbol))
     return found
+
+
+def _within(inner: Any, sign: str, bound: Any) -> Region | None:
+    r"""`|x| < b` is `x < b` and `x > -b`; `|x| > b` either of `x > b` and `x < -b`."""
+    sides = (Quantity(inner), Quantity(bound)), (Quantity(inner), Quantity(-bound))
+    found = [_solved(Relation(pair, (turned,))) for pair, turned in zip(sides, (sign, _TURNED[sign]), strict=True)]
+    if None in found or (real_number(bound) or 0) <= 0:
+        return None
+    regions = [region for region in found if region is not None]
+    return intersection(regions) if sign in ("<", r"\le", r"\ne") else union(regions)
 
 
 def _half(sign: str, bound: Any) -> Region:

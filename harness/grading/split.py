@@ -11,12 +11,14 @@ AND, OR = "\x01", "\x02"
 """Stand for the words between values."""
 FILLER = set(
     """the a an final correct right answer answers result results value values solution solutions is are equals equal so thus
-    hence therefore there we get have its it in all exactly total of""".split()
+    hence therefore there we get have its it all exactly total of sum product number area perimeter volume length probability
+    average mean median""".split()
 )
 """Words that a sentence about an answer may hold beside it without changing it."""
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[][(){}]|.", re.DOTALL)
 RELATIONS = ("=", "<", ">", r"\le", r"\ge", r"\ne", r"\in", r"\notin", r"\approx", r"\equiv")
-_KNOWN = FILLER | set(NUMBER_WORDS) | set(BARE.split("|"))
+_KNOWN = FILLER | set(NUMBER_WORDS) | set(BARE.split("|")) | set("for where all any every some real number constant".split())
+_KNOWN |= {"numbers", "constants"}
 
 
 def split(text: str, marks: tuple[str, ...]) -> tuple[list[str], list[str]]:
@@ -46,11 +48,11 @@ def with_words(text: str) -> str:
             text,
         )
     text = TEXT.sub(lambda m: _split_words(m[1]), text)
-    return " ".join(re.sub(r"\\text\{([^{}]*)\}\s*\\text\{([^{}]*)\}", _joined, text).split())
+    return " ".join(re.sub(r"\\text\{[^{}]*\}(?:\s*\\text\{[^{}]*\})+", _joined, text).split())
 
 
 def _joined(found: re.Match[str]) -> str:
-    return f"\\text{{{found[1]} {found[2]}}}"
+    return f"\\text{{ {' '.join(TEXT.findall(found[0]))} }}"
 
 
 def _text(word: str) -> str:
@@ -59,10 +61,10 @@ def _text(word: str) -> str:
 
 def _split_words(content: str) -> str:
     out = []
-    for part in re.split(r"(?<![A-Za-z])(and|or)(?![A-Za-z])|([,;])|((?<![A-Za-z\d])-?\d[\d.,/:]*(?<![.,/:]))", content):
-        if part == "and":
+    for part in re.split(r"(?<![A-Za-z])(and|or|AND|OR)(?![A-Za-z])|([,;])|((?<![A-Za-z\d])-?\d[\d.,/:]*(?<![.,/:]))", content):
+        if part in ("and", "AND"):
             out.append(f" {AND} ")
-        elif part == "or":
+        elif part in ("or", "OR"):
             out.append(f" {OR} ")
         elif part and re.fullmatch(r"[,;]|-?\d[\d.,/:]*", part):
             out.append(part)
@@ -83,7 +85,8 @@ def words_of(text: str) -> str | None:
 
 def without_filler(text: str) -> str:
     """Without the words of a sentence around the value: `The answer is 5`; `=` for `is` after a name."""
-    while found := re.match(r"\s*\\text\{([^{}]*)\}\s*:?\s*(?=\S)", text):
+    text = re.sub(r"\b[iI]n (?=total\b|all\b)", "", text)
+    while found := re.match(r"\s*\\text\{([^{}]*)\}\s*[:,]?\s*(?=\S)", text):
         words = re.sub(r"[:,.]", " ", found[1]).casefold().split()
         if not words or not set(words) <= FILLER:
             break
@@ -102,3 +105,18 @@ def unwrapped(text: str) -> str:
     while text.startswith("{") and closing(text, 0) == len(text):
         text = text[1:-1].strip()
     return text
+
+
+_CONSTANT = r"(?:some|any|all|every|each|arbitrary|fixed|real|complex|constants?|numbers?|values?|a|an|is|are|of|\s)+"
+_CLAUSE = re.compile(
+    rf"[\s,(]*\\text\{{\s*(?:for|where|with)\s+{_CONSTANT}\}}\s*([a-zA-Z])?(?:\s*,?\s*[a-zA-Z])*\s*(?:\\in\s*\\mathbb\{{[RC]\}})?\s*\)?$"
+    rf"|[\s,(]*\\text\{{\s*(?:for|where)\s*\}}\s*[a-zA-Z]\s*(?:\\text\{{\s*{_CONSTANT}\}}|\\in\s*\\mathbb\{{[RC]\}})\s*\)?$"
+    rf"|[\s,(]+[a-zA-Z]\s*(?:\\in\s*\\mathbb\{{[RC]\}}|\\text\{{\s*{_CONSTANT}\}})\s*\)?$"
+)
+
+
+def without_declaration(text: str) -> str:
+    r"""Without a clause that lets symbols be any number: `for some constant c`, `where c is real`, `x \in \mathbb{R}` first."""
+    text = re.sub(r"^([a-zA-Z])\s*\\in\s*\\mathbb\{R\}\s*,\s*(?=\1(?![a-zA-Z]))", "", text)
+    found = _CLAUSE.search(text)
+    return text[: found.start()].strip() if found and found.start() > 0 else text

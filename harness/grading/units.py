@@ -19,6 +19,10 @@ class Unit:
     of_pi: bool = False
 
 
+PERCENT = Unit(Fraction(1, 100), ())
+DEGREE = Unit(Fraction(1, 180), (), of_pi=True)
+
+
 def _table() -> dict[str, tuple[Fraction, str]]:
     lines = """
     length: m meter metre = 1; km kilometer kilometre = 1000; cm centimeter centimetre = 1/100
@@ -47,6 +51,7 @@ def _table() -> dict[str, tuple[Fraction, str]]:
     force: N newton = 1
     pressure: Pa pascal = 1; kPa = 1000
     frequency: Hz hertz = 1; kHz = 1000; MHz = 1000000; GHz = 1000000000
+    data: byte = 1; KB = 1000; MB = 1000000; GB = 1000000000
     substance: mol mole = 1
     horizon: mph = 1; kph kmph kmh = 1
     """
@@ -73,8 +78,8 @@ BARE += "|kilometers|centimeters|hours|hour|minutes|seconds|days|weeks|months|ye
 BARE += "|pounds|liters|litres|square|cubic|percent|radians"
 """Names that are a unit after a number without being set as text."""
 GENERIC = {"unit", "units", "squnits"}
-_PLURALS = "people men women children feet mice sheep fish geese teeth dice units cattle deer".split()
-_NO_LABEL = set(
+_PLURALS = "cup student marble people men women children feet mice sheep fish geese teeth dice units cattle deer".split()
+CHANGING = set(
     """or and if then else otherwise when unless not no nor never neither either both except but maybe perhaps probably possibly
     plus minus times less tenths hundredths thousandths halves thirds fourths quarters fifths sixths sevenths eighths ninths
     is was has does this its us always sometimes yes pairs dozens hundreds thousands millions billions trillions scores
@@ -83,7 +88,7 @@ _NO_LABEL = set(
     triple twice     half third quarter per cubes squares roots cases ways' others guess guesses us as plus ones tens""".split()
 )
 """Words that change what stands before them, or may: never the name of what is counted."""
-NUMBER_WORDS = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+NUMBER_WORDS = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
 _SMALL += " seventeen eighteen nineteen"
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
@@ -115,6 +120,7 @@ def read_unit(text: str) -> Unit | None:
     text = re.sub(r"[{}]|\\text", " ", text).replace("\\cdot", " ").replace("\\times", " ").replace("\\,", " ")
     for name, rate in _RATES.items():
         text = re.sub(rf"(?<![a-zA-Z]){name}(?![a-zA-Z])", rate, text)
+    text = re.sub(r"\b(sq|cu|ft|in|yd|lb|oz|hr|sec|min)\.", r"\1", text)
     text = re.sub(r"\b(per|each)\b|(?<=\w) an? (?=\w)", " / ", text)
     tokens = re.findall(r"\\\$|\\%|[a-zA-Z'\u00b5-]+|\^\s*-?\s*\d+|/|\S", text)
     factor, powers, of_pi = Fraction(1), dict[str, int](), False
@@ -143,12 +149,26 @@ def read_unit(text: str) -> Unit | None:
             power = 2 if tokens[i] == "squared" else 3
             i += 1
         size, dimension, order = _named(token)
+        if not dimension and _adjective(token) and i < len(tokens) and tokens[i].isalpha():
+            continue
         if not dimension and token not in GENERIC and not token.casefold().startswith(("rad", "unit")):
             return None
         factor *= size ** (sign * power)
         if dimension:
             powers[dimension] = powers.get(dimension, 0) + sign * power * order
     return Unit(factor, tuple(sorted((d, p) for d, p in powers.items() if p)), of_pi)
+
+
+def _adjective(word: str) -> bool:
+    """A word before the name of what is counted: `distinct integers`."""
+    low = word.casefold()
+    return (
+        low.isalpha()
+        and len(low) > 2
+        and low not in CHANGING | GENERIC
+        and number_in_words(low) is None
+        and low not in NUMBER_WORDS
+    )
 
 
 def _named(word: str) -> tuple[Fraction, str, int]:
@@ -158,7 +178,7 @@ def _named(word: str) -> tuple[Fraction, str, int]:
         if name in _COMPOUND:
             return _COMPOUND[name]
     low = word.casefold()
-    if low in GENERIC or low in ("radian", "radians", "rad") or low in _NO_LABEL or number_in_words(low) is not None:
+    if low in GENERIC or low in ("radian", "radians", "rad") or low in CHANGING or number_in_words(low) is not None:
         return Fraction(1), "", 0
     if low in _PLURALS or (len(low) > 3 and low.endswith("s") and not low.endswith(("ss", "us", "is"))):
         return Fraction(1), "of " + low.removesuffix("s"), 1

@@ -6,7 +6,10 @@ trained. Running it again can (`harness leaderboard reproduce`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,12 @@ from harness.core.errors import HarnessError, MissingError
 from harness.core.method import Method
 from harness.core.text import visible
 from harness.core.types import Problem
+from harness.data import contamination
 from harness.data.published import read_training_list
-from harness.data.suites import Suite, content_sha256
+from harness.data.suites import Suite, content_sha256, load_suite
 from harness.data.training_sets import TrainingSet, load_training_set, resolve_bench
 from harness.evaluation.results import not_a_result_reason, reasons_by_settings, what_was_told
-from harness.registry import load_method
+from harness.registry import load_method, load_world
 from harness.runs.filed import Manifest
 from harness.runs.spec import typed_spec
 
@@ -66,6 +70,7 @@ def check_declared(folder: Path, m: Manifest, data_dir: Path | None = None, agai
         if said != found:
             raise HarnessError(visible(f"{folder / 'manifest.json'}: {key} is {said!r}, its settings give {found!r}"))
     problems = _training_problems(spec, training_set, data_dir)
+    _check_flagged(folder, m, spec, suites, problems, data_dir)
     _check_stamp(folder, m, spec, [_other_problems(m, spec, training_set, problems), *map(_unpinned, suites)])
     return spec, None if problems is None else len(problems)
 
@@ -107,10 +112,34 @@ def _of_suite(m: Manifest, spec: Spec, suite: Suite, training_set: TrainingSet) 
 
 def _training_problems(spec: Spec, training_set: TrainingSet, data_dir: Path | None) -> list[Problem] | None:
     """None where the data are not at hand, and for an evaluation."""
+    if not isinstance(spec, RunSpec):
+        return None
+    cls = load_world(training_set.name)
+    settings = [training_set.name, spec.train.limit, spec.world_config(cls).model_dump(mode="json") if cls else None]
+    key = json.dumps(settings, sort_keys=True)
+    if key in _MADE:
+        return _MADE[key]
     try:
-        return training_set.problems(spec, data_dir) if isinstance(spec, RunSpec) else None
+        found = training_set.problems(spec, data_dir)
     except MissingError:
         return None
+    if training_set.file is None:
+        _MADE[key] = found
+    return found
+
+
+_MADE: dict[str, list[Problem]] = {}
+"""Problems of worlds by their settings: the runs of a board share them."""
+
+
+def problems_of(suite: Suite, data_dir: Path | None) -> list[Problem]:
+    """As `Suite.problems`; what is generated is made once."""
+    return _generated(suite.name) if suite.file is None else suite.problems(data_dir)
+
+
+@cache
+def _generated(name: str) -> list[Problem]:
+    return load_suite(name).problems(None)
 
 
 def _other_problems(m: Manifest, spec: Spec, training_set: TrainingSet, problems: list[Problem] | None) -> str | None:
@@ -123,6 +152,24 @@ def _other_problems(m: Manifest, spec: Spec, training_set: TrainingSet, problems
         whole = read_training_list().get(training_set.name) if spec.train.limit is None else None
         found = whole or m.problems_sha256 or ""
     return None if found == m.problems_sha256 else f"its training problems are not those of the set {training_set.name!r}"
+
+
+def _check_flagged(
+    folder: Path, m: Manifest, spec: Spec, suites: Sequence[Suite], problems: list[Problem] | None, data_dir: Path | None
+) -> None:
+    """The problems that match training problems, where both are at hand; an evaluation of a model knows of none."""
+    if isinstance(spec, EvalSpec):
+        found: dict[str, list[str]] = {s.name: [] for s in suites} if spec.run is None else {}
+    else:
+        tests = {}
+        for suite in suites if problems is not None else ():
+            with suppress(MissingError):
+                tests[suite.name] = problems_of(suite, data_dir)[: spec.eval.limit]
+        found = {name: list(contamination.flagged(x)) for name, x in contamination.find(problems or [], tests).items()}
+    for name, own in found.items():
+        if m.suites[name].flagged != own:
+            said = f"suites.{name}.flagged is {m.suites[name].flagged!r}, the training problems give {own!r}"
+            raise HarnessError(visible(f"{folder / 'manifest.json'}: {said}"))
 
 
 def _unpinned(suite: Suite) -> str | None:

@@ -1,8 +1,8 @@
 """Evidence levels, derived from what is filed: a run's own samples, and second runs of it.
 
-A second run (harness/reproduce.py makes one) is filed like any other, below `reproductions/`. It counts for a run of the
-board whose settings it shares, but for where it ran, which seeds, how many problems and, where it trained a part alone, how
-many rollouts. What it did again must have come out the same:
+A second run (harness/leaderboard/reproduce.py makes one) is filed like any other, below `reproductions/`. It counts for a
+run of the board whose settings it shares, but for where it ran, which seeds, how many problems and, where it trained a part
+alone, how many rollouts. What it did again must have come out the same:
 
 - whole seeds trained again: the same completions, or, where arithmetic differs between machines, every suite's score within
   TOLERANCE standard errors of the paired difference over problems -> retrained
@@ -39,7 +39,8 @@ def original_of(again: Manifest, runs: Mapping[Path, Manifest], folder: Path) ->
     own = typed_spec(again.spec, folder)
     found = [path for path, m in runs.items() if _same_settings(own, again, typed_spec(m.spec, path), m)]
     if len(found) != 1:
-        raise HarnessError(f"{folder}: reproduces {len(found) or 'no'} run{'s' * (len(found) != 1)} of this board")
+        many = f"{len(found)} runs" if found else "no run"
+        raise HarnessError(f"{folder}: reproduces {many} of this board, where it should be one")
     first = runs[found[0]]
     if again.started is None or again.started == first.started:
         raise HarnessError(f"{folder}: started at {again.started!r}, as the run that it reproduces: it is no second run")

@@ -15,7 +15,7 @@ from harness.core.text import visible
 from harness.core.types import Problem
 from harness.data.published import digest, prompt_sha256, read_list
 from harness.data.suites import Suite, load_suite
-from harness.leaderboard.declared import Spec, method_of
+from harness.leaderboard.declared import Spec, method_of, problems_of
 from harness.registry import load_method
 from harness.runs.logs import Template
 from harness.runs.samples import FiledSample
@@ -67,7 +67,7 @@ def check_questions(
 def _at_hand(suite: Suite, said: str | None, data_dir: Path | None) -> list[Problem] | None:
     """The suite's problems, where those that the run used can be had."""
     try:
-        return suite.problems(data_dir) if suite.data_sha256(data_dir) == said else None
+        return problems_of(suite, data_dir) if suite.data_sha256(data_dir) == said else None
     except MissingError:
         return None
 

@@ -57,9 +57,22 @@ def golds_lines(found: Mapping[str, Mapping[str, Any]], left_out: Sequence[str])
     """The findings of `check_golds` by suite, and the suites that were `left_out`, in lines."""
     lines = []
     for name, s in found.items():
-        lines.append(f"{name:<18} {s['accepted']} of {s['n']} gold answers accepted")
+        words = f", {s['words']} of them words" if s["words"] else ""
+        lines.append(f"{name:<18} {s['accepted']} of {s['n']} gold answers accepted{words}")
         for row in s["rejected"]:
             lines.append(f"  {row['id']}: {row['status']}, {row['reason'] or 'no reason given'}: {visible(row['gold'])}")
+        for row in s["doubtful"]:
+            card = f"; the card: {row['card']}" if row["card"] else ""
+            lines.append(f"  {row['id']}: {row['kind']}, {row['reason']}{card}: {visible(row['gold'])}")
     if left_out:
         lines.append(f"skipped, no data (--data-dir) or no reasoning_gym: {', '.join(left_out)}")
     return lines
+
+
+def golds_failed(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """What of the findings is a failure, as a sentence; empty where nothing is."""
+    rejected = sum(not row["reason"] for s in found.values() for row in s["rejected"])
+    malformed = sum(row["kind"] == "malformed" and not row["card"] for s in found.values() for row in s["doubtful"])
+    counted = ((rejected, "rejected by their own grader"), (malformed, "raw rows or unbalanced"))
+    said = " and ".join(f"{n} are {what}" for n, what in counted if n)
+    return f"of the gold answers {said}, without a reason in a card" if said else ""

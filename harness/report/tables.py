@@ -10,6 +10,7 @@ import csv
 import io
 import re
 import sys
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,15 +22,24 @@ if TYPE_CHECKING:
 
 
 def markdown_cell(text: str) -> str:
-    """One line of GitHub Markdown without any markup: no HTML, links, images, code or cell borders."""
-    return re.sub(r"([\\`*\[\]|<&])", r"\\\1", " ".join(visible(text).split()))
+    """One line of GitHub Markdown without any markup: no HTML, links, images, code, emphasis or cell borders; also no bare
+    addresses, which become links by themselves, and no mentions, whose `@` no backslash disarms: it is made full-width."""
+    line = re.sub(r"([\\`*\[\]|<&~])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\\g<0>", " ".join(visible(text).split()))
+    line = re.sub(r"://|(?<=www)\.|(?<=mailto):|(?<=xmpp):", r"\\\g<0>", line, flags=re.IGNORECASE)
+    return re.sub(r"@(?!(?<=[A-Za-z0-9]@)[\w-]+(?![\w.-]))(?=[\w-])", "\uff20", line)
+
+
+def markdown_line(text: str) -> str:
+    """The same as a paragraph of its own, which is no heading, list or quotation either."""
+    return re.sub(r"^(\d*)([#>+=.)-])", r"\1\\\2", markdown_cell(text))
 
 
 def csv_cell(text: str) -> str:
     """One line that no spreadsheet takes for a formula: what looks like one, but is not a number, gets an apostrophe."""
     line = " ".join(visible(text).split())
     number = re.fullmatch(r"[-+]?[\d.,]+[†‡]?( to [-+]?[\d.,]+)?", line)
-    return f"'{line}" if line[:1] in ("=", "+", "-", "@") and not number else line
+    first = unicodedata.normalize("NFKC", line[:1])  # some take the full-width ones for the same
+    return f"'{line}" if first in ("=", "+", "-", "\u2212", "@") and not number else line
 
 
 LATEX = {
@@ -43,12 +53,15 @@ LATEX = {
     "'": r"\textquotesingle{}",
     "`": r"\textasciigrave{}",
     "-": "{-}",
+    "[": "{[}",
+    "*": "{*}",
     "†": r"$^\dagger$",
     "‡": r"$^\ddagger$",
     "×": r"$\times$",
     **{c: "\\" + c for c in "&%$#_{}"},
 }
-"""Characters that LaTeX interprets or its fonts lack; hyphens are in braces, so that two do not become a dash."""
+"""Characters that LaTeX interprets or its fonts lack; hyphens are in braces, so that two do not become a dash, as are
+`[` and `*`, which the end of a row before them would take for its own."""
 
 
 def latex_cell(text: str) -> str:
@@ -191,5 +204,5 @@ class Table:
             for i, row in enumerate(self.rows)
         ]
         body = [line(tuple(map(markdown_cell, self.header))), line(rule), *map(line, cells)]
-        notes = [f"\n{markdown_cell(note)}" for note in self.notes]
+        notes = [f"\n{markdown_line(note)}" for note in self.notes]
         return "\n".join([f"## {markdown_cell(self.title)}", "", *body, *notes]) + "\n"

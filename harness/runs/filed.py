@@ -18,11 +18,12 @@ import msgspec
 
 from harness.core.errors import UNREADABLE, HarnessError, dotted, reason
 from harness.core.ledger import Ledger
+from harness.core.limits import MAX_BYTES
 from harness.core.text import visible
 from harness.runs import formats
 from harness.runs.environment import Code
 from harness.runs.logs import Template, templates_of
-from harness.runs.packing import MAX_BYTES, decompress, read_bytes, sha256, slug
+from harness.runs.packing import decompress, read_bytes, sha256, slug
 from harness.runs.result import Macro, Result, RunFacts, SuiteFacts, SuiteFigures, join
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -177,7 +178,7 @@ def read_packed(folder: Path, manifest: Manifest, suite: str) -> bytes:
     """The JSON lines of a suite's samples, unpacked to no more than the manifest says. Raises HarnessError."""
     path = folder / samples_name(suite)
     said = manifest.files[samples_name(suite)]
-    data = decompress(read_bytes(path), said.content_bytes or 0, path)
+    data = decompress(read_bytes(path), said.content_bytes or 0, path, said.rows)
     if sha256(data) != said.content_sha256:
         raise HarnessError(f"{path}: content_sha256 is {sha256(data)!r}, the manifest says {said.content_sha256!r}")
     return data

@@ -13,7 +13,7 @@ import msgspec
 
 from harness.core.errors import UNREADABLE, HarnessError, MissingError, dotted
 from harness.core.text import visible
-from harness.runs.files import write_json
+from harness.runs.files import write_text
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -51,7 +51,12 @@ def decode(data: bytes, model: type[T], path: Path) -> T:
 
 def write(path: Path, value: msgspec.Struct) -> None:
     """Atomically and durably."""
-    write_json(path, tree(value))
+    write_text(path, text(value))
+
+
+def text(value: msgspec.Struct) -> str:
+    """The content of such a file."""
+    return json.dumps(tree(value), indent=1, ensure_ascii=False) + "\n"
 
 
 def tree(value: Any) -> Any:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError
+from harness.core.limits import FREE_BYTES, MAX_BYTES, MAX_RATIO, MAX_ROWS
 
-MAX_BYTES = 4 << 30
-"""Of one file, packed or not: more is refused."""
+CHUNK = 4 << 20
 LEVEL = 12  # of zstd: a third smaller than its default, still 20 MB/s
 
 
@@ -29,17 +29,33 @@ def compress(data: bytes) -> bytes:
     return packed
 
 
-def decompress(data: bytes, size: int, path: Path) -> bytes:
-    """One zstd frame of exactly `size` bytes; no more are unpacked. Raises HarnessError."""
+def decompress(data: bytes, size: int, path: Path, rows: int | None = None) -> bytes:
+    """One zstd frame of exactly `size` bytes, and of `rows` lines where that is said; no more are unpacked, nor more than
+    harness/core/limits.py allows. Raises HarnessError."""
     zstd = _zstd()
+    if size > min(MAX_BYTES, max(FREE_BYTES, MAX_RATIO * len(data))):
+        raise HarnessError(f"{path}: unpacks to {size:,} bytes, more than are read from {len(data):,}")
     unpack = zstd.ZstdDecompressor()
+    parts: list[bytes] = []
+    unpacked = lines = 0
+    fed = data
     try:
-        out: bytes = unpack.decompress(data, size + 1)
+        while unpacked <= size and lines <= MAX_ROWS and not unpack.eof:
+            part = unpack.decompress(fed, min(CHUNK, size + 1 - unpacked))
+            if not part and unpack.needs_input:
+                break
+            fed = b""
+            parts.append(part)
+            unpacked, lines = unpacked + len(part), lines + part.count(b"\n")
     except zstd.ZstdError as e:
         raise HarnessError(f"{path} cannot be unpacked: {e}") from None
-    if len(out) != size or not unpack.eof or unpack.unused_data:
+    if lines > MAX_ROWS:
+        raise HarnessError(f"{path}: holds more than {MAX_ROWS:,} rows")
+    if unpacked != size or not unpack.eof or unpack.unused_data:
         raise HarnessError(f"{path}: does not unpack to the {size:,} bytes that the manifest says")
-    return out
+    if rows is not None and lines != rows:
+        raise HarnessError(f"{path}: holds {lines:,} rows, the manifest says {rows:,}")
+    return b"".join(parts)
 
 
 def _zstd() -> Any:

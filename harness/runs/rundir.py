@@ -2,7 +2,7 @@
 
 runs/<method>--<model>--<bench>/<utc>-<hash8>/
   spec.json env.json        what was asked, where it ran (written first)
-  results/s<seed>.json      what a finished seed reached
+  results/s<seed>.json      what a finished seed reached; s<seed>.sha256 its checksum
   metrics.jsonl             a row per optimisation batch and per epoch hook
   rollouts/s<seed>.jsonl    every training group
   templates/s<seed>.jsonl   every evolved template, with parents and scores
@@ -10,7 +10,8 @@ runs/<method>--<model>--<bench>/<utc>-<hash8>/
   samples/<suite>.jsonl     every evaluation sample, with its grade
   partial/s<seed>/          completions of an evaluation under way; goes when the seed is done
   openrlhf/s<seed>/         that backend's files: flags, log, progress (see harness/training/openrlhf/job.py)
-  ckpt/s<seed>/             last checkpoint; once the seed is done only final/, the policy as a Hugging Face folder
+  ckpt/s<seed>/             the last two checkpoints; once the seed is done only final/, the policy as a Hugging Face
+                            folder
   ledger.json result.json   totals and scores, per seed too
   report.md report.html
 
@@ -35,10 +36,12 @@ from harness.core.errors import HarnessError, UsageError, listed
 from harness.core.secrets import planted_in, without_secrets
 from harness.runs import formats
 from harness.runs.environment import ENV_FILE, Environment, environment, write_environment
-from harness.runs.files import iter_jsonl, sweep, write_lines
+from harness.runs.files import iter_jsonl, sweep, write_lines, write_text
+from harness.runs.packing import sha256
 from harness.runs.result import SeedResult, is_finished, seed_path
 from harness.runs.samples import SampleRow, samples_path
 from harness.runs.spec import SPEC_FILE, StoredSpec, has_spec, read_spec
+from harness.runs.sums import file_sha256, write_sums
 
 
 class RunDir:
@@ -51,7 +54,7 @@ class RunDir:
     @classmethod
     def default_parent(cls, spec: PolicySpec, root: Path) -> Path:
         model = Path(spec.model.id).name
-        return root / f"{spec.label}--{model}--{spec.eval.bench.replace(',', '+')}"
+        return root / f"{spec.label}--{model[:80]}--{spec.eval.bench.replace(',', '+')[:80]}"  # no name has over 255 bytes
 
     @classmethod
     def new(cls, spec: PolicySpec, out: Path | None, root: Path = Path("runs")) -> RunDir:
@@ -92,7 +95,7 @@ class RunDir:
         """
         if out is None:
             paths = sorted(cls.default_parent(spec, root).glob("*/spec.json"), reverse=True)
-            same = next((path.parent for path in paths if not spec.changed(read_spec(path.parent).spec)), None)
+            same = next((path.parent for path in paths if cls._is_of(spec, path.parent)), None)
             if same is None:
                 raise UsageError("nothing to resume: no run of this very spec; start it without --resume, or name --out")
             return cls(same)._unfinished()
@@ -101,6 +104,16 @@ class RunDir:
         if changed := spec.changed(read_spec(out).spec):
             raise UsageError(f"cannot resume {out} under another spec; changed: {listed(changed)}")
         return cls(out)._unfinished()
+
+    @staticmethod
+    def _is_of(spec: PolicySpec, run: Path) -> bool:
+        """Whether a run was begun with these settings. Raises HarnessError if its name says so and its spec.json is damaged."""
+        try:
+            return not spec.changed(read_spec(run).spec)
+        except HarnessError:
+            if run.name.endswith(f"-{spec.hash()[:8]}"):
+                raise
+            return False
 
     def _unfinished(self) -> RunDir:
         if self.finished and (self.path / "report.html").exists():
@@ -145,6 +158,10 @@ class RunDir:
         """Where an evaluation under way keeps its completions."""
         return self.path / "partial" / f"s{seed}"
 
+    def final(self, seed: int) -> Path:
+        """Where the trained policy of a seed stays."""
+        return self.path / "ckpt" / f"s{seed}" / "final"
+
     def store_samples(self, seed: int, samples: Mapping[str, Sequence[SampleRow]]) -> None:
         """Add the samples of a seed's evaluation, by suite, in place of any that an earlier attempt stored."""
         for suite, fresh in samples.items():
@@ -154,14 +171,24 @@ class RunDir:
 
     def write_seed(self, seed: int, result: SeedResult) -> None:
         """The seed is done: its samples are stored, its policy is where it stays."""
-        formats.write(seed_path(self.path, seed), result)
+        if (final := self.final(seed)).is_dir():
+            write_sums(final)
+        path, text = seed_path(self.path, seed), formats.text(result)
+        write_text(path.with_suffix(".sha256"), f"{sha256(text.encode())}  {path.name}\n")  # first: the other one ends the seed
+        write_text(path, text)
 
     def seed_done(self, seed: int) -> bool:
         return seed_path(self.path, seed).exists()
 
     def read_seed(self, seed: int) -> SeedResult:
-        """Raises HarnessError where it cannot be read."""
-        return formats.read(seed_path(self.path, seed), SeedResult)
+        """Raises HarnessError where it cannot be read, or is not as it was written."""
+        path = seed_path(self.path, seed)
+        result = formats.read(path, SeedResult)
+        said = path.with_suffix(".sha256")
+        if said.exists() and said.read_bytes().split()[:1] != [file_sha256(path).encode()]:
+            again = f"delete it, and --resume does seed {seed} again"
+            raise HarnessError(f"{path} is damaged, as {said.name} beside it says; {again}")
+        return result
 
     def drop_checkpoints(self, seed: int) -> None:
         """Of a seed that is trained and evaluated: only the final policy stays."""
@@ -171,7 +198,6 @@ class RunDir:
         folder = self.path / "ckpt" / f"s{seed}"
         for path in folder.glob("e*-b*"):
             shutil.rmtree(path)
-        (folder / "latest.json").unlink(missing_ok=True)
         shutil.rmtree(self.path / "openrlhf" / f"s{seed}" / "checkpoints", ignore_errors=True)
 
     @property

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -14,7 +14,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from harness.core.chat import Chat, ChatError, RefusedError, TooLongError
-from harness.core.errors import UNREADABLE, MissingError
+from harness.core.errors import UNREADABLE, MissingError, UsageError
 from harness.core.kinds import Kind
 from harness.core.method import Policy
 from harness.core.replies import reply_of
@@ -107,6 +107,23 @@ class ReflectorConfig(Strict):
         if self.record is not None and self.kind in ("offline", "replay"):
             raise ValueError(f"kind {self.kind} gives no answers to record")
         return self
+
+
+def check_reflector(config: ReflectorConfig, pieces: Sequence[str]) -> None:
+    """Refuse what could only fail when the first template is asked for. `pieces` as for `make_proposer`.
+
+    Raises UsageError for settings that do not go together, MissingError for a recording that cannot be read.
+    """
+    if config.kind == "offline" and not pieces:
+        raise UsageError("reflector.kind=offline composes templates from phrases, and this training set has none")
+    if config.kind == "replay":
+        assert config.path is not None
+        _recording(Path(config.path))
+    if config.record is not None:
+        path = Path(config.record)
+        above = next(p for p in (path, *path.absolute().parents) if p.exists())
+        if path.is_dir() or not os.access(above, os.W_OK) or (above != path and not above.is_dir()):
+            raise UsageError(f"reflector.record {path} cannot be written")
 
 
 def make_asker(config: ReflectorConfig, policy: Policy, seed: int) -> Callable[[list[str]], list[Answer]]:

@@ -21,7 +21,7 @@ from harness.core.method import EpochReport, Policy
 from harness.core.seeds import derive, stream
 from harness.core.settings import Strict
 from harness.core.types import Problem, Sampling
-from harness.search.asking import Fault, ReflectorConfig
+from harness.search.asking import Fault, ReflectorConfig, check_reflector
 from harness.search.beam import COMPONENT, Adapter, Beam, Carried, MeteredPolicy, Minibatches, Reflection, tie_counts
 from harness.search.reflect import Proposer, make_proposer
 
@@ -247,6 +247,17 @@ class PromptSearch:
         self.config, self.reflector, self.phrases = config, reflector, phrases
         self.sampling = Sampling(0.0, max_new_tokens)  # metric calls are greedy
         self.pool: Pool | None = None
+
+    def check(self, problems: Sequence[Problem], must_select: bool = True) -> None:
+        """Refuse, before anything runs, what could only fail at a search on these problems; `must_select`: that has to end
+        in a template. Raises UsageError for settings, MissingError for a recording that is not there.
+        """
+        check_reflector(self.reflector, self.phrases)
+        if must_select and problems and all(p.overlapping_suites for p in problems):
+            raise UsageError("suites of this run ask every training problem, so no template can be selected; leave them out")
+        size = min(self.config.dev_size, len(problems) // 2)
+        if (total := self.config.budget(size)) < size:
+            raise UsageError(f"metric_calls {total} does not pay for one evaluation on {size} dev problems")
 
     @property
     def reference(self) -> Literal["none", "answer"]:

@@ -75,17 +75,16 @@ def read_questions(data: bytes, path: Path, suite: SuiteScores, seeds: tuple[int
     rows = decode_outcomes(data, path)
     n, k = suite.n, suite.k
     ids = tuple(sorted({row.problem for row in rows}))
+    if any(row.seed not in seeds or not 0 <= row.index < k for row in rows):
+        raise HarnessError(f"{path} holds samples of other seeds, or more than {k} a problem")
+    if len(ids) != n or len(rows) != n * k * len(seeds):  # before there are arrays of these sizes
+        raise HarnessError(f"{path} does not hold {k} samples of each of {n} problems for every seed")
     row_of, column_of = {seed: i for i, seed in enumerate(seeds)}, {problem: i for i, problem in enumerate(ids)}
     found = np.zeros((len(seeds), len(ids), k), np.int32)
     scores, parity = np.zeros(found.shape), np.zeros(found.shape)
-    try:
-        at = tuple(np.array([(row_of[r.seed], column_of[r.problem], r.index) for r in rows], int).reshape(-1, 3).T)
-        if (at[2] < 0).any():
-            raise IndexError
-        np.add.at(found, at, 1)
-    except (KeyError, IndexError, OverflowError):
-        raise HarnessError(f"{path} holds samples of other seeds, or more than {k} a problem") from None
-    if len(ids) != n or not (found == 1).all():
+    at = tuple(np.array([(row_of[r.seed], column_of[r.problem], r.index) for r in rows], int).reshape(-1, 3).T)
+    np.add.at(found, at, 1)
+    if not (found == 1).all():
         raise HarnessError(f"{path} does not hold {k} samples of each of {n} problems for every seed")
     scores[at] = [r.score for r in rows]
     both = all(r.parity is not None for r in rows)

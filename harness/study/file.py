@@ -73,6 +73,10 @@ class Study(Strict):
             yield from visit(name, ())
 
 
+LONGEST = 100
+"""Bytes of an arm's or a condition's name: a cell's folder and log have both in their names."""
+
+
 def load_study(word: str) -> Study:
     """A shipped study by its name, or one from a file. Raises UsageError or MissingError."""
     known = studies()
@@ -83,6 +87,8 @@ def load_study(word: str) -> Study:
     try:
         study = validated(Study, tree, "")
         list(study.ordered())
+        if long := [name for name in (*study.arms, *study.conditions) if len(name.encode()) > LONGEST]:
+            raise UsageError(f"the name {long[0][:20]!r}... has more than {LONGEST} bytes, too long for a folder's")
         if study.baseline is not None and study.baseline not in study.arms:
             raise UsageError(f"baseline: no arm {study.baseline!r}{nearest(study.baseline, study.arms)}")
     except UsageError as e:

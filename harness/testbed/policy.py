@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from harness.core.errors import HarnessError
 from harness.core.seeds import derive
 from harness.models import cache_dir
 from harness.testbed.room import Testbed, TestbedConfig
@@ -29,7 +30,13 @@ RECIPE = 1
 """Raised whenever the warm start changes, so that cached policies of an older recipe are not taken for new ones."""
 SPECIAL = ["<pad>", "<eos>", "<unk>"]
 POLICIES = Path(__file__).parent / "policies"
-SHIPPED = {("latent", 0), ("latent", 1), ("absent", 0), ("open", 0)}
+SHIPPED = {
+    ("latent", 0): "ca7da183512ac9cb5b08352e52dc7377befeb8410f52c32759ecdd39daa67f00",
+    ("latent", 1): "9c3b742f9e6a3930563bacd4fb010f8b8c15405f45287d5092e26407082df7a6",
+    ("absent", 0): "32bdf786b360a77a9d479c944bfb52133892461e64c63341d60eea02a3271a49",
+    ("open", 0): "b04ec8bbeb1208c7b7c9d5e83612b31a2caa237afc7d89a9737f7114e487aff5",
+}
+"""Policies that come with the package, by world and seed: SHA-256 of what `sha256sum` prints of their files (`digest`)."""
 
 _STYLE_PROBABILITY = {"latent": (0.15, 0.10), "absent": (0.15, 0.10), "open": (0.5, 0.4)}
 
@@ -157,6 +164,12 @@ def build(config: PolicyConfig, out_dir: Path, progress: Log | None = None) -> P
     return out_dir
 
 
+def digest(folder: Path) -> str:
+    """SHA-256 over name and content of a folder's files."""
+    lines = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(folder.iterdir()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def ensure(config: PolicyConfig, cache_dir: Path, progress: Log | None = None) -> Path:
     """The folder of the policy: shipped, else cached under `cache_dir`, else built there (minutes on a CPU).
 
@@ -164,6 +177,8 @@ def ensure(config: PolicyConfig, cache_dir: Path, progress: Log | None = None) -
     """
     shipped = POLICIES / f"{config.world}-s{config.seed}"
     if config.shipped and shipped.is_dir():
+        if digest(shipped) != SHIPPED[config.world, config.seed]:
+            raise HarnessError(f"the policy in {shipped} is not the one that was shipped: install the package again")
         return shipped
     folder = Path(cache_dir) / config.key()
     if folder.is_dir():

@@ -5,7 +5,7 @@
 Every gold answer has 12 rewritings that keep its value and 12 that change it by as little as they can
 (tests/support/grading_pairs.py); 27 gold answers of each kind are some 20,000 pairs. Prints a table of false acceptances
 and false rejections by kind. Ends with 1 where ours accepts one wrong answer, rejects more than MOST_REJECTED of the
-right ones, or gives one the status error.
+right ones.
 """
 
 from __future__ import annotations
@@ -23,18 +23,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from harness.grading.graders import grade_many  # noqa: E402
 from harness.grading.parity import parity_many  # noqa: E402
-from support.grading_pairs import KINDS, Pair, pairs  # noqa: E402
-
-MOST_REJECTED = 0.02
-"""Share of right answers that ours may reject."""
+from support.grading_pairs import KINDS, MOST_REJECTED, Pair, pairs  # noqa: E402
 
 
 def ours(drawn: Sequence[Pair]) -> list[bool]:
-    """Raises RuntimeError where an answer has the status error: the grader's failure."""
     grades = grade_many([(p.completion, p.gold, "math") for p in drawn])
-    failed = [p for p, g in zip(drawn, grades, strict=True) if g.status == "error"]
-    if failed:
-        print(f"ours: status error on {len(failed)} answers, e.g. {failed[0].completion!r} for {failed[0].gold!r}")
+    for p, g in zip(drawn, grades, strict=True):
+        if g.status in ("error", "timeout"):
+            print(f"ours: status {g.status}: gold {p.gold}    answer {p.completion}")
     return [g.score >= 1.0 for g in grades]
 
 

@@ -36,11 +36,11 @@ MODULES = {  # and the tests that are run on each of its mutants, those that rea
     "stats/questions.py": ["stats/test_questions.py"],
     "stats/comparison.py": ["stats/test_comparison.py", "stats/test_contrasts.py", "stats/test_scores.py"],
     "stats/power.py": ["stats/test_power.py"],
-    "stats/arms.py": ["stats/test_comparable.py", "stats/test_comparison.py"],
+    "stats/arms.py": ["stats/test_arms.py", "stats/test_comparable.py", "stats/test_comparison.py"],
     "stats/comparable.py": ["stats/test_comparable.py"],
     "stats/budgets.py": ["stats/test_budgets.py", "stats/test_claims.py"],
     "stats/claims.py": ["stats/test_claims.py"],
-    "stats/needs.py": ["stats/test_claims.py"],
+    "stats/needs.py": ["stats/test_needs.py"],
     "stats/assess.py": ["stats/test_claims.py"],
     "leaderboard/entries.py": ["leaderboard"],
     "leaderboard/verify.py": ["leaderboard"],
@@ -80,6 +80,7 @@ def run(module: str, deadline: float, again: bool) -> None:
     tests = [f"{UNIT}/{name}" for name in MODULES[module]]
     settings = {"source_paths": ["harness"], "only_mutate": [f"harness/{module}"], "also_copy": COPIED}
     settings |= {"pytest_add_cli_args_test_selection": tests, "use_git_change_detection": False}
+    settings |= {"timeout_multiplier": 2.0, "timeout_constant": 5.0}  # of a mutant that does not end
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
     project = (ROOT / "pyproject.toml").read_text()
     (folder / "pyproject.toml").write_text(f"{project}\n[tool.mutmut]\n{''.join(lines)}")
@@ -92,12 +93,17 @@ def run(module: str, deadline: float, again: bool) -> None:
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "mutmut", "run", *names]
     with (folder / "log").open("w") as log:
-        child = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
+        # An interrupt is how mutmut is told to keep what it has; a process in the background may have been told to ignore it.
+        heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+        child = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True, preexec_fn=heard)
         try:
             child.wait(deadline - time.monotonic())
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as e:
             os.killpg(child.pid, signal.SIGINT)
             child.wait()
+            if isinstance(e, KeyboardInterrupt):
+                raise
+            return
     if child.returncode not in (0, -signal.SIGINT):
         raise SystemExit(f"mutmut failed on {module}: see {folder / 'log'}")
 

@@ -79,7 +79,7 @@ def look(mark: str, seen: dict[int, Watched]) -> None:
 
 def left_behind(out: Path, temporary: Path, mark: str) -> list[str]:
     """What must not be there at the end."""
-    half = [p for p in out.rglob("*") if p.suffix == ".tmp" or p.name in ("partial", "latest.json") or p.name.startswith("e0")]
+    half = [p for p in out.rglob("*") if p.suffix == ".tmp" or p.name == "partial" or p.name.startswith("e0")]
     processes = [f"process {pid}, {kind_of(pid)}" for pid in marked(mark)]
     files = [p.name for p in temporary.iterdir() if not p.name.startswith("torchinductor_")]  # torch's cache, one a user
     return [*processes, *map(str, half), *(f"temporary file {name}" for name in files)]

@@ -18,7 +18,7 @@ def test_the_whole_corpus():
     settled = [(a, f.status) for (a, _, e), f in zip(corpus, found, strict=True) if e == 1.0]
     assert not [x for x in settled if x[1] in FAULTS]
     towers = {f.status for (a, _, _), f in zip(corpus, found, strict=True) if a in TOWERS}
-    assert "timeout" in towers and towers <= {"timeout", "ok"}
+    assert towers <= {"ok", "unparsed"}, "what is too large is seen without computing it"
 
 
 def test_parity_survives_and_the_pool_works_afterwards():

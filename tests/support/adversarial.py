@@ -10,7 +10,7 @@ import random
 Row = tuple[str, str, float | None]
 
 TOWERS = ["9^{9^{9^{9}}}", "2^{2^{2^{2^{2^{2}}}}}", "(10^{9})!", "9!!!!!!"]
-"""Each keeps math-verify busy far beyond any limit."""
+"""Each keeps math-verify busy far beyond any limit; ours sees that they are too large."""
 
 
 def rows() -> list[Row]:

@@ -330,9 +330,9 @@ class _Writer:
                 continue
             before = factors[i - 1]
             # two numbers side by side are one, and a number before a fraction is a mixed number
-            plain = factor.op in ("sym", "const", "root", "fn", "log") or (
-                factor.op == "pow" and factor.args[0].op in ("sym", "const")
-            )
+            named = factor.op == "fn" and factor.args[0] not in ("factorial", "abs")
+            letter = factor.op == "pow" and factor.args[0].op in ("sym", "const")
+            plain = named or letter or factor.op in ("sym", "const", "root", "log")
             after = before.op in ("int", "dec", "sym", "const", "pow", "div") and not (
                 before.op == "div" and self.slashed(*before.args)
             )

@@ -83,11 +83,36 @@ def resealed(folder, rows=None):
         return folder
 
 
+def unbraced(text):
+    """What follows the last `\\boxed` that has no braces: a number, a command up to a space, a letter before a dollar."""
+    for start in range(len(text) - 6, -1, -1):
+        if not text.startswith("\\boxed", start):
+            continue
+        rest = text[start + 6 :]
+        content = rest.lstrip()
+        spaced, first = content != rest, content[:1]
+        if re.match(r"[-+0-9.]" if spaced else r"[-0-9]", first) or (first.isdigit() and first.isdecimal()):
+            word = re.match(r"[-+\d.,/]+", content)[0]
+        elif first == "\\" and re.match(r"[a-zA-Z]", content[1:]):
+            word = re.split(r"[\s$]", content)[0]
+        elif spaced and re.match(r"[A-Za-z]\s*(\$|\\\)|\\\])", content):
+            word = first
+        else:
+            continue
+        word, depth, escaped = word.rstrip(".,;"), 0, False
+        for c in word:
+            depth += 0 if escaped else (c == "{") - (c == "}")
+            escaped = c == "\\" and not escaped
+        if word and "\\boxed" not in word and not word.endswith("\\") and not depth:
+            return word
+    return None
+
+
 def boxed_by_hand(text):
     """The last box by a reader of one character at a time."""
     starts = [m.end() for m in re.finditer(r"\\boxed\s*\{", text)]
     if not starts:
-        return None
+        return unbraced(text)
     depth, out, escaped = 1, "", False
     for c in text[starts[-1] :]:
         if escaped:

@@ -28,7 +28,7 @@ from harness.training.local.logps import completion_logps
 from harness.training.loop import train_epochs
 from harness.training.loss import checked_advantages
 from harness.training.prompts import encode, rendering
-from harness.training.seedlog import SeedLog
+from harness.training.seedlog import SeedLog, writing
 from harness.training.update import Updater
 
 disable_progress_bar()  # of loading and saving weights; the run has a progress display of its own
@@ -193,7 +193,7 @@ class LocalBackend:
         self._check_lengths(method.problems)
         log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=self.commit)
         train_epochs(self, method, log)
-        self.save(log.final)
+        writing(log.final, self.save)
 
     def _check_lengths(self, problems: Sequence[Problem]) -> None:
         """Raises UsageError where the model cannot read a training problem."""
@@ -203,8 +203,8 @@ class LocalBackend:
         long = [p for p in problems if len(p.text.encode(errors="replace")) >= spare]  # a token has a byte at least
         if long := [p for p in long if len(self.encode(p.text)) >= (self.positions or 0)]:
             raise UsageError(
-                f"{len(long)} of {len(problems)} training problems leave no room for an answer: that of {long[0].id!r} has "
-                f"{len(self.encode(long[0].text)):,} tokens, and the model reads {self.positions:,}; leave them out of the "
+                f"{len(long)} of {len(problems)} training problems leave no room for an answer: the prompt of {long[0].id!r} "
+                f"has {len(self.encode(long[0].text)):,} tokens, and the model reads {self.positions:,}; leave them out of the "
                 "training set, or take a model with a longer context"
             )
 

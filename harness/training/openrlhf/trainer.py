@@ -31,10 +31,11 @@ from harness.data.training_sets import load_training_set
 from harness.grading.strict import reward_many
 from harness.runs.files import write_json
 from harness.runs.rundir import RunDir
+from harness.runs.samples import OVERLONG
 from harness.training.loop import train_epochs
 from harness.training.loss import checked_advantages, correction_weights
 from harness.training.metrics import Row, batch_metrics
-from harness.training.openrlhf.engine import request, rollout
+from harness.training.openrlhf.engine import NoRoomError, request, rollout
 from harness.training.openrlhf.job import Ask, SeedJob, rollout_from, rollout_row
 from harness.training.prompts import rendering
 from harness.training.seedlog import SeedLog
@@ -232,26 +233,30 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]
                 batch_vllm_engine_call(self.vllm_engines, "sleep")
 
     def _sample(self, contexts: Sequence[Context], sampling: Sampling, seed: int) -> list[Rollout]:
-        """One ungraded rollout per context, spread over the engines."""
+        """One ungraded rollout per context, spread over the engines; one without tokens where the prompt leaves no room."""
         model, room = self.job.spec.model, self.args.data.max_len
-        asked = [request(self.tokenizer, model, c.rollout, sampling, room, derive(seed, i)) for i, c in enumerate(contexts)]
+        rollouts: dict[int, Rollout] = {}
+        asked: dict[int, tuple[list[int], Any]] = {}
+        for i, c in enumerate(contexts):
+            try:
+                asked[i] = request(self.tokenizer, model, c.rollout, sampling, room, derive(seed, i))
+            except NoRoomError as e:
+                rollouts[i] = Rollout(c, "", [], [], e.tokens, status=OVERLONG)
         with self._awake():
-            refs = [
-                self.vllm_engines[i % len(self.vllm_engines)].generate.remote(ids, params)
-                for i, (ids, params) in enumerate(asked)
-            ]
-            rollouts = []
-            for c, (ids, _), ref in zip(contexts, asked, refs, strict=True):
-                rollouts.append(rollout(self.tokenizer, c, len(ids), ray.get(ref)))
+            engines = self.vllm_engines
+            refs = {i: engines[i % len(engines)].generate.remote(ids, params) for i, (ids, params) in asked.items()}
+            for i, (ids, _) in asked.items():
+                rollouts[i] = rollout(self.tokenizer, contexts[i], len(ids), ray.get(refs[i]))
                 self.tick(len(rollouts))
-        return rollouts
+        return [rollouts[i] for i in range(len(contexts))]
 
     def rollouts(self, requests: Sequence[tuple[Problem, Context]], sampling: Sampling, seed: int) -> list[Rollout]:
         rollouts = self._sample([c for _, c in requests], sampling, seed)
         answers = [(r.text, p.answer, p.answer_type) for (p, _), r in zip(requests, rollouts, strict=True)]
         grades = reward_many(answers, self.job.spec.train.reward)
         for r, g in zip(rollouts, grades, strict=True):
-            r.reward, r.status = g.score, g.status
+            if r.status != OVERLONG:
+                r.reward, r.status = g.score, g.status
         return rollouts
 
     def complete(self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False) -> list[Rollout]:

@@ -261,8 +261,8 @@ def test_runs_of_every_kind_are_listed(capsys, tmp_path, monkeypatch):
     rows = {row["run"]: row for row in json.loads(harness(capsys, "list", "runs", "--json")[1])}
     assert [rows[f"runs/{n}"]["kind"] for n in ("finished", "evaluation", "running")] == ["training", "evaluation", "training"]
     assert [rows[f"runs/{n}"]["finished"] for n in ("finished", "evaluation", "running")] == [True, True, False]
-    assert rows["runs/finished"]["seeds"] == [0, 1] and rows["runs/bare-spec"]["error"].endswith(
+    assert rows["runs/finished"]["seeds"] == [0, 1, 2] and rows["runs/bare-spec"]["error"].endswith(
         "another version of the harness: method"
     )
     code, out, _ = harness(capsys, "list", "runs")
-    assert code == 0 and re.search(r"training +grpo +tb-long +0, 1 +yes +runs/finished", out)
+    assert code == 0 and re.search(r"training +grpo +tb-long +0, 1, 2 +yes +runs/finished", out)

@@ -99,12 +99,12 @@ def ask(url, timeout_s, retries=1):
 
 @pytest.mark.parametrize("what", ENDLESS)
 def test_what_never_ends_is_cut_by_bytes(what):
-    """Megabytes come in milliseconds here, so only the bound on bytes can end it long before the minute of the timeout."""
+    """Megabytes come in no time here, so only the bound on bytes can end it long before the ten minutes of the timeout."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with server(*ENDLESS[what], pause_s=0) as (url, counts):
-        error, seconds = ask(url, timeout_s=60)
-    assert seconds < 30 and counts["connections"] == 2
-    assert counts["bytes"] < 2 * (64 << 20), "two attempts of a megabyte each, and what the sockets hold"
+        error, seconds = ask(url, timeout_s=600, retries=0)
+    assert seconds < 250 and counts["connections"] == 1
+    assert counts["bytes"] < 64 << 20, "a megabyte, and what the sockets hold"
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10 < 256 << 20
     assert "sent more than 1,052,672 bytes for at most 64 tokens" in str(error) or "broke off" in str(error)
 

@@ -138,7 +138,7 @@ def test_its_description_reaches_methods_tables_and_graders(echo):
     assert solved_at(["echoes", "testbed"]) is solved_at(["gsm8k"]) is solved_at(["nobody's"]) is None
     [right, wrong] = grade_many([("a = run", "run", echo.answer_type), ("run back", "run", echo.answer_type)])
     assert (right.score, wrong.score) == (1.0, 0.0)
-    assert check_golds(echo, None) == {"n": 4, "accepted": 4, "rejected": []}
+    assert check_golds(echo, None) == {"n": 4, "accepted": 4, "rejected": [], "words": 0, "doubtful": []}
 
 
 def test_what_a_reference_does_not_find_is_named(echo, monkeypatch):

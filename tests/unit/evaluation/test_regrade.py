@@ -68,7 +68,7 @@ def test_missing_samples_are_refused(run, capsys):
 def test_check_golds(tmp_path, capsys, monkeypatch):
     code, out, _ = harness(capsys, "check", "golds", "--json")
     found = json.loads(out)
-    assert code == 0 and found["suites"]["tb-id"] == {"n": 200, "accepted": 200, "rejected": []}
+    assert code == 0 and found["suites"]["tb-id"] == {"n": 200, "accepted": 200, "rejected": [], "words": 0, "doubtful": []}
     assert "aime24" in found["left_out"]
 
     from dataclasses import replace
@@ -81,7 +81,7 @@ def test_check_golds(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(suites._suites(), "aime24", card)
     args = ("check", "golds", "--bench", "aime24", "--data-dir", tmp_path)
     code, out, err = harness(capsys, *args)
-    assert code == 1 and "1 of 2 gold answers accepted" in out and "q: error, no reason given" in out and "not listed" in err
+    assert code == 1 and "q: malformed, nothing but layout" in out and "1 are raw rows or unbalanced" in err
     monkeypatch.setitem(suites._suites(), "aime24", replace(card, rejected_golds={"q": "blank"}))
     code, out, _ = harness(capsys, *args)
-    assert code == 0 and "q: error, blank" in out
+    assert code == 0 and "q: malformed, nothing but layout; the card: blank" in out

@@ -3,15 +3,25 @@
 import hashlib
 from dataclasses import replace
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import pytest
 
+from harness.config import resolve, resolve_eval
 from harness.core.errors import HarnessError, MissingError
 from harness.core.ledger import Ledger
 from harness.data.suites import load_suite
 from harness.data.training_sets import load_training_set
 from harness.evaluation.evaluate import SuiteResult
-from harness.evaluation.results import Checklist, combine, not_a_result_reason, seed_result
+from harness.evaluation.results import (
+    Checklist,
+    Told,
+    combine,
+    not_a_result_reason,
+    reasons_by_settings,
+    seed_result,
+    what_was_told,
+)
 from support.results import sample
 
 SCORES = {  # suite: its role for the training set `testbed`, and its score by seed
@@ -101,11 +111,38 @@ def test_seeds_under_different_conditions_are_named_with_what_differs():
 
 
 def test_why_scores_must_not_be_quoted():
-    assert not_a_result_reason(None) is None and not_a_result_reason(None, None, "") is None
+    whole, limited = (resolve("grpo", flags={"eval": {"limit": n}}) for n in (None, 4))
+    assert not_a_result_reason(whole) is None and not_a_result_reason(whole, None, "") is None
     only = "only the first 4 problems of each suite were evaluated (--limit)"
-    assert not_a_result_reason(4) == only
-    assert not_a_result_reason(4, None, "the data are others", "a guard") == f"{only}; the data are others; a guard"
-    assert not_a_result_reason(None, "the data are others") == "the data are others"
+    assert not_a_result_reason(limited) == only and reasons_by_settings(limited) == [only]
+    assert not_a_result_reason(limited, None, "the data are others", "a guard") == f"{only}; the data are others; a guard"
+    assert not_a_result_reason(whole, "the data are others") == "the data are others"
+    rehearsed = resolve("grpo", flags={"backend": {"rehearse": True}, "eval": {"limit": 4}})
+    assert reasons_by_settings(rehearsed) == [only, "it is a rehearsal of the backend (--rehearse)"]
+    evaluation = resolve_eval([], [], {"model": {"id": "testbed"}, "eval": {"limit": 4}}, {})
+    assert reasons_by_settings(evaluation) == [only]
+
+
+@pytest.mark.parametrize(
+    ("reference", "solutions", "settings", "told"),
+    [
+        ("none", "human", {}, ("none", "none", None)),
+        ("answer", "human", {}, ("answer", "none", None)),
+        ("solution", "human", {}, ("solution", "human", None)),
+        ("solution", None, {"teacher": {}}, ("solution", "none", "none")),
+        ("solution", "human", {"teacher": {"kind": "reference"}}, ("solution", "human", "human")),
+        ("none", None, {"teacher": {"kind": "replay", "model": "x"}}, ("none", "none", "a recording")),
+        ("none", None, {"reflector": {"kind": "replay"}}, ("none", "none", "a recording")),
+        ("none", None, {"reflector": {"kind": "openai", "model": "big"}}, ("none", "none", "big")),
+        ("none", None, {"reflector": {"kind": "openai", "model": "own"}}, ("none", "none", None)),
+        ("none", None, {"reflector": {"kind": "policy", "model": "big"}}, ("none", "none", None)),
+    ],
+)
+def test_what_the_training_was_told(reference, solutions, settings, told):
+    """By whom: the policy itself is nobody else, whoever serves it."""
+    spec = SimpleNamespace(method_config=settings, model=SimpleNamespace(id="own"))
+    method = SimpleNamespace(reference=reference)
+    assert what_was_told(spec, replace(TESTBED, solutions=solutions), method) == Told(*told)
 
 
 def test_all_that_is_missing_is_named_once():

@@ -58,10 +58,32 @@ def scores(pairs):
         ("\\boxed{1} and \\boxed{2", None),
         ("the answer is 7", None),
         ("\\boxed{x\\", None),
+        ("Answer: $\\boxed 5$", "5"),
+        ("so \\boxed5.", "5"),
+        ("$\\boxed\\frac12$", "\\frac12"),
+        ("$\\boxed x$", "x"),
+        ("in a \\boxed or not", None),
+        ("\\boxed{5}, in \\boxed as asked", "5"),
     ],
 )
 def test_last_boxed(text, answer):
     assert last_boxed(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "score"),
+    [
+        ("The solutions are \\boxed{3} and \\boxed{4}.", "3,4", 1.0),
+        ("$\\boxed{4}$ or $\\boxed{3}$", "3,4", 1.0),
+        ("\\(\\boxed{3}\\), \\(\\boxed{4}\\), and \\(\\boxed{5}\\)", "3,4,5", 1.0),
+        ("\\boxed{3} and \\boxed{4}", "4", 0.0),
+        ("\\boxed{3}, no: \\boxed{4}", "4", 1.0),
+        ("\\boxed{3} so the final answer is \\boxed{4}", "4", 1.0),
+        ("\\boxed{4} \\boxed{4}", "4", 1.0),
+    ],
+)
+def test_boxes_that_form_a_list(text, gold, score):
+    assert [g.score for g in grade_many([(text, gold, "math")])] == [score]
 
 
 @pytest.mark.parametrize("text", ["the answer is 7", "\\boxed{}", ""])
@@ -300,6 +322,12 @@ def test_an_overlong_answer_is_not_read():
         ("(B)", 1.0, "ok"),
         ("\\textbf{(B)}.", 1.0, "ok"),
         ("A", 0.0, "ok"),
+        ("\\text{The answer is B}", 1.0, "ok"),
+        ("The correct option is (B).", 1.0, "ok"),
+        ("So the final answer is: B", 1.0, "ok"),
+        ("Answer: A", 0.0, "ok"),
+        ("The answer is B or C", 0.0, "unparsed"),
+        ("The answer is not B", 0.0, "unparsed"),
         ("AB", 0.0, "unparsed"),
         ("", 0.0, "unparsed"),
         ("7", 0.0, "unparsed"),
@@ -347,8 +375,32 @@ EXACT = {
     "valid": (["Valid", "\\textit{valid}."], ["invalid", "not valid", "val id", "valid invalid"]),
     "False": (["false", "\\mathrm{False}", "\\texttt{False}"], ["True", "0", "False or True"]),
     "-11520": (
-        ["-11520", "- 11520", "−11520", "-11,520", "-11{,}520", "-11\\,520", "-11520.0", "-011520", "$-11520$"],
-        ["11520", "-1152", "-115200", "-11520.5", "-1,1520", "-11 52 0", "-11520 or 11520", "-11520%", "-1.152e4"],
+        [
+            "-11520",
+            "- 11520",
+            "−11520",
+            "–11520",
+            "The answer is -11520",
+            "-11,520",
+            "-11{,}520",
+            "-11\\,520",
+            "-11520.0",
+            "-011520",
+            "$-11520$",
+        ],
+        [
+            "11520",
+            "The answer is not -11520",
+            "—11520 or 1",
+            "-1152",
+            "-115200",
+            "-11520.5",
+            "-1,1520",
+            "-11 52 0",
+            "-11520 or 11520",
+            "-11520%",
+            "-1.152e4",
+        ],
     ),
     "8": (["8", "+8", "8.", "8.0", "\\text{8}"], ["-8", "88", "8.5", "eight", "8 9", "7+1"]),
     "0": (["0", "-0", "0.0"], ["", "00.1", "O"]),

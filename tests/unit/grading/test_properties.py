@@ -1,4 +1,7 @@
-"""Pairs of known verdict: that their truth is true, by sympy and by sets of its own."""
+"""Pairs of known verdict: that their truth is true, by sympy and by sets of its own, and what the grader makes of them.
+
+`make test-grading` grades 20,000 of them (tests/checks/grading_properties.py); here it is one gold answer of each kind.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from random import Random
 import pytest
 import sympy
 
+from harness.grading.graders import grade_many
 from support import expressions as ex
 from support import grading_pairs
 from support.expressions import Node
-from support.grading_pairs import KINDS, WAYS, pairs, same_set
+from support.grading_pairs import KINDS, MOST_REJECTED, WAYS, pairs, same_set
 
 
 def as_sympy(tree: Node) -> sympy.Expr:
@@ -140,3 +144,15 @@ def test_sets_are_equal_where_sympy_says_so():
         assert same_set(one, other) == expected, (one, other)
         seen[expected] += 1
     assert min(seen.values()) > 5
+
+
+def test_a_grade_is_a_proof_or_a_rejection():
+    """No wrong answer is accepted and few right ones are rejected; the pairs in question are what a failure shows."""
+    seed = 1
+    drawn = list(pairs(seed, cases=1))
+    grades = grade_many([(p.completion, p.gold, "math") for p in drawn])
+    wrong = [(p.kind, p.way, p.completion, p.gold) for p, g in zip(drawn, grades, strict=True) if g.score and not p.right]
+    assert wrong == [], f"seed {seed}"
+    lost = [(p.kind, p.way, p.completion, p.gold) for p, g in zip(drawn, grades, strict=True) if p.right and not g.score]
+    assert len(lost) <= MOST_REJECTED * sum(p.right for p in drawn), (seed, lost)
+    assert [p for p, g in zip(drawn, grades, strict=True) if g.status in ("error", "timeout")] == [], f"seed {seed}"

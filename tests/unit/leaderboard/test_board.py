@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
+import tracemalloc
 
 import pytest
 
@@ -374,6 +376,26 @@ def test_no_more_is_unpacked_than_the_manifest_says(tmp_path):
     for bad in (b"abc", compress(b"abc")[:-1], compress(b"abc") + b"x"):
         with pytest.raises(HarnessError):
             decompress(bad, 3, tmp_path / "x")
+
+
+def test_an_archive_takes_little_memory_and_time_whatever_it_claims(tmp_path):
+    """As large as the manifest says, and yet refused: by its ratio, its size or its rows."""
+    zeros, row = compress(b"\0" * (200 << 20)), b'{"problem":"a","seed":0,"index":0,"score":1,"parity":null,"greedy":false}\n'
+    cases = (
+        (zeros, 200 << 20, "more than are read"),
+        (zeros, 4 << 30, "more than are read"),
+        (compress(b"\n" * (100 << 20)), 100 << 20, "more than 2,000,000 rows"),
+        (os.urandom(5 << 20), 4 << 30, "more than are read"),
+    )
+    tracemalloc.start()
+    for data, size, said in cases:
+        with pytest.raises(HarnessError, match=said):
+            decompress(data, size, tmp_path / "x")
+    assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    tracemalloc.stop()
+    assert len(decompress(compress(row * 100_000), len(row) * 100_000, tmp_path / "x", 100_000)) == len(row) * 100_000
+    with pytest.raises(HarnessError, match="holds 3 rows, the manifest says 4"):
+        decompress(compress(row * 3), len(row) * 3, tmp_path / "x", 4)
 
 
 def test_unverified_or_unbuilt_boards_say_what_to_do(tmp_path):

@@ -10,7 +10,7 @@ from harness.config import resolve
 from harness.core.errors import UsageError
 from harness.core.hints import prefix
 from harness.core.ledger import Ledger
-from harness.core.method import EpochReport
+from harness.core.method import EpochReport, Finetuned
 from harness.core.screening import keep_hard, screening_cost
 from harness.core.types import Context, Problem, Rollout
 from harness.registry import load_method
@@ -172,6 +172,43 @@ def test_levels_in_turn_missing_and_leaking_ones_left_out():
     missing = Script(lambda c, i: False, text=lambda c: "no lines" if asks(c) else "try")
     kept = run(method, missing)
     assert len(missing.calls) == 2 and kept.rollouts[0].context == Context.plain("What?")
+
+
+@pytest.mark.parametrize(
+    ("text", "cut", "hints"),
+    [
+        ("<think>\n1. hm\n2. well\n</think>\n1. the idea", False, ["", "", "the idea"]),
+        ("<think>\n1. hm\n2. well", False, ["", ""]),
+        ("1. the idea", True, ["", ""]),
+    ],
+)
+def test_hints_are_those_of_a_reply_and_not_of_its_reasoning(text, cut, hints):
+    class Cut(Script):
+        async def __call__(self, contexts, problem=None):
+            rollouts = await super().__call__(contexts, problem)
+            for r in rollouts:
+                r.truncated = cut and asks(r.context)
+            return rollouts
+
+    script = Cut(lambda c, i: False, text=lambda c: text if asks(c) else "try")
+    group, ledger = run(made("self-hint"), script), Ledger()
+    assert [c[0].template for c, _ in script.calls] == hints
+    ledger.add_update([group], 1)
+    assert ledger.dropped_reflections == (len(hints) == 2)
+
+
+def test_a_teacher_s_answer_that_was_cut_is_not_learnt(monkeypatch):
+    from harness.search.asking import Answer
+
+    right, learnt = "so \\boxed{4711}", []
+    answers = [Answer(right, 1, 3), Answer(f"{right} and", 1, 3, truncated=True), Answer("", 1, 3, reasoned=True)]
+    method = made("sft-teacher", "sft-teacher.teacher.kind=openai", "sft-teacher.teacher.model=m")
+    monkeypatch.setattr(type(method), "answers", lambda self, policy: ([PROBLEM] * 3, answers))
+    policy = type("P", (), {"finetune": lambda self, pairs, *a: learnt.extend(pairs) or Finetuned(0.0, 1, 3)})()
+    ledger = Ledger()
+    report = method.end_epoch(0, [], policy, ledger, True)
+    assert learnt == [("What?", right)] and ledger.dropped_reflections == 2 and ledger.reflection_tokens == 9
+    assert (report.metrics["teacher_answers"], report.metrics["accepted"]) == (3, 1)
 
 
 def test_no_hint_is_written_where_one_rollout_succeeds_and_the_first_level_that_helps_is_kept():

@@ -106,8 +106,8 @@ def test_a_log_that_is_gone_was_cut_too(run, name):
     one.epoch(0, {}, [{"template": "z", "selected": True}])
     one.checkpoint({"epoch": 1, "batch": 0, "done": False, "method": {}}, lambda folder: None)
     (run.path / name).unlink()
-    with pytest.raises(HarnessError, match=f"{name} has 0 bytes, fewer than"):
-        log(run).restore()
+    with pytest.warns(UserWarning, match=f"{name} has 0 bytes, fewer than"):
+        assert log(run).restore()[0].name == "e0000-b00000", "the one before it saw no log yet"
 
 
 def test_a_seed_that_died_before_its_first_checkpoint_starts_over_and_spares_the_others(run):
@@ -121,11 +121,11 @@ def test_a_seed_that_died_before_its_first_checkpoint_starts_over_and_spares_the
     assert len(read_jsonl(run.path / "rollouts" / "s0.jsonl")) == 1
 
 
-def test_only_the_last_checkpoint_is_kept_and_none_in_the_end(run):
+def test_the_last_two_checkpoints_are_kept_and_none_in_the_end(run):
     one = log(run)
     for epoch in range(3):
         one.checkpoint({"epoch": epoch, "batch": 0, "done": False, "method": {}}, lambda folder: None)
-    assert [p.name for p in one.folder.iterdir() if p.is_dir()] == ["e0002-b00000"]
+    assert sorted((p.name for p in one.folder.iterdir()), reverse=True) == ["e0002-b00000", "e0001-b00000"]
     run.drop_checkpoints(one.seed)
     assert list(one.folder.iterdir()) == [] and one.restore() is None
 
@@ -218,8 +218,21 @@ def test_only_an_unfinished_run_of_the_same_spec_is_resumed(tmp_path, run):
 def test_the_newest_of_three_is_resumed(tmp_path):
     for stamp in ("20260103T000000", "20260101T000000", "20260102T000000"):
         RunDir(RunDir.default_parent(SPEC, tmp_path) / f"{stamp}-{SPEC.hash()[:8]}").write_spec(SPEC)
-    RunDir(RunDir.default_parent(SPEC, tmp_path) / "20260104T000000-00000000").write_spec(SPEC)
+    RunDir(RunDir.default_parent(SPEC, tmp_path) / "20260104T000000-00000000").write_spec(
+        resolve("grpo", sets=["train.lr=3e-4"])
+    )
     assert RunDir.resume(SPEC, None, tmp_path).path.name == f"20260103T000000-{SPEC.hash()[:8]}"
+
+
+def test_a_damaged_run_beside_it_does_not_hide_the_one_to_resume(tmp_path):
+    parent = RunDir.default_parent(SPEC, tmp_path)
+    RunDir(parent / f"20260103T000000-{SPEC.hash()[:8]}").write_spec(SPEC)
+    (parent / "20260104T000000-00000000").mkdir()
+    (parent / "20260104T000000-00000000" / "spec.json").write_text("{")
+    assert RunDir.resume(SPEC, None, tmp_path).path.name.startswith("20260103")
+    (parent / f"20260103T000000-{SPEC.hash()[:8]}" / "spec.json").write_text("{")
+    with pytest.raises(HarnessError, match="20260103T000000.*spec.json"):
+        RunDir.resume(SPEC, None, tmp_path)
 
 
 def test_a_lock_is_free_after_its_holder(run):
@@ -271,7 +284,7 @@ def test_a_finished_seed_is_read_as_it_was_written(run):
 
 def test_of_a_finished_seed_only_the_policy_stays_and_other_seeds_keep_all(run):
     kept = ["ckpt/s1/final/w", "ckpt/s1/notes", "openrlhf/s1/log"]
-    gone = ["ckpt/s1/latest.json", "ckpt/s1/e0001-b00002/w", "ckpt/s1/e0001-b00003.tmp/w", "partial/s1/x"]
+    gone = ["ckpt/s1/e0001-b00002/w", "ckpt/s1/e0001-b00003.tmp/w", "partial/s1/x"]
     gone += ["openrlhf/s1/checkpoints/w"]
     others = [name.replace("s1/", "s2/") for name in kept + gone]
     for name in kept + gone + others:

@@ -10,10 +10,12 @@ from dataclasses import replace
 
 import pytest
 
-from harness.core.errors import MissingError, UsageError
+from harness.config import resolve
+from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.hints import insert
 from harness.core.ledger import Ledger
 from harness.core.types import Context, Problem, Rollout, Sampling
+from harness.registry import load_method
 from harness.search.asking import ReflectorConfig
 from harness.search.beam import draw_parents, feedback, tie_counts
 from harness.search.prompt_search import EvolveConfig, Pool, evolve, split
@@ -297,3 +299,44 @@ def test_nothing_is_selected_on_a_question_of_a_suite():
         dev = [*DEV[:1], replace(problems("s")[0], overlapping_suites=["aime24"])]
         evolve(dev, TRAIN, policy, proposer, EvolveConfig(), GREEDY, 0, ledger)
     assert not policy.calls, "refused before anything is sampled"
+
+
+# ------------------------------------------------------------------ refused before anything runs
+
+SEARCHING = ("p2o", "gepa", "gepa-grpo", "grpo-gepa")
+
+
+@pytest.mark.parametrize("method", SEARCHING)
+def test_what_would_fail_at_the_first_search_is_refused_at_once(tmp_path, method):
+    """In `setup`, which a dry run calls too."""
+    problems = [Problem(f"p{i}", f"q{i}", "1") for i in range(200)]
+    asked = [replace(p, overlapping_suites=("amc23",)) for p in problems]
+
+    def start(*sets, problems=problems, phrases=()):
+        spec = resolve(method, sets=[f"{method}.{s}" for s in sets])
+        return load_method(method)(spec.typed_method_config(), spec.train, problems, 0, phrases)
+
+    recording = tmp_path / "recording.jsonl"
+    recording.write_text("no JSON\n")
+    (tmp_path / "file").touch()
+    start("reflector.kind=initial"), start("reflector.kind=offline", phrases=["a"])
+    for sets, more, said in (
+        (["reflector.kind=offline"], {}, "phrases, and this training set has none"),
+        (["reflector.kind=replay", f"reflector.path={tmp_path / 'none'}"], {}, "cannot be read"),
+        (["reflector.kind=replay", f"reflector.path={recording}"], {}, "cannot be read"),
+        (["reflector.kind=initial", f"reflector.record={tmp_path}"], {}, "cannot be written"),
+        (["reflector.kind=initial", f"reflector.record={tmp_path}/file/x"], {}, "cannot be written"),
+        (["reflector.kind=initial", "evolve.metric_calls=7", "evolve.dev_size=8"], {}, "does not pay for one evaluation on 8"),
+    ):
+        with pytest.raises(HarnessError, match=said):
+            start(*sets, **more)
+    if method == "p2o":  # goes on without templates
+        start("reflector.kind=initial", problems=asked)
+    else:
+        with pytest.raises(HarnessError, match="suites of this run ask every training problem"):
+            start("reflector.kind=initial", problems=asked)
+
+
+def test_p2o_without_a_search_needs_no_reflector():
+    spec = resolve("p2o", sets=["p2o.reflector.kind=offline", "p2o.templates=generic"])
+    load_method("p2o")(spec.typed_method_config(), spec.train, [Problem("p", "q", "1")], 0)

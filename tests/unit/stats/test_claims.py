@@ -236,11 +236,12 @@ def test_shipped_claims_are_those_of_the_papers():
         ({"suites": ["amie24"]}, "did you mean 'aime24'"),
         ({"colour": "red"}, "colour"),
         ({"scores": {"arm": 50, "baseline": 41}}, "not the difference"),
-        ({"tolerance": 1}, "tolerance needs scores"),
+        ({"tolerance": 1}, "bad.yaml: claim: tolerance needs scores$"),
         ({"effect": 0}, "either an effect above 0 or tokens"),
         ({"tokens": 0.5}, "either an effect above 0 or tokens"),
         ({"effect": 0, "tokens": 0.5}, "needs budget: any"),
         ({"margin": 10}, "must be below the effect"),
+        ({"arms": {"arm": {"method": "p2o"}, "baseline": {"method": "grpo", "settings": {"train.set": "gsm8k"}}}}, "gsm8k"),
         ({"expected": "true"}, "expected"),
         ({"training_set": "math"}, "train on testbed, not on math"),
         ({"settings": {"train.lrr": 1}}, "did you mean 'lr'"),
@@ -287,6 +288,14 @@ def test_command_exit_codes_and_junit(capsys, tmp_path):
     assert harness(capsys, "claim", "check", *more)[0] == 0
     code, out, _ = harness(capsys, "claim", "check", "wrong", *more)
     assert code == 1 and "\x1b" not in out and "\u202e" not in out and "& so on" in out
+
+
+def test_the_arms_of_a_claim_are_specs_of_all_its_suites():
+    two = claim(suites=["tb-long", "tb-format"], settings={"train.epochs": 2})
+    assert {side: (s.method, s.eval.bench, s.train.epochs) for side, s in two.specs.items()} == {
+        "arm": ("p2o", "tb-long,tb-format", 2),
+        "baseline": ("grpo", "tb-long,tb-format", 2),
+    }
 
 
 def test_words_are_claims_or_runs(tmp_path):

@@ -1,12 +1,16 @@
 """What stands in one comparison: what must not be mixed, the baseline, names of arms, budgets."""
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from harness.core.errors import HarnessError, MissingError, UsageError
+from harness.core.ledger import Ledger
 from harness.runs.result import load_result, write_result
-from harness.stats.comparison import compare
+from harness.stats.comparison import compare, compare_runs
+from harness.stats.questions import load_questions
 from support.results import arms, cells, result
+from support.runs import make_run
 
 
 def test_questions_must_be_the_same_ones():
@@ -83,3 +87,47 @@ def test_load_result_says_what_is_missing(tmp_path):
     write_result(tmp_path, result())
     loaded = load_result(tmp_path)
     assert (loaded.run, loaded.spec) == (str(tmp_path), {"method": "grpo"})
+
+
+def test_every_field_of_an_arm_and_of_the_comparison():
+    spent = Ledger(rollouts=10, generated_tokens=50, reflection_calls=3, dropped_reflections=1)
+    two = {0: 0.5, 1: 0.7}
+    one = result("grpo", {0: 0.2, 1: 0.4}, rollouts=20, disagreement=None)
+    other = result("p2o", two, stamp="too few", ledger=spent, truncated=0.25, unparsed=0.125, overlong=2, disagreement=0.0625)
+    c = compare([replace(x, model="qwen", training_set="gsm8k", run=f"runs/{i}") for i, x in enumerate((one, other))])
+    assert (c.model, c.training_set, c.baseline, c.allowed) == ("qwen", "gsm8k", 0, ())
+    assert [m.key for m in c.measures] == ["macro:ood", "tb-long"] and set(c.seed_sd) == {"macro:ood", "tb-long"}
+    grpo, p2o = c.arms
+    assert (p2o.label, p2o.method, p2o.run, p2o.seeds, p2o.not_a_result) == ("p2o", "p2o", "runs/1", (0, 1), "too few")
+    assert p2o.scores["tb-long"].per_seed == two and p2o.contrasts["tb-long"].difference == pytest.approx(0.3)
+    assert (p2o.truncated, p2o.unparsed, p2o.overlong) == ({"tb-long": 0.25}, {"tb-long": 0.125}, {"tb-long": 2})
+    assert (p2o.disagreement, grpo.disagreement) == ({"tb-long": 0.0625}, {})
+    assert (p2o.reflections, p2o.dropped, grpo.reflections, grpo.dropped) == (6, 2, 0, 0), "in all seeds"
+    assert (p2o.budget["rollouts"], grpo.budget["rollouts"], p2o.ratio["rollouts"]) == (10, 20, 0.5)
+    assert grpo.contrasts == {} and grpo.unequal == {} and set(p2o.unequal) == {"rollouts", "sampled_tokens"}
+    tree = c.to_dict()
+    assert tree["stamps"] == ["p2o: too few"] == c.stamps and tree["baseline"] == "grpo" and tree["model"] == "qwen"
+    assert len(tree["arms"]) == 2 and tree["arms"][1]["scores"]["tb-long"]["mean"] == pytest.approx(0.6)
+    alone = compare([one])
+    assert alone.baseline == 0 and len(alone.arms) == 1 and alone.model == "testbed"
+    with pytest.raises(UsageError, match="^nothing to compare: name at least one run$"):
+        compare([])
+
+
+def test_run_directories_are_compared_with_their_samples_and_their_sets_threshold(tmp_path):
+    rng = np.random.default_rng(0)
+    runs = [make_run(tmp_path / m, m, rng.random((2, 12, 2)) < p) for m, p in (("grpo", 0.3), ("p2o", 0.7))]
+    found = compare_runs(runs, "p2o")
+    assert found.baseline == 1 and [a.run for a in found.arms] == list(map(str, runs))
+    loaded = [load_result(run) for run in runs]
+    expected = compare(loaded, "p2o", 0.5, [load_questions(r) for r in loaded])
+    assert found.to_dict() == expected.to_dict()
+    x = found.arms[0].contrasts["tb-long"]
+    assert x.question_p is not None and x.solved_p is not None and found.arms[1].scores["tb-long"].solved.at == 0.5
+    with pytest.raises(UsageError, match="cannot be allowed to differ"):
+        compare_runs(runs, None, ["nothing.here"])
+
+
+def test_what_is_allowed_to_differ_is_kept():
+    one, other = result(), replace(result("p2o"), model="qwen")
+    assert compare([one, other], allow=["model"]).allowed == ("model: testbed and qwen",)

@@ -229,7 +229,7 @@ def test_every_field_of_every_contrast():
 def test_ties_are_of_arms_with_two_seeds_by_holm_over_all_pairs():
     rng = np.random.default_rng(9)
     levels = {"a": 0.2, "b": 0.25, "c": 0.6, "d": 0.65, "e": 0.9}
-    results = [run_of(n, v, 1 if n == "e" else 4, rng)[0] for n, v in levels.items()]
+    results = [run_of(n, v, {"e": 1, "b": 3}.get(n, 4), rng)[0] for n, v in levels.items()]
     for key in ("macro:ood", "macro:id", "x"):
         values = {r.method: [(m.ood if key == "macro:ood" else m.id) for m in r.macro.per_seed.values()] for r in results}
         if key == "x":
@@ -266,6 +266,29 @@ def test_a_contrast_of_two_seeds_and_of_two_questions_has_intervals():
     assert contrast(one, score([0.1, 0.2])).solved_p is None and contrast(score([0.1, 0.2]), two).solved_p is None
     assert contrast(score([0.1]), two).fixed is None and contrast(one, score([0.2])).note == "one seed: no interval"
     assert contrast(one, two, of_questions=(0.25, "some")).question_test == "some"
+
+
+def test_arms_that_lack_samples_or_spread_have_no_interval_on_new_questions():
+    rng = np.random.default_rng(3)
+    y, z = rng.random((2, 6)), rng.random((2, 6))
+    asked = lambda v: [Questions(tuple("pqrstu"), (0, 1), 4, v, None)]  # noqa: E731
+    flat = contrast(score([0.5, 0.5]), score([0.25, 0.25]), asked(y), asked(z))
+    assert flat.fixed is None and flat.new is None and flat.note == "no spread over seeds: no interval"
+    same = np.full((2, 6), 0.5)
+    still = contrast(score([0.5, 0.6]), score([0.2, 0.3]), asked(same), asked(same))
+    assert still.fixed and still.new is None, "an interval of no width is none"
+    runs = [result(n, {0: 0.4, 1: 0.5}, n=6) for n in ("grpo", "p2o", "gepa")]
+    q = {"tb-long": asked(y)[0]}
+    for questions, tested in (([q, {}, q], (False, True)), ([{}, q, q], (False, False)), ([q, q, {}], (True, False))):
+        c = compare(runs, questions=questions)
+        found = [c.arms[i].contrasts["tb-long"] for i in (1, 2)]
+        assert [x.question_p is not None for x in found] == list(tested)
+        assert [x.question_test for x in found] == ["sign-flip" if t else "" for t in tested]
+
+
+def test_names_and_arms_go_together():
+    with pytest.raises(ValueError):
+        ties_of([result("a"), result("b")], ["a"], "tb-long")
 
 
 def test_mcnemar_is_for_single_outcomes_on_both_sides():

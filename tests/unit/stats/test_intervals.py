@@ -111,6 +111,8 @@ def test_no_permutation_p_is_zero():
     assert intervals.RESAMPLES == 9999
     assert intervals.sign_flip([d]).tolist() == [1e-4, 1e-4], "none of the 9,999 gives a sum as large"
     assert intervals.sign_flip([np.zeros((1, 200))]).tolist() == [1.0], "all of them do"
+    tiny = [np.full((1, 20), 6e-7)] * 2
+    assert intervals.sign_flip(tiny).tolist() == [1.0], "what float32 cannot tell from 0 is no difference"
     [p] = intervals.sign_flip([np.full((1, 1), 0.3)])
     assert p == 1.0, "either sign of one difference is as large as the other"
 

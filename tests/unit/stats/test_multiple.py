@@ -104,3 +104,38 @@ def test_the_best_arm_has_the_first_letter_and_equal_arms_go_by_name():
     chain = {"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}
     assert multiple.tie_letters(chain, [("a", "c"), ("a", "d"), ("b", "d")]) == {"a": "a", "b": "ab", "c": "bc", "d": "c"}
     assert list(multiple.tie_letters({"x": 1.0, "y": 2.0}, [])) == ["y", "x"] and multiple.tie_letters({}, []) == {}
+
+
+def pairs_apart(pairs, lone=0):
+    """Arms of which only the two of a pair differ, and `lone` ones that differ from everybody: 2 ** pairs maximal sets."""
+    arms = [f"m{i:02d}" for i in range(2 * pairs)]
+    alone = [f"n{i}" for i in range(lone)]
+    different = list(zip(arms[::2], arms[1::2], strict=True)) + [
+        (x, y) for x in alone for y in arms + alone if x < y or y in arms
+    ]
+    return {arm: float(-i) for i, arm in enumerate([*alone[:1], *arms, *alone[1:]])}, different
+
+
+@pytest.mark.parametrize(("most", "letters"), [(8, 8), (7, None), (500, 8)])
+def test_all_sets_have_a_letter_up_to_the_most(monkeypatch, most, letters):
+    monkeypatch.setattr(multiple, "MOST_LETTERS", most)
+    found = multiple.tie_letters(*pairs_apart(3))
+    count = len(set().union(*map(multiple.letters_of, found.values())))
+    assert count == letters if letters else 4 <= count < 8
+
+
+@pytest.mark.parametrize("lone", [0, 1, 3])
+@pytest.mark.parametrize("pairs", [2, 3, 10])
+def test_beyond_the_most_letters_every_tie_is_still_shown_and_every_arm_has_one(monkeypatch, pairs, lone):
+    if pairs < 10:
+        monkeypatch.setattr(multiple, "MOST_LETTERS", 1)
+    means, different = pairs_apart(pairs, lone)
+    found = {arm: multiple.letters_of(text) for arm, text in multiple.tie_letters(means, different).items()}
+    apart = {frozenset(pair) for pair in different}
+    for a, b in itertools.combinations(means, 2):
+        assert bool(found[a] & found[b]) == (frozenset((a, b)) not in apart)
+    assert all(found.values()), "an arm that ties with nobody has a letter of its own"
+    assert all(len(found[arm]) == 1 for arm in means if arm.startswith("n"))
+    used = set().union(*found.values())
+    ties = len(means) * (len(means) - 1) // 2 - len(apart)
+    assert len(used) <= ties + lone, "at most one set for a tied pair"

@@ -1,16 +1,20 @@
 """Power against simulation with the tests themselves, against closed forms, and against the tables it was designed by."""
 
+import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 from scipy.special import expit
 from scipy.stats import chi2, norm, t, ttest_ind
 
 from harness.core.errors import UsageError
-from harness.data.suites import load_suite, suite_names
+from harness.data.suites import load_suite
+from harness.runs.result import Macro, RoleMeans
 from harness.stats import intervals
 from harness.stats.power import (
     MAX_SEEDS,
@@ -26,7 +30,8 @@ from harness.stats.power import (
     questions_needed,
     seeds_needed,
 )
-from support.runs import make_run
+from support.results import result, sample, suite_scores
+from support.runs import make_run, write_run
 
 
 @pytest.mark.parametrize(("seeds", "effect", "q"), [(2, 4.0, 0.0), (3, 2.5, 0.0), (5, 1.5, 0.0), (3, 3.0, 1.2)])
@@ -211,6 +216,8 @@ def test_the_detectable_effect_has_the_power(alpha, wanted, sd, seeds, q):
     x = detectable(sd, seeds, q, alpha, wanted)
     assert x > 0 and power(x, sd, seeds, q, alpha) == pytest.approx(wanted, abs=1e-3)
     assert detectable(sd, seeds, q) == detectable(sd, seeds, q, 0.05, 0.8) and detectable(0.0, seeds) == 0.0
+    for unit in (1e-6, 1e6):
+        assert detectable(unit * sd, seeds, unit * q, alpha, wanted) == pytest.approx(unit * x, rel=1e-4), "whatever the unit"
 
 
 @pytest.mark.parametrize(("alpha", "wanted"), [(0.05, 0.8), (0.1, 0.6)])
@@ -227,6 +234,13 @@ def test_questions_needed_is_the_least_factor_with_the_power(alpha, wanted, effe
     assert questions_needed(effect, sd, 0.01, seeds, alpha, wanted) == 1.0
     assert questions_needed(effect, 100.0, q, seeds, alpha, wanted) is None
     assert questions_needed(effect, sd, q, seeds) == questions_needed(effect, sd, q, seeds, 0.05, 0.8)
+
+
+def test_no_number_of_questions_is_enough_where_the_seeds_are_not():
+    for alpha in (0.05, 0.2):
+        most = power(2.0, 1.0, 4, 0.0, alpha)
+        assert questions_needed(2.0, 1.0, 1.0, 4, alpha, most + 1e-3) is None
+        assert questions_needed(2.0, 1.0, 1.0, 4, alpha, most - 1e-3) > 5
 
 
 def test_question_se_of_two_suites_by_random_questions():
@@ -285,13 +299,53 @@ def test_scores_are_shares_of_both_arms_with_size_and_samples_of_the_card():
         SuiteModel(aime.size, aime.k, 0.5, 0.5),
         SuiteModel(math500.size, math500.k if math500.temperature else 1, 0.995, 0.995),
     ]
-    greedy = [name for name in suite_names() if load_suite(name).temperature == 0]
-    for name in greedy:
-        assert parse_scores(f"{name}=1")[0].k == 1
     for wrong in ("aime24=0", "aime24=100", "aime24=-5", "aime24=ten", "aime24", "aime24=nan"):
         with pytest.raises(UsageError) as e:
             parse_scores(f"math500=50,{wrong}")
         assert str(e.value) == f"--scores takes SUITE=PERCENT with a percentage between 0 and 100, not {wrong!r}"
+
+
+def test_a_greedy_suite_has_one_sample(monkeypatch):
+    greedy = dataclasses.replace(load_suite("aime24"), temperature=0.0)
+    monkeypatch.setattr("harness.data.suites.load_suite", lambda name: greedy)
+    assert parse_scores("aime24=50") == [SuiteModel(greedy.size, 1, 0.5, 0.5)] and greedy.k > 1
+
+
+def test_pilots_of_several_suites_and_of_runs_without_samples(tmp_path):
+    """The macro average's questions are those of all suites of its role; a pair of runs counts where both have samples."""
+    rng = np.random.default_rng(6)
+    roles = {"s": "ood", "t": "ood", "u": "id"}
+    cells = {m: {s: rng.random((2, 12, 2)) < rng.random((1, 12, 1)).round() * 0.9 for s in roles} for m in ("grpo", "p2o")}
+    for m, of in cells.items():
+        rows = [
+            sample(suite=s, problem=f"p{q:02d}", index=k, seed=seed, score=float(y[seed, q, k]))
+            for s, y in of.items()
+            for seed, q, k in np.ndindex(y.shape)
+        ]
+        per = {s: dict(enumerate(y.mean((1, 2)).tolist())) for s, y in of.items()}
+        suites = {s: suite_scores(per[s], role=role, n=12, k=2, title=s) for s, role in roles.items()}
+        means = [RoleMeans(id=per["u"][i], ood=(per["s"][i] + per["t"][i]) / 2) for i in (0, 1)]
+        macro = Macro(id=suites["u"].avg, ood=(suites["s"].avg + suites["t"].avg) / 2, per_seed=dict(enumerate(means)))
+        write_run(tmp_path / m, structs.replace(result(m, {0: 0.0, 1: 0.0}), suites=suites, macro=macro), rows)
+    paths = [tmp_path / m for m in cells]
+    found = {d.name: d.question_se for d in designs(paths, [], None, None, 0.7)}
+    mean = {m: {s: y.mean(-1) for s, y in of.items()} for m, of in cells.items()}
+    expected = {}
+    for name, suites in (("ID macro average", "u"), ("u", "u"), ("OOD macro average", "st"), ("s", "s"), ("t", "t")):
+        arms = [[mean[m][s] for s in suites] for m in ("p2o", "grpo")]
+        expected[name] = 100 * math.sqrt(intervals.question_variance(*arms))
+    assert found == pytest.approx(expected) and len({round(x, 9) for x in expected.values()}) >= 4
+    shutil.rmtree(tmp_path / "p2o" / "samples")
+    assert {d.question_se for d in designs(paths, [], None, None, 0.7)} == {0.0}
+
+
+def test_pilots_that_were_asked_other_questions_are_no_pair(tmp_path):
+    right = np.random.default_rng(0).random((2, 5, 2)) < 0.5
+    runs = [make_run(tmp_path / m, m, right) for m in ("grpo", "p2o")]
+    path = runs[1] / "samples" / "tb-long.jsonl"
+    path.write_text(path.read_text().replace("p004", "p009"))
+    with pytest.raises(UsageError, match="differ in the questions of tb-long"):
+        designs(runs, [], None, None, 0.7)
 
 
 def test_pilots_give_the_spread_of_seeds_and_of_questions(tmp_path):
@@ -318,18 +372,18 @@ def test_pilots_give_the_spread_of_seeds_and_of_questions(tmp_path):
 
 
 def test_every_figure_of_the_answer():
-    found = [Design("these", 2.0, None, 0.0), Design("new", 1.0, 4, 0.5)]
+    found = [Design("these", 2.0, None, 0.0), Design("new", 1.0, 4, 1.5)]
     rows = answer(found, [1.0, 4.0], [2, 5], 0.1, 0.7)
     assert [(r["name"], r["effect"]) for r in rows] == [("these", 1.0), ("these", 4.0), ("new", 1.0), ("new", 4.0)]
     for r in rows:
         d, effect = next(x for x in found if x.name == r["name"]), r["effect"]
         assert (r["seed_sd"], r["seed_df"], r["question_se"]) == (d.seed_sd, d.seed_df, d.question_se)
         assert r["seeds_these_questions"] == seeds_needed(effect, d.seed_sd, 0.0, 0.1, 0.7)
-        on_new = seeds_needed(effect, d.seed_sd, 0.5, 0.1, 0.7) if d.question_se else None
+        on_new = seeds_needed(effect, d.seed_sd, 1.5, 0.1, 0.7) if d.question_se else None
         assert r["seeds_new_questions"] == on_new and r["ceiling"] == ceiling(effect, d.question_se, 0.1)
         assert r["power"] == {s: power(effect, d.seed_sd, s, d.question_se, 0.1) for s in (2, 5)}
         assert r["detectable"] == {s: detectable(d.seed_sd, s, d.question_se, 0.1, 0.7) for s in (2, 5)}
-        more = {s: questions_needed(effect, d.seed_sd, 0.5, s, 0.1, 0.7) if d.question_se else None for s in (2, 5)}
+        more = {s: questions_needed(effect, d.seed_sd, 1.5, s, 0.1, 0.7) if d.question_se else None for s in (2, 5)}
         assert r["questions"] == more
     for effects, seeds in (([0.0], [3]), ([1.0, -1.0], [3]), ([1.0], [3, 1])):
         with pytest.raises(UsageError, match="^--effect must be above 0 and --seeds at least 2$"):

@@ -1,16 +1,20 @@
 """Scores question by question come out of the samples, and only where those are the run's own."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from harness.core.errors import HarnessError
+from harness.leaderboard import submit
+from harness.runs import formats
 from harness.runs.result import load_result
-from harness.stats.questions import load_questions
-from support.results import result
-from support.runs import make_run
+from harness.stats.questions import load_questions, read_questions
+from support import boards
+from support.results import result, sample, suite_scores
+from support.runs import make_run, write_run
 
 
 def test_means_over_samples(tmp_path):
@@ -65,3 +69,108 @@ def test_a_score_that_is_no_number_is_not_the_samples_own(tmp_path):
 
 def test_a_run_without_samples_has_none(tmp_path):
     assert load_questions(replace(result(), run=str(tmp_path))) == {}
+
+
+SUITE = suite_scores({4: 0.5, 2: 0.25}, n=2, k=2)
+ROWS = [  # seed 4: "a" 2 of 2, "b" 0 of 2; seed 2: "a" 0 of 2, "b" 1 of 2
+    sample(problem=p, index=i, seed=s, score=score, parity=parity)
+    for s, p, i, score, parity in (
+        (2, "b", 1, 1.0, 0.5),
+        (4, "a", 0, 1.0, 0.0),
+        (2, "a", 0, 0.0, 0.0),
+        (4, "b", 1, 0.0, 1.0),
+        (4, "a", 1, 1.0, 0.0),
+        (2, "a", 1, 0.0, 0.0),
+        (2, "b", 0, 0.0, 1.0),
+        (4, "b", 0, 0.0, 0.0),
+    )
+]
+
+
+def read(rows, suite=SUITE, seeds=(4, 2)):
+    return read_questions("".join(map(formats.json_line, rows)).encode(), Path("some file"), suite, seeds)
+
+
+def test_rows_in_any_order_go_where_they_belong():
+    found = read(ROWS)
+    assert (found.ids, found.seeds, found.k) == (("a", "b"), (4, 2), 2)
+    assert found.scores_S_Q.tolist() == [[1.0, 0.0], [0.0, 0.5]]
+    assert found.parity_S_Q.tolist() == [[0.0, 0.5], [0.0, 0.75]]
+    greedy = sample(problem="c", seed=9, greedy=True)
+    assert read([greedy, *ROWS]).scores_S_Q.tolist() == found.scores_S_Q.tolist(), "a greedy pass is none of them"
+    half = [replace(row, parity=None) if i == 3 else row for i, row in enumerate(ROWS)]
+    assert read(half).parity_S_Q is None
+    less = found.without({"a"})
+    assert (less.ids, less.seeds, less.k) == (("b",), (4, 2), 2)
+    assert (less.scores_S_Q.tolist(), less.parity_S_Q.tolist()) == ([[0.0], [0.5]], [[0.5], [0.75]])
+    assert read(half).without(set()).parity_S_Q is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"problem": "c"}, "some file does not hold 2 samples of each of 2 problems for every seed"),
+        ({"index": 0}, "some file does not hold 2 samples of each of 2 problems for every seed"),
+        ({"index": 2}, "some file holds samples of other seeds, or more than 2 a problem"),
+        ({"index": -1}, "some file holds samples of other seeds, or more than 2 a problem"),
+        ({"seed": 3}, "some file holds samples of other seeds, or more than 2 a problem"),
+        ({"score": 0.0}, "some file gives 0.000000 for seed 2, result.json says 0.250000"),
+    ],
+)
+def test_a_row_that_belongs_nowhere_is_refused_in_words(change, words):
+    with pytest.raises(HarnessError) as e:
+        read([replace(ROWS[0], **change), *ROWS[1:]])
+    assert str(e.value) == words
+
+
+def test_means_agree_to_the_last_digits_only():
+    for off, fine in ((0.0, True), (9e-10, True), (1.1e-9, False), (-9e-10, True), (-1.1e-9, False), (float("nan"), False)):
+        suite = suite_scores({4: 0.5 + off, 2: 0.25}, n=2, k=2)
+        if fine:
+            assert read(ROWS, suite)
+        else:
+            with pytest.raises(HarnessError, match="gives 0.500000 for seed 4"):
+                read(ROWS, suite)
+    with pytest.raises(HarnessError, match="does not hold 2 samples of each of 3 problems"):
+        read(ROWS, suite_scores({4: 0.5, 2: 0.25}, n=3, k=2))
+
+
+def test_every_suite_of_a_run_is_read(tmp_path):
+    rows = [replace(row, suite=name) for name in ("s", "t") for row in ROWS]
+    found = replace(result(scores={4: 0.5, 2: 0.25}), suites={"s": SUITE, "t": SUITE})
+    run = load_result(write_run(tmp_path / "r", found, rows))
+    questions = load_questions(run)
+    assert list(questions) == ["s", "t"] and all(q.scores_S_Q.tolist() == [[1.0, 0.0], [0.0, 0.5]] for q in questions.values())
+    (tmp_path / "r" / "samples" / "t.jsonl").unlink()
+    with pytest.raises(HarnessError, match="t.jsonl is missing: the run's samples are not all there$"):
+        load_questions(run)
+
+
+def test_a_filed_run_has_the_questions_of_the_run(tmp_path):
+    run = boards.make_run(tmp_path / "r")
+    folder, _ = submit.add(run, tmp_path / "boards")
+    one, two = (load_questions(load_result(path))["tb-long"] for path in (run, folder))
+    assert (one.ids, one.seeds, one.k) == (two.ids, two.seeds, two.k) and one.scores_S_Q.tolist() == two.scores_S_Q.tolist()
+    path = folder / "samples" / "tb-long.jsonl.zst"
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(HarnessError, match="tb-long.jsonl.zst"):
+        load_questions(load_result(folder))
+
+
+def test_numbers_that_no_array_can_hold_are_a_sentence(tmp_path):
+    found = replace(result(scores={4: 0.5, 2: 0.25}), suites={"s": replace(SUITE, k=1 << 62)})
+    run = load_result(write_run(tmp_path / "r", found, [replace(row, suite="s") for row in ROWS]))
+    with pytest.raises(HarnessError, match="r cannot be read: "):
+        load_questions(run)
+
+
+def test_an_error_names_the_file(tmp_path):
+    found = replace(result(scores={4: 0.5, 2: 0.25}), suites={"s": SUITE})
+    run = write_run(tmp_path / "r", found, [replace(row, suite="s") for row in ROWS])
+    path = run / "samples" / "s.jsonl"
+    path.write_text("{}\n")
+    with pytest.raises(HarnessError, match=f"^{path} cannot be read"):
+        load_questions(load_result(run))
+    path.write_text("".join(formats.json_line(replace(row, suite="s")) for row in ROWS[1:]))
+    with pytest.raises(HarnessError, match=f"^{path} does not hold 2 samples"):
+        load_questions(load_result(run))

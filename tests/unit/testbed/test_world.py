@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from harness.core.errors import HarnessError
 from harness.testbed import policy, world
 from harness.testbed.policy import SHIPPED, PolicyConfig, make_model, make_tokenizer
 from harness.testbed.warmstart import Mixture, example, warm_start
@@ -268,3 +270,16 @@ def test_training_problems_carry_their_true_trace(branch_tokens):
         assert words[branch_tokens:-3] == trace
     bare = [type(p)(p.id, p.text, p.answer, p.answer_type) for p in problems]
     assert content_sha256(problems) == content_sha256(bare)
+
+
+def test_a_shipped_policy_is_the_one_that_was_shipped(tmp_path, monkeypatch):
+    for name, seed in policy.SHIPPED:
+        policy.ensure(policy.PolicyConfig(world=name, seed=seed), tmp_path)
+    shutil.copytree(policy.POLICIES, tmp_path / "policies")
+    weights = tmp_path / "policies" / "latent-s0" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    monkeypatch.setattr(policy, "POLICIES", tmp_path / "policies")
+    with pytest.raises(HarnessError, match="install the package again"):
+        policy.ensure(policy.PolicyConfig(), tmp_path)

@@ -1,0 +1,78 @@
+"""Every forgery of tests/support/forgeries.py is named by `harness leaderboard verify`, and stops `build`."""
+
+import re
+import shutil
+
+import pytest
+
+from harness.core.errors import HarnessError
+from harness.leaderboard import build, submit
+from harness.leaderboard.verify import verify_run
+from support.boards import make_run
+from support.command import harness
+from support.forgeries import FORGERIES, forged
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A built board of two runs; the folder of one of them."""
+    root = tmp_path_factory.mktemp("made")
+    folder, _ = submit.add(make_run(root / "a"), root / "boards")
+    submit.add(make_run(root / "b", "grpo", (1, 2, 3)), root / "boards")
+    build.build(root / "boards")
+    return folder.relative_to(root), root / "boards"
+
+
+@pytest.fixture
+def filed(made, tmp_path):
+    """A copy of it."""
+    shutil.copytree(made[1], tmp_path / "boards")
+    return tmp_path / made[0]
+
+
+def test_what_is_forged_nowhere_passes(filed):
+    """Refiling alone changes nothing that is found."""
+    verify_run(forged(filed, lambda m, rows: rows))
+    assert build.build(filed.parents[2]) and build.verify(filed.parents[2])
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forgery_is_named(filed, name, capsys):
+    change, words = FORGERIES[name]
+    forged(filed, change)
+    code, _, err = harness(capsys, "leaderboard", "verify", filed.parents[2])
+    assert code in (1, 2) and re.search(words, err) and len(err.splitlines()) == 1, err
+
+
+def test_a_run_that_contradicts_its_settings_stops_a_board_by_its_name(filed):
+    """Forged roles ended in a message that named no run."""
+    folder = forged(filed, FORGERIES["another role"][0])
+    with pytest.raises(HarnessError, match=f"{folder}.*role is 'id'"):
+        build.build(filed.parents[2])
+
+
+@pytest.mark.parametrize("role", ["id", "other", "ood"])
+def test_a_run_with_forged_roles_is_refused_where_it_is_compared(filed, role, capsys):
+    import json
+
+    m = json.loads((filed / "manifest.json").read_text())
+    m["suites"]["tb-long"]["role"] = role  # the macro averages stay as they were
+    (filed / "manifest.json").write_text(json.dumps(m))
+    code, _, err = harness(capsys, "compare", *sorted(p.parent for p in filed.parent.glob("*/manifest.json")))
+    assert code == (0 if role == "ood" else 1), err
+    assert role == "ood" or ("disagree on whether there is a suite of role" in err and len(err.splitlines()) == 1)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_folder_that_is_a_link_is_refused(filed, tmp_path, capsys, depth):
+    folder = [filed, *filed.parents][depth]
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    code, _, err = harness(capsys, "leaderboard", "verify", tmp_path / "boards")
+    assert code == 1 and "is a link" in err
+
+
+def test_a_folder_that_is_no_run_is_named(filed, capsys):
+    (filed.parent / "extra").mkdir()
+    code, _, err = harness(capsys, "leaderboard", "verify", filed.parents[2])
+    assert code == 1 and "extra: does not belong to this board" in err
