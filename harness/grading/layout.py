@@ -43,7 +43,8 @@ _CHARACTERS = {
         "\u221a": r"\sqrt",
         "\u2026": "...",
     },
-    **{"\uff0c": ",", "\u3001": ",", "\uff1b": ";", "\uff1a": ":", "\uff08": "(", "\uff09": ")", "\u20ac": r"\text{euro}"},
+    **{"\uff0c": ",", "\u3001": ",", "\uff1b": ";", "\uff1a": ":", "\uff08": "(", "\uff09": ")"},
+    **{"\u20ac": r"\text{euro}", "\u00a3": r"\text{gbp}", "\u20b9": r"\text{rupee}", "\u00a5": r"\text{yen}"},
 }
 _GREEK = {
     unicodedata.lookup(f"GREEK {size} LETTER {name.upper()}"): f"\\{name if size == 'SMALL' else name.title()} "
@@ -54,7 +55,7 @@ _GREEK = {
 _SHIFTED = re.compile(r"(?:<(super|sub)>[^<]*</>)+")
 
 TEXT = re.compile(r"\\text\{([^{}]*)\}")
-_THIN = r"(?:\\[,!;: ]|~|\{,\}|\{\\,\}|,\\!\s*|\{,\\!\}|\\!,| )"
+_THIN = r"(?:\\[,!;: ]|\\thinspace\s*|'|~|\{,\}|\{\\,\}|,\\!\s*|\{,\\!\}|\\!,| )"
 _FUNCTIONS = "arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh sin cos tan cot sec csc log ln exp".split()
 
 _SPELLINGS = [
@@ -87,10 +88,7 @@ _SPELLINGS = [
         # Thousands.
         (rf"(?<![\d.,_^])(\d{{1,3}})((?:{_THIN}\d{{3}})+)(?![\d])", lambda m: m[1] + re.sub(r"\D", "", m[2])),
         # Spacing.
-        (
-            r"(?<!\\)\\(?:[,;:!> ]|q?quad(?![a-zA-Z])|(?:thin|en|med|thick|neg(?:thin|med|thick))space|enskip)|~",
-            " ",
-        ),
+        (r"(?<!\\)\\(?:[,;:!> ]|(?:q?quad|(?:thin|en|med|thick|neg(?:thin|med|thick))space|enskip|hfill?)(?![a-zA-Z]))|~", " "),
         (r"(?<!\\)\\[ \t\n]|[\t\n\r]", " "),
         (r"\{\s*([:=,;<>+-])\s*\}|(?<=\d)\{(\.)\}(?=\d)", lambda m: m[1] or m[2]),
         (r"(?<![\w}\])^_])\{(\d\w*)\}(?=\s*_)", r"\1"),
@@ -120,9 +118,16 @@ _SPELLINGS = [
         (r"\\(?:lor|vee)(?![a-zA-Z])", r"\\text{ or }"),
         (r"\\(?:land|wedge|And)(?![a-zA-Z])|\\&", r"\\text{ and }"),
         (r"\\bmod(?![a-zA-Z])", r"\\mod"),
+        (r"\\mathbb\s*([RZNQC])(?![a-zA-Z])", r"\\mathbb{\1}"),
         (r"\\mathbf\s*\{([RZNQC])\}", r"\\mathbb{\1}"),
         (r"\\(?:R|reals|Reals)(?![a-zA-Z])", r"\\mathbb{R}"),
+        (r"\\mathbb\{R\}\s*[-/]\s*(?=\\\{)", r"\\mathbb{R}\\setminus "),
+        (r"\+\s*/\s*-", r"\\pm "),
         (r"(?<!\\)%", r"\\%"),
+        (r"\\text\{\s*((?:arc)?(?:sin|cos|tan|cot)|csc|ln|lg|log|exp|gcd|lcm)\s*\}", r"\\\1 "),
+        (r"\\(?:operatorname\s*|text)\{\s*cis\s*\}|\\cis(?![a-zA-Z])", r"\\cis "),
+        (r"\\pounds(?![a-zA-Z])", r"\\text{gbp}"),
+        (r"\\(?:text)?euro(?![a-zA-Z])", r"\\text{euro}"),
         (r"\\operatorname\s*\{\s*(a?r?c?(?:sin|cos|tan|cot|sec|csc|tg|ctg)h?|ln|lg|log|exp|max|min|gcd|lcm)\s*\}", r"\\\1 "),
         (r"\\(arc)?(?:tg)(?![a-zA-Z])", lambda m: f"\\{m[1] or ''}tan"),
         (r"\\(arc)?(?:c|co)tg(?![a-zA-Z])", lambda m: f"\\{m[1] or ''}cot"),
@@ -141,7 +146,7 @@ _SPELLINGS = [
         (r"(?<![\\a-zA-Z])sqrt(?=\d)", r"\\sqrt"),
         (r"\*", r"\\cdot "),
         # Numbers.
-        (r"(?<![\d.])\.(?=\d)", "0."),
+        (r"(?<![\d.])\.(?=\d|\\(?:overline|dot|bar)\s*\{?\d)", "0."),
         (r"(?<=\d)\.(?![\d.\\(])", ""),
         (r"(?<![\w.])([+-]?(?:\d+(?:\.\d*)?|\.\d+))[eE]([+-]?\d{1,6})(?![\w.])", lambda m: rf"{m[1]}\cdot 10^{{{int(m[2])}}}"),
         (
@@ -153,7 +158,7 @@ _SPELLINGS = [
             lambda m: _repeating(m[1], m[2], m[3] + m[4] + m[5]),
         ),
         (r"(?<![\d.])(\d+)\.(\d*)\\(?:dot|overline|bar)\s*\{?(\d)\}?(?!\d|\\dot)", lambda m: _repeating(m[1], m[2], m[3])),
-        (r"(?<![\d.])(\d+)\.(\d*?)(\d)\3{2,}(?:\.\.\.|\s*\\[lc]?dots)(?!\d)", lambda m: _repeating(m[1], m[2], m[3])),
+        (r"(?<![\d.])(\d+)\.(\d*?)(\d{1,9}?)\3{2,}(?:\.\.\.|\s*\\[lc]?dots)(?!\d)", lambda m: _repeating(m[1], m[2], m[3])),
         (r"(?<![\d.}/^_])(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])", r"\1\\frac{\2}{\3}"),
     )
 ]
@@ -166,6 +171,7 @@ def normalise(text: str) -> str:
     text = re.sub(r"(?<!\\)\\$", "", _unwrapped(text))
     for pattern, new in _SPELLINGS:
         text = pattern.sub(new, text)
+    text = _binomials(_bracketed_arguments(text))
     text = re.sub(r"\{([^{}]*)\\over(?![a-zA-Z])([^{}]*)\}", r"\\frac{\1}{\2}", text)
     text = re.sub(r"\{([^{}]*)\\choose(?![a-zA-Z])([^{}]*)\}", r"\\binom{\1}{\2}", text)
     text = with_braces(re.sub(r"^([^{}]*)\\over(?![a-zA-Z])([^{}]*)$", r"\\frac{\1}{\2}", text))
@@ -246,6 +252,40 @@ def with_braces(text: str) -> str:
             out.append("{" + with_braces(inner) + "}")
             i = end
     return "".join(out) + text[i:]
+
+
+def _bracketed_arguments(text: str) -> str:
+    r"""`2^(1/3)`, `abs(x)` and `\cis(x)` as `2^{1/3}`, `|x|` and `e^{i(x)}`, which its argument ends."""
+    while found := re.search(r"(\^\s*|(?<![\\a-zA-Z])abs\s*)(?=\()|\\cis\s*(?=\(|\\frac\s*\{|[^-+,;()\s]+$)", text):
+        start = found.end()
+        end = closing(text, start) if text[start] == "(" else len(text)
+        if text.startswith("\\frac", start):
+            end = closing(text, closing(text, start))
+        inner = text[start:end]
+        if found[1] is None:
+            text = f"{text[: found.start()]}e^{{i({inner})}}{text[end:]}"
+            continue
+        inner = inner[1:-1]
+        new = f"^{{{inner}}}" if found[1].startswith("^") else f"|{inner}|"
+        text = text[: found.start()] + new + text[end:]
+    return text
+
+
+_CHOOSE = re.compile(
+    r"(?<![a-zA-Z\\])(?:\{\s*\})?\s*(?:[_^]\s*\{?(\d+)\}?\s*(?:C|\{C\}|\\text\{\s*C\s*\})\s*_\s*(?:(\d)|\{(\d+)\})"
+    r"|(?:C|\{C\})\s*_\s*(?:(\d)|\{(\d+)\})\s*\^\s*(?:(\d)|\{(\d+)\})|C\s*\(\s*(\d+)\s*,\s*(\d+)\s*\))"
+)
+
+
+def _binomials(text: str) -> str:
+    r"""`{}^5C_2`, `{}_5C_2`, `C_5^2` and `C(5,2)` as `\binom{5}{2}`, where no C in the text is anything else."""
+    if "C" not in text:
+        return text
+    found = [tuple(int(n) for n in match.groups() if n) for match in _CHOOSE.finditer(text)]
+    rest = _CHOOSE.sub("", text)
+    if not found or re.search(r"(?<!\\)C(?![a-z])|[A-Z]\s*\(", rest) or any(n < k for n, k in found) or max(found)[0] < 3:
+        return text
+    return _CHOOSE.sub(lambda m: "\\binom{{{}}}{{{}}}".format(*(n for n in m.groups() if n)), text)
 
 
 def closing(text: str, start: int) -> int:

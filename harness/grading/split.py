@@ -15,6 +15,13 @@ FILLER = set(
     average mean median""".split()
 )
 """Words that a sentence about an answer may hold beside it without changing it."""
+NAMED = FILLER | set(
+    """minimum maximum smallest largest greatest remainder difference number ways possible count cost price height width
+    distance speed time age radius diameter measure slope ratio limit required desired function expression equation""".split()
+)
+"""Words that may name the value besides, where `is` or a colon follows them."""
+_PARTS = {"sum", "product", "average", "mean", "median", "difference", "ratio", "number"}
+"""What is not a name of the value after it when `of` follows: `the sum of 1 and 2`."""
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[][(){}]|.", re.DOTALL)
 RELATIONS = ("=", "<", ">", r"\le", r"\ge", r"\ne", r"\in", r"\notin", r"\approx", r"\equiv")
 _KNOWN = FILLER | set(NUMBER_WORDS) | set(BARE.split("|")) | set("for where all any every some real number constant".split())
@@ -59,14 +66,17 @@ def _text(word: str) -> str:
     return f" \\text{{ {word} }} "
 
 
+_NUMBER = r"(?:\\\$\s*)?-?\d[\d.,/:]*(?<![.,/:])(?:\s*\\%)?"
+
+
 def _split_words(content: str) -> str:
     out = []
-    for part in re.split(r"(?<![A-Za-z])(and|or|AND|OR)(?![A-Za-z])|([,;])|((?<![A-Za-z\d])-?\d[\d.,/:]*(?<![.,/:]))", content):
+    for part in re.split(rf"(?<![A-Za-z])(and|or|AND|OR)(?![A-Za-z])|([,;])|((?<![A-Za-z\d]){_NUMBER})", content):
         if part in ("and", "AND"):
             out.append(f" {AND} ")
         elif part in ("or", "OR"):
             out.append(f" {OR} ")
-        elif part and re.fullmatch(r"[,;]|-?\d[\d.,/:]*", part):
+        elif part and re.fullmatch(rf"[,;]|{_NUMBER}", part):
             out.append(part)
         elif part and part.strip():
             out.append(f"\\text{{ {part.strip()} }}")
@@ -88,7 +98,10 @@ def without_filler(text: str) -> str:
     text = re.sub(r"\b[iI]n (?=total\b|all\b)", "", text)
     while found := re.match(r"\s*\\text\{([^{}]*)\}\s*[:,]?\s*(?=\S)", text):
         words = re.sub(r"[:,.]", " ", found[1]).casefold().split()
-        if not words or not set(words) <= FILLER:
+        said = words[-1:] in (["is"], ["are"]) or ":" in found[0]
+        if not words or not set(words) <= (NAMED if said else FILLER):
+            break
+        if words[-1] == "of" and (_PARTS & set(words) or "total" in words and "a" not in words):
             break
         text = text[found.end() :]
     if found := re.search(r"(?<=\S)\s*\\text\{([^{}]*)\}\s*$", text):
@@ -115,8 +128,26 @@ _CLAUSE = re.compile(
 )
 
 
+_Z = r"\\in\s*(?:\\mathbb\{Z\}|Z)"
+_INTEGER = r"\\text\{\s*(?:is|are)?\s*(?:an|any)?\s*integers?\s*\}"
+_WHOLE = re.compile(
+    rf"[\s,;(]+(?:\\text\{{\s*(?:for|where|with)\s*(?:any|all|every|each|some)?\s*\}}\s*)?([kmn])\s*(?:{_Z}|{_INTEGER})\s*\)?$"
+    r"|[\s,;(]+\\text\{\s*(?:for|where|with)\s*(?:any|all|every|each|some)?\s*integers?\s*\}\s*([kmn])\s*\)?$"
+    rf"|[\s,;(]+\\text\{{\s*(?:for|where|with)\s*(?:any|all|every|each|some)?\s*integers?\s*([kmn])\s*\}}\s*\)?$"
+)
+"""`k \\in \\mathbb{Z}` and its like at the end."""
+_LIMITED = re.compile(r"[<>|]|\\(?:le|ge|ne|in|notin|mid|equiv|mod|pmod)(?![a-zA-Z])")
+"""What makes such a clause a condition on a set or a residue."""
+
+
 def without_declaration(text: str) -> str:
-    r"""Without a clause that lets symbols be any number: `for some constant c`, `where c is real`, `x \in \mathbb{R}` first."""
+    r"""Without a clause that lets symbols be any number: `for some constant c`, `where c is real`, `x \in \mathbb{R}` first.
+
+    Likewise for k, m, n any integer, where the text before has the symbol and no condition.
+    """
     text = re.sub(r"^([a-zA-Z])\s*\\in\s*\\mathbb\{R\}\s*,\s*(?=\1(?![a-zA-Z]))", "", text)
+    if (found := _WHOLE.search(text)) and not _LIMITED.search(rest := text[: found.start()].strip()):
+        name = found[1] or found[2] or found[3]
+        return rest if re.search(rf"(?<![a-zA-Z\\]){name}(?![a-zA-Z])|(?<=\d){name}", rest) else text
     found = _CLAUSE.search(text)
     return text[: found.start()].strip() if found and found.start() > 0 else text
