@@ -193,6 +193,8 @@ def _equations(gold: Relation, answer: Relation) -> bool:
     """The same equation but for a factor, or the same name with the same value."""
     gold, answer = _name_first(gold), _name_first(answer)
     names = _name(gold.sides[0]), _name(answer.sides[0])
+    if names[0] != names[1] and (renamed := _renamed(*names, answer)) is not None:
+        answer, names = renamed, (names[0], names[0])
     if None not in names and names[0] == names[1]:
         g, a = _value_of(gold), _value_of(answer)
         if g is not None and a is not None:
@@ -204,6 +206,18 @@ def _equations(gold: Relation, answer: Relation) -> bool:
         return False
     g, a = (sympy.numer(sympy.together(d)) for d in differences)
     return _proportional(g, a)
+
+
+def _renamed(gold: str | None, answer: str | None, relation: Relation) -> Relation | None:
+    """`f(t) = t + 1` with the variable of `f(x)`, which it does not have otherwise; None for any other names and for constants."""
+    names = [re.fullmatch(r"([a-zA-Z]'*)\(([a-z])\)", name or "") for name in (gold, answer)]
+    if None in names or len(relation.sides) != 2 or names[0][1] != names[1][1]:  # type: ignore[index]
+        return None
+    value, (new, old) = relation.sides[1], [name[2] for name in names if name]
+    symbols = {str(symbol): symbol for symbol in value.expr.free_symbols} if isinstance(value, Quantity) else {}
+    if new in symbols or old not in symbols:
+        return None
+    return Relation((gold, Quantity(value.expr.xreplace({symbols[old]: sympy.Symbol(new)}), value.unit)), relation.signs)
 
 
 def _name_first(relation: Relation) -> Relation:

@@ -42,7 +42,9 @@ def same_value(gold: Any, answer: Any) -> bool:
 def _same_function(gold: Any, answer: Any, symbols: list[Any]) -> bool:
     rng = random.Random(SEED)
     met = 0
-    for point in points(symbols, domain_of(gold, tuple(symbols)), rng):
+    series = gold.atoms(sympy.Sum, sympy.Product) | answer.atoms(sympy.Sum, sympy.Product)
+    to_symbols = any(bound.free_symbols for part in series for limits in part.limits for bound in limits[1:])
+    for point in points(symbols, "integers" if to_symbols else domain_of(gold, tuple(symbols)), rng):
         try:
             if not equal_at(gold, answer, point):
                 return False

@@ -44,7 +44,13 @@ _CHARACTERS = {
         "\u2026": "...",
     },
     **{"\uff0c": ",", "\u3001": ",", "\uff1b": ";", "\uff1a": ":", "\uff08": "(", "\uff09": ")"},
-    **{"\u20ac": r"\text{euro}", "\u00a3": r"\text{gbp}", "\u20b9": r"\text{rupee}", "\u00a5": r"\text{yen}"},
+    **{
+        "\u20ac": r"\text{euro}",
+        "\u00a3": r"\text{gbp}",
+        "\u20b9": r"\text{rupee}",
+        "\u00a5": r"\text{yen}",
+        "\u00a2": r"\text{ cents}",
+    },
 }
 _GREEK = {
     unicodedata.lookup(f"GREEK {size} LETTER {name.upper()}"): f"\\{name if size == 'SMALL' else name.title()} "
@@ -115,19 +121,20 @@ _SPELLINGS = [
         (r"\\[td]?imath(?![a-zA-Z])", "i"),
         (r"\\(?:degree|textdegree)(?![a-zA-Z])", r"^\\circ "),
         (r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])", r"^\\circ "),
+        (r"(?<=\d)\s*\^\s*(?:\{\s*(?:o|\\text\{\s*o\s*\})\s*\}|o(?![a-zA-Z]))", r"^\\circ "),
         (r"\\(?:lor|vee)(?![a-zA-Z])", r"\\text{ or }"),
         (r"\\(?:land|wedge|And)(?![a-zA-Z])|\\&", r"\\text{ and }"),
         (r"\\bmod(?![a-zA-Z])", r"\\mod"),
-        (r"\\mathbb\s*([RZNQC])(?![a-zA-Z])", r"\\mathbb{\1}"),
-        (r"\\mathbf\s*\{([RZNQC])\}", r"\\mathbb{\1}"),
+        (r"\\math(?:bb\s*([RZNQC])(?![a-zA-Z])|bf\s*\{([RZNQC])\})", lambda m: f"\\mathbb{{{m[1] or m[2]}}}"),
         (r"\\(?:R|reals|Reals)(?![a-zA-Z])", r"\\mathbb{R}"),
         (r"\\mathbb\{R\}\s*[-/]\s*(?=\\\{)", r"\\mathbb{R}\\setminus "),
         (r"\+\s*/\s*-", r"\\pm "),
         (r"(?<!\\)%", r"\\%"),
         (r"\\text\{\s*((?:arc)?(?:sin|cos|tan|cot)|csc|ln|lg|log|exp|gcd|lcm)\s*\}", r"\\\1 "),
         (r"\\(?:operatorname\s*|text)\{\s*cis\s*\}|\\cis(?![a-zA-Z])", r"\\cis "),
-        (r"\\pounds(?![a-zA-Z])", r"\\text{gbp}"),
-        (r"\\(?:text)?euro(?![a-zA-Z])", r"\\text{euro}"),
+        (r"(?:\\text\{\s*US\s*\}|(?<![a-zA-Z])US)\s*(?=\\\$)", ""),
+        (r"\\sqrt\s*\[\s*([3579])\s*\]\s*\{\s*-\s*(\d+(?:\.\d+)?)\s*\}", r"(-\\sqrt[\1]{\2})"),
+        (r"\\(pounds|(?:text)?euro)(?![a-zA-Z])", lambda m: f"\\text{{{'gbp' if m[1] == 'pounds' else 'euro'}}}"),
         (r"\\operatorname\s*\{\s*(a?r?c?(?:sin|cos|tan|cot|sec|csc|tg|ctg)h?|ln|lg|log|exp|max|min|gcd|lcm)\s*\}", r"\\\1 "),
         (r"\\(arc)?(?:tg)(?![a-zA-Z])", lambda m: f"\\{m[1] or ''}tan"),
         (r"\\(arc)?(?:c|co)tg(?![a-zA-Z])", lambda m: f"\\{m[1] or ''}cot"),
@@ -136,14 +143,13 @@ _SPELLINGS = [
         (r"(?<![a-zA-Z\\])(?:np|numpy|math)\.log(?=\()", r"\\ln"),
         (r"(?<![a-zA-Z\\])(?:np|numpy|math|sympy|sp)\.(?=[a-z])", ""),
         (r"\*\*", "^"),
-        (r"(?<![\\a-zA-Z])sqrt\s*(?=\()", r"\\sqrt"),
+        (r"(?<![\\a-zA-Z])sqrt(?:(?=\d)|\s*(?=\())", r"\\sqrt"),
         (
             rf"\\text\{{[^{{}}]*\}}|(?<![\\a-zA-Z{{])(?:{'|'.join(_FUNCTIONS)})(?![a-zA-Z])",
             lambda m: _outside(m[0], "\\" + m[0]),
         ),
         (r"\\text\{[^{}]*\}|(?<![\\a-zA-Z])(?:infinity|infty|inf|oo)(?![a-zA-Z])", lambda m: _outside(m[0], "\\infty ")),
         (r"\\text\{[^{}]*\}|(?<![\\a-zA-Z])pi(?![a-zA-Z])", lambda m: _outside(m[0], "\\pi ")),
-        (r"(?<![\\a-zA-Z])sqrt(?=\d)", r"\\sqrt"),
         (r"\*", r"\\cdot "),
         # Numbers.
         (r"(?<![\d.])\.(?=\d|\\(?:overline|dot|bar)\s*\{?\d)", "0."),
@@ -254,20 +260,24 @@ def with_braces(text: str) -> str:
     return "".join(out) + text[i:]
 
 
+_BEFORE_BRACKETS = re.compile(r"(\^\s*|(?<![\\a-zA-Z])abs\s*)(?=\()|\\cis\s*(?=\(|\\frac\s*\{|[^-+,;()]+$)")
+
+
 def _bracketed_arguments(text: str) -> str:
     r"""`2^(1/3)`, `abs(x)` and `\cis(x)` as `2^{1/3}`, `|x|` and `e^{i(x)}`, which its argument ends."""
-    while found := re.search(r"(\^\s*|(?<![\\a-zA-Z])abs\s*)(?=\()|\\cis\s*(?=\(|\\frac\s*\{|[^-+,;()\s]+$)", text):
-        start = found.end()
+    at = 0
+    while found := _BEFORE_BRACKETS.search(text, at):
+        at, start = found.start(), found.end()
         end = closing(text, start) if text[start] == "(" else len(text)
         if text.startswith("\\frac", start):
             end = closing(text, closing(text, start))
-        inner = text[start:end]
         if found[1] is None:
-            text = f"{text[: found.start()]}e^{{i({inner})}}{text[end:]}"
-            continue
-        inner = inner[1:-1]
-        new = f"^{{{inner}}}" if found[1].startswith("^") else f"|{inner}|"
-        text = text[: found.start()] + new + text[end:]
+            new = f"e^{{i({text[start:end]})}}"
+        elif text[end - 1] != ")":
+            break
+        else:
+            new = f"^{{{text[start + 1 : end - 1]}}}" if found[1][0] == "^" else f"|{text[start + 1 : end - 1]}|"
+        text = text[:at] + new + text[end:]
     return text
 
 
@@ -330,8 +340,11 @@ def same_words(answer: str, gold: str) -> bool:
 def _compact(text: str) -> str:
     text = TEXT.sub(r" \1 ", text)
     text = re.sub(r"([_^])\s*\{\s*(\\[a-zA-Z]+|.)\s*\}", r"\1\2", text)
+    text = re.sub(r"\\mid(?![a-zA-Z])", "|", text)
     text = re.sub(r"\\([a-zA-Z]+)\s+(?![a-zA-Z])", r"\\\1", text)
-    text = re.sub(r"(?<![\da-zA-Z\\]) +| +(?![\da-zA-Z\\])|(?<=\d) +(?=[a-zA-Z\\])|(?<=[a-zA-Z]) +(?=\d)", "", text)
+    text = re.sub(
+        r"(?<![\da-zA-Z\\]) +| +(?![\da-zA-Z\\])|(?<=\d) +(?=[a-zA-Z\\])|(?<=[a-zA-Z]) +(?=\d)| +(?=\\[a-zA-Z])", "", text
+    )
     while text.startswith("{") and closing(text, 0) == len(text):
         text = text[1:-1]
     return text.strip()

@@ -33,7 +33,7 @@ from harness.grading.values import Bag, Based, Clock, Grid, Ordered, Quantity, R
 _REALS = re.compile(r"(?:x is )?(?:all|any) (?:real numbers?|reals?)|(?:the )?(?:set of )?(?:all )?real numbers|all real x")
 
 _NO_VALUE = re.compile(
-    r"(?:the |this )?(?:limit |value |answer |it |is )*(?:does not exist|doesn't exist|dne|undefined|not defined)"
+    r"(?:the |this )?(?:limit |value |answer |it |is )*(?:does not exist|doesn't exist|dne|d n e|undefined|not defined)"
 )
 """One family: of a limit, a sum, a value at a pole."""
 
@@ -45,6 +45,8 @@ def read(text: str) -> Value:
     words = words_of(normal) or (normal if re.fullmatch(r"[A-Za-z]{2,}(?:[ '-][A-Za-z]+)*", normal) else None)
     if words is not None and _NO_VALUE.fullmatch(words.casefold()):
         return Text("undefined")
+    if words is not None and (found := re.fullmatch(r"(positive |negative )?infinity", words.casefold())):
+        return Quantity(-sympy.oo if found[1] == "negative " else sympy.oo)
     if words is not None and _REALS.fullmatch(words.casefold()):
         return Region((Reals,))
     if words is not None and (number := number_in_words(words)) is not None:
@@ -205,7 +207,7 @@ def _residue(text: str) -> Value | None:
 _NAME = re.compile(
     r"\\?[a-zA-Z]+'*(?:_(?:\w|\{[^{}]*\}))?'*(?:\s*\([^()]*\))?|\\angle\s*\w+|\|?\\(?:overline|vec|overrightarrow|hat|bar)\{\w+\}\|?"
 )
-_FUNCTION = re.compile(r"[a-zA-Z]'+|[a-zA-Z]'*(?:_\w|_\{[^{}]*\})?\s*\([^()]*\)")
+_FUNCTION = re.compile(r"[a-zA-Z]'+|[a-zA-Z]'*(?:_\w|_\{[^{}]*\})?(?:\^\{-1\})?\s*\([^()]*\)")
 
 
 def _of_inequalities(text: str) -> Value | None:

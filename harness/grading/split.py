@@ -44,8 +44,14 @@ def split(text: str, marks: tuple[str, ...]) -> tuple[list[str], list[str]]:
     return [*parts, text[start:].strip()], found
 
 
+_AMOUNTS = re.compile(r"(\d+(?:\.\d+)?)\s*(h|hr|min|s|sec|m|cm|mm|km|ft|in|lb|oz|kg|g)(?![a-zA-Z])\s*")
+"""`3 h 20 min`, of which there must be two: one is also a product."""
+
+
 def with_words(text: str) -> str:
     r"""Words as `\text{..}` without numbers in them, `and` and `or` between values as AND and OR."""
+    if len(_AMOUNTS.findall(text)) > 1 and not _AMOUNTS.sub("", text):
+        return _AMOUNTS.sub(r"\1\\text{ \2 }", text)
     if re.fullmatch(r"[A-Za-z0-9 .,;:'\"!?-]+", text) and re.search(r"[A-Za-z]{3}", text) and " " in text:
         text = re.sub(r"[A-Za-z][A-Za-z'-]*(?<![-'])", lambda m: m[0] if len(m[0]) == 1 and m[0] != "a" else _text(m[0]), text)
     else:

@@ -89,7 +89,8 @@ CHANGING = set(
     is was has does this its us always sometimes yes pairs dozens hundreds thousands millions billions trillions scores
     approximately about around nearly almost roughly mod modulo base wrong false incorrect squared cubed factorial percent
     over under above below between to of from by negative positive more most least fewer greater than up down double
-    triple twice     half third quarter per cubes squares roots cases ways' others guess guesses us as plus ones tens""".split()
+    triple twice     half third quarter per cubes squares roots cases ways' others guess guesses us as plus ones tens factorials
+    powers logs logarithms""".split()
 )
 """Words that change what stands before them, or may: never the name of what is counted."""
 NUMBER_WORDS = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
