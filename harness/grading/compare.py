@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import sympy
+from sympy.functions.elementary.trigonometric import TrigonometricFunction
 
 from harness.grading.equal import real_number, rounds_to, same_value
 from harness.grading.expressions import Unread
@@ -160,6 +161,8 @@ def _value_of(relation: Relation) -> Any:
     links = list(zip(sides, sides[1:], relation.signs, strict=False))
     if numbers:
         named = len(sides) - len(numbers)
+        if any(map(_unsolved, sides[:named])):
+            return None
         if any(_has_symbols(side) for side in sides[named:]) or r"\approx" in relation.signs[: max(named - 1, 0)]:
             return None
         links = links[named:]
@@ -169,6 +172,14 @@ def _value_of(relation: Relation) -> Any:
             return None
         links, start = links[1:], sides[1]
     return start if all(_holds(*link) for link in links) else None
+
+
+def _unsolved(side: Any) -> bool:
+    """Whether a side asks for a symbol rather than being a name: `x + 1`, `x^2`; not `a + b`, `\\sin A`, `|z|`."""
+    if not isinstance(side, Quantity) or side.expr.is_Symbol or len(side.expr.free_symbols) != 1:
+        return False
+    named = isinstance(side.expr, TrigonometricFunction)
+    return not named and not (isinstance(side.expr, sympy.Abs) and re.match(r"[zw]$|.*(?:vec|arrow)", str(side.expr.args[0])))
 
 
 def _has_symbols(side: Any) -> bool:
@@ -209,7 +220,7 @@ def _equations(gold: Relation, answer: Relation) -> bool:
 
 
 def _renamed(gold: str | None, answer: str | None, relation: Relation) -> Relation | None:
-    """`f(t) = t + 1` with the variable of `f(x)`, which it does not have otherwise; None for any other names and for constants."""
+    """`f(t) = t + 1` with the variable of `f(x)`, which it does not have otherwise; None for other names, for constants."""
     names = [re.fullmatch(r"([a-zA-Z]'*)\(([a-z])\)", name or "") for name in (gold, answer)]
     if None in names or len(relation.sides) != 2 or names[0][1] != names[1][1]:  # type: ignore[index]
         return None
