@@ -9,13 +9,11 @@ from typing import Any
 import sympy
 from sympy.functions.elementary.trigonometric import TrigonometricFunction
 
-from harness.grading.equal import real_number, rounds_to, same_value
+from harness.grading.equal import real_number, rounds_to, same_quantity, same_value
 from harness.grading.expressions import Unread
 from harness.grading.regions import as_region, same_region
 from harness.grading.values import Bag, Clock, Grid, Ordered, Quantity, Ratio, Region, Relation, Residue, Text
 
-DIGITS = 6
-"""Significant digits from which a decimal stands for the numbers that round to it."""
 _ORDER = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
 
 
@@ -81,7 +79,7 @@ def _bags(gold: Bag, answer: Bag) -> bool:
 def _matched(gold: list[Any], answer: list[Any]) -> bool:
     left = list(answer)
     for g in gold:
-        at = next((i for i, a in enumerate(left) if _quiet(g, a)), None)
+        at = next((i for i, a in enumerate(left) if isinstance(g, Bag) == isinstance(a, Bag) and _quiet(g, a)), None)
         if at is None:
             return False
         left.pop(at)
@@ -266,7 +264,7 @@ def _chains(gold: Relation, answer: Relation) -> bool:
     ):
         if signs == gold.signs and _in_order(gold.sides, sides):
             return True
-    if len(gold.signs) != 1 or len(answer.signs) != 1:
+    if len(gold.signs) != 1 or len(answer.signs) != 1 or not any(map(_has_symbols, gold.sides)):
         return False
     differences = [_difference(relation) for relation in (gold, answer)]
     if None in differences:
@@ -275,48 +273,6 @@ def _chains(gold: Relation, answer: Relation) -> bool:
     if gold.signs == answer.signs:
         return _proportional(g, a, positive=gold.signs[0] in _ORDER)
     return _ORDER.get(gold.signs[0]) == answer.signs[0] and _proportional(g, -a, positive=True)
-
-
-def same_quantity(gold: Quantity, answer: Quantity) -> bool:
-    """Two units: of one dimension and, times their sizes, of one value. One: equal numbers, or sizes if pure."""
-    if gold.measured or answer.measured:
-        plain = same_value(gold.expr, answer.expr) and not gold.unit and not answer.unit
-        units = [q.measured or q for q in (gold, answer)]
-        return plain or (not any(q.expr.free_symbols for q in units) and same_quantity(units[0], units[1]))
-    if gold.unit and answer.unit:
-        if gold.unit.dimension != answer.unit.dimension:
-            return False
-        if (gold.unit.factor, gold.unit.of_pi) == (answer.unit.factor, answer.unit.of_pi):
-            return _same_number(gold, answer)
-        return same_value(_sized(gold), _sized(answer))
-    if _same_number(gold, answer):
-        return True
-    scaled = next((q for q in (gold, answer) if q.unit is not None and not q.unit.dimension), None)
-    return scaled is not None and same_value(_sized(gold), _sized(answer))
-
-
-def _sized(quantity: Quantity) -> Any:
-    if quantity.unit is None:
-        return quantity.expr
-    factor = sympy.Rational(quantity.unit.factor.numerator, quantity.unit.factor.denominator)
-    return sympy.Mul(quantity.expr, factor, sympy.pi if quantity.unit.of_pi else sympy.Integer(1), evaluate=False)
-
-
-def _same_number(gold: Quantity, answer: Quantity) -> bool:
-    if same_value(gold.expr, answer.expr):
-        return True
-    decimals = [q for q in (gold, answer) if q.decimal is not None]
-    if not decimals:
-        return False
-    shorter = min(decimals, key=lambda q: q.decimal[1] if q.decimal else 0)
-    other = answer if shorter is gold else gold
-    assert shorter.decimal is not None, "only decimals were kept"
-    exact = real_number(other.expr)
-    value, digits = shorter.decimal
-    significant = len(str(abs(value.numerator) * 10**digits // value.denominator)) if value else 0
-    if exact is None or significant < DIGITS or (other.decimal is not None and other.decimal[1] == digits):
-        return False
-    return rounds_to(exact, value, digits)
 
 
 def _others(gold: Any, answer: Any) -> bool:

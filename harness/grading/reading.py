@@ -15,7 +15,7 @@ import sympy
 from harness.grading.expressions import Unread, read_expression
 from harness.grading.layout import TEXT, closing, normalise
 from harness.grading.quantities import compound, quantity
-from harness.grading.regions import Reals, as_region, complement, intersection, union
+from harness.grading.regions import Reals, as_region, complement, intersection, of_one_symbol, union
 from harness.grading.split import (
     AND,
     OR,
@@ -73,9 +73,8 @@ def _whole(text: str) -> Value:
     alternatives, _ = split(text, (OR,))
     if len(alternatives) > 1:
         values = [_conjunction(part.strip(" ,")) for part in alternatives]
-        regions = [as_region(value) for value in values]
-        if all(region is not None for region in regions):
-            return union([region for region in regions if region is not None])
+        if (regions := of_one_symbol(values)) is not None:
+            return union(regions)
         return Bag(tuple(_flat(values)))
     return _conjunction(alternatives[0])
 
@@ -108,9 +107,9 @@ def _conjunction(text: str) -> Value:
     parts, marks = split(text, (AND,))
     if len(parts) > 1:
         values = [_listed(part.strip(" ,")) for part in parts]
-        regions = [as_region(value) if not isinstance(value, Ordered) else None for value in values]
-        if all(region is not None for region in regions):
-            return intersection([region for region in regions if region is not None])
+        regions = of_one_symbol(values)
+        if regions is not None and not any(isinstance(value, Ordered) for value in values):
+            return intersection(regions)
         return Bag(tuple(_flat(values)))
     return _listed(text)
 
@@ -184,8 +183,8 @@ def _braces(inner: str) -> Value:
     if marks and (name := re.fullmatch(r"([a-zA-Z])(?:\s*\\in\s*(\\mathbb\{R\}))?", parts[0])):
         condition = _whole(inner[inner.index(marks[0]) + len(marks[0]) :].strip())
         if isinstance(condition, Bag) and not condition.braces:
-            parts_of = [as_region(value) for value in condition.items]
-            condition = intersection([r for r in parts_of if r is not None]) if None not in parts_of else condition
+            parts_of = of_one_symbol(condition.items)
+            condition = intersection(parts_of) if parts_of is not None else condition
         region = as_region(condition)
         if region is None or region.name not in ("", name[1]):
             raise Unread(inner)
@@ -257,10 +256,9 @@ def _set_operation(text: str) -> Value | None:
     parts, signs = split(text, ("\\cup", "\\cap", "\\setminus"))
     if not signs:
         return Region((Reals,)) if text == "\\mathbb{R}" else Bag((), braces=True) if text == "\\emptyset" else None
-    regions = [as_region(_item(part)) for part in parts]
-    if any(region is None for region in regions) or len(set(signs)) > 1:
+    known = of_one_symbol([_item(part) for part in parts])
+    if known is None or len(set(signs)) > 1:
         raise Unread(text)
-    known = [region for region in regions if region is not None]
     if signs[0] == "\\cup":
         return union(known)
     return intersection(known if signs[0] == "\\cap" else [known[0], *map(complement, known[1:])])

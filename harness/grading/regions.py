@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sympy
@@ -25,6 +26,12 @@ def as_region(value: Any) -> Region | None:
             return None
         return _merged([Piece(x, x, False, False) for x in numbers], "")
     return _solved(value) if isinstance(value, Relation) else None
+
+
+def of_one_symbol(values: Sequence[Any]) -> list[Region] | None:
+    """The sets that values stand for, where each stands for one and all that are said of a symbol are said of the same."""
+    regions = [region for value in values if (region := as_region(value)) is not None]
+    return regions if len(regions) == len(values) and len({r.name for r in regions if r.name}) < 2 else None
 
 
 def _number(item: Any) -> Any:
