@@ -20,6 +20,7 @@ from harness.grading.split import (
     AND,
     OR,
     RELATIONS,
+    letter_named,
     split,
     unwrapped,
     with_words,
@@ -49,6 +50,8 @@ def read(text: str) -> Value:
         return Quantity(-sympy.oo if found[1] == "negative " else sympy.oo)
     if words is not None and _REALS.fullmatch(words.casefold()):
         return Region((Reals,))
+    if words is not None and not re.search("[-?]", normal) and (letter := letter_named(words)):
+        return Text(letter)
     if words is not None and (number := number_in_words(words)) is not None:
         return Quantity(sympy.Integer(number))
     if re.fullmatch(r"[A-Za-z]{4,}", normal) and list(normal) != sorted(normal):  # a word; products are in order: `abcd`

@@ -99,6 +99,13 @@ def words_of(text: str) -> str | None:
     return " ".join(re.sub(r"[^\w\s']", " ", plain).casefold().split())
 
 
+def letter_named(words: str) -> str:
+    """The letter at the end of a sentence about it, `the answer is b`; empty for any other words."""
+    *sentence, last = words.split()
+    named = bool(sentence) and len(last) == 1 and last.isalpha() and set(sentence) <= FILLER | {"option", "choice", "letter"}
+    return last if named else ""
+
+
 def without_filler(text: str) -> str:
     """Without the words of a sentence around the value: `The answer is 5`; `=` for `is` after a name."""
     text = re.sub(r"\b[iI]n (?=total\b|all\b)", "", text)
