@@ -30,8 +30,8 @@ SOURCE = "reading.md"
 BUILT = "README.md"
 FROM = re.compile(r"\{from ([^{}]+)\}")
 FIGURE = re.compile(r"\{([^{}]*)\}")
-EXEMPT = re.compile(r"^    harness .*|\{[^{}]*\}|(?<=\])\([^()\s]*\)")
-"""Commands, placeholders, and where links lead."""
+EXEMPT = re.compile(r"\{[^{}]*\}|(?<=\])\([^()\s]*\)")
+"""Placeholders, and where links lead."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*")
 """Words with digits in them, as P2O and grpo-t1."""
 ARM = "arm"
@@ -50,6 +50,8 @@ def render_readings(folder: Path, boards: Sequence[Path]) -> dict[str, str]:
     studies = {p.stem: p for p in sorted(folder.glob("*.json"))}
     found = {name: _study(path) for name, path in studies.items()}
     out = {f"{name}.md": page for name, (page, _) in found.items()}
+    if taken := {SOURCE, BUILT} & out.keys():
+        raise HarnessError(f"{folder / min(taken)}: is the reading's; name the study's file otherwise")
     if not (folder / SOURCE).exists():
         return out
     tables: dict[str, Rows] = {}
@@ -59,7 +61,7 @@ def render_readings(folder: Path, boards: Sequence[Path]) -> dict[str, str]:
         for path in sorted(board.glob("scores*.csv")):
             tables[f"{board.name}/{path.stem}"] = _rows(read_bytes(path).decode())
     text = read_bytes(folder / SOURCE).decode(errors="replace")
-    if re.search(r"\{from claims\}", text):
+    if "{from claims}" in text:
         tables["claims"] = _claims(folder)
     return {**out, BUILT: _fill(folder / SOURCE, text, tables)}
 

@@ -340,6 +340,7 @@ READING_FORGERIES = {  # file of the training set's folder, what is replaced the
     "a picture with figures": ("reading.md", "[all tables]", "![all tables]", "without HTML or pictures"),
     "a share by hand": ("reading.md", "points,", "points in 3/3 seeds,", "the figure '3/3'"),
     "a figure as code": ("reading.md", "points,", "points, `81`,", "the figure '`81`,'"),
+    "a figure below a command": ("reading.md", "leaderboard verify", "leaderboard verify 81.9", "the figure '81.9'"),
     "another arm's figure": (
         "reading.md",
         "average; p2o; score} points",

@@ -71,6 +71,15 @@ def test_a_reading_has_its_figures_from_the_tables(filed):
     assert lines[11] == f"+25.0 ({100 * new.low:+.1f} to {100 * new.high:+.1f})."
 
 
+@pytest.mark.parametrize("name", ["reading", "README"])
+def test_a_study_does_not_take_the_readings_place(filed, name):
+    above = filed.parents[1]
+    (above / "study.json").rename(above / f"{name}.json")
+    with pytest.raises(HarnessError, match=f"{name}.md: is the reading's"):
+        build.build(filed.parents[2])
+    assert (above / "reading.md").read_text() == READING
+
+
 def test_a_page_written_by_hand_is_refused(filed, capsys):
     """Without a reading.md nothing says where a README's figures come from."""
     (filed.parents[1] / "reading.md").unlink()
