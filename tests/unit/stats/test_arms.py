@@ -121,6 +121,18 @@ def test_all_differences_are_named_and_every_pair_is_looked_at():
     assert check_identity([one]) == [] and check_identity([one, one, one]) == []
 
 
+def test_training_problems_count_where_both_say_which():
+    """The same training set by name, of another file: the hash of what was trained on differs."""
+    one, two = (replace(arm(run=n), problems_sha256=h) for n, h in (("one", "ab"), ("two", "cd")))
+    with pytest.raises(UsageError, match="^one and two cannot be compared, they differ in problems_sha256: ab and cd$"):
+        check_identity([one, two])
+    assert check_identity([one, two], ["problems_sha256"]) == ["problems_sha256: ab and cd"]
+    older = replace(two, run="older", problems_sha256=None)
+    assert check_identity([one, older]) == [] == check_identity([older, two]) == check_identity([one, one])
+    with pytest.raises(UsageError, match="^one and two cannot be compared"):  # nor by way of one that does not say
+        check_identity([one, older, two])
+
+
 def test_identities_count_where_both_say_something():
     one, two = (replace(arm(run=n), identity={"engine": e, "extra": {"x": 1}}) for n, e in (("one", "a"), ("two", "b")))
     with pytest.raises(UsageError, match="they differ in identity.engine: a and b$"):
