@@ -70,9 +70,11 @@ def _bags(gold: Bag, answer: Bag) -> bool:
         g, a = _distinct(g), _distinct(a)
     if len(g) != len(a):
         return False
-    if _assigns_distinct(g) != _assigns_distinct(a) and not (gold.braces or answer.braces):
-        g, a = [_named_value(x) for x in g], [_named_value(x) for x in a]
-        return _in_order(g, a)
+    if (named := _assigns_distinct(g)) != _assigns_distinct(a):
+        other, items = (answer, a) if named else (gold, g)  # a set, and values of another name, do not say which is which
+        if other.braces or any(_assigned(x) is not None for x in items):
+            return False
+        return _in_order([_named_value(x) for x in g], [_named_value(x) for x in a])
     return _matched(g, a)
 
 
