@@ -1,16 +1,17 @@
 """Whether the tests would notice: small changes to the code (mutmut), one at a time, under the tests of its module.
 
-python tests/robustness/mutants.py [--minutes 60] [--again] [--show] [MODULE ...]
+python tests/robustness/mutants.py [--minutes 60] [--again] [--show] [--sample 60] [MODULE ...]
 
 Runs what has no verdict yet, module after module, until the time is up, then prints the table of all modules. Verdicts are
 kept in build/mutants; a changed function loses those of its mutants. `--again` runs the survivors anew, after new tests;
-`--show` runs nothing and prints the survivors. Exit code 1 where a module that is done has less than 95% of its mutants
+`--show` runs nothing and prints the survivors. `--sample N` runs N mutants of each module at most, drawn with the seed printed. Exit code 1 where a module that is done has less than 95% of its mutants
 killed. docs/robustness.md explains the survivors.
 """
 
 import argparse
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -21,8 +22,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / "build" / "mutants"
 WANTED = 0.95
+SEED = 0
 
 UNIT = "tests/unit"
+GRADES = ["grading/test_kinds.py", "grading/test_strict.py"]
+BOARD = ["leaderboard/test_evidence.py", "leaderboard/test_forged_samples.py", "leaderboard/test_forgeries.py"]
 MODULES = {  # and the tests that are run on each of its mutants, those that reach the changed function
     "training/loss.py": ["training/test_loss.py", "training/test_advantages.py"],
     "core/advantages.py": ["training/test_loss.py", "training/test_advantages.py"],
@@ -42,15 +46,38 @@ MODULES = {  # and the tests that are run on each of its mutants, those that rea
     "stats/claims.py": ["stats/test_claims.py"],
     "stats/needs.py": ["stats/test_needs.py"],
     "stats/assess.py": ["stats/test_claims.py"],
-    "leaderboard/entries.py": ["leaderboard"],
-    "leaderboard/verify.py": ["leaderboard"],
-    "leaderboard/submit.py": ["leaderboard"],
+    "leaderboard/ancestry.py": BOARD,
+    "leaderboard/budget.py": BOARD,
+    "leaderboard/build.py": BOARD,
+    "leaderboard/checks.py": BOARD,
+    "leaderboard/declared.py": BOARD,
+    "leaderboard/entries.py": BOARD,
+    "leaderboard/evidence.py": BOARD,
+    "leaderboard/figures.py": BOARD,
+    "leaderboard/groups.py": BOARD,
+    "leaderboard/independence.py": BOARD,
+    "leaderboard/questions.py": BOARD,
+    "leaderboard/readings.py": BOARD,
+    "leaderboard/reproduce.py": BOARD,
+    "leaderboard/submit.py": BOARD,
+    "leaderboard/verify.py": BOARD,
+    "grading/answers.py": [*GRADES, "grading/test_graders.py"],
+    "grading/compare.py": GRADES,
+    "grading/equal.py": GRADES,
+    "grading/equivalence.py": [*GRADES, "grading/test_graders.py"],
+    "grading/expressions.py": GRADES,
+    "grading/golds.py": ["grading/test_golds.py", "evaluation/test_regrade.py"],
+    "grading/graders.py": [*GRADES, "grading/test_graders.py"],
+    "grading/layout.py": GRADES,
+    "grading/numeric.py": GRADES,
     "grading/parity.py": ["grading/test_parity.py"],
-    "grading/answers.py": ["grading"],
-    "grading/equivalence.py": ["grading"],
-    "grading/golds.py": ["grading", "evaluation/test_regrade.py"],
-    "grading/graders.py": ["grading"],
-    "grading/pool.py": ["grading"],
+    "grading/pool.py": ["grading/test_graders.py"],
+    "grading/reading.py": GRADES,
+    "grading/regions.py": GRADES,
+    "grading/split.py": GRADES,
+    "grading/strict.py": ["grading/test_strict.py"],
+    "grading/units.py": GRADES,
+    "grading/values.py": GRADES,
 }
 COPIED = ["methods", "benchmarks", "leaderboards", "docs", "README.md", "CONTRIBUTING.md"]
 
@@ -61,16 +88,17 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=300)
     parser.add_argument("--again", action="store_true", help="run the survivors anew")
     parser.add_argument("--show", action="store_true", help="print the survivors, run nothing")
+    parser.add_argument("--sample", type=int, help="mutants of each module at most, drawn at random")
     args = parser.parse_args()
     if unknown := set(args.modules) - set(MODULES):
         parser.error(f"no module {', '.join(sorted(unknown))}")
     deadline = time.monotonic() + 60 * args.minutes
     for module in args.modules or MODULES:
-        show(module) if args.show else run(module, deadline, args.again)
+        show(module) if args.show else run(module, deadline, args.again, args.sample)
     return report()
 
 
-def run(module: str, deadline: float, again: bool) -> None:
+def run(module: str, deadline: float, again: bool, sample: int | None) -> None:
     """Mutmut in a folder of the module's own, until it is done or the time is up."""
     folder = folder_of(module)
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,8 +112,10 @@ def run(module: str, deadline: float, again: bool) -> None:
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
     project = (ROOT / "pyproject.toml").read_text()
     (folder / "pyproject.toml").write_text(f"{project}\n[tool.mutmut]\n{''.join(lines)}")
-    names = survivors(module) if again else []
-    if time.monotonic() >= deadline or (again and not names):
+    if time.monotonic() >= deadline:
+        return
+    names = survivors(module) if again else drawn(module, sample) if sample else []
+    if not names and (again or sample):
         return
     if again:  # which test reaches what, too
         (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
@@ -110,6 +140,22 @@ def run(module: str, deadline: float, again: bool) -> None:
 
 def folder_of(module: str) -> Path:
     return WORK / module.removesuffix(".py").replace("/", ".")
+
+
+GENERATE = (
+    "import mutmut.__main__ as m; m.copy_src_dir(); m.copy_also_copy_files(); m.setup_source_paths(); m.create_mutants(1)"
+)
+
+
+def drawn(module: str, sample: int) -> list[str]:
+    """Those of a module's sample that have no verdict yet; the mutants are made first, to draw from."""
+    folder = folder_of(module)
+    with (folder / "log").open("w") as log:
+        subprocess.run([sys.executable, "-c", GENERATE], cwd=folder, stdout=log, stderr=log, check=True)
+    found = verdicts(module)
+    print(f"{module}: {min(sample, len(found))} of {len(found)}, seed {SEED}")
+    names = random.Random(SEED).sample(sorted(found), min(sample, len(found)))
+    return [name for name in names if found[name] == "not checked"]
 
 
 def survivors(module: str) -> list[str]:
