@@ -40,6 +40,10 @@ FOOT, POUND = Fraction(3048, 10000), Fraction(45359237, 10**8)
         ("cents", Fraction(1, 100), {"money": 1}),
         ("distinct integers", 1, {"of integer": 1}),
         ("big red marbles", 1, {"of marble": 1}),
+        ("Meters", 1, {"length": 1}),
+        ("Units", 1, {}),
+        ("square units", 1, {}),
+        ("radians / second", 1, {"time": -1}),
         ("people", 1, {"of people": 1}),
     ],
 )
