@@ -80,7 +80,7 @@ MODULES = {  # and the tests that are run on each of its mutants, those that rea
     "grading/parity.py": ["grading/test_parity.py"],
     "grading/pool.py": ["grading/test_graders.py"],
     "grading/reading.py": GRADES,
-    "grading/regions.py": GRADES,
+    "grading/regions.py": [*GRADES, "grading/test_regions.py"],
     "grading/split.py": GRADES,
     "grading/strict.py": ["grading/test_strict.py"],
     "grading/units.py": [*GRADES, "grading/test_units.py"],
@@ -162,9 +162,10 @@ def drawn(module: str, sample: int) -> list[str]:
     with (folder / "log").open("w") as log:
         subprocess.run([sys.executable, "-c", GENERATE], cwd=folder, stdout=log, stderr=log, check=True)
     found = verdicts(module)
-    print(f"{module}: {min(sample, len(found))} of {len(found)}, seed {SEED}")
-    names = random.Random(SEED).sample(sorted(found), min(sample, len(found)))
-    return [name for name in names if found[name] == "not checked"]
+    names = sorted(found)
+    random.Random(SEED).shuffle(names)  # and the first of them: a larger sample holds the smaller one
+    print(f"{module}: {min(sample, len(found))} of {len(found)}, seed {SEED}", flush=True)
+    return [name for name in names[:sample] if found[name] == "not checked"]
 
 
 def survivors(module: str) -> list[str]:
