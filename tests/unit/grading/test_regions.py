@@ -91,6 +91,7 @@ def test_inequalities_hold_where_they_hold(sign):
         ):
             found = as_region(read(f"{left} {sign} {right}"))
             assert found is not None and (members(found), found.name) == (wanted, "x"), (left, sign, right)
+            assert same_region(found, complement(complement(found))), "as sets are that are made in another way"
 
 
 @pytest.mark.parametrize(
@@ -112,13 +113,14 @@ def test_inequalities_hold_where_they_hold(sign):
 )
 def test_texts_of_sets(text, wanted):
     found = as_region(read(text))
-    assert found is not None and members(found) == [wanted(x) for x in GRID]
+    assert found is not None and members(found) == [wanted(x) for x in GRID] and found.name == ("x" if "x" in text else "")
 
 
 @pytest.mark.parametrize(
     "text",
     ["x = 3", "x < 3 = 3", "x^2 < 4", "x < y", "x + y < 2", "2 < 1 < x", r"x < 2 \le 1", "x < x + 1", "|x| < 0", "|x| > -1"]
-    + [r"x < 3 \text{ cm}", "(3, 1)", "(1, 1)", "(1, 2, 3)", r"\{1, x\}", "5", "(x, 3)", "x < i", "1 < 2"],
+    + [r"x < 3 \text{ cm}", "(3, 1)", "(1, 1)", "(1, 2, 3)", r"\{1, x\}", "5", "(x, 3)", "x < i", "1 < 2"]
+    + ["i < 2 < x", "x > 2 > 2", "x < 2 < 2", r"x < 2 \ne 2", "(x+1)^2 - x^2 < 5"],
 )
 def test_what_stands_for_no_set(text):
     assert as_region(read(text)) is None

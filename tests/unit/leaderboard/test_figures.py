@@ -43,9 +43,11 @@ def test_the_first_difference_is_named(change, named):
 def test_nothing_is_like_a_figure_that_is_no_number():
     assert difference({"a": math.nan}, {"a": math.nan}) is not None
     assert difference({"a": 0.5}, {"a": math.nan}) is not None
+    assert difference({"X": {"X": 1}}, {"X": {"X": 2}}) == ("X.X", 1, 2)
     assert difference(0.5, 0.6, "top") == ("top", 0.5, 0.6) and difference([1], [1]) is None
 
 
+MATH = next(name for name in suite_names() if load_suite(name).answer_type == "math")
 CHOICES = next(name for name in suite_names() if load_suite(name).answer_type == "choice")
 
 
@@ -94,9 +96,21 @@ def test_the_first_sample_with_another_grade_is_named(change, words):
     assert str(e.value) == f"here: {CHOICES}, problem q, seed 3, sample 2: {words.replace('X', version)}"
 
 
+def test_a_second_grade_is_held_against_the_present_one_where_it_was_stored():
+    own = row(completion=r"\boxed{5}", answer="5", gold="5", parity=1.0)
+    assert confirm_grades({MATH: [own, msgspec.structs.replace(own, parity=None)]}, "here") == 0
+    with pytest.raises(HarnessError, match="parity is 0.0, the graders here .* give 1.0"):
+        confirm_grades({MATH: [msgspec.structs.replace(own, parity=0.0)]}, "here")
+
+
 def test_figures_are_of_the_samples():
     rows = [row(seed=s, index=i, problem=p, score=float(s == 3)) for s in (3, 4) for p in "pq" for i in (0, 1)]
     facts = suite_scores({3: 0.0, 4: 0.0}, n=2, k=2)
     found = derive({"some": rows}, {"some": facts}, (3, 4))
     assert found.suites["some"].per_seed == {3: 1.0, 4: 0.0} and found.suites["some"].avg == 0.5
+    assert found.suites["some"].per_seed_clean == {}
+    facts = msgspec.structs.replace(facts, flagged=["p"])
+    halves = [msgspec.structs.replace(x, score=0.0) if x.problem == "q" else x for x in rows]
+    found = derive({"some": halves}, {"some": facts}, (3, 4))
+    assert found.suites["some"].per_seed == {3: 0.5, 4: 0.0} and found.suites["some"].per_seed_clean == {3: 0.0, 4: 0.0}
     assert msgspec.to_builtins(found.macro)["per_seed"].keys() == {3, 4}
