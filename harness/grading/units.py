@@ -112,7 +112,7 @@ def number_in_words(text: str) -> int | None:
             part *= NUMBER_WORDS[word]
             if NUMBER_WORDS[word] > 100:
                 total, part = total + part, None
-        elif word != "and" or part is None:
+        elif word != "and" or (part is None and not total):
             return None
     return total + (part or 0) if total or part is not None else None
 

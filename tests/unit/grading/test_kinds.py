@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.grading.answers import boxed_answer
+from harness.grading.equivalence import at_sight, verify_pair
 from harness.grading.graders import grade_many
 
 RIGHT: dict[str, list[tuple[str, str]]] = {
@@ -911,3 +913,12 @@ def test_another_value(kind):
     assert [
         (pair, g.score) for pair, g in zip(pairs, found, strict=True) if g.score or g.status not in ("ok", "unparsed")
     ] == []
+
+
+@pytest.mark.parametrize("kind", [*RIGHT, *WRONG])
+def test_what_a_child_does_does_the_same_in_this_process(kind):
+    """Where whoever measures the tests, line by line or mutant by mutant, sees it."""
+    right = kind in RIGHT
+    pairs = [(boxed_answer(f"\\boxed{{{answer}}}") or "", gold) for answer, gold in (RIGHT if right else WRONG)[kind]]
+    found = {pair: at_sight(*pair) or verify_pair(*pair) for pair in pairs}
+    assert {pair: verdict for pair, verdict in found.items() if (verdict == "right") != right} == {}
