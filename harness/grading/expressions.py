@@ -44,7 +44,7 @@ _SEVERAL: dict[str, Any] = {
 }
 _DROPPED = {"Transpose", "Eval_at", "Elementary_transforms", "Formatting_group"}
 _REFUSED = re.compile(
-    r"(?<![\d_^.])\d+\s+\d|"
+    r"(?<![\d_^.])\d+\s+\d|!\s*!|(?<![\d.])0[xbo][\dA-Fa-f]|"
     r"\\(?:mod|approx|equiv|text|sim|cong|propto|[lc]?dots|arg|deg)(?![a-zA-Z])|\\(?:max|min|gcd|lcm)(?!\s*\()|\.\.|[?@~\"`]"
     r"|^(?!.*\\lim(?![a-zA-Z])).*\\to(?![a-zA-Z])"
 )

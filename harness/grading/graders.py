@@ -21,8 +21,8 @@ from harness.grading.answers import (
     boxed_brackets,
     brackets,
     integer,
-    last_boxed,
     letter,
+    whole_box,
     words,
 )
 from harness.grading.equivalence import Judgement, at_sight, verify_many
@@ -97,7 +97,7 @@ def grade_math(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Gr
 
 def grade_choice(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
     """The letter in the last `\\boxed{}`: `B`, `b.`, `(B)`, `\\text{(B)}`, `(B) and its option`. Needs no child."""
-    return [_grade_text(last_boxed(text), gold, letter) for text, gold in pairs]
+    return [_grade_text(boxed_answer(text), gold, letter) for text, gold in pairs]
 
 
 def grade_exact(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
@@ -110,13 +110,13 @@ def grade_exact(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[G
     grades = []
     for text, gold in pairs:
         if re.fullmatch(r"\([A-Za-z]\)", gold):
-            grades.append(_grade_text(last_boxed(text), gold, letter))
+            grades.append(_grade_text(boxed_answer(text), gold, letter))
         elif re.fullmatch(r"-?[0-9]+", gold):
-            grades.append(_grade_text(last_boxed(text), gold, integer))
+            grades.append(_grade_text(boxed_answer(text), gold, integer))
         elif BRACKETS.fullmatch(gold):
-            grades.append(_grade_text(boxed_brackets(text) or last_boxed(text), gold, brackets))
+            grades.append(_grade_text(boxed_brackets(text) or whole_box(text), gold, brackets))
         else:
-            grades.append(_grade_text(last_boxed(text), gold, words))
+            grades.append(_grade_text(boxed_answer(text), gold, words))
     return grades
 
 
@@ -129,7 +129,7 @@ def grade_reasoning_gym(pairs: Sequence[Pair], workers: int, timeout_s: float) -
 
     grades = []
     for text, gold in pairs:
-        answer = last_boxed(text)
+        answer = whole_box(text)
         if not answer or len(answer) > MAX_CHARS:
             grades.append(Grade(0.0, "unparsed", None))
             continue

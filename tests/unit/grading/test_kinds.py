@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.grading.answers import boxed_answer
@@ -861,6 +863,39 @@ WRONG: dict[str, list[tuple[str, str]]] = {
 
 def graded(pairs):
     return grade_many([(f"So it is $\\boxed{{{answer}}}$.", gold, "math") for answer, gold in pairs], workers=2)
+
+
+def listed(name):
+    """The pairs of a list, by its headings."""
+    kinds = {}
+    for line in (Path(__file__).parent / name).read_text().splitlines():
+        if line.startswith("# "):
+            kind = kinds.setdefault(line[2:], [])
+        elif line:
+            answer, gold = line.split(" ||| ")
+            kind.append((answer, gold))
+    return {kind: pairs for kind, pairs in kinds.items() if pairs}
+
+
+def all_of(kinds):
+    return [pair for pairs in kinds.values() for pair in pairs]
+
+
+def test_the_lists_hold_what_they_say():
+    """Pairs are parted by a mark that none of them holds, and none is in both lists."""
+    right, wrong = all_of(listed("right.txt")), all_of(listed("wrong.txt"))
+    assert len(right) > 400 and len(wrong) > 700 and not set(right) & set(wrong)
+
+
+@pytest.mark.parametrize(("name", "score"), [("right.txt", 1.0), ("wrong.txt", 0.0)])
+def test_the_lists(name, score):
+    pairs = all_of(listed(name))
+    found = graded(pairs)
+    assert [
+        (pair, g.score, g.status)
+        for pair, g in zip(pairs, found, strict=True)
+        if g.score != score or g.status not in ("ok", "unparsed") or (score and g.status != "ok")
+    ] == []
 
 
 @pytest.mark.parametrize("kind", RIGHT)
