@@ -79,6 +79,7 @@ MODULES = {  # and the tests that are run on each of its mutants, those that rea
     "grading/numeric.py": GRADES,
     "grading/parity.py": ["grading/test_parity.py"],
     "grading/pool.py": ["grading/test_graders.py"],
+    "grading/quantities.py": GRADES,
     "grading/reading.py": GRADES,
     "grading/regions.py": ["grading/test_regions.py"],
     "grading/split.py": GRADES,

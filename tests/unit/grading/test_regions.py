@@ -105,6 +105,8 @@ def test_inequalities_hold_where_they_hold(sign):
         (r"x > 2 \ge 1", lambda x: x > 2),
         (r"x < 2 \le 2", lambda x: x < 2),
         (r"x < 2 \ne 3", lambda x: x < 2),
+        ("x^2 < 4", lambda x: x**2 < 4),
+        ("(x+1)^2 - x^2 < 5", lambda x: x < 2),
         ("(1, 3]", lambda x: 1 < x <= 3),
         ("[-1, 3)", lambda x: -1 <= x < 3),
         (r"(-\infty, 0]", lambda x: x <= 0),
@@ -118,9 +120,9 @@ def test_texts_of_sets(text, wanted):
 
 @pytest.mark.parametrize(
     "text",
-    ["x = 3", "x < 3 = 3", "x^2 < 4", "x < y", "x + y < 2", "2 < 1 < x", r"x < 2 \le 1", "x < x + 1", "|x| < 0", "|x| > -1"]
+    ["x = 3", "x < 3 = 3", "x < y", "x + y < 2", "2 < 1 < x", r"x < 2 \le 1", "x < x + 1", "|x| < 0", "|x| > -1"]
     + [r"x < 3 \text{ cm}", "(3, 1)", "(1, 1)", "(1, 2, 3)", r"\{1, x\}", "5", "(x, 3)", "x < i", "1 < 2"]
-    + ["i < 2 < x", "x > 2 > 2", "x < 2 < 2", r"x < 2 \ne 2", "(x+1)^2 - x^2 < 5"],
+    + ["i < 2 < x", "x > 2 > 2", "x < 2 < 2", r"x < 2 \ne 2"],
 )
 def test_what_stands_for_no_set(text):
     assert as_region(read(text)) is None
