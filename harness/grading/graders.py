@@ -1,7 +1,7 @@
 """Graders: how a completion is compared with the gold answer. One visible dict, `GRADERS`, by answer type.
 
-math-verify runs in child processes only (harness/grading/pool.py): it may hang inside arithmetic that no alarm interrupts, and
-its own alarms work on the main thread alone. The second opinion on mathematics is harness/grading/parity.py.
+Mathematics is read and compared in child processes only (harness/grading/pool.py): arithmetic may run into what no alarm
+interrupts. The second opinion on mathematics is harness/grading/parity.py.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def grader_of(answer_type: str) -> Grader:
 
 
 def grade_math(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
-    """The last `\\boxed{}` against the gold answer by math-verify; what `at_sight` decides needs no child."""
+    """The last `\\boxed{}`, or list of boxes, against the gold answer (docs/grading.md); what `at_sight` decides needs no
+    child."""
     answers = [boxed_answer(text) for text, _ in pairs]
     asked = [(a, gold.strip()) for a, (_, gold) in zip(answers, pairs, strict=True) if a]
     verdicts: dict[Pair, Judgement | None] = {pair: at_sight(*pair) for pair in asked}
