@@ -44,7 +44,7 @@ MINUTES ?= 300
 MODULES ?=
 mutants: venv
 	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[mutants]'
-	$(VENV)/bin/python tests/robustness/mutants.py --minutes $(MINUTES) $(MODULES)
+	$(VENV)/bin/python tests/robustness/mutants.py --minutes $(MINUTES) $(if $(SAMPLE),--sample $(SAMPLE)) $(MODULES)
 
 venv: $(VENV)/.installed
 

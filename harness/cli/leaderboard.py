@@ -80,7 +80,7 @@ def verify(board: Path, data_dir: Path | None, as_json: bool) -> None:
         faults = f", {v.faults} of which the grader failed on when filed" if v.faults else ""
         again = f"{v.figures} figures recomputed from {v.samples:,} regraded samples{faults}; {golds}"
         o.say(f"{v.run}: {again if v.samples else 'numbers only, there are no samples to recompute them from'}")
-    o.say(f"{len(found)} runs verified, and the tables and pages built from them")
+    o.say(f"{len(found)} runs verified, and the tables, pages and readings built from them")
 
 
 @leaderboard.command()

@@ -121,19 +121,37 @@ def _unbraced(text: str) -> str | None:
     return None
 
 
+def whole_box(text: str) -> str | None:
+    """As `last_boxed`, but of a box in a box all that the outer one holds, where that is more."""
+    found = _whole_before(text, len(text))
+    return found[1] if found is not None else last_boxed(text)
+
+
 def boxed_answer(text: str) -> str | None:
-    """As `last_boxed`; the contents of several boxes that only `and`, `or` or a comma part are one list."""
-    found = _boxed_before(text, len(text))
+    """As `whole_box`; the contents of several boxes that only `and`, `or` or a comma part are one list."""
+    found = _whole_before(text, len(text))
     if found is None:
         return last_boxed(text)
     contents = [found[1]]
-    while (before := _boxed_before(text, found[0])) is not None and len(contents) < 20:
-        if before[2] > found[0] or not _BETWEEN.fullmatch(text[before[2] : found[0]]):  # a box in a box is one
+    while (before := _whole_before(text, found[0])) is not None and len(contents) < 20:
+        if before[2] > found[0] or not _BETWEEN.fullmatch(text[before[2] : found[0]]):
             break
         contents.append(before[1])
         found = before
     distinct = list(dict.fromkeys(reversed(contents)))
     return ", ".join(distinct)
+
+
+def _whole_before(text: str, end: int) -> tuple[int, str, int] | None:
+    """As `_boxed_before`, with the boxes around it; a box that holds a box alone adds nothing to it."""
+    found = _boxed_before(text, end)
+    for _ in range(20):
+        around = _boxed_before(text, found[0]) if found is not None else None
+        if found is None or around is None or around[2] <= found[2]:
+            break
+        alone = around[1] == text[found[0] : found[2]].strip()
+        found = around[0], found[1] if alone else around[1], around[2]
+    return found
 
 
 def _boxed_before(text: str, end: int) -> tuple[int, str, int] | None:

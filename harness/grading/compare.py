@@ -7,14 +7,13 @@ from fractions import Fraction
 from typing import Any
 
 import sympy
+from sympy.functions.elementary.trigonometric import TrigonometricFunction
 
-from harness.grading.equal import real_number, rounds_to, same_value
+from harness.grading.equal import real_number, rounds_to, same_quantity, same_value
 from harness.grading.expressions import Unread
 from harness.grading.regions import as_region, same_region
 from harness.grading.values import Bag, Clock, Grid, Ordered, Quantity, Ratio, Region, Relation, Residue, Text
 
-DIGITS = 6
-"""Significant digits from which a decimal stands for the numbers that round to it."""
 _ORDER = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
 
 
@@ -71,16 +70,18 @@ def _bags(gold: Bag, answer: Bag) -> bool:
         g, a = _distinct(g), _distinct(a)
     if len(g) != len(a):
         return False
-    if _assigns_distinct(g) != _assigns_distinct(a) and not (gold.braces or answer.braces):
-        g, a = [_named_value(x) for x in g], [_named_value(x) for x in a]
-        return _in_order(g, a)
+    if (named := _assigns_distinct(g)) != _assigns_distinct(a):
+        other, items = (answer, a) if named else (gold, g)  # a set, and values of another name, do not say which is which
+        if other.braces or any(_assigned(x) is not None for x in items):
+            return False
+        return _in_order([_named_value(x) for x in g], [_named_value(x) for x in a])
     return _matched(g, a)
 
 
 def _matched(gold: list[Any], answer: list[Any]) -> bool:
     left = list(answer)
     for g in gold:
-        at = next((i for i, a in enumerate(left) if _quiet(g, a)), None)
+        at = next((i for i, a in enumerate(left) if isinstance(g, Bag) == isinstance(a, Bag) and _quiet(g, a)), None)
         if at is None:
             return False
         left.pop(at)
@@ -160,6 +161,8 @@ def _value_of(relation: Relation) -> Any:
     links = list(zip(sides, sides[1:], relation.signs, strict=False))
     if numbers:
         named = len(sides) - len(numbers)
+        if any(map(_unsolved, sides[:named])):
+            return None
         if any(_has_symbols(side) for side in sides[named:]) or r"\approx" in relation.signs[: max(named - 1, 0)]:
             return None
         links = links[named:]
@@ -169,6 +172,14 @@ def _value_of(relation: Relation) -> Any:
             return None
         links, start = links[1:], sides[1]
     return start if all(_holds(*link) for link in links) else None
+
+
+def _unsolved(side: Any) -> bool:
+    """Whether a side asks for a symbol rather than being a name: `x + 1`, `x^2`; not `a + b`, `\\sin A`, `|z|`."""
+    if not isinstance(side, Quantity) or side.expr.is_Symbol or len(side.expr.free_symbols) != 1:
+        return False
+    named = isinstance(side.expr, TrigonometricFunction)
+    return not named and not (isinstance(side.expr, sympy.Abs) and re.match(r"[zw]$|.*(?:vec|arrow)", str(side.expr.args[0])))
 
 
 def _has_symbols(side: Any) -> bool:
@@ -193,6 +204,8 @@ def _equations(gold: Relation, answer: Relation) -> bool:
     """The same equation but for a factor, or the same name with the same value."""
     gold, answer = _name_first(gold), _name_first(answer)
     names = _name(gold.sides[0]), _name(answer.sides[0])
+    if names[0] != names[1] and (renamed := _renamed(*names, answer)) is not None:
+        answer, names = renamed, (names[0], names[0])
     if None not in names and names[0] == names[1]:
         g, a = _value_of(gold), _value_of(answer)
         if g is not None and a is not None:
@@ -204,6 +217,18 @@ def _equations(gold: Relation, answer: Relation) -> bool:
         return False
     g, a = (sympy.numer(sympy.together(d)) for d in differences)
     return _proportional(g, a)
+
+
+def _renamed(gold: str | None, answer: str | None, relation: Relation) -> Relation | None:
+    """`f(t) = t + 1` with the variable of `f(x)`, which it does not have otherwise; None for other names, for constants."""
+    names = [re.fullmatch(r"([a-zA-Z]'*)\(([a-z])\)", name or "") for name in (gold, answer)]
+    if None in names or len(relation.sides) != 2 or names[0][1] != names[1][1]:  # type: ignore[index]
+        return None
+    value, (new, old) = relation.sides[1], [name[2] for name in names if name]
+    symbols = {str(symbol): symbol for symbol in value.expr.free_symbols} if isinstance(value, Quantity) else {}
+    if new in symbols or old not in symbols:
+        return None
+    return Relation((gold, Quantity(value.expr.xreplace({symbols[old]: sympy.Symbol(new)}), value.unit)), relation.signs)
 
 
 def _name_first(relation: Relation) -> Relation:
@@ -241,7 +266,7 @@ def _chains(gold: Relation, answer: Relation) -> bool:
     ):
         if signs == gold.signs and _in_order(gold.sides, sides):
             return True
-    if len(gold.signs) != 1 or len(answer.signs) != 1:
+    if len(gold.signs) != 1 or len(answer.signs) != 1 or not any(map(_has_symbols, gold.sides)):
         return False
     differences = [_difference(relation) for relation in (gold, answer)]
     if None in differences:
@@ -250,44 +275,6 @@ def _chains(gold: Relation, answer: Relation) -> bool:
     if gold.signs == answer.signs:
         return _proportional(g, a, positive=gold.signs[0] in _ORDER)
     return _ORDER.get(gold.signs[0]) == answer.signs[0] and _proportional(g, -a, positive=True)
-
-
-def same_quantity(gold: Quantity, answer: Quantity) -> bool:
-    """Two units: of one dimension and, times their sizes, of one value. One: equal numbers, or sizes if pure."""
-    if gold.unit and answer.unit:
-        if gold.unit.dimension != answer.unit.dimension:
-            return False
-        if (gold.unit.factor, gold.unit.of_pi) == (answer.unit.factor, answer.unit.of_pi):
-            return _same_number(gold, answer)
-        return same_value(_sized(gold), _sized(answer))
-    if _same_number(gold, answer):
-        return True
-    scaled = next((q for q in (gold, answer) if q.unit is not None and not q.unit.dimension), None)
-    return scaled is not None and same_value(_sized(gold), _sized(answer))
-
-
-def _sized(quantity: Quantity) -> Any:
-    if quantity.unit is None:
-        return quantity.expr
-    factor = sympy.Rational(quantity.unit.factor.numerator, quantity.unit.factor.denominator)
-    return sympy.Mul(quantity.expr, factor, sympy.pi if quantity.unit.of_pi else sympy.Integer(1), evaluate=False)
-
-
-def _same_number(gold: Quantity, answer: Quantity) -> bool:
-    if same_value(gold.expr, answer.expr):
-        return True
-    decimals = [q for q in (gold, answer) if q.decimal is not None]
-    if not decimals:
-        return False
-    shorter = min(decimals, key=lambda q: q.decimal[1] if q.decimal else 0)
-    other = answer if shorter is gold else gold
-    assert shorter.decimal is not None, "only decimals were kept"
-    exact = real_number(other.expr)
-    value, digits = shorter.decimal
-    significant = len(str(abs(value.numerator) * 10**digits // value.denominator)) if value else 0
-    if exact is None or significant < DIGITS or (other.decimal is not None and other.decimal[1] == digits):
-        return False
-    return rounds_to(exact, value, digits)
 
 
 def _others(gold: Any, answer: Any) -> bool:

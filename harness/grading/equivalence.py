@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
-from harness.grading.answers import MAX_CHARS, Pair
+from harness.grading.answers import MAX_CHARS, Pair, last_boxed
 from harness.grading.layout import normalise, same_text, same_words
 from harness.grading.pool import run_many
 
@@ -61,8 +61,6 @@ def rational(text: str) -> Fraction | None:
 
 def gold_text(gold: str) -> str:
     """The answer in a gold text as a user may have it: after `####` of a solution, in a box, without a sign of rounding."""
-    from harness.grading.answers import last_boxed
-
     gold = gold.rpartition("####")[2].strip() if "####" in gold else gold.strip()
     return re.sub(r"^\$?\s*\\approx(?![a-zA-Z])\s*", "", last_boxed(gold) or gold)
 
@@ -71,26 +69,22 @@ def verify_pair(answer: str, gold: str) -> Judgement:
     """Compare in a child: right where both are read whole and are one value, or are one text in one spelling."""
     from harness.grading.compare import same
     from harness.grading.expressions import Unread
+    from harness.grading.reading import read
 
     gold = gold_text(gold)
     if answer == gold:
         return "right"
-    if not normalise(answer):
+    plain, gold_plain = normalise(answer), normalise(gold)
+    if not plain:
         return "unparsed"
-    if same_text(normalise(answer), normalise(gold)) or same_words(normalise(answer), normalise(gold)):
+    if same_text(plain, gold_plain) or same_words(plain, gold_plain):
         return "right"
     try:
-        return "right" if same(_read(gold), _read(answer)) else "wrong"
+        return "right" if same(read(gold), read(answer)) else "wrong"
     except Unread:
         return "wrong"
     except RecursionError:
         return "unparsed"
-
-
-def _read(text: str) -> Any:
-    from harness.grading.reading import read
-
-    return read(text)
 
 
 def verify_many(pairs: Sequence[Pair], workers: int, timeout_s: float) -> dict[Pair, Judgement]:

@@ -44,7 +44,7 @@ _SEVERAL: dict[str, Any] = {
 }
 _DROPPED = {"Transpose", "Eval_at", "Elementary_transforms", "Formatting_group"}
 _REFUSED = re.compile(
-    r"(?<![\d_^.])\d+\s+\d|"
+    r"(?<![\d_^.])\d+\s+\d|!\s*!|(?<![\d.])0[xbo][\dA-Fa-f]|"
     r"\\(?:mod|approx|equiv|text|sim|cong|propto|[lc]?dots|arg|deg)(?![a-zA-Z])|\\(?:max|min|gcd|lcm)(?!\s*\()|\.\.|[?@~\"`]"
     r"|^(?!.*\\lim(?![a-zA-Z])).*\\to(?![a-zA-Z])"
 )
@@ -84,6 +84,10 @@ class _Converter(_Latex2Sympy):  # type: ignore[misc]
 _CONVERTER = _Converter(is_real=None, convert_degrees=True, config=ConversionConfig(lowercase_symbols=False))
 
 
+def _without_commas(number: re.Match[str]) -> str:
+    return number[1].replace(",", "")
+
+
 @lru_cache(maxsize=8192)
 def read_expression(text: str) -> Any:
     """The sympy expression of a normalised text, unevaluated. Raises Unread, TooLarge."""
@@ -91,7 +95,7 @@ def read_expression(text: str) -> Any:
         raise Unread(text)
     text = re.sub(r"\^\s*e(?![a-zA-Z])", "^{e}", text)
     if not re.search(r"\\(?:max|min|gcd|lcm)(?![a-zA-Z])", text):
-        text = re.sub(r"(?<![\d,.])(\d{1,3}(?:,\d{3})+)(?![\d,])", lambda m: m[1].replace(",", ""), text)
+        text = re.sub(r"(?<![\d,.])(\d{1,3}(?:,\d{3})+)(?![\d,])", _without_commas, text)
     text = re.sub(r"(?<![\\a-zA-Z])E(?=\s*_)", r"\\mathcal{E}", text)  # a lone E has no subscript in the grammar
     try:
         parser, tree = _parsed(with_braces(text))

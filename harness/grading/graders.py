@@ -1,7 +1,7 @@
 """Graders: how a completion is compared with the gold answer. One visible dict, `GRADERS`, by answer type.
 
-math-verify runs in child processes only (harness/grading/pool.py): it may hang inside arithmetic that no alarm interrupts, and
-its own alarms work on the main thread alone. The second opinion on mathematics is harness/grading/parity.py.
+Mathematics is read and compared in child processes only (harness/grading/pool.py): arithmetic may run into what no alarm
+interrupts. The second opinion on mathematics is harness/grading/parity.py.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from harness.grading.answers import (
     boxed_brackets,
     brackets,
     integer,
-    last_boxed,
     letter,
+    whole_box,
     words,
 )
 from harness.grading.equivalence import Judgement, at_sight, verify_many
@@ -78,7 +78,8 @@ def grader_of(answer_type: str) -> Grader:
 
 
 def grade_math(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
-    """The last `\\boxed{}` against the gold answer by math-verify; what `at_sight` decides needs no child."""
+    """The last `\\boxed{}`, or list of boxes, against the gold answer (docs/grading.md); what `at_sight` decides needs no
+    child."""
     answers = [boxed_answer(text) for text, _ in pairs]
     asked = [(a, gold.strip()) for a, (_, gold) in zip(answers, pairs, strict=True) if a]
     verdicts: dict[Pair, Judgement | None] = {pair: at_sight(*pair) for pair in asked}
@@ -97,7 +98,7 @@ def grade_math(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Gr
 
 def grade_choice(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
     """The letter in the last `\\boxed{}`: `B`, `b.`, `(B)`, `\\text{(B)}`, `(B) and its option`. Needs no child."""
-    return [_grade_text(last_boxed(text), gold, letter) for text, gold in pairs]
+    return [_grade_text(boxed_answer(text), gold, letter) for text, gold in pairs]
 
 
 def grade_exact(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[Grade]:
@@ -110,13 +111,13 @@ def grade_exact(pairs: Sequence[Pair], workers: int, timeout_s: float) -> list[G
     grades = []
     for text, gold in pairs:
         if re.fullmatch(r"\([A-Za-z]\)", gold):
-            grades.append(_grade_text(last_boxed(text), gold, letter))
+            grades.append(_grade_text(boxed_answer(text), gold, letter))
         elif re.fullmatch(r"-?[0-9]+", gold):
-            grades.append(_grade_text(last_boxed(text), gold, integer))
+            grades.append(_grade_text(boxed_answer(text), gold, integer))
         elif BRACKETS.fullmatch(gold):
-            grades.append(_grade_text(boxed_brackets(text) or last_boxed(text), gold, brackets))
+            grades.append(_grade_text(boxed_brackets(text) or whole_box(text), gold, brackets))
         else:
-            grades.append(_grade_text(last_boxed(text), gold, words))
+            grades.append(_grade_text(boxed_answer(text), gold, words))
     return grades
 
 
@@ -129,7 +130,7 @@ def grade_reasoning_gym(pairs: Sequence[Pair], workers: int, timeout_s: float) -
 
     grades = []
     for text, gold in pairs:
-        answer = last_boxed(text)
+        answer = whole_box(text)
         if not answer or len(answer) > MAX_CHARS:
             grades.append(Grade(0.0, "unparsed", None))
             continue

@@ -43,7 +43,14 @@ _CHARACTERS = {
         "\u221a": r"\sqrt",
         "\u2026": "...",
     },
-    **{"\uff0c": ",", "\u3001": ",", "\uff1b": ";", "\uff1a": ":", "\uff08": "(", "\uff09": ")", "\u20ac": r"\text{euro}"},
+    **{"\uff0c": ",", "\u3001": ",", "\uff1b": ";", "\uff1a": ":", "\uff08": "(", "\uff09": ")"},
+    **{
+        "\u20ac": r"\text{euro}",
+        "\u00a3": r"\text{gbp}",
+        "\u20b9": r"\text{rupee}",
+        "\u00a5": r"\text{yen}",
+        "\u00a2": r"\text{ cents}",
+    },
 }
 _GREEK = {
     unicodedata.lookup(f"GREEK {size} LETTER {name.upper()}"): f"\\{name if size == 'SMALL' else name.title()} "
@@ -54,7 +61,7 @@ _GREEK = {
 _SHIFTED = re.compile(r"(?:<(super|sub)>[^<]*</>)+")
 
 TEXT = re.compile(r"\\text\{([^{}]*)\}")
-_THIN = r"(?:\\[,!;: ]|~|\{,\}|\{\\,\}|,\\!\s*|\{,\\!\}|\\!,| )"
+_THIN = r"(?:\\[,!;: ]|\\thinspace\s*|'|~|\{,\}|\{\\,\}|,\\!\s*|\{,\\!\}|\\!,| )"
 _FUNCTIONS = "arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh sin cos tan cot sec csc log ln exp".split()
 
 _SPELLINGS = [
@@ -87,10 +94,7 @@ _SPELLINGS = [
         # Thousands.
         (rf"(?<![\d.,_^])(\d{{1,3}})((?:{_THIN}\d{{3}})+)(?![\d])", lambda m: m[1] + re.sub(r"\D", "", m[2])),
         # Spacing.
-        (
-            r"(?<!\\)\\(?:[,;:!> ]|q?quad(?![a-zA-Z])|(?:thin|en|med|thick|neg(?:thin|med|thick))space|enskip)|~",
-            " ",
-        ),
+        (r"(?<!\\)\\(?:[,;:!> ]|(?:q?quad|(?:thin|en|med|thick|neg(?:thin|med|thick))space|enskip|hfill?)(?![a-zA-Z]))|~", " "),
         (r"(?<!\\)\\[ \t\n]|[\t\n\r]", " "),
         (r"\{\s*([:=,;<>+-])\s*\}|(?<=\d)\{(\.)\}(?=\d)", lambda m: m[1] or m[2]),
         (r"(?<![\w}\])^_])\{(\d\w*)\}(?=\s*_)", r"\1"),
@@ -117,12 +121,20 @@ _SPELLINGS = [
         (r"\\[td]?imath(?![a-zA-Z])", "i"),
         (r"\\(?:degree|textdegree)(?![a-zA-Z])", r"^\\circ "),
         (r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])", r"^\\circ "),
+        (r"(?<=\d)\s*\^\s*(?:\{\s*(?:o|\\text\{\s*o\s*\})\s*\}|o(?![a-zA-Z]))", r"^\\circ "),
         (r"\\(?:lor|vee)(?![a-zA-Z])", r"\\text{ or }"),
         (r"\\(?:land|wedge|And)(?![a-zA-Z])|\\&", r"\\text{ and }"),
         (r"\\bmod(?![a-zA-Z])", r"\\mod"),
-        (r"\\mathbf\s*\{([RZNQC])\}", r"\\mathbb{\1}"),
+        (r"\\math(?:bb\s*([RZNQC])(?![a-zA-Z])|bf\s*\{([RZNQC])\})", lambda m: f"\\mathbb{{{m[1] or m[2]}}}"),
         (r"\\(?:R|reals|Reals)(?![a-zA-Z])", r"\\mathbb{R}"),
+        (r"\\mathbb\{R\}\s*[-/]\s*(?=\\\{)", r"\\mathbb{R}\\setminus "),
+        (r"\+\s*/\s*-", r"\\pm "),
         (r"(?<!\\)%", r"\\%"),
+        (r"\\text\{\s*((?:arc)?(?:sin|cos|tan|cot)|csc|ln|lg|log|exp|gcd|lcm)\s*\}", r"\\\1 "),
+        (r"\\(?:operatorname\s*|text)\{\s*cis\s*\}|\\cis(?![a-zA-Z])", r"\\cis "),
+        (r"(?:\\text\{\s*US\s*\}|(?<![a-zA-Z])US)\s*(?=\\\$)", ""),
+        (r"\\sqrt\s*\[\s*([3579])\s*\]\s*\{\s*-\s*(\d+(?:\.\d+)?)\s*\}", r"(-\\sqrt[\1]{\2})"),
+        (r"\\(pounds|(?:text)?euro)(?![a-zA-Z])", lambda m: f"\\text{{{'gbp' if m[1] == 'pounds' else 'euro'}}}"),
         (r"\\operatorname\s*\{\s*(a?r?c?(?:sin|cos|tan|cot|sec|csc|tg|ctg)h?|ln|lg|log|exp|max|min|gcd|lcm)\s*\}", r"\\\1 "),
         (r"\\(arc)?(?:tg)(?![a-zA-Z])", lambda m: f"\\{m[1] or ''}tan"),
         (r"\\(arc)?(?:c|co)tg(?![a-zA-Z])", lambda m: f"\\{m[1] or ''}cot"),
@@ -131,17 +143,16 @@ _SPELLINGS = [
         (r"(?<![a-zA-Z\\])(?:np|numpy|math)\.log(?=\()", r"\\ln"),
         (r"(?<![a-zA-Z\\])(?:np|numpy|math|sympy|sp)\.(?=[a-z])", ""),
         (r"\*\*", "^"),
-        (r"(?<![\\a-zA-Z])sqrt\s*(?=\()", r"\\sqrt"),
+        (r"(?<![\\a-zA-Z])sqrt(?:(?=\d)|\s*(?=\())", r"\\sqrt"),
         (
             rf"\\text\{{[^{{}}]*\}}|(?<![\\a-zA-Z{{])(?:{'|'.join(_FUNCTIONS)})(?![a-zA-Z])",
             lambda m: _outside(m[0], "\\" + m[0]),
         ),
         (r"\\text\{[^{}]*\}|(?<![\\a-zA-Z])(?:infinity|infty|inf|oo)(?![a-zA-Z])", lambda m: _outside(m[0], "\\infty ")),
         (r"\\text\{[^{}]*\}|(?<![\\a-zA-Z])pi(?![a-zA-Z])", lambda m: _outside(m[0], "\\pi ")),
-        (r"(?<![\\a-zA-Z])sqrt(?=\d)", r"\\sqrt"),
         (r"\*", r"\\cdot "),
         # Numbers.
-        (r"(?<![\d.])\.(?=\d)", "0."),
+        (r"(?<![\d.])\.(?=\d|\\(?:overline|dot|bar)\s*\{?\d)", "0."),
         (r"(?<=\d)\.(?![\d.\\(])", ""),
         (r"(?<![\w.])([+-]?(?:\d+(?:\.\d*)?|\.\d+))[eE]([+-]?\d{1,6})(?![\w.])", lambda m: rf"{m[1]}\cdot 10^{{{int(m[2])}}}"),
         (
@@ -153,7 +164,7 @@ _SPELLINGS = [
             lambda m: _repeating(m[1], m[2], m[3] + m[4] + m[5]),
         ),
         (r"(?<![\d.])(\d+)\.(\d*)\\(?:dot|overline|bar)\s*\{?(\d)\}?(?!\d|\\dot)", lambda m: _repeating(m[1], m[2], m[3])),
-        (r"(?<![\d.])(\d+)\.(\d*?)(\d)\3{2,}(?:\.\.\.|\s*\\[lc]?dots)(?!\d)", lambda m: _repeating(m[1], m[2], m[3])),
+        (r"(?<![\d.])(\d+)\.(\d*?)(\d{1,9}?)\3{2,}(?:\.\.\.|\s*\\[lc]?dots)(?!\d)", lambda m: _repeating(m[1], m[2], m[3])),
         (r"(?<![\d.}/^_])(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])", r"\1\\frac{\2}{\3}"),
     )
 ]
@@ -166,6 +177,7 @@ def normalise(text: str) -> str:
     text = re.sub(r"(?<!\\)\\$", "", _unwrapped(text))
     for pattern, new in _SPELLINGS:
         text = pattern.sub(new, text)
+    text = _binomials(_bracketed_arguments(text))
     text = re.sub(r"\{([^{}]*)\\over(?![a-zA-Z])([^{}]*)\}", r"\\frac{\1}{\2}", text)
     text = re.sub(r"\{([^{}]*)\\choose(?![a-zA-Z])([^{}]*)\}", r"\\binom{\1}{\2}", text)
     text = with_braces(re.sub(r"^([^{}]*)\\over(?![a-zA-Z])([^{}]*)$", r"\\frac{\1}{\2}", text))
@@ -248,6 +260,44 @@ def with_braces(text: str) -> str:
     return "".join(out) + text[i:]
 
 
+_BEFORE_BRACKETS = re.compile(r"(\^\s*|(?<![\\a-zA-Z])abs\s*)(?=\()|\\cis\s*(?=\(|\\frac\s*\{|[^-+,;()]+$)")
+
+
+def _bracketed_arguments(text: str) -> str:
+    r"""`2^(1/3)`, `abs(x)` and `\cis(x)` as `2^{1/3}`, `|x|` and `e^{i(x)}`, which its argument ends."""
+    at = 0
+    while found := _BEFORE_BRACKETS.search(text, at):
+        at, start = found.start(), found.end()
+        end = closing(text, start) if text[start] == "(" else len(text)
+        if text.startswith("\\frac", start):
+            end = closing(text, closing(text, start))
+        if found[1] is None:
+            new = f"e^{{i({text[start:end]})}}"
+        elif text[end - 1] != ")":
+            break
+        else:
+            new = f"^{{{text[start + 1 : end - 1]}}}" if found[1][0] == "^" else f"|{text[start + 1 : end - 1]}|"
+        text = text[:at] + new + text[end:]
+    return text
+
+
+_CHOOSE = re.compile(
+    r"(?<![a-zA-Z\\])(?:\{\s*\})?\s*(?:[_^]\s*\{?(\d+)\}?\s*(?:C|\{C\}|\\text\{\s*C\s*\})\s*_\s*(?:(\d)|\{(\d+)\})"
+    r"|(?:C|\{C\})\s*_\s*(?:(\d)|\{(\d+)\})\s*\^\s*(?:(\d)|\{(\d+)\})|C\s*\(\s*(\d+)\s*,\s*(\d+)\s*\))"
+)
+
+
+def _binomials(text: str) -> str:
+    r"""`{}^5C_2`, `{}_5C_2`, `C_5^2` and `C(5,2)` as `\binom{5}{2}`, where no C in the text is anything else."""
+    if "C" not in text:
+        return text
+    found = [tuple(int(n) for n in match.groups() if n) for match in _CHOOSE.finditer(text)]
+    rest = _CHOOSE.sub("", text)
+    if not found or re.search(r"(?<!\\)C(?![a-z])|[A-Z]\s*\(", rest) or any(n < k for n, k in found) or max(found)[0] < 3:
+        return text
+    return _CHOOSE.sub(lambda m: "\\binom{{{}}}{{{}}}".format(*(n for n in m.groups() if n)), text)
+
+
 def closing(text: str, start: int) -> int:
     """Where the bracket or brace that opens at `start` is closed: the index after it, or the text's end."""
     depth = 0
@@ -290,8 +340,11 @@ def same_words(answer: str, gold: str) -> bool:
 def _compact(text: str) -> str:
     text = TEXT.sub(r" \1 ", text)
     text = re.sub(r"([_^])\s*\{\s*(\\[a-zA-Z]+|.)\s*\}", r"\1\2", text)
+    text = re.sub(r"\\mid(?![a-zA-Z])", "|", text)
     text = re.sub(r"\\([a-zA-Z]+)\s+(?![a-zA-Z])", r"\\\1", text)
-    text = re.sub(r"(?<![\da-zA-Z\\]) +| +(?![\da-zA-Z\\])|(?<=\d) +(?=[a-zA-Z\\])|(?<=[a-zA-Z]) +(?=\d)", "", text)
+    text = re.sub(
+        r"(?<![\da-zA-Z\\]) +| +(?![\da-zA-Z\\])|(?<=\d) +(?=[a-zA-Z\\])|(?<=[a-zA-Z]) +(?=\d)| +(?=\\[a-zA-Z])", "", text
+    )
     while text.startswith("{") and closing(text, 0) == len(text):
         text = text[1:-1]
     return text.strip()

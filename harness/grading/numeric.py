@@ -35,7 +35,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **{sympy.re: mpmath.re, sympy.im: mpmath.im, sympy.conjugate: mpmath.conj, sympy.arg: mpmath.arg, sympy.zeta: mpmath.zeta},
     **{sympy.binomial: mpmath.binomial, sympy.erf: mpmath.erf},
 }
-_CONSTANTS = {
+_CONSTANTS: dict[Any, Callable[[], Any]] = {
     sympy.pi: lambda: +mp.pi,
     sympy.E: lambda: +mp.e,
     sympy.I: lambda: mpmath.mpc(0, 1),

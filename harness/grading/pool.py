@@ -13,7 +13,6 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from multiprocessing import current_process
 from pathlib import Path
@@ -83,11 +82,6 @@ def _outcome(future: ProcessFuture) -> Any:
     except ProcessExpired as e:
         return TimeoutError() if e.exitcode == -signal.SIGVTALRM else e
     except Exception as e:
-        if isinstance(e, BrokenProcessPool) and _unguarded():
-            raise UsageError(
-                "grading starts child processes, and each of them runs the calling script again: "
-                "put what the script does below `if __name__ == '__main__':`"
-            ) from None
         return e
 
 
@@ -170,6 +164,11 @@ def _schedule(function: Callable[..., Any], args: tuple[Any, ...], workers: int,
 def _new_pool(workers: int) -> ProcessPool:
     if find_spec("math_verify") is None:
         raise MissingError("grading mathematics needs math-verify: pip install 'p2o-harness[local]'")
+    if _unguarded():  # its children would never be ready
+        raise UsageError(
+            "grading starts child processes, and each of them runs the calling script again: "
+            "put what the script does below `if __name__ == '__main__':`"
+        )
     from multiprocessing import get_context
 
     from pebble import ProcessPool

@@ -6,7 +6,6 @@ Imported in the grader's children only: it loads sympy.
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -15,11 +14,13 @@ import sympy
 
 from harness.grading.expressions import Unread, read_expression
 from harness.grading.layout import TEXT, closing, normalise
-from harness.grading.regions import Reals, as_region, complement, intersection, union
+from harness.grading.quantities import compound, quantity
+from harness.grading.regions import Reals, as_region, complement, intersection, of_one_symbol, union
 from harness.grading.split import (
     AND,
     OR,
     RELATIONS,
+    letter_named,
     split,
     unwrapped,
     with_words,
@@ -27,10 +28,15 @@ from harness.grading.split import (
     without_filler,
     words_of,
 )
-from harness.grading.units import CHANGING, DEGREE, NUMBER_WORDS, PERCENT, Unit, number_in_words, read_unit
+from harness.grading.units import CHANGING, number_in_words
 from harness.grading.values import Bag, Based, Clock, Grid, Ordered, Quantity, Ratio, Region, Relation, Residue, Text, Value
 
 _REALS = re.compile(r"(?:x is )?(?:all|any) (?:real numbers?|reals?)|(?:the )?(?:set of )?(?:all )?real numbers|all real x")
+
+_NO_VALUE = re.compile(
+    r"(?:the |this )?(?:limit |value |answer |it |is )*(?:does not exist|doesn't exist|dne|d n e|undefined|not defined)"
+)
+"""One family: of a limit, a sum, a value at a pole."""
 
 
 @lru_cache(maxsize=8192)
@@ -38,8 +44,14 @@ def read(text: str) -> Value:
     """The value of an answer. Raises Unread (TooLarge among them) where a part of it is not understood."""
     normal = normalise(text)
     words = words_of(normal) or (normal if re.fullmatch(r"[A-Za-z]{2,}(?:[ '-][A-Za-z]+)*", normal) else None)
+    if words is not None and _NO_VALUE.fullmatch(words.casefold()):
+        return Text("undefined")
+    if words is not None and (found := re.fullmatch(r"(positive |negative )?infinity", words.casefold())):
+        return Quantity(-sympy.oo if found[1] == "negative " else sympy.oo)
     if words is not None and _REALS.fullmatch(words.casefold()):
         return Region((Reals,))
+    if words is not None and not re.search("[-?]", normal) and (letter := letter_named(words)):
+        return Text(letter)
     if words is not None and (number := number_in_words(words)) is not None:
         return Quantity(sympy.Integer(number))
     if re.fullmatch(r"[A-Za-z]{4,}", normal) and list(normal) != sorted(normal):  # a word; products are in order: `abcd`
@@ -56,23 +68,51 @@ def _whole(text: str) -> Value:
     """A list of values, or one."""
     text = unwrapped(_environment(without_declaration(text)))
     text = re.sub(r"^<([^<>=]*,[^<>=]*)>$", r"(\1)", text)
+    if (turned := _turned_brackets(text)) != text:
+        region = as_region(_whole(turned))
+        if region is None:
+            raise Unread(text)
+        return region
     alternatives, _ = split(text, (OR,))
     if len(alternatives) > 1:
-        values = [_conjunction(part) for part in alternatives]
-        regions = [as_region(value) for value in values]
-        if all(region is not None for region in regions):
-            return union([region for region in regions if region is not None])
+        values = [_conjunction(part.strip(" ,")) for part in alternatives]
+        if (regions := of_one_symbol(values)) is not None:
+            return union(regions)
         return Bag(tuple(_flat(values)))
-    return _conjunction(text)
+    return _conjunction(alternatives[0])
+
+
+_END = r"((?:[^][,;{}()]|\{[^{}]*\}|\([^()]*\))+)"
+_TURNED = re.compile(
+    rf"(?:(?<=^)|(?<=[=\s])|(?<=cup)|(?<=cap)|(?<=in))([][(])\s*{_END}\s*[,;]\s*{_END}\s*([][)])(?=\s*(?:$|\\c[ua]p))"
+)
+
+
+def _turned_brackets(text: str) -> str:
+    """`]1,3[` as `(1,3)`, where its ends are in order."""
+
+    def turned(found: re.Match[str]) -> str:
+        left, low, high, right = found.groups()
+        if left != "]" and right != "[":
+            return found[0]
+        ends = tuple(_infinity(end) if "\\infty" in end else read_expression(end.strip()) for end in (low, high))
+        left, right = left.replace("]", "("), right.replace("[", ")")
+        if as_region(Ordered(tuple(map(Quantity, ends)), left + right)) is None:
+            raise Unread(text)
+        return f"{left}{low},{high}{right}"
+
+    return _TURNED.sub(turned, text) if text[:1] == "]" or text[-1:] == "[" or "[\\c" in text.replace(" ", "") else text
 
 
 def _conjunction(text: str) -> Value:
+    if (found := compound(text)) is not None:
+        return found
     parts, marks = split(text, (AND,))
     if len(parts) > 1:
         values = [_listed(part.strip(" ,")) for part in parts]
-        regions = [as_region(value) if not isinstance(value, Ordered) else None for value in values]
-        if all(region is not None for region in regions):
-            return intersection([region for region in regions if region is not None])
+        regions = of_one_symbol(values)
+        if regions is not None and not any(isinstance(value, Ordered) for value in values):
+            return intersection(regions)
         return Bag(tuple(_flat(values)))
     return _listed(text)
 
@@ -89,7 +129,10 @@ def _listed(text: str) -> Value:
     parts, marks = split(text, (";",))
     if marks and any("," in part for part in parts):
         return Bag(tuple(_listed(part) for part in parts))
-    values = [_item(part) for part in split(text, (",", ";"))[0]]
+    parts = split(text, (",", ";"))[0]
+    if (found := re.match(r"\S+\s*\\ne(?![a-zA-Z])", parts[0])) and not any(split(part, RELATIONS)[1] for part in parts[1:]):
+        parts = [parts[0], *(f"{found[0]} {part}" for part in parts[1:])]
+    values = [_item(part) for part in parts]
     regions = [as_region(value) if isinstance(value, Region | Relation) else None for value in values]
     if None not in regions and len({region.name for region in regions if region}) == 1:
         both = intersection([region for region in regions if region])
@@ -110,7 +153,7 @@ def _item(text: str) -> Value:
         return _braces(text[2:-2].strip())
     if re.search(r"\\(?:pm|mp)(?![a-zA-Z])", text):
         return _both_signs(text)
-    for reading in (_residue, _relation, _set_operation, _bracketed, _grid, _special):
+    for reading in (_residue, _of_inequalities, _relation, _set_operation, _bracketed, _grid, _special):
         if (value := reading(text)) is not None:
             return value
     return quantity(text)
@@ -140,14 +183,13 @@ def _braces(inner: str) -> Value:
     if not inner:
         return Bag((), braces=True)
     parts, marks = split(inner, ("|", ":", "\\mid"))
-    if len(parts) == 2:
-        name = re.fullmatch(r"([a-zA-Z])(?:\s*\\in\s*(\\mathbb\{R\}))?", parts[0])
-        condition = _whole(parts[1]) if name else None
+    if marks and (name := re.fullmatch(r"([a-zA-Z])(?:\s*\\in\s*(\\mathbb\{R\}))?", parts[0])):
+        condition = _whole(inner[inner.index(marks[0]) + len(marks[0]) :].strip())
         if isinstance(condition, Bag) and not condition.braces:
-            parts_of = [as_region(value) for value in condition.items]
-            condition = intersection([r for r in parts_of if r is not None]) if None not in parts_of else condition
-        region = as_region(condition) if condition is not None else None
-        if name is None or region is None or region.name not in ("", name[1]):
+            parts_of = of_one_symbol(condition.items)
+            condition = intersection(parts_of) if parts_of is not None else condition
+        region = as_region(condition)
+        if region is None or region.name not in ("", name[1]):
             raise Unread(inner)
         return Region(region.pieces)
     found = _listed(inner)
@@ -167,6 +209,16 @@ def _residue(text: str) -> Value | None:
 _NAME = re.compile(
     r"\\?[a-zA-Z]+'*(?:_(?:\w|\{[^{}]*\}))?'*(?:\s*\([^()]*\))?|\\angle\s*\w+|\|?\\(?:overline|vec|overrightarrow|hat|bar)\{\w+\}\|?"
 )
+_FUNCTION = re.compile(r"[a-zA-Z]'+|[a-zA-Z]'*(?:_\w|_\{[^{}]*\})?(?:\^\{-1\})?\s*\([^()]*\)")
+
+
+def _of_inequalities(text: str) -> Value | None:
+    r"""`x < 0 \cup x > 3`, as it is also written: every part an inequality."""
+    parts, signs = split(text, ("\\cup", "\\cap"))
+    inequalities = tuple(sign for sign in RELATIONS[1:6])
+    if not signs or not all(set(split(part, RELATIONS)[1]) & set(inequalities) for part in parts):
+        return None
+    return _set_operation(text)
 
 
 def _relation(text: str) -> Value | None:
@@ -178,7 +230,9 @@ def _relation(text: str) -> Value | None:
         raise Unread(text)
     if signs in (["\\in"], ["\\notin"]):
         found = _whole(sides[1])
-        if not _NAME.fullmatch(sides[0]):
+        if not _NAME.fullmatch(sides[0]) and not (
+            isinstance(found, Bag) and re.fullmatch(r"\([a-z](?:\s*,\s*[a-z])+\)", sides[0])
+        ):
             raise Unread(text)
         if isinstance(found, Bag) and signs == ["\\in"]:
             return found
@@ -194,9 +248,7 @@ def _relation(text: str) -> Value | None:
         name = words_of(side)
         if name is not None and not set(name.split()) & CHANGING:
             read_sides.append(name)
-        elif (
-            i in (0, len(signs)) and set(signs) == {"="} and re.fullmatch(r"[a-zA-Z]'*(?:_\w|_\{[^{}]*\})?\s*\([^()]*\)", side)
-        ):
+        elif i in (0, len(signs)) and set(signs) == {"="} and _FUNCTION.fullmatch(side):
             read_sides.append("".join(side.split()))
         else:
             read_sides.append(_item(side))
@@ -207,10 +259,9 @@ def _set_operation(text: str) -> Value | None:
     parts, signs = split(text, ("\\cup", "\\cap", "\\setminus"))
     if not signs:
         return Region((Reals,)) if text == "\\mathbb{R}" else Bag((), braces=True) if text == "\\emptyset" else None
-    regions = [as_region(_item(part)) for part in parts]
-    if any(region is None for region in regions) or len(set(signs)) > 1:
+    known = of_one_symbol([_item(part) for part in parts])
+    if known is None or len(set(signs)) > 1:
         raise Unread(text)
-    known = [region for region in regions if region is not None]
     if signs[0] == "\\cup":
         return union(known)
     return intersection(known if signs[0] == "\\cap" else [known[0], *map(complement, known[1:])])
@@ -220,6 +271,7 @@ def _bracketed(text: str) -> Value | None:
     """A tuple or an interval."""
     if text[0] not in "([" or text[-1] not in ")]" or closing(text, 0) != len(text):
         return None
+    text = re.sub(r"(?<![\d.,])([1-9]\d{0,2}),(0\d\d)(?![\d.,])", r"\1\2", text)
     parts, marks = split(text[1:-1], (",", ";"))
     if not marks:
         return None
@@ -290,53 +342,3 @@ def _special(text: str) -> Value | None:
     if marks:
         return Ratio(tuple(quantity(part) for part in parts))
     return None
-
-
-def quantity(text: str) -> Quantity:
-    """A number or an expression, and the unit after it (or the currency before it)."""
-    number, unit, scale = _unit_of(text)
-    decimal = None
-    if found := re.fullmatch(r"\{?([-+]?\d+\.(\d+))\}?", number):
-        decimal = Fraction(found[1]), len(found[2])
-    expr = read_expression(number)
-    if scale != 1:
-        expr, decimal = sympy.Mul(expr, sympy.Integer(scale), evaluate=False), None
-    return Quantity(expr, unit, decimal)
-
-
-def _unit_of(text: str) -> tuple[str, Unit | None, int]:
-    if found := re.fullmatch(r"\\\$\s*(.+)", text) or re.fullmatch(r"(-)\\\$\s*(.+)", text):
-        number, unit, scale = _unit_of("".join(found.groups()))
-        if unit is not None and unit != read_unit("dollar"):
-            raise Unread(text)
-        return number, read_unit("dollar"), scale
-    if found := re.fullmatch(r"(.+?)\s*\\%", text):
-        if "\\%" in found[1]:
-            raise Unread(text)
-        return found[1], PERCENT, 1
-    if found := re.fullmatch(r"(.+?)\s*\^\\circ", text):
-        if not re.search(r"\\circ|\\(?:sin|cos|tan|cot|sec|csc)", found[1]):
-            return found[1], DEGREE, 1
-    if found := re.fullmatch(r"(.+?)\s*\^\\circ\s*(?:\\text)?\{?\s*([CFK])\s*\}?", text):
-        return found[1], read_unit(found[2]), 1
-    text = re.sub(r"\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}(\^\{?\d\}?)?\s*\}", r"\\text{\1/\2\3}", text)
-    at = text.find("\\text{")
-    if at <= 0:
-        return text, None, 1
-    number, rest = text[:at].strip(), text[at:]
-    words = re.sub(r"(?<=[a-z])\.\s*$", "", TEXT.sub(r" \1 ", rest).strip())
-    scale = 1
-    while found := re.match(rf"\s*({'|'.join(NUMBER_WORDS)})(?![a-z])", words):
-        scale *= NUMBER_WORDS[found[1]]
-        words = words[found.end() :]
-    if words.strip() in ("percent", "per cent", "percentage"):
-        return number, PERCENT, scale
-    if words.strip() in ("degree", "degrees", "deg"):
-        return number, DEGREE, scale
-    if not words.strip():
-        return number, None, scale
-    unit = read_unit(words)
-    if unit is None:
-        raise Unread(text)
-    pure = unit == Unit(Fraction(1), ()) and not re.search(r"\brad", words)
-    return number, None if pure else unit, scale

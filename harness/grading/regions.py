@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sympy
@@ -25,6 +26,12 @@ def as_region(value: Any) -> Region | None:
             return None
         return _merged([Piece(x, x, False, False) for x in numbers], "")
     return _solved(value) if isinstance(value, Relation) else None
+
+
+def of_one_symbol(values: Sequence[Any]) -> list[Region] | None:
+    """The sets that values stand for, where each stands for one and all that are said of a symbol are said of the same."""
+    regions = [region for value in values if (region := as_region(value)) is not None]
+    return regions if len(regions) == len(values) and len({r.name for r in regions if r.name}) < 2 else None
 
 
 def _number(item: Any) -> Any:
@@ -59,9 +66,11 @@ def _solved(relation: Relation) -> Region | None:
         return _within(side.args[0], relation.signs[0] if at == 0 else _TURNED[relation.signs[0]], expressions[1 - at])
     slope, shift = sympy.Integer(1), sympy.Integer(0)
     if side != symbol:
-        if not side.is_polynomial(symbol) or any(power.has(symbol) for power in side.atoms(sympy.Pow)):
+        if not side.is_polynomial(symbol) or any(p.has(symbol) and p.exp not in (1, 2) for p in side.atoms(sympy.Pow)):
             return None
         poly = sympy.Poly(side.doit(), symbol)
+        if poly.degree() == 2 and len(relation.signs) == 1:
+            return _quadratic(poly, relation.signs[0] if at == 0 else _TURNED[relation.signs[0]], expressions[1 - at])
         if poly.degree() != 1:
             return None
         slope, shift = poly.all_coeffs()
@@ -91,6 +100,23 @@ def _within(inner: Any, sign: str, bound: Any) -> Region | None:
         return None
     regions = [region for region in found if region is not None]
     return intersection(regions) if sign in ("<", r"\le", r"\ne") else union(regions)
+
+
+def _quadratic(poly: Any, sign: str, bound: Any) -> Region | None:
+    """Between or outside of the two roots; None where there are not two, or the numbers are not rational."""
+    a, b, c = poly.all_coeffs()
+    c = c - sympy.sympify(bound).doit()
+    if not (a.is_Rational and b.is_Rational and c.is_Rational) or (square := b**2 - 4 * a * c) <= 0:
+        return None
+    low, high = sorted((((-b - sympy.sqrt(square)) / (2 * a)), ((-b + sympy.sqrt(square)) / (2 * a))), key=real_number)
+    name = str(poly.gen)
+    if sign == r"\ne":
+        return complement(_merged([Piece(x, x, False, False) for x in (low, high)], name))
+    below = (sign in ("<", r"\le")) == (a > 0)
+    inside = Piece(low, high, sign in ("<", ">"), sign in ("<", ">"))
+    if below:
+        return Region((inside,), name)
+    return complement(Region((Piece(low, high, not inside.low_open, not inside.high_open),), name))
 
 
 def _half(sign: str, bound: Any) -> Region:

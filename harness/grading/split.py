@@ -15,6 +15,13 @@ FILLER = set(
     average mean median""".split()
 )
 """Words that a sentence about an answer may hold beside it without changing it."""
+NAMED = FILLER | set(
+    """minimum maximum smallest largest greatest remainder difference number ways possible count cost price height width
+    distance speed time age radius diameter measure slope ratio limit required desired function expression equation""".split()
+)
+"""Words that may name the value besides, where `is` or a colon follows them."""
+_PARTS = {"sum", "product", "average", "mean", "median", "difference", "ratio", "number"}
+"""What is not a name of the value after it when `of` follows: `the sum of 1 and 2`."""
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[][(){}]|.", re.DOTALL)
 RELATIONS = ("=", "<", ">", r"\le", r"\ge", r"\ne", r"\in", r"\notin", r"\approx", r"\equiv")
 _KNOWN = FILLER | set(NUMBER_WORDS) | set(BARE.split("|")) | set("for where all any every some real number constant".split())
@@ -37,8 +44,14 @@ def split(text: str, marks: tuple[str, ...]) -> tuple[list[str], list[str]]:
     return [*parts, text[start:].strip()], found
 
 
+_AMOUNTS = re.compile(r"(\d+(?:\.\d+)?)\s*(h|hr|min|s|sec|m|cm|mm|km|ft|in|lb|oz|kg|g)(?![a-zA-Z])\s*")
+"""`3 h 20 min`, of which there must be two: one is also a product."""
+
+
 def with_words(text: str) -> str:
     r"""Words as `\text{..}` without numbers in them, `and` and `or` between values as AND and OR."""
+    if len(_AMOUNTS.findall(text)) > 1 and not _AMOUNTS.sub("", text):
+        return _AMOUNTS.sub(r"\1\\text{ \2 }", text)
     if re.fullmatch(r"[A-Za-z0-9 .,;:'\"!?-]+", text) and re.search(r"[A-Za-z]{3}", text) and " " in text:
         text = re.sub(r"[A-Za-z][A-Za-z'-]*(?<![-'])", lambda m: m[0] if len(m[0]) == 1 and m[0] != "a" else _text(m[0]), text)
     else:
@@ -59,14 +72,17 @@ def _text(word: str) -> str:
     return f" \\text{{ {word} }} "
 
 
+_NUMBER = r"(?:\\\$\s*)?-?\d[\d.,/:]*(?<![.,/:])(?:\s*\\%)?"
+
+
 def _split_words(content: str) -> str:
     out = []
-    for part in re.split(r"(?<![A-Za-z])(and|or|AND|OR)(?![A-Za-z])|([,;])|((?<![A-Za-z\d])-?\d[\d.,/:]*(?<![.,/:]))", content):
+    for part in re.split(rf"(?<![A-Za-z])(and|or|AND|OR)(?![A-Za-z])|([,;])|((?<![A-Za-z\d]){_NUMBER})", content):
         if part in ("and", "AND"):
             out.append(f" {AND} ")
         elif part in ("or", "OR"):
             out.append(f" {OR} ")
-        elif part and re.fullmatch(r"[,;]|-?\d[\d.,/:]*", part):
+        elif part and re.fullmatch(rf"[,;]|{_NUMBER}", part):
             out.append(part)
         elif part and part.strip():
             out.append(f"\\text{{ {part.strip()} }}")
@@ -83,12 +99,22 @@ def words_of(text: str) -> str | None:
     return " ".join(re.sub(r"[^\w\s']", " ", plain).casefold().split())
 
 
+def letter_named(words: str) -> str:
+    """The letter at the end of a sentence about it, `the answer is b`; empty for any other words."""
+    *sentence, last = words.split()
+    named = bool(sentence) and len(last) == 1 and last.isalpha() and set(sentence) <= FILLER | {"option", "choice", "letter"}
+    return last if named else ""
+
+
 def without_filler(text: str) -> str:
     """Without the words of a sentence around the value: `The answer is 5`; `=` for `is` after a name."""
     text = re.sub(r"\b[iI]n (?=total\b|all\b)", "", text)
     while found := re.match(r"\s*\\text\{([^{}]*)\}\s*[:,]?\s*(?=\S)", text):
         words = re.sub(r"[:,.]", " ", found[1]).casefold().split()
-        if not words or not set(words) <= FILLER:
+        said = words[-1:] in (["is"], ["are"]) or ":" in found[0]
+        if not words or not set(words) <= (NAMED if said else FILLER):
+            break
+        if words[-1] == "of" and (_PARTS & set(words) or "total" in words and "a" not in words):
             break
         text = text[found.end() :]
     if found := re.search(r"(?<=\S)\s*\\text\{([^{}]*)\}\s*$", text):
@@ -115,8 +141,26 @@ _CLAUSE = re.compile(
 )
 
 
+_Z = r"\\in\s*(?:\\mathbb\{Z\}|Z)"
+_INTEGER = r"\\text\{\s*(?:is|are)?\s*(?:an|any)?\s*integers?\s*\}"
+_WHOLE = re.compile(
+    rf"[\s,;(]+(?:\\text\{{\s*(?:for|where|with)\s*(?:any|all|every|each|some)?\s*\}}\s*)?([kmn])\s*(?:{_Z}|{_INTEGER})\s*\)?$"
+    r"|[\s,;(]+\\text\{\s*(?:for|where|with)\s*(?:any|all|every|each|some)?\s*integers?\s*\}\s*([kmn])\s*\)?$"
+    rf"|[\s,;(]+\\text\{{\s*(?:for|where|with)\s*(?:any|all|every|each|some)?\s*integers?\s*([kmn])\s*\}}\s*\)?$"
+)
+"""`k \\in \\mathbb{Z}` and its like at the end."""
+_LIMITED = re.compile(r"[<>|]|\\(?:le|ge|ne|in|notin|mid|equiv|mod|pmod)(?![a-zA-Z])")
+"""What makes such a clause a condition on a set or a residue."""
+
+
 def without_declaration(text: str) -> str:
-    r"""Without a clause that lets symbols be any number: `for some constant c`, `where c is real`, `x \in \mathbb{R}` first."""
+    r"""Without a clause that lets symbols be any number: `for some constant c`, `where c is real`, `x \in \mathbb{R}` first.
+
+    Likewise for k, m, n any integer, where the text before has the symbol and no condition.
+    """
     text = re.sub(r"^([a-zA-Z])\s*\\in\s*\\mathbb\{R\}\s*,\s*(?=\1(?![a-zA-Z]))", "", text)
+    if (found := _WHOLE.search(text)) and not _LIMITED.search(rest := text[: found.start()].strip()):
+        name = found[1] or found[2] or found[3]
+        return rest if re.search(rf"(?<![a-zA-Z\\]){name}(?![a-zA-Z])|(?<=\d){name}", rest) else text
     found = _CLAUSE.search(text)
     return text[: found.start()].strip() if found and found.start() > 0 else text

@@ -35,7 +35,9 @@ def _table() -> dict[str, tuple[Fraction, str]]:
     time: year yr = 31557600; decade = 315576000; century = 3155760000
     month: month = 1
     money: dollar usd buck \\$ = 1; cent = 1/100
-    euro: euro = 1
+    euro: euro eur = 1
+    sterling: gbp = 1
+    yen: yen jpy = 1
     rupee: rupee rs inr = 1
     temperature: C celsius = 1
     fahrenheit: F fahrenheit = 1
@@ -73,6 +75,8 @@ _COMPOUND = {
     **dict.fromkeys(("hectare",), (Fraction(10000), "length", 2)),
 }
 _RATES = {"mph": "mile/hour", "kph": "km/h", "kmph": "km/h", "kmh": "km/h"}
+CURRENCY = "euro|eur|gbp|yen|rupee|rs|inr|usd"
+"""Names and codes that may stand before an amount."""
 BARE = "km|cm|mm|kg|mg|mph|kmph|mL|ml|ft|inches|inch|feet|foot|yards|yard|miles|mile|meters|meter|metres|metre|grams|gram"
 BARE += "|kilometers|centimeters|hours|hour|minutes|seconds|days|weeks|months|years|dollars|cents|degrees|degree|units|unit"
 BARE += "|pounds|liters|litres|square|cubic|percent|radians"
@@ -85,7 +89,8 @@ CHANGING = set(
     is was has does this its us always sometimes yes pairs dozens hundreds thousands millions billions trillions scores
     approximately about around nearly almost roughly mod modulo base wrong false incorrect squared cubed factorial percent
     over under above below between to of from by negative positive more most least fewer greater than up down double
-    triple twice     half third quarter per cubes squares roots cases ways' others guess guesses us as plus ones tens""".split()
+    triple twice     half third quarter per cubes squares roots cases ways' others guess guesses us as plus ones tens factorials
+    powers logs logarithms""".split()
 )
 """Words that change what stands before them, or may: never the name of what is counted."""
 NUMBER_WORDS = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
@@ -107,7 +112,7 @@ def number_in_words(text: str) -> int | None:
             part *= NUMBER_WORDS[word]
             if NUMBER_WORDS[word] > 100:
                 total, part = total + part, None
-        elif word != "and" or part is None:
+        elif word != "and" or (part is None and not total):
             return None
     return total + (part or 0) if total or part is not None else None
 
@@ -121,6 +126,7 @@ def read_unit(text: str) -> Unit | None:
     for name, rate in _RATES.items():
         text = re.sub(rf"(?<![a-zA-Z]){name}(?![a-zA-Z])", rate, text)
     text = re.sub(r"\b(sq|cu|ft|in|yd|lb|oz|hr|sec|min)\.", r"\1", text)
+    text = re.sub(r"\b(years?|months?|weeks?|days?)[ -]old\b", r"\1", text)
     text = re.sub(r"\b(per|each)\b|(?<=\w) an? (?=\w)", " / ", text)
     tokens = re.findall(r"\\\$|\\%|[a-zA-Z'\u00b5-]+|\^\s*-?\s*\d+|/|\S", text)
     factor, powers, of_pi = Fraction(1), dict[str, int](), False
@@ -171,14 +177,23 @@ def _adjective(word: str) -> bool:
     )
 
 
+_ANY_CASE = set("km cm kg ft in hr gm oz lb yd mi ml rs".split())
+"""Names of one or two letters that are one unit, whatever their case; `M` is not `m`."""
+_ORDINAL = re.compile(r"(?:ieth|teenth|elevenths?|twelfth|illionth|hundredth|thousandth)s?$")
+"""Parts of a whole: `5 elevenths`."""
+
+
 def _named(word: str) -> tuple[Fraction, str, int]:
-    for name in (word, word.casefold(), re.sub(r"(?<=..)s$", "", word), re.sub(r"(?<=..)s$", "", word.casefold())):
+    any_case = word.casefold() if len(word) > 2 or word.casefold() in _ANY_CASE else word
+    for name in (word, any_case, re.sub(r"(?<=..)s$", "", word), re.sub(r"(?<=..)s$", "", any_case)):
         if name in _TABLE:
             return *_TABLE[name], 1
         if name in _COMPOUND:
             return _COMPOUND[name]
     low = word.casefold()
     if low in GENERIC or low in ("radian", "radians", "rad") or low in CHANGING or number_in_words(low) is not None:
+        return Fraction(1), "", 0
+    if _ORDINAL.search(low):
         return Fraction(1), "", 0
     if low in _PLURALS or (len(low) > 3 and low.endswith("s") and not low.endswith(("ss", "us", "is"))):
         return Fraction(1), "of " + low.removesuffix("s"), 1

@@ -18,11 +18,15 @@ class Text:
 
 @dataclass(frozen=True)
 class Quantity:
-    """An expression, with or without a unit; `decimal`: the value and the digits after the point of a lone decimal."""
+    """An expression, with or without a unit; `decimal`: the value and the digits after the point of a lone decimal.
+
+    `measured`: the same text as a number with a unit, where it may also be a product with symbols: `5 m`.
+    """
 
     expr: Any
     unit: Unit | None = None
     decimal: tuple[Fraction, int] | None = None
+    measured: Quantity | None = None
 
 
 @dataclass(frozen=True)

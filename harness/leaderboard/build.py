@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from harness.leaderboard.entries import boards, load_filed, second_runs
 from harness.leaderboard.evidence import levels
 from harness.leaderboard.groups import ComparableRuns, group, titles
 from harness.leaderboard.page import page, per_suite, pilots_table, runs_table
+from harness.leaderboard.readings import check_readings, render_readings
 from harness.leaderboard.verify import Verified, verify_run
 from harness.report import plots
 from harness.report.comparison import tables, to_csv, to_latex
@@ -50,7 +51,8 @@ UNSEEN = (
 
 
 def build(root: Path) -> list[Path]:
-    """Write the tables and the page of every board below `root`; returns their folders. Raises as `render_board` does."""
+    """Write the tables and the page of every board below `root`, and the readings beside them; returns the boards' folders.
+    Raises as `render_board` and `render_readings` do."""
     found = boards(root)
     for folder, runs in found.items():
         built = render_board(folder, runs)
@@ -58,7 +60,17 @@ def build(root: Path) -> list[Path]:
             (folder / stale).unlink()
         for name, text in built.items():
             write_text(folder / name, text)
+    for above, own in _beside(root, found).items():
+        for name, text in render_readings(above, own).items():
+            write_text(above / name, text)
     return list(found)
+
+
+def _beside(root: Path, folders: Iterable[Path]) -> dict[Path, list[Path]]:
+    """Boards by the folder of their training set, where that lies below `root`."""
+    return {
+        above: [f for f in folders if f.parent == above] for above in {f.parent: 0 for f in folders if f.parent != root.parent}
+    }
 
 
 def _built(folder: Path) -> list[str]:
@@ -136,10 +148,12 @@ def _index(index: BoardIndex) -> str:
 def verify(root: Path, data_dir: Path | None = None) -> list[Verified]:
     """Recompute every published figure below `root`, then check that the built files follow from the runs.
 
-    Raises HarnessError at the first difference, with the file, what it says and what it should say.
+    Readings and the pages of studies beside a board are built again too. Raises HarnessError at the first difference, with
+    the file, what it says and what it should say.
     """
     out = []
-    for folder, runs in boards(root).items():
+    found = boards(root)
+    for folder, runs in found.items():
         again = second_runs(folder)
         _check_folders(folder, runs)
         out += [verify_run(run, data_dir) for run in runs]
@@ -147,6 +161,10 @@ def verify(root: Path, data_dir: Path | None = None) -> list[Verified]:
             verify_run(run, data_dir, again=True)
         _check_index(folder, runs, again)
         _check_built(folder, render_board(folder, runs))
+    for above, own in _beside(root, found).items():
+        for name, should in check_readings(above, own).items():
+            if (said := read_bytes(above / name).decode(errors="replace")) != should:
+                _name_difference(above / name, said, should)
     return out
 
 

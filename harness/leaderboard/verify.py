@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import UNREADABLE, HarnessError, reason
+from harness.core.errors import UNREADABLE, HarnessError, MissingError, reason
 from harness.core.text import visible
 from harness.evaluation.scores import macro_averages
 from harness.leaderboard.checks import Content, check_run
@@ -50,6 +50,10 @@ def verify_run(folder: Path, data_dir: Path | None = None, again: bool = False) 
     try:
         check_files(folder, m)
         return _from_samples(folder, m, data_dir, again) if m.has_samples else _reported(folder, m, data_dir, again)
+    except MissingError:
+        raise
+    except HarnessError as e:  # what its settings name may be unknown here
+        raise e if str(folder) in str(e) else HarnessError(visible(f"{folder}: {e}")) from None
     except UNREADABLE as e:  # numbers of any size, text of any form
         raise HarnessError(visible(f"{folder} cannot be read: {reason(e)}")) from None
 

@@ -100,8 +100,8 @@ class ReflectorConfig(Strict):
             )
         if self.base_url is not None and self.kind != "openai":
             raise ValueError(f"base_url is for kind openai, not {self.kind}")
-        if self.extra and self.kind != "openai":
-            raise ValueError(f"extra is for kind openai, not {self.kind}")
+        if self.kind != "openai" and (names := [name for name, value in self.extra.items() if value is not None]):
+            raise ValueError(f"extra is for kind openai, not {self.kind}; set extra.{names[0]} to null")
         if (self.kind == "replay") != (self.path is not None):
             raise ValueError(f"kind replay needs a path, and no other kind takes one; got kind {self.kind}, path {self.path}")
         if self.record is not None and self.kind in ("offline", "replay"):

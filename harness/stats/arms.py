@@ -18,6 +18,8 @@ from harness.stats.comparable import kind_of, of_policy
 
 PROTOCOL = ("n", "k", "temperature", "max_new_tokens")
 """Suite entries that must be equal: problems, samples per problem, and how they are drawn."""
+TRAINED_ON = "problems_sha256"
+"""The hash of the training problems, which must be equal where both results have one: a set's file may be another."""
 
 
 def check_identity(results: Sequence[Result], allowed: Sequence[str] = ()) -> list[str]:
@@ -64,6 +66,8 @@ def _differences(one: Result, first: Mapping[str, Any], other: Result, second: M
             continue
         if (key.startswith("identity.") and not said) or (evaluations and key == "training set"):
             continue
+        if key == TRAINED_ON and None in (a, b):  # an evaluation trains on nothing, and older results do not say
+            continue
         if not (apart and _of_policy(key)):
             texts = [_text(x[key]) if key in x else "unset" for x in (first, second)]
             out[key] = f"{texts[0]} and {texts[1]}"
@@ -100,6 +104,8 @@ def _identity(result: Result) -> dict[str, Any]:
     for name, suite in result.suites.items():
         out |= {f"{key} of {name}": getattr(suite, key) for key in PROTOCOL}
         out[f"data of {name}"] = suite.data_sha256
+    if result.problems_sha256 is not None:
+        out[TRAINED_ON] = result.problems_sha256
     return out | _settings(result)
 
 

@@ -91,6 +91,14 @@ class Comparison:
         """For JSON: shares, tokens and seconds unrounded; "baseline" is a label."""
         return {"stamps": self.stamps, **asdict(self), "baseline": self.arms[self.baseline].label}
 
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> Comparison:
+        """What `to_dict` gave, as it comes back from JSON. Raises KeyError, ValueError or msgspec.ValidationError."""
+        import msgspec
+
+        baseline = [arm["label"] for arm in tree["arms"]].index(tree["baseline"])
+        return msgspec.convert({**tree, "baseline": baseline}, cls, strict=False)
+
 
 def compare(
     results: Sequence[Result],

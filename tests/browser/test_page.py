@@ -34,9 +34,9 @@ def chromium():
 def built(tmp_path_factory):
     """A board of three arms whose models wrote hostile text, one of them a line of 1 MB."""
     root = tmp_path_factory.mktemp("board")
-    submit.add(make_run(root / "a", "p2o", text=HOSTILE + "</textarea>", template=HOSTILE), root / "b")
-    submit.add(make_run(root / "c", "grpo", (1, 2, 2), text="x" * 1_000_000), root / "b")
-    submit.add(make_run(root / "d", "gepa", (7, 6, 7)), root / "b")
+    submit.add(make_run(root / "a", "p2o", text=HOSTILE + "</textarea>", template=HOSTILE, room=10_000), root / "b")
+    submit.add(make_run(root / "c", "grpo", (1, 2, 2), text="x" * 1_000_000, room=10_000), root / "b")
+    submit.add(make_run(root / "d", "gepa", (7, 6, 7), room=10_000), root / "b")
     [folder] = build.build(root / "b")
     return (folder / "index.html").as_uri()
 
@@ -81,9 +81,9 @@ def test_sorts_by_click_and_by_keyboard_within_groups(page):
     head = button.locator("..")
     assert head.get_attribute("aria-sort") == "none"
     button.click()
-    assert rows(page, 1) == [["87.5", "50.0", "18.8"]] * 2 and head.get_attribute("aria-sort") == "descending"
+    assert rows(page, 1) == [["83.3", "50.0", "20.8"]] * 2 and head.get_attribute("aria-sort") == "descending"
     button.press("Enter")
-    assert rows(page, 1) == [["18.8", "50.0", "87.5"]] * 2 and head.get_attribute("aria-sort") == "ascending"
+    assert rows(page, 1) == [["20.8", "50.0", "83.3"]] * 2 and head.get_attribute("aria-sort") == "ascending"
     arm = page.locator("th button", has_text="arm").first
     arm.focus()
     page.keyboard.press("Space")
@@ -109,7 +109,7 @@ def test_filters(page):
     page.get_by_label("Measure", exact=True).select_option("OOD macro average")
     assert len(rows(page, 0)) == 1
     page.get_by_label("several seeds only").check()
-    assert sorted(rows(page, 0)[0]) == ["grpo", "p2o"]
+    assert sorted(rows(page, 0)[0]) == ["gepa", "grpo", "p2o"]
     box.fill("nothing like it")
     assert rows(page, 0) == []
 

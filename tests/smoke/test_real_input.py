@@ -5,30 +5,15 @@ import json
 import sys
 
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from harness.cli import main
 from harness.runs.files import read_jsonl
-from harness.testbed.policy import make_tokenizer
+from support.models import tiny_llama
 
 
 @pytest.fixture
 def model(tmp_path):
-    tokenizer = make_tokenizer()
-    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %} ="
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
-    return tmp_path / "model"
+    return tiny_llama(tmp_path / "model", "{% for m in messages %}{{ m['content'] }}{% endfor %} =")
 
 
 @pytest.fixture

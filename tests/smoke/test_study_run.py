@@ -91,11 +91,13 @@ def test_two_jobs_stopped_and_gone_on_with_give_the_same(capsys, whole, tmp_path
 
 
 def test_a_failing_cell_is_named_with_its_log(capsys, tmp_path):
-    broken = {"method": "gepa", "settings": {"gepa.reflector": {"kind": "replay", "path": str(tmp_path / "none.jsonl")}}}
+    other = tmp_path / "other.jsonl"
+    other.write_text("")  # of no prompt that this run asks
+    broken = {"method": "gepa", "settings": {"gepa.reflector": {"kind": "replay", "path": str(other)}}}
     file = write(tmp_path / "tiny.yaml", broken=broken, waiting={"method": "grpo-2x", "match": "broken"})
     words = ["study", "run", file, "--out", tmp_path / "out", "--only", "hot,broken,waiting", "--seeds", "0"]
     code, out, err = harness(capsys, *words)
     log = tmp_path / "out" / "logs" / "broken.log"
     assert code == 1 and str(log) in err and "waiting: not started" in err
-    assert "none.jsonl cannot be read" in log.read_text()
+    assert "has no answer left for prompt" in log.read_text()
     assert "hot" in out and "Not done: p2o, grpo, broken, waiting" in (tmp_path / "out" / "study.md").read_text()

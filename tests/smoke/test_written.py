@@ -27,7 +27,7 @@ FILED = {
     "templates.jsonl": "template",
     "samples/*.zst": "filed-sample",
 }
-OTHERS = (".lock", "rollouts/*", "ckpt/*", "report.*")
+OTHERS = (".lock", "rollouts/*", "ckpt/*", "results/*.sha256", "report.*")
 """Of a run: what is for a resume, for other programs, and for people."""
 
 

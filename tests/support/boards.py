@@ -30,12 +30,12 @@ SHOWN = sorted(PROBLEMS, key=lambda p: hashlib.sha256(p.id.encode()).hexdigest()
 """What a page shows of a suite, at most."""
 
 
-def make_run(path, method="p2o", right=(3, 5, 4), text="", stamp=None, template="a hint", spec=None):
+def make_run(path, method="p2o", right=(3, 5, 4), text="", stamp=None, template="a hint", spec=None, room=SUITE.max_new_tokens):
     """A finished run of the whole suite with 2 samples each. `right`: by seed, how many of every 8 are correct, so that scores
     are known by hand: of 4 problems, as many as can be are right twice. Which problems, and which of their samples, is drawn
-    for each seed. `text` stands before the answers that a page may show."""
+    for each seed. `text` stands before the answers that a page may show; `room` is the longest answer allowed, in tokens."""
     seeds = list(range(len(right)))
-    most = max(SUITE.max_new_tokens, len(text.encode()) // 100)
+    most = max(room, len(text.encode()) // 100)
     decoding = {"kind": "sampled", "k": 2}
     flags = {"eval": {"bench": SUITE.name, "decoding": decoding, "max_new_tokens": most}, "seeds": seeds}
     tree = merge(resolve(method, flags=flags).model_dump(mode="json"), spec or {})

@@ -302,3 +302,64 @@ FORGERIES = {  # what is forged, and what verify says
     "a shown answer": (shown_answer, "answer is 'something else', the graders here"),
     "a shown answer of a timeout": (shown_answer_of_a_timeout, "answer is 'something else'"),
 }
+
+
+READING = """# What the board says
+
+{from testbed/scores}
+
+| arm | score | seeds solved |
+|---|---:|---:|
+| {arm} | {OOD macro average; arm; score} | {OOD macro average; arm; solved} |
+
+P2O scores {OOD macro average; p2o; score} points, [all tables](testbed/scores.csv), as the study has it:
+{from study}
+{OOD macro average; p2o; difference} ({OOD macro average; p2o; new questions}).
+
+    harness leaderboard verify
+"""
+"""A reading of the board that test_forgeries.py builds: P2O has 50.0 points, GRPO 25.0."""
+
+READING_FORGERIES = {  # file of the training set's folder, what is replaced there and by what, and what verify says
+    "a figure in the built reading": (
+        "README.md",
+        "P2O scores 50.0",
+        "P2O scores 52.0",
+        "README.md, line 11: published .*52.0",
+    ),
+    "arms exchanged in a reading's table": ("README.md", "| grpo | 25.0 |", "| grpo | 50.0 |", "README.md, line 9: .*50.0"),
+    "a figure by hand": (
+        "reading.md",
+        "points,",
+        "points of 81.9,",
+        "reading.md, line 9: the figure '81.9,' is written by hand",
+    ),
+    "a figure by hand, in another script": ("reading.md", "points,", "points of \u0668\u0661,", "line 9: the figure"),
+    "a fraction by hand": ("reading.md", "points,", "points, \u00bd more,", "line 9: the figure"),
+    "a figure by hand, as an entity": ("reading.md", "points,", "points of &frac12;,", "without HTML or pictures"),
+    "a picture with figures": ("reading.md", "[all tables]", "![all tables]", "without HTML or pictures"),
+    "a share by hand": ("reading.md", "points,", "points in 3/3 seeds,", "the figure '3/3'"),
+    "a figure as code": ("reading.md", "points,", "points, `81`,", "the figure '`81`,'"),
+    "a figure below a command": ("reading.md", "leaderboard verify", "leaderboard verify 81.9", "the figure '81.9'"),
+    "another arm's figure": (
+        "reading.md",
+        "average; p2o; score} points",
+        "average; grpo; score} points",
+        "README.md, line 11: ",
+    ),
+    "a figure that stands nowhere": (
+        "reading.md",
+        "average; p2o; score} points",
+        "average; gepa; score} points",
+        "names 0 rows",
+    ),
+    "a row that is not named whole": ("reading.md", "average; p2o; score} points", "average; score} points", "names 2 rows"),
+    "a column that is none": ("reading.md", "p2o; score} points", "p2o; best} points", "line 9: there is no column 'best'"),
+    "a table that is none": ("reading.md", "{from study}", "{from ../study}", "line 10: there is no table '../study'"),
+    "a figure in a study's page": ("study.md", "+25.0", "+35.0", "study.md, line .*35.0"),
+    "a mean in a study's file": ("study.json", '"mean":0.5', '"mean":0.7', "study.json .*mean of p2o on macro:ood is 0.7"),
+    "a difference in a study's file": ("study.json", '"difference":0.25', '"difference":0.35', "difference of p2o on"),
+    "a study's file with nothing in it": ("study.json", '"comparisons"', '"others"', "study.json is no study's file"),
+    "a page that nothing was built from": ("notes.md", "", "P2O scores 81.9", "notes.md: nothing checks its figures"),
+    "a picture beside the boards": ("scores.svg", "", "<svg>81.9</svg>", "scores.svg: nothing checks its figures"),
+}

@@ -1,6 +1,8 @@
 """What servers refuse and why: for good, for now, or one prompt only; and the forms in which they answer."""
 
 import json
+import threading
+import time
 
 import pytest
 from werkzeug import Response
@@ -113,8 +115,8 @@ def test_a_key_that_is_not_set_is_named(httpserver):
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 529])
 def test_a_refusal_that_may_pass_is_asked_again_after_the_pause_that_the_server_wants(httpserver, monkeypatch, status):
-    slept = []
-    monkeypatch.setattr(chat.time, "sleep", slept.append)
+    slept, sleep, ours = [], time.sleep, threading.get_ident()  # the server's thread sleeps, too
+    monkeypatch.setattr(chat.time, "sleep", lambda s: slept.append(s) if threading.get_ident() == ours else sleep(s))
     for headers in ({"retry-after": "7"}, {"retry-after-ms": "1500"}, {"retry-after": "1e9"}, {"retry-after": "nan"}):
         httpserver.expect_ordered_request(URL).respond_with_data("busy", status, headers)
     httpserver.expect_ordered_request(URL).respond_with_json(answer())

@@ -7,7 +7,6 @@ import pytest
 
 from harness.config import resolve
 from harness.core.errors import UsageError
-from harness.core.ledger import Ledger
 from harness.core.types import Problem
 from harness.data.contamination import NGRAM, find, flagged, grams, normal_form, words
 from harness.data.suites import PROMPT_FORMS, load_suite, read_problems, render, unwrap
@@ -161,9 +160,8 @@ def test_a_run_marks_its_training_problems_that_a_suite_asks(monkeypatch):
     assert prepared.flagged["tb-long"] == [p.id for p in asked]
     assert [p for p in prepared.method(0).problems if p.overlapping_suites] == asked
     monkeypatch.setattr(TrainingSet, "problems", lambda *_: load_suite("tb-long").problems(None))
-    gepa = prepare(resolve("gepa", "testbed", flags={"eval": {"bench": "id,ood"}}), None, False).method(0)
     with pytest.raises(UsageError, match="ask every training problem"):
-        gepa.search.run_for_best(gepa.problems, None, Ledger(), 0)
+        prepare(resolve("gepa", "testbed", flags={"eval": {"bench": "id,ood"}}), None, False)
 
 
 # ------------------------------------------------------------------ real data

@@ -465,3 +465,29 @@ def test_long_boxes_cost_little():
         for gold in ("} ]", "(A)", "35", "yes"):
             assert grade_many([(text, gold, "exact")])[0].score == 0.0
     assert time.process_time() - started < 20, "CPU seconds; what reads a box again at every brace takes hours"
+
+
+@pytest.mark.parametrize(
+    ("completion", "gold", "kind", "score"),
+    [
+        (r"\boxed{\boxed{5} \text{ or } 7}", "5", "math", 0.0),
+        (r"\boxed{\boxed{5} 6}", "5", "math", 0.0),
+        (r"\boxed{\boxed{\boxed{5}}}", "5", "math", 1.0),
+        (r"\boxed{x=\boxed{5}}", "5", "math", 1.0),
+        (r"\boxed{7 \boxed{5}", "5", "math", 1.0),
+        (r"\boxed{\boxed{3}} and \boxed{4}", "4", "math", 0.0),
+        (r"\boxed{\boxed{3}} and \boxed{4}", "3,4", "math", 1.0),
+        (r"\boxed{\boxed{B} or C}", "B", "choice", 0.0),
+        (r"\boxed{\boxed{B}}", "B", "choice", 1.0),
+        (r"\boxed{A} or \boxed{B}", "B", "choice", 0.0),
+        (r"\boxed{B}, \boxed{B}", "B", "choice", 1.0),
+        (r"first \boxed{A}, no: \boxed{B}", "B", "choice", 1.0),
+        (r"\boxed{(A)} or \boxed{(B)}", "(B)", "exact", 0.0),
+        (r"\boxed{12} or \boxed{13}", "13", "exact", 0.0),
+        (r"\boxed{no} or \boxed{yes}", "yes", "exact", 0.0),
+        (r"\boxed{\boxed{yes} or no}", "yes", "exact", 0.0),
+    ],
+)
+def test_boxes_in_boxes_and_beside_each_other(completion, gold, kind, score):
+    """An outer box is the answer with all that it holds; boxes in a row are one list, whatever the answer type."""
+    assert grade_many([(completion, gold, kind)], workers=1)[0].score == score

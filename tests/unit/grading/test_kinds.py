@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from harness.grading.answers import boxed_answer
+from harness.grading.equivalence import at_sight, verify_pair
 from harness.grading.graders import grade_many
 
 RIGHT: dict[str, list[tuple[str, str]]] = {
@@ -861,6 +865,39 @@ def graded(pairs):
     return grade_many([(f"So it is $\\boxed{{{answer}}}$.", gold, "math") for answer, gold in pairs], workers=2)
 
 
+def listed(name):
+    """The pairs of a list, by its headings."""
+    kinds = {}
+    for line in (Path(__file__).parent / name).read_text().splitlines():
+        if line.startswith("# "):
+            kind = kinds.setdefault(line[2:], [])
+        elif line:
+            answer, gold = line.split(" ||| ")
+            kind.append((answer, gold))
+    return {kind: pairs for kind, pairs in kinds.items() if pairs}
+
+
+def all_of(kinds):
+    return [pair for pairs in kinds.values() for pair in pairs]
+
+
+def test_the_lists_hold_what_they_say():
+    """Pairs are parted by a mark that none of them holds, and none is in both lists."""
+    right, wrong = all_of(listed("right.txt")), all_of(listed("wrong.txt"))
+    assert len(right) > 400 and len(wrong) > 700 and not set(right) & set(wrong)
+
+
+@pytest.mark.parametrize(("name", "score"), [("right.txt", 1.0), ("wrong.txt", 0.0)])
+def test_the_lists(name, score):
+    pairs = all_of(listed(name))
+    found = graded(pairs)
+    assert [
+        (pair, g.score, g.status)
+        for pair, g in zip(pairs, found, strict=True)
+        if g.score != score or g.status not in ("ok", "unparsed") or (score and g.status != "ok")
+    ] == []
+
+
 @pytest.mark.parametrize("kind", RIGHT)
 def test_one_value_in_another_form(kind):
     pairs = RIGHT[kind]
@@ -876,3 +913,12 @@ def test_another_value(kind):
     assert [
         (pair, g.score) for pair, g in zip(pairs, found, strict=True) if g.score or g.status not in ("ok", "unparsed")
     ] == []
+
+
+@pytest.mark.parametrize("kind", [*RIGHT, *WRONG])
+def test_what_a_child_does_does_the_same_in_this_process(kind):
+    """Where whoever measures the tests, line by line or mutant by mutant, sees it."""
+    right = kind in RIGHT
+    pairs = [(boxed_answer(f"\\boxed{{{answer}}}") or "", gold) for answer, gold in (RIGHT if right else WRONG)[kind]]
+    found = {pair: at_sight(*pair) or verify_pair(*pair) for pair in pairs}
+    assert {pair: verdict for pair, verdict in found.items() if (verdict == "right") != right} == {}

@@ -3,14 +3,16 @@
 import re
 import shutil
 
+import msgspec
 import pytest
 
 from harness.core.errors import HarnessError
 from harness.leaderboard import build, submit
 from harness.leaderboard.verify import verify_run
+from harness.stats.comparison import compare_runs
 from support.boards import make_run
 from support.command import harness
-from support.forgeries import FORGERIES, forged
+from support.forgeries import FORGERIES, READING, READING_FORGERIES, forged
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +21,10 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
     folder, _ = submit.add(make_run(root / "a"), root / "boards")
     submit.add(make_run(root / "b", "grpo", (1, 2, 3)), root / "boards")
+    compared = compare_runs([root / "a", root / "b"]).to_dict()
+    study = {"study": {"title": "A study", "text": "Of two arms."}, "results": {"comparisons": {"": compared}}}
+    (root / "boards" / "testbed" / "study.json").write_bytes(msgspec.json.encode(study))
+    (root / "boards" / "testbed" / "reading.md").write_text(READING)
     build.build(root / "boards")
     return folder.relative_to(root), root / "boards"
 
@@ -42,6 +48,43 @@ def test_a_forgery_is_named(filed, name, capsys):
     forged(filed, change)
     code, _, err = harness(capsys, "leaderboard", "verify", filed.parents[2])
     assert code in (1, 2) and re.search(words, err) and len(err.splitlines()) == 1, err
+
+
+@pytest.mark.parametrize("name", READING_FORGERIES)
+def test_a_forged_reading_is_named(filed, name, capsys):
+    file, old, new, words = READING_FORGERIES[name]
+    path = filed.parents[1] / file
+    text = path.read_text() if old else ""
+    assert old in text
+    path.write_text(text.replace(old, new, 1) if old else new)
+    code, _, err = harness(capsys, "leaderboard", "verify", filed.parents[2])
+    assert code == 1 and re.search(words, err) and len(err.splitlines()) == 1, err
+
+
+def test_a_reading_has_its_figures_from_the_tables(filed):
+    """The scores that make_run gives by hand: 12 and 6 of 24 right, and two seeds of P2O at half or above."""
+    lines = (filed.parents[1] / "README.md").read_text().splitlines()
+    assert lines[7:9] == ["| p2o | 50.0 | 2/3 |", "| grpo | 25.0 | 0/3 |"]
+    assert lines[10].startswith("P2O scores 50.0 points")
+    [gain] = [x for x in compare_runs(sorted(p.parent for p in filed.parent.glob("*/manifest.json"))).arms if x.contrasts]
+    new = gain.contrasts["macro:ood"].new
+    assert lines[11] == f"+25.0 ({100 * new.low:+.1f} to {100 * new.high:+.1f})."
+
+
+@pytest.mark.parametrize("name", ["reading", "README"])
+def test_a_study_does_not_take_the_readings_place(filed, name):
+    above = filed.parents[1]
+    (above / "study.json").rename(above / f"{name}.json")
+    with pytest.raises(HarnessError, match=f"{name}.md: is the reading's"):
+        build.build(filed.parents[2])
+    assert (above / "reading.md").read_text() == READING
+
+
+def test_a_page_written_by_hand_is_refused(filed, capsys):
+    """Without a reading.md nothing says where a README's figures come from."""
+    (filed.parents[1] / "reading.md").unlink()
+    code, _, err = harness(capsys, "leaderboard", "verify", filed.parents[2])
+    assert code == 1 and "README.md: nothing checks its figures; write reading.md" in err
 
 
 def test_a_run_that_contradicts_its_settings_stops_a_board_by_its_name(filed):

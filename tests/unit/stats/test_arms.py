@@ -23,6 +23,8 @@ def test_an_arm_is_called_after_its_method_and_what_tells_it_from_others_of_that
     named = [arm(backend={"name": name}, train={"lr": lr}, seeds=[s]) for name, lr, s in (("local", 1, 0), ("local", 2, 1))]
     assert labels(named) == ["grpo (train.lr=1)", "grpo (train.lr=2)"], "seeds tell apart only what nothing else does"
     assert labels([arm(seeds=[0]), arm(seeds=[0, 1])]) == ["grpo (seeds=[0])", "grpo (seeds=[0,1])"]
+    places = [arm(local={"threads": s + 1}, seeds=[s]) for s in (0, 1)]
+    assert labels(places) == ["grpo (seeds=[0])", "grpo (seeds=[1])"], "of places, the seeds"
     own = [arm("p2o", method_config={"width": n}, model={"dtype": d}) for n, d in ((3, "float32"), (4, "bfloat16"))]
     assert labels(own) == ["p2o (p2o.width=3, model.dtype=float32)", "p2o (p2o.width=4, model.dtype=bfloat16)"]
 
@@ -121,6 +123,18 @@ def test_all_differences_are_named_and_every_pair_is_looked_at():
     assert check_identity([one]) == [] and check_identity([one, one, one]) == []
 
 
+def test_training_problems_count_where_both_say_which():
+    """The same training set by name, of another file: the hash of what was trained on differs."""
+    one, two = (replace(arm(run=n), problems_sha256=h) for n, h in (("one", "ab"), ("two", "cd")))
+    with pytest.raises(UsageError, match="^one and two cannot be compared, they differ in problems_sha256: ab and cd$"):
+        check_identity([one, two])
+    assert check_identity([one, two], ["problems_sha256"]) == ["problems_sha256: ab and cd"]
+    older = replace(two, run="older", problems_sha256=None)
+    assert check_identity([one, older]) == [] == check_identity([older, two]) == check_identity([one, one])
+    with pytest.raises(UsageError, match="^one and two cannot be compared"):  # nor by way of one that does not say
+        check_identity([one, older, two])
+
+
 def test_identities_count_where_both_say_something():
     one, two = (replace(arm(run=n), identity={"engine": e, "extra": {"x": 1}}) for n, e in (("one", "a"), ("two", "b")))
     with pytest.raises(UsageError, match="they differ in identity.engine: a and b$"):
@@ -135,3 +149,22 @@ def test_identities_count_where_both_say_something():
         check_identity([one, two], ["identity.extra"])
     with pytest.raises(UsageError, match="^'identity.e' cannot be allowed to differ"):
         check_identity([one, two], ["identity.e"])
+
+
+def test_finished_policies_differ_by_model_revision_and_training_run():
+    """Then all that belongs to the policy may differ, how it renders prompts included; of one policy nothing may."""
+
+    def evaluated(run, model="m", revision=None, trained=None, rendering="a"):
+        found = arm(run=run, engine={"name": "local"}, model={"id": model, "revision": revision}, run_=trained)
+        spec = {k.rstrip("_"): v for k, v in found.spec.items()}
+        return replace(found, model=model, spec=spec, identity={"rendering_sha256": rendering})
+
+    one = evaluated("one", revision="v1")
+    for other in (
+        evaluated("two", "n", "v1"),
+        evaluated("two", revision="v2"),
+        evaluated("two", revision="v1", trained="there"),
+    ):
+        assert check_identity([one, replace(other, identity={"rendering_sha256": "b"})]) == []
+    with pytest.raises(UsageError, match="differ in identity.rendering_sha256: a and b$"):
+        check_identity([one, evaluated("two", revision="v1", rendering="b")])

@@ -18,7 +18,7 @@ from harness.leaderboard.groups import group
 from harness.registry import load_method, methods, recipes, worlds
 from harness.report.comparison import scores_table, to_markdown
 from harness.stats.arms import check_identity, labels
-from harness.stats.comparable import CLAIMED, SHARED, differing, kind_of, settings_of
+from harness.stats.comparable import CLAIMED, SHARED, differing, kind_of, of_policy, settings_of
 from harness.stats.comparison import compare
 from support.command import harness
 from support.results import result
@@ -94,6 +94,8 @@ class PluginConfig(MethodConfig):
     """Makes the arm."""
     cache: Annotated[str, Kind.PLACE] = "here"
     """Where it keeps things."""
+    adapter: Annotated[str, Kind.POLICY] = "none"
+    """Which policy it trains."""
 
 
 class Plugin(Method):
@@ -111,6 +113,14 @@ def test_a_plug_in_declares_its_own_and_makes_the_arm_where_it_is_not_installed(
     monkeypatch.delitem(registry.METHODS, "plug")
     assert differing(one, other, CLAIMED) == ["method_config.cache", "method_config.width"]
     assert kind_of("method_config.cache", "plug") is Kind.ARM
+
+
+def test_a_plug_in_may_say_which_policy_it_trains(monkeypatch):
+    from harness import methods as registry
+
+    monkeypatch.setitem(registry.METHODS, "plug", f"{__name__}:Plugin")
+    found = of_policy(resolve("plug", sets=["plug.adapter=there"]).model_dump(mode="json"), "gsm8k")
+    assert found["method_config.adapter"] == "there" and {"method_config.cache", "method_config.width"}.isdisjoint(found)
 
 
 def test_what_an_older_spec_lacks_is_its_default():

@@ -55,6 +55,11 @@ def test_seeds_come_from_the_spread_of_the_claims_own_average():
     assert f"{seeds_needed(10.0, sd)} at a seed sd of {sd:.1f} " in line
 
 
+def test_a_small_spread_is_a_spread():
+    found = needs(claim(effect=1.0), [pilot({"tb-long": {0: 0.400, 1: 0.403, 2: 0.406}})])[0]  # an sd of 0.3 points
+    assert found == seeds_line(1.0, [0.3], "the given runs") and "at a seed sd of 0.3 (from the given runs)" in found
+
+
 @pytest.mark.parametrize("scores", [None, {0: 0.4}, {0: 0.4, 1: 0.4}])
 def test_without_a_spread_the_claim_says_which_to_assume(scores):
     mine = claim(seed_sd=(1.0, 3.0))
@@ -82,6 +87,8 @@ def test_the_commands_are_what_a_shell_needs():
         sets = ["train.lr=0.001", "model.chat_template=true", "testbed.world=open", "local.threads=2"]
         words += [w for s in sets for w in ("--set", s)]
         assert shlex.split(line) == [*words, "--seeds", "0,1,2"]
+    [cap] = [w for w in shlex.split(needs(claim(settings={"model.revision": "Branch-B"}))[1]) if w.startswith("model.revision")]
+    assert cap == "model.revision=Branch-B", "only a truth value loses its capital"
     samples = sum(load_suite(name).size * load_suite(name).k for name in ("tb-long", "tb-format"))
     assert cost.startswith("  per seed: at most ") and f"{samples:,} evaluation samples" in cost
     assert " rollouts and " in cost and " tokens, " in cost and " optimiser steps, " in cost

@@ -152,6 +152,10 @@ def test_a_filed_run_has_the_questions_of_the_run(tmp_path):
     one, two = (load_questions(load_result(path))["tb-long"] for path in (run, folder))
     assert (one.ids, one.seeds, one.k) == (two.ids, two.seeds, two.k) and one.scores_S_Q.tolist() == two.scores_S_Q.tolist()
     path = folder / "samples" / "tb-long.jsonl.zst"
+    other = load_result(folder)
+    other.suites["tb-long"].per_seed[one.seeds[0]] = 2.0
+    with pytest.raises(HarnessError, match=f"^{path} gives .* for seed {one.seeds[0]}, result.json says 2.000000$"):
+        load_questions(other)
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(HarnessError, match="tb-long.jsonl.zst"):
         load_questions(load_result(folder))
@@ -160,7 +164,7 @@ def test_a_filed_run_has_the_questions_of_the_run(tmp_path):
 def test_numbers_that_no_array_can_hold_are_a_sentence(tmp_path):
     found = replace(result(scores={4: 0.5, 2: 0.25}), suites={"s": replace(SUITE, k=1 << 62)})
     run = load_result(write_run(tmp_path / "r", found, [replace(row, suite="s") for row in ROWS]))
-    with pytest.raises(HarnessError, match="r cannot be read: "):
+    with pytest.raises(HarnessError, match=f"does not hold {1 << 62} samples of each of 2 problems for every seed"):
         load_questions(run)
 
 

@@ -90,7 +90,7 @@ def test_an_extra_flag_may_repeat_the_recipe_but_not_contradict_it():
         (["backend.gpus_per_node=7"], "cannot be split over 7 GPUs"),
         (["backend.tensor_parallel=3"], "does not divide the 8 GPUs"),
         (["p2o.correction=shaping"], "set p2o.correction to none, clip or mask"),
-        (["p2o.reflector={kind: initial, model: null, base_url: null}"], "vllm serve"),
+        (["p2o.reflector={kind: initial, model: null, base_url: null, extra: {chat_template_kwargs: null}}"], "vllm serve"),
     ],
 )
 def test_what_openrlhf_cannot_do_is_refused(sets, words):

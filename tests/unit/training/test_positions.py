@@ -1,16 +1,14 @@
 """The end of a model's positions: completions end there, and what does not fit is counted or refused."""
 
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from harness.config import resolve
 from harness.core.errors import HarnessError, UsageError
 from harness.core.types import Context, Problem, Sampling
 from harness.evaluation.engines import UNREAD, BackendEngine, Block
 from harness.methods.grpo import GRPO
-from harness.testbed.policy import make_tokenizer
 from harness.training.local.backend import LocalBackend
+from support.models import tiny_llama
 
 POSITIONS = 24
 HOT = Sampling(1.0, 16)
@@ -18,20 +16,7 @@ HOT = Sampling(1.0, 16)
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    tokenizer = make_tokenizer()
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        eos_token_id=tokenizer.eos_token_id,
-        max_position_embeddings=POSITIONS,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    folder = tiny_llama(tmp_path_factory.mktemp("model"), max_position_embeddings=POSITIONS)
     return LocalBackend(resolve("grpo", flags={"model": {"id": str(folder)}, "train": {"set": "gsm8k"}}))
 
 

@@ -18,7 +18,7 @@ from harness.search.reflect import Answer
 from harness.training.local.backend import LocalBackend
 
 PROBLEM = Problem("1", "2 and 3?", "5")
-TEXTS = ["\\boxed{5}", "\\boxed{2+3}", "\\boxed{4} or \\boxed{5}", "\\boxed{6}"]
+TEXTS = ["\\boxed{5}", "\\boxed{2+3}", "First \\boxed{4}. No, that is wrong: \\boxed{5}", "\\boxed{6}"]
 EXPECTED = {"evaluation": [1.0, 1.0, 1.0, 0.0], "strict": [1.0, 0.0, 0.0, 0.0]}
 RULES = pytest.mark.parametrize("rule", EXPECTED)
 
