@@ -30,24 +30,24 @@ def source(tmp_path):
 
 def test_filtered_deduplicated_sorted_and_the_same_each_time(tmp_path, source, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    records = [fetch(load_training_set("deepmath"), tmp_path / name, source) for name in "ab"]
+    records = [fetch(load_training_set("deepmath-full"), tmp_path / name, source) for name in "ab"]
     assert records[0] == records[1] and (records[0]["rows"], records[0]["of"]) == (2, 5)
-    path = tmp_path / "a" / "train" / "deepmath_ge7.jsonl"
+    path = tmp_path / "a" / "train" / "deepmath_full_ge7.jsonl"
     problems = read_problems(path, "math")
     assert sorted(p.answer for p in problems) == ["2", "5"] and [p.id for p in problems] == sorted(p.id for p in problems)
     assert all(p.solution is None for p in problems), "DeepMath's solutions are a model's, and are not taken"
     assert json.loads(path.with_name(path.name + ".source.json").read_text()) == records[0]
-    assert "pins" in load_training_set("deepmath").deviation(tmp_path / "a")
+    assert "pins" in load_training_set("deepmath-full").deviation(tmp_path / "a")
 
 
 def test_bad_requests(tmp_path, source, capsys):
     with pytest.raises(UsageError, match="names no hub dataset"):
         fetch(load_training_set("testbed"), tmp_path)
     with pytest.raises(UsageError, match="no column 'answer'"):
-        fetch(load_training_set("deepscaler"), tmp_path, source)
+        fetch(load_training_set("deepscaler-full"), tmp_path, source)
     (tmp_path / "train").mkdir()
-    (tmp_path / "train" / "deepmath_ge7.jsonl").touch()
-    sys.argv = ["harness", "fetch", "deepmath", "--data-dir", str(tmp_path), "--source", source]
+    (tmp_path / "train" / "deepmath_full_ge7.jsonl").touch()
+    sys.argv = ["harness", "fetch", "deepmath-full", "--data-dir", str(tmp_path), "--source", source]
     with pytest.raises(SystemExit) as e:
         main()
     assert e.value.code == 2 and "already there" in capsys.readouterr().err
@@ -82,7 +82,7 @@ def test_a_suite_with_shuffled_options(tmp_path, monkeypatch):
 
 
 def test_what_can_be_fetched(tmp_path, monkeypatch):
-    assert find("deepmath") is load_training_set("deepmath") and find("gpqa-diamond") is load_suite("gpqa-diamond")
+    assert find("deepmath-full") is load_training_set("deepmath-full") and find("gpqa-diamond") is load_suite("gpqa-diamond")
     with pytest.raises(UsageError, match="'gsm8k' names no hub dataset"):
         find("gsm8k")
     with pytest.raises(UsageError, match="did you mean 'gpqa-diamond'"):
