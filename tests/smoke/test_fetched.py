@@ -46,14 +46,15 @@ def claims(tmp_path):
     return tmp_path / "claims"
 
 
+def prepared(method, data, claims):
+    settings = yaml.safe_load((claims / "mine.yaml").read_text())["settings"]
+    sets = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    return prepare(resolve(method, "testbed", sets=[*sets, "seeds=[0, 1, 2]", "eval.bench=tb-long"]), data, True)
+
+
 def run_both(path, data, claims):
-    model = yaml.safe_load((claims / "mine.yaml").read_text())["settings"]["model.id"]
-    sets = ["train.set=deepmath-full", f"model.id={model}", *(f"{k}={json.dumps(v)}" for k, v in SETS.items())]
-    out = []
-    for method in ("grpo-t1", "grpo"):
-        spec = resolve(method, "testbed", sets=[*sets, "seeds=[0, 1, 2]", "eval.bench=tb-long"])
-        out.append(execute(prepare(spec, data, True), RunDir.new(spec, path / method), []))
-    return out
+    found = [(method, prepared(method, data, claims)) for method in ("grpo-t1", "grpo")]
+    return [execute(p, RunDir.new(p.spec, path / method), []) for method, p in found]
 
 
 def test_fetched_then_stamped_then_pinned_then_judged(tmp_path, claims, monkeypatch, capsys):
@@ -87,5 +88,5 @@ def test_fetched_then_stamped_then_pinned_then_judged(tmp_path, claims, monkeypa
     assert after["reasons"] == [] and after["verdict"] != "not assessable" and after["fixed"] is not None
 
     (data / fetched["file"]).write_text((data / fetched["file"]).read_text() + "\n")
-    spec = resolve("grpo", "testbed", sets=["train.set=deepmath-full", f"model.id={results[0].model}", "eval.bench=tb-long"])
-    assert prepare(spec, data, True).deviation == f"{fetched['file']} is not the file that training set 'deepmath-full' pins"
+    changed = prepared("grpo", data, claims).deviation
+    assert changed == f"{fetched['file']} is not the file that training set 'deepmath-full' pins"
