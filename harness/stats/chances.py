@@ -48,9 +48,13 @@ def estimates(noise: Noise, seeds: int) -> tuple[Estimate, Estimate]:
     nu = seeds - 1
     total, ratio = _variances(nu)
     total = total * noise.seed_sd**2
-    parts = [np.maximum(share * total, noise.floor**2) / seeds for share in (ratio, 1 - ratio)]
-    v = parts[0] + parts[1]
-    df = nu * v**2 / (parts[0] ** 2 + parts[1] ** 2)
+    if noise.floor**2 > (ratio * total).min():
+        parts = [np.maximum(share * total, noise.floor**2) / seeds for share in (ratio, 1 - ratio)]
+        v = parts[0] + parts[1]
+        df = nu * v**2 / (parts[0] ** 2 + parts[1] ** 2)
+    else:
+        v = np.broadcast_to(total / seeds, (len(total), ratio.shape[-1]))
+        df = nu / (ratio**2 + (1 - ratio) ** 2)  # (1, 20): whatever the sum
     these = Estimate(0.0, np.sqrt(v), df, "Welch")
     if not noise.question_se:
         return these, these
