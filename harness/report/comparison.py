@@ -170,7 +170,7 @@ MOST_NOTES = 12
 
 def _what_would_decide(c: Comparison) -> list[str]:
     """For the macro averages: the seeds at which an undecided difference would be decided, were it the true one."""
-    from harness.stats.verdicts import seeds_to_decide
+    from harness.stats.chances import seeds_to_decide
 
     parts: list[str] = []
     for m in c.measures:

@@ -14,11 +14,11 @@ from harness.core.errors import MissingError, UsageError
 from harness.data.suites import load_suite
 from harness.runs.result import load_result
 from harness.stats.assess import check
+from harness.stats.chances import seeds_to_see
 from harness.stats.claims import Claim, choose, claims_dir, load_claims
 from harness.stats.comparable import CLAIMED, differing
 from harness.stats.looks import level_at
 from harness.stats.questions import load_questions
-from harness.stats.verdicts import seeds_to_see
 from harness.study.file import as_sets, load_study
 from support.command import harness
 from support.runs import make_run
