@@ -73,6 +73,8 @@ class Claim(Strict):
     """Whether seeds end in one of two ways, solved or not; by default what the training set says (its `solved_at`)."""
     looks: tuple[int, ...] = ()
     """Numbers of seeds an arm at which the claim is looked at, if more than once: together they keep the level."""
+    paired: bool = False
+    """Whether seeds are paired, where the runs show that those of both arms began with the same batch of rollouts."""
     scores: ClaimScores | None = None
     """The published scores, if any."""
     tolerance: float | None = Field(None, gt=0)

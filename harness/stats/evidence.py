@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.runs.result import Result
 from harness.stats.claims import Claim
+from harness.stats.pairing import unpaired
 
 if TYPE_CHECKING:
     from harness.stats.intervals import Array
@@ -35,6 +36,11 @@ class Evidence:
                 return None
             out.append([x for x in arrays if x is not None and x.shape[-1]])
         return (out[0], out[1]) if out[0] else None
+
+    @property
+    def pairs(self) -> bool:
+        """Whether seeds are paired: the claim says so, and the runs show it."""
+        return self.claim.paired and unpaired(*self.results) is None
 
     @property
     def own_cells(self) -> ArmCells:
