@@ -21,7 +21,7 @@ from harness.leaderboard.ancestry import template_pools
 from harness.leaderboard.entries import Entry, load_filed, load_run
 from harness.leaderboard.groups import ComparableRuns, group, titles
 from harness.report import plots
-from harness.report.comparison import budget_table, protocol_table, scores_table, tests_table
+from harness.report.comparison import budget_table, protocol_table, scores_table, several_tables
 from harness.report.pages import CURVES, excerpt, overview, render
 from harness.report.run import render_report
 from harness.report.tables import Table, compact, points
@@ -137,7 +137,7 @@ def page(
                 "stamps": comparison.stamps,
                 "keys": [{"label": a.label, "colour": plots.colour(i)} for i, a in enumerate(comparison.arms)],
                 "scores": scores_table(comparison),
-                "tests": [tests_table(comparison)] if len(comparison.arms) > 1 else [],
+                "tests": several_tables(comparison),
                 "overview": [*overview(comparison), *_budgets(comparison)],
                 "curves": _curves(entries),
                 "suites": [

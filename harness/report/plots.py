@@ -32,6 +32,17 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Band:
+    """One curve with a pointwise interval, if it is known."""
+
+    x: list[float]
+    y: list[float]
+    series: int
+    low: list[float] | None = None
+    high: list[float] | None = None
+
+
+@dataclass(frozen=True)
 class Mark:
     """One row of a dot plot, in percent points: the points, or a bar from `low` to `high` if both are given.
 
@@ -92,8 +103,8 @@ def curves(lines: Sequence[Line], unit: bool = False) -> str:
     return _svg(draw, 2.3)
 
 
-def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool = False) -> str:
-    """A row per mark, below the name of its group; `zero` draws a line at no difference."""
+def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, line: float | None = None) -> str:
+    """A row per mark, below the name of its group; `line` is where nothing differs, and is drawn."""
 
     def draw(ax: Axes) -> None:
         y, ticks, names = 0.0, [], []
@@ -107,8 +118,8 @@ def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool =
                 va="center",
                 fontweight="bold",
             )
-            if zero:
-                ax.plot([0, 0], [y - 0.5, y - len(marks) - 0.5], color=_INK, linewidth=0.8)
+            if line is not None:
+                ax.plot([line, line], [y - 0.5, y - len(marks) - 0.5], color=_INK, linewidth=0.8)
             for mark in marks:
                 y -= 1
                 shade = colour(mark.series)
@@ -131,6 +142,22 @@ def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool =
 
     rows = sum(len(marks) + 1.2 for _, marks in groups)
     return _svg(draw, 0.6 + 0.22 * rows)
+
+
+def profiles(bands: Sequence[Band], xlabel: str, ylabel: str) -> str:
+    """Falling curves on [0, 1] with their bands, of as many arms as there are colours; more arms have no bands."""
+
+    def draw(ax: Axes) -> None:
+        for band in bands:
+            shade, pattern = colour(band.series), "-" if band.series < len(PALETTE) else "--"
+            if band.low is not None and band.high is not None and len(bands) <= len(PALETTE):
+                ax.fill_between(band.x, band.low, band.high, color=shade, alpha=0.14, linewidth=0)
+            ax.plot(band.x, band.y, pattern, color=shade, linewidth=1.4)
+        ax.set_ylim(-0.03, 1.03)
+        ax.set_xlabel(xlabel)
+        ax.set_ylabel(ylabel)
+
+    return _svg(draw, 2.6)
 
 
 def scatter(spots: Sequence[Spot], xlabel: str, ylabel: str) -> str:
