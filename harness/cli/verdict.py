@@ -193,8 +193,26 @@ def list_claims(folder: Path | None, as_json: bool) -> None:
     if as_json:
         o.echo_json([claim.model_dump(mode="json") for claim in claims.values()])
         return
-    rows = [(name, f"+{claim.effect:g}", " ".join(claim.text.split())) for name, claim in claims.items()]
-    o.say(columns(("claim", "points", "what it says"), "lrl", rows))
+    rows = [(name, claim.claimed, claim.budgets, " ".join(claim.text.split())) for name, claim in claims.items()]
+    o.say(columns(("claim", "claimed", "budget", "what it says"), "lrll", rows))
+
+
+@claim.command()
+@click.argument("name", metavar="CLAIM")
+@_folder
+@o.as_json
+def show(name: str, folder: Path | None, as_json: bool) -> None:
+    """Show what a claim says, and what checking it would take."""
+    from harness.report.claims import claim_lines
+    from harness.stats import claims
+    from harness.stats.needs import needs
+
+    found = claims.named(claims.load_claims(folder), name)
+    if as_json:
+        o.echo_json({**found.model_dump(mode="json"), "needs": needs(found)})
+        return
+    for line in claim_lines(found, needs(found)):
+        o.say(line)
 
 
 @claim.command()

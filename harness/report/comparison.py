@@ -155,6 +155,8 @@ def _contrast_notes(c: Comparison) -> list[str]:
         notes.append(f"p questions: {RESAMPLES:,} seeded sign flips; it says nothing about other training seeds.")
     else:
         notes.append("Without samples there are no statistics over questions.")
+    if c.look:
+        notes.append(f"{c.look.capitalize()}.")
     pooled = [f"{m.title} {points(c.seed_sd[m.key].sd)}" for m in c.measures if m.protocol is None and m.key in c.seed_sd]
     if pooled:
         df = next(iter(c.seed_sd.values())).df

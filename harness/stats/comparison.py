@@ -15,7 +15,7 @@ from harness.runs.result import Result, load_result
 from harness.stats.arms import check_identity, find_baseline, labels
 from harness.stats.budgets import budget_of, mismatched
 from harness.stats.contrasts import Contrast, Rule, contrasts_of, ties_of
-from harness.stats.looks import level_at
+from harness.stats.looks import in_words, level_at
 from harness.stats.scores import (
     Measure,
     PooledSd,
@@ -79,6 +79,8 @@ class Comparison:
     """The smallest difference that matters, a share."""
     alpha: float = 0.05
     """The level of the intervals; below .05 where several looks are planned."""
+    look: str = ""
+    """Which of the planned looks this is, in words."""
     allowed: tuple[str, ...] = ()
     """What differs between arms because the caller allowed it, in words."""
 
@@ -115,8 +117,9 @@ def compare(
     arm. With `solved_at`, seeds that score at least this share are counted too: a mean says little if outcomes are bimodal
     over seeds. `questions` (`load_questions` of each result) adds the question-level statistics; runs without samples have
     none. `allow` names what arms may differ in nevertheless, see `check_identity`. `margin`: the smallest difference that
-    matters, in percent points. `looks`: the numbers of seeds at which the results are looked at, if more than once. Raises
-    UsageError for no results, an unknown baseline, or arms that differ in model, training set, protocol or questions.
+    matters, in percent points. `looks`: the numbers of seeds at which the results are looked at, if more than once; the arm
+    with the fewest seeds says which look it is. Raises UsageError for no results, an unknown baseline, a look that is not
+    planned, or arms that differ in model, training set, protocol or questions.
     """
     if not results:
         raise UsageError("nothing to compare: name at least one run")
@@ -132,7 +135,8 @@ def compare(
         {m.key: score_of(r, m.key, spreads[m.key], own.get(m.key), ties[m.key].get(name, "")) for m in measures}
         for r, own, name in zip(results, cells, names, strict=True)
     ]
-    rule = Rule(margin / 100, level_at(min(len(r.seeds) for r in results), looks))
+    fewest = min(len(r.seeds) for r in results)
+    rule = Rule(margin / 100, level_at(fewest, looks))
     contrasts = contrasts_of(measures, scores, cells, base, spreads, rule)
     theirs = budget_of(results[base])
     arms = [_arm(r, name, s, x, theirs) for r, name, s, x in zip(results, names, scores, contrasts, strict=True)]
@@ -147,6 +151,7 @@ def compare(
         spreads=spreads,
         margin=rule.margin,
         alpha=rule.alpha,
+        look=in_words(fewest, looks) if looks else "",
         allowed=tuple(allowed),
     )
 
