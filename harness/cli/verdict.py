@@ -43,6 +43,11 @@ from harness.stats.verdicts import MARGIN
     metavar="SEEDS,...",
     help="Numbers of seeds at which you look at the results, e.g. 3,5,8: together they keep the level.  [default: once]",
 )
+@click.option(
+    "--paired",
+    is_flag=True,
+    help="Pair seed with seed where two runs have the same seeds and each began with the same batch of rollouts.",
+)
 @o.as_json
 def compare(
     runs: tuple[Path, ...],
@@ -52,6 +57,7 @@ def compare(
     allow: tuple[str, ...],
     margin: float,
     looks: tuple[int, ...],
+    paired: bool,
     as_json: bool,
 ) -> None:
     """Compare runs: scores, intervals, tests, budgets."""
@@ -59,7 +65,7 @@ def compare(
     from harness.report.formats import render_comparison, write_comparison
     from harness.stats.comparison import compare_runs
 
-    table = compare_runs(runs, baseline, allow, margin, looks)
+    table = compare_runs(runs, baseline, allow, margin, looks, paired)
     if out is not None:
         out = write_comparison(list(runs), table, out, form)
     page = render_comparison(list(runs), table, form) if form is not None and out is None and not as_json else None

@@ -80,6 +80,8 @@ class Claim(Strict):
     looks: tuple[int, ...] = ()
     """Numbers of seeds an arm at which the claim is looked at, if more than once: together they keep the level. There is no
     verdict at any other number."""
+    paired: bool = False
+    """Whether seeds are paired, where the runs show that those of both arms began with the same batch of rollouts."""
     scores: ClaimScores | None = None
     """The published scores, if any."""
     tolerance: float | None = Field(None, gt=0)

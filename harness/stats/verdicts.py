@@ -90,14 +90,15 @@ def _chosen(rules: list[tuple[Any, str]]) -> Any:
     return found if found.ndim else str(found)
 
 
-def prediction(e: Estimate, seeds: tuple[int, int], published_seeds: int) -> Estimate:
+def prediction(e: Estimate, seeds: tuple[int, int], published_seeds: int, apart: Estimate | None = None) -> Estimate:
     """What `published_seeds` seeds an arm of the same process would measure, from ours with `seeds` (Spence and Stanley 2016).
 
-    The variance of a seed is read off ours, of both arms alike.
+    The variance of a seed is read off ours, of both arms alike. `apart`: where ours are pairs, the estimate without pairing,
+    which tells how much seeds of a publication scatter that are none.
     """
     import numpy as np
 
     from harness.stats.intervals import Estimate
 
-    seed_variance = np.asarray(e.se) ** 2 / (1 / seeds[0] + 1 / seeds[1])
+    seed_variance = np.asarray((apart or e).se) ** 2 / (1 / seeds[0] + 1 / seeds[1])
     return Estimate(e.value, np.sqrt(e.se**2 + 2 * seed_variance / published_seeds), e.df, e.rule, e.centre)
