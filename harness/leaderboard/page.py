@@ -225,11 +225,13 @@ def _budgets(c: Comparison) -> list[dict[str, Any]]:
             spots = []
             for i, arm in enumerate(c.arms):
                 s = arm.scores[m.key]
-                low, high = (None, None) if s.low is None or s.high is None else (100 * s.low, 100 * s.high)
+                two = s.solved is not None
+                low, high = (None, None) if s.low is None or s.high is None or two else (100 * s.low, 100 * s.high)
                 seeds = [100 * v for v in s.per_seed.values()]
-                spots.append(plots.Spot(x=tokens[i], y=100 * s.mean, points=seeds, series=i, low=low, high=high))
+                spots.append(plots.Spot(tokens[i], 100 * s.mean, seeds, i, low, high, two))
             svg = Markup(plots.scatter(spots, "sampled tokens per seed", "score, percent points"))
-            out.append({"title": f"{m.title} over budget; bar: 95% interval for new questions; small dots: seeds", "svg": svg})
+            bar = "hollow: mean of seeds of two kinds" if spots[0].two_kinds else "bar: 95% interval for new questions"
+            out.append({"title": f"{m.title} over budget; {bar}; small dots: seeds", "svg": svg})
     return out
 
 
