@@ -30,7 +30,7 @@ from harness.runs.filed import read_rules
 from harness.runs.packing import read_bytes, slug
 from harness.stats import seeds
 from harness.stats.comparison import Arm, Comparison
-from harness.stats.intervals import Estimate
+from harness.stats.intervals import PAIRED, Estimate
 from harness.stats.verdicts import MARGIN, outcome
 
 SOURCE = "reading.md"
@@ -196,7 +196,7 @@ def _estimate(c: Comparison, arm: Arm, key: str) -> Estimate:
     floor = seeds.resolution([(m.protocol["n"], m.protocol["k"]) for m in suites if m.protocol])
     spread = seeds.spread_of(arms, floor, solved_at([c.training_set]))
     at = next(i for i, other in enumerate(c.arms) if other is arm)
-    return seeds.difference(arms[at], arms[c.baseline], spread, paired=arm.contrasts[key].rule == "paired")
+    return seeds.difference(arms[at], arms[c.baseline], spread, paired=arm.contrasts[key].rule == PAIRED)
 
 
 def _judged(c: Comparison, margin: float) -> Comparison:

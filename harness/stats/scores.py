@@ -117,10 +117,10 @@ def cells_of(
 
 
 def scores_by_seed(result: Result, key: str) -> dict[int, float]:
-    """The scores of a run on the measure `key`, which it must have."""
+    """The scores of a run on the measure `key`, which it must have, in the order of its seeds."""
     if not key.startswith("macro:"):
-        return result.suites[key].per_seed
-    means = {seed: row.of(key.removeprefix("macro:")) for seed, row in result.macro.per_seed.items()}
+        return {seed: result.suites[key].per_seed[seed] for seed in result.seeds}
+    means = {seed: result.macro.per_seed[seed].of(key.removeprefix("macro:")) for seed in result.seeds}
     return {seed: mean for seed, mean in means.items() if mean is not None}
 
 

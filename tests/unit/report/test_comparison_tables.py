@@ -57,8 +57,10 @@ def test_one_seed_is_said(other):
 
 
 def test_solved_is_shown_only_where_asked():
+    even = [result(scores={0: 0.9, 1: 0.7, 2: 0.5, 3: 0.3, 4: 0.1})]
+    assert "solved" not in to_markdown(compare(even)) and "| 3/5 |" in to_markdown(compare(even, solved_at=0.5))
     results = [result(scores={0: 0.9, 1: 0.1, 2: 0.9, 3: 0.1, 4: 0.2})]
-    assert "solved" not in to_markdown(compare(results))
+    assert "| 2/5 |" in to_markdown(compare(results)), "the two kinds of seeds are seen"
     assert "| 2/5 |" in to_markdown(compare(results, solved_at=0.5))
     two = compare([*results, result("p2o", {0: 0.1, 1: 0.2, 2: 0.9})], solved_at=0.5)
     assert "| 2/5 | 5.3 to 85.3 |" in to_markdown(two)

@@ -229,7 +229,7 @@ def test_every_field_of_every_contrast():
 def test_ties_are_of_arms_with_two_seeds_by_holm_over_all_pairs():
     rng = np.random.default_rng(9)
     levels = {"a": 0.2, "b": 0.25, "c": 0.6, "d": 0.65, "e": 0.9}
-    results = [run_of(n, v, {"e": 1, "b": 3}.get(n, 4), rng)[0] for n, v in levels.items()]
+    results = [run_of(n, v, {"e": 1}.get(n, 4), rng)[0] for n, v in levels.items()]
     for key in ("macro:ood", "macro:id", "x"):
         values = {r.method: [(m.ood if key == "macro:ood" else m.id) for m in r.macro.per_seed.values()] for r in results}
         if key == "x":
@@ -276,7 +276,7 @@ def test_arms_that_lack_samples_or_spread_have_no_interval_on_new_questions():
     assert flat.fixed is None and flat.new is None and flat.note == "no spread over seeds: no interval"
     same = np.full((2, 6), 0.5)
     still = contrast(score([0.5, 0.6]), score([0.2, 0.3]), asked(same), asked(same))
-    assert still.fixed and still.new is None, "an interval of no width is none"
+    assert still.fixed and still.new == still.fixed, "what questions add is nothing here, what seeds add remains"
     runs = [result(n, {0: 0.4, 1: 0.5}, n=6) for n in ("grpo", "p2o", "gepa")]
     q = {"tb-long": asked(y)[0]}
     for questions, tested in (([q, {}, q], (False, True)), ([{}, q, q], (False, False)), ([q, q, {}], (True, False))):
@@ -284,11 +284,6 @@ def test_arms_that_lack_samples_or_spread_have_no_interval_on_new_questions():
         found = [c.arms[i].contrasts["tb-long"] for i in (1, 2)]
         assert [x.question_p is not None for x in found] == list(tested)
         assert [x.question_test for x in found] == ["sign-flip" if t else "" for t in tested]
-
-
-def test_names_and_arms_go_together():
-    with pytest.raises(ValueError):
-        ties_of([result("a"), result("b")], ["a"], "tb-long")
 
 
 def test_mcnemar_is_for_single_outcomes_on_both_sides():

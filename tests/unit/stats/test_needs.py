@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from harness.data.suites import load_suite
 from harness.runs.result import Macro, RoleMeans
+from harness.stats.chances import MAX_SEEDS, Noise, gain_seen
 from harness.stats.claims import MIN_SEEDS, Claim
 from harness.stats.needs import needs, seeds_line
-from harness.stats.power import MAX_SEEDS, seeds_needed
 from support.results import result, suite_scores
 
 
@@ -30,6 +30,11 @@ def claim(suites=("tb-long",), settings=None, **more):
         **more,
     }
     return Claim.model_validate(tree)
+
+
+def fewest(distance, sd, level):
+    """The fewest seeds with which an interval's end passes a bound that far from the truth in 80% of cases, one by one."""
+    return next(n for n in range(3, 1000) if gain_seen(distance, 0.0, Noise(sd), n, 2 * level) >= 0.8)
 
 
 def pilot(scores):
@@ -51,30 +56,34 @@ def test_seeds_come_from_the_spread_of_the_claims_own_average():
     means = [[15, 25, 35], [70, 50]]
     sd = math.sqrt(sum(statistics.variance(x) * (len(x) - 1) for x in means) / 3)
     line = needs(both, pilots)[0]
-    assert line == seeds_line(10.0, [sd], "the given runs") and line.endswith("(from the given runs)")
-    assert f"{seeds_needed(10.0, sd)} at a seed sd of {sd:.1f} " in line
+    assert line == seeds_line(both, [sd], "the given runs") and line.endswith("(from the given runs)")
+    assert f"{fewest(9.0, sd, 0.025)} to see it and more than {MAX_SEEDS} to exclude 1 " in line
+    assert f" at a seed sd of {sd:.1f} " in line
 
 
 def test_a_small_spread_is_a_spread():
-    found = needs(claim(effect=1.0), [pilot({"tb-long": {0: 0.400, 1: 0.403, 2: 0.406}})])[0]  # an sd of 0.3 points
-    assert found == seeds_line(1.0, [0.3], "the given runs") and "at a seed sd of 0.3 (from the given runs)" in found
+    mine = claim(effect=1.0, margin=0.5)
+    found = needs(mine, [pilot({"tb-long": {0: 0.400, 1: 0.403, 2: 0.406}})])[0]  # an sd of 0.3 points
+    assert found == seeds_line(mine, [0.3], "the given runs") and "at a seed sd of 0.3 (from the given runs)" in found
 
 
 @pytest.mark.parametrize("scores", [None, {0: 0.4}, {0: 0.4, 1: 0.4}])
 def test_without_a_spread_the_claim_says_which_to_assume(scores):
     mine = claim(seed_sd=(1.0, 3.0))
     line = needs(mine, [] if scores is None else [pilot({"tb-long": scores})])[0]
-    found = seeds_needed(10.0, 3.0)
+    see, exclude = ([f(sd) for sd in (1.0, 3.0)] for f in (lambda sd: fewest(9.0, sd, 0.025), lambda sd: fewest(1.0, sd, 0.05)))
     assert line == (
-        f"seeds per arm for an 80% chance of detecting 10 points: {MIN_SEEDS} at a seed sd of 1.0, {found} at a seed sd of 3.0"
+        "seeds per arm for an 80% chance of a verdict on a gain of 10 points: "
+        f"{see[0]} to see it and {exclude[0]} to exclude 1 if there is none at a seed sd of 1.0, "
+        f"{see[1]} to see it and {exclude[1]} to exclude 1 if there is none at a seed sd of 3.0"
     )
 
 
 def test_seeds_in_words():
-    assert seeds_needed(1.5, 0.1) == 2
-    assert seeds_line(1.5, [0.1, 90.0], "") == (
-        f"seeds per arm for an 80% chance of detecting 1.5 points: {MIN_SEEDS} at a seed sd of 0.1, "
-        f"more than {MAX_SEEDS} at a seed sd of 90.0"
+    assert seeds_line(claim(effect=1.5), [0.01, 90.0], "") == (
+        "seeds per arm for an 80% chance of a verdict on a gain of 1.5 points: "
+        f"{MIN_SEEDS} to see it and {MIN_SEEDS} to exclude 1 if there is none at a seed sd of 0.0, "
+        f"more than {MAX_SEEDS} to see it and more than {MAX_SEEDS} to exclude 1 if there is none at a seed sd of 90.0"
     )
 
 
