@@ -32,9 +32,8 @@ from harness.stats.verdicts import MARGIN
 @click.option(
     "--margin",
     type=click.FloatRange(0),
-    default=MARGIN,
-    show_default=True,
-    help="The smallest difference that matters, in points: verdicts are gain, loss, equivalent or undecided.",
+    help="The smallest difference that matters, in points: verdicts are gain, loss, equivalent or undecided.  [default: "
+    f"{MARGIN:g}, or that of the board on which all runs are filed]",
 )
 @click.option(
     "--looks",
@@ -55,7 +54,7 @@ def compare(
     out: Path | None,
     form: str | None,
     allow: tuple[str, ...],
-    margin: float,
+    margin: float | None,
     looks: tuple[int, ...],
     paired: bool,
     as_json: bool,

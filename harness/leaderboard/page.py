@@ -27,7 +27,7 @@ from harness.report.run import render_report
 from harness.report.tables import Table, compact, points
 from harness.runs.files import write_text
 from harness.runs.result import is_filed, load_result, runs_below
-from harness.stats.comparison import Comparison
+from harness.stats.comparison import Comparison, margin_of
 
 SAMPLES = 400
 """Maximum number of samples on a page, SAMPLE_BYTES in all."""
@@ -62,7 +62,9 @@ def write_page(paths: Sequence[Path], out: Path | None) -> Path:
     suites = max(len(load_result(run).suites) for run in runs)
     picks = per_suite(len(runs), suites)
     entries = [load_filed(run, picks) if is_filed(run) else load_run(run, picks) for run in runs]
-    return write_text(out, page(paths[0].resolve().name if len(paths) == 1 else "Runs", "Study", group(entries)))
+    return write_text(
+        out, page(paths[0].resolve().name if len(paths) == 1 else "Runs", "Study", group(entries, margin_of(runs)))
+    )
 
 
 def runs_table(c: Comparison, entries: Sequence[Entry]) -> Table:

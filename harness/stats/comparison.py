@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UsageError
-from harness.runs.result import Result, load_result
+from harness.runs.filed import read_rules
+from harness.runs.result import Result, is_filed, load_result
 from harness.stats import pairing
 from harness.stats.arms import check_identity, find_baseline, labels
 from harness.stats.budgets import budget_of, mismatched
@@ -29,7 +30,7 @@ from harness.stats.scores import (
     scores_array,
     spread_of_measure,
 )
-from harness.stats.seeds import Spread
+from harness.stats.seeds import Spread  # not for type checkers alone: `from_dict` reads it from the annotation
 from harness.stats.verdicts import MARGIN
 
 if TYPE_CHECKING:
@@ -210,14 +211,25 @@ def compare_runs(
     runs: Sequence[Path],
     baseline: int | str | None = None,
     allow: Sequence[str] = (),
-    margin: float = MARGIN,
+    margin: float | None = None,
     looks: Sequence[int] = (),
     paired: bool = False,
 ) -> Comparison:
-    """Compare run directories, samples included. Raises as `load_result`, `load_questions` and `compare` do."""
+    """Compare run directories, samples included; `margin` as `margin_of` has it, unless given. Raises as `load_result`,
+    `load_questions`, `margin_of` and `compare` do."""
     from harness.data.training_sets import solved_at
     from harness.stats.questions import load_questions
 
     results = [load_result(path) for path in runs]
     threshold = solved_at(r.training_set for r in results)
+    margin = margin_of(runs) if margin is None else margin
     return compare(results, baseline, threshold, [load_questions(r) for r in results], allow, margin, looks, paired)
+
+
+def margin_of(runs: Sequence[Path]) -> float:
+    """The smallest difference that matters between runs, in points: what their board says, where all are filed on one board,
+    else MARGIN. Raises HarnessError for rules that cannot be read."""
+    folders = {run.resolve().parent for run in runs if is_filed(run)}
+    if len(folders) != 1 or not all(map(is_filed, runs)):
+        return MARGIN
+    return read_rules(folders.pop()).margin or MARGIN
