@@ -80,6 +80,8 @@ class Claim(Strict):
     looks: tuple[int, ...] = ()
     """Numbers of seeds an arm at which the claim is looked at, if more than once: together they keep the level. There is no
     verdict at any other number."""
+    paired: bool = False
+    """Whether seeds are paired, where the runs show that those of both arms began with the same batch of rollouts."""
     scores: ClaimScores | None = None
     """The published scores, if any."""
     tolerance: float | None = Field(None, gt=0)
@@ -99,6 +101,8 @@ class Claim(Strict):
     """The checkpoint behind the published scores."""
     seed_sd: tuple[Annotated[float, Field(gt=0, le=100)], ...] = (1.0, 2.0)
     """Seed standard deviations, in points, that a plan without a pilot assumes."""
+    kind_scores: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = (0.0, 100.0)
+    """Scores of a seed that does not solve the suites and of one that does, in percent, that a plan without runs assumes."""
     expected: Verdict | None = None
     """The expected verdict; `harness claim check` fails on any other."""
 
@@ -112,6 +116,8 @@ class Claim(Strict):
             raise ValueError(f"the margin {self.margin:g} must be below the effect {self.effect:g}")
         if self.scores and self.effect and abs(self.scores.arm - self.scores.baseline - self.effect) > 0.051:
             raise ValueError(f"effect {self.effect} is not the difference between the scores")
+        if self.kind_scores[0] >= self.kind_scores[1]:
+            raise ValueError("kind_scores are the score of a seed that does not solve the suites, and a higher one")
         if self.tolerance and not self.scores:
             raise ValueError("tolerance needs scores")
         if self.looks and (self.looks[0] < MIN_SEEDS or list(self.looks) != sorted(set(self.looks))):
@@ -179,10 +185,23 @@ def load_claims(folder: Path | None = None) -> dict[str, Claim]:
     folder = folder or claims_dir()
     if not folder.is_dir():
         raise MissingError(f"no folder of claims at {folder}")
-    return {path.stem: _load(path) for path in sorted(folder.glob("*.yaml"), key=lambda p: p.stem)}
+    return {path.stem: load_claim(path) for path in sorted(folder.glob("*.yaml"), key=lambda p: p.stem)}
 
 
-def _load(path: Path) -> Claim:
+def find_claim(word: str) -> Claim:
+    """The claim of a shipped name or of a file. Raises MissingError or UsageError if there is none, or it is invalid."""
+    if word.endswith(".yaml"):
+        if not Path(word).is_file():
+            raise MissingError(f"no claim at {word}")
+        return load_claim(Path(word))
+    known = sorted(path.stem for path in claims_dir().glob("*.yaml"))
+    if word not in known:
+        raise UsageError(f"unknown claim {word!r}{nearest(word, known)}")
+    return load_claim(claims_dir() / f"{word}.yaml")
+
+
+def load_claim(path: Path) -> Claim:
+    """The claim in a file. Raises UsageError for an invalid one."""
     from harness.data.suites import load_suite
     from harness.data.training_sets import load_training_set
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.runs.result import Result
 from harness.stats.claims import Claim
+from harness.stats.pairing import unpaired
 
 if TYPE_CHECKING:
     from harness.stats.intervals import Array
@@ -46,6 +47,11 @@ class Evidence:
         """Problems and answers a problem behind the cells of every suite."""
         suites = self.results[0].suites
         return [(suites[name].n, 1 if self.greedy(name) else suites[name].k) for name in self.claim.suites]
+
+    @property
+    def pairs(self) -> bool:
+        """Whether seeds are paired: the claim says so, and the runs show it."""
+        return self.claim.paired and unpaired(*self.results) is None
 
     @property
     def own_cells(self) -> ArmCells:

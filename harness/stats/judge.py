@@ -14,6 +14,7 @@ from harness.stats.contrasts import Bounds
 from harness.stats.evidence import ArmCells, Evidence
 from harness.stats.looks import in_words, level_at
 from harness.stats.needs import seeds_line
+from harness.stats.pairing import unpaired
 from harness.stats.verdicts import Verdict, on_claim, on_tokens, prediction
 
 if TYPE_CHECKING:
@@ -87,9 +88,10 @@ def _gain(x: Evidence, cells: ArmCells) -> _Gain:
     floor = seeds.resolution(x.answers)
     declared = None if x.claim.kinds is False else solved_at([x.claim.training_set])
     spread = seeds.spread_of([a_S, b_S], floor, declared)
-    fixed = seeds.difference(a_S, b_S, spread)
+    fixed = seeds.difference(a_S, b_S, spread, x.pairs)
     new = intervals.question_difference(*cells, these=fixed)
-    return _Gain(fixed, new, prediction(fixed, (len(a_S), len(b_S)), x.claim.published_seeds))
+    apart = seeds.difference(a_S, b_S, spread)  # whether the publication's seeds were pairs is not known
+    return _Gain(fixed, new, prediction(fixed, (len(a_S), len(b_S)), x.claim.published_seeds, apart))
 
 
 def _verdict(x: Evidence, gain: _Gain, level: float) -> Verdict:
@@ -105,8 +107,8 @@ def _tokens(x: Evidence) -> Estimate:
     """The logarithm of the share of the baseline's sampled tokens that the arm spent, over seeds."""
     from harness.stats import seeds
 
-    logs = [np.log([max(1, ledger.sampled_tokens) for ledger in r.ledgers.values()]) for r in x.results]
-    return seeds.difference(logs[0], logs[1], seeds.Spread(floor=0.001))
+    logs = [np.log([max(1, r.ledgers[seed].sampled_tokens) for seed in r.seeds]) for r in x.results]
+    return seeds.difference(logs[0], logs[1], seeds.Spread(floor=0.001), x.pairs)
 
 
 def judge(x: Evidence, alpha: float) -> Assessment:
@@ -155,8 +157,8 @@ def _points(estimate: Estimate, level: float) -> Bounds:
 
 
 def _modifiers(x: Evidence, gain: _Gain, found: Verdict, level: float, baseline: float) -> dict[str, str]:
-    """What qualifies the verdict `found`: new questions, size, kinds of seeds, the other grader, flagged problems, budgets,
-    checkpoints."""
+    """What qualifies the verdict `found`: new questions, size, pairs and kinds of seeds, the other grader, flagged problems,
+    budgets, checkpoints."""
     claim = x.claim
     modifiers: dict[str, str] = {}
     ends = {"fixed": gain.fixed.interval(level), "new": gain.new.interval(level), "published": gain.published.interval(level)}
@@ -166,6 +168,8 @@ def _modifiers(x: Evidence, gain: _Gain, found: Verdict, level: float, baseline:
         modifiers["larger"] = "the gain is larger than a repetition of the publication would find"
     if found == "undecided" and ends["published"][1] < claim.effect / 100:
         modifiers["below-the-claim"] = "the gain is smaller than claimed; whether it matters is open"
+    if x.claim.paired and (why := unpaired(*x.results)):
+        modifiers["not-paired"] = f"its seeds were to be paired, and are not: {why}"
     if gain.fixed.rule == "shares":
         modifiers["two-kinds-of-seeds"] = "seeds solve the suites or do not, so the shares of solved seeds are compared"
     other = "parity" if claim.grader == "primary" else "primary"

@@ -14,11 +14,11 @@ from harness.core.errors import MissingError, UsageError
 from harness.data.suites import load_suite
 from harness.runs.result import load_result
 from harness.stats.assess import check
+from harness.stats.chances import seeds_to_see
 from harness.stats.claims import Claim, choose, claims_dir, load_claims
 from harness.stats.comparable import CLAIMED, differing
 from harness.stats.looks import level_at
 from harness.stats.questions import load_questions
-from harness.stats.verdicts import seeds_to_see
 from harness.study.file import as_sets, load_study
 from support.command import harness
 from support.runs import make_run
@@ -464,3 +464,31 @@ def test_what_a_claim_says_is_shown(capsys):
     assert code == 0 and "60% of tokens" in out and "as published" in out
     code, _, err = harness(capsys, "claim", "show", "p2o-deepscaler-5")
     assert code == 2 and "did you mean 'p2o-deepscaler-5k'" in err
+
+
+def stating(path, **more):
+    """Write what training began with into the results of runs."""
+    for run in path:
+        tree = json.loads((run / "result.json").read_text())
+        tree["first_rollouts"] = {str(s): {"batch": f"a{s}", "epoch": "e"} for s in tree["seeds"]} | more
+        tree["problems_sha256"] = "0" * 64
+        (run / "result.json").write_text(json.dumps(tree))
+    return path
+
+
+def test_a_claim_that_pairs_sees_what_pairs_show(tmp_path):
+    """Seeds scatter by 4 points, in both arms alike; the gain is 5 points in every one of them."""
+    given = stating(runs(tmp_path, gain=5, seed_sd=4.0, seeds=5))
+    [apart] = check([claim(effect=5.0)], given)
+    [pairs] = check([claim(effect=5.0, paired=True)], given)
+    assert (apart.verdict, apart.rule) == ("undecided", "Welch")
+    assert (pairs.verdict, pairs.rule) == ("reproduced", "paired") and "not-paired" not in pairs.modifiers
+    assert pairs.published.high - pairs.published.low > apart.fixed.high - apart.fixed.low
+
+
+def test_a_claim_whose_runs_show_no_pairs_goes_without_and_says_so(tmp_path):
+    given = runs(tmp_path, gain=5, seed_sd=4.0, seeds=5)
+    [apart] = check([claim(effect=5.0)], given)
+    [asked] = check([claim(effect=5.0, paired=True)], given)
+    assert (asked.verdict, asked.fixed, asked.rule) == (apart.verdict, apart.fixed, "Welch")
+    assert "do not say what training began with" in asked.modifiers["not-paired"]
