@@ -59,14 +59,15 @@ def _gather(claim: Claim, results: Sequence[Result]) -> Evidence | Assessment:
     reasons: list[str] = []
     for side, arm in claim.sides.items():
         spec = claim.specs[side]
-        near = sorted(((_differences(spec, r), i) for i, r in enumerate(results)), key=lambda x: (len(x[0]), x[1]))
+        here = [(i, r) for i, r in enumerate(results) if not _elsewhere(spec, r)]
+        near = sorted(((_differences(spec, r), i) for i, r in here), key=lambda x: (len(x[0]), x[1]))
         exact = [results[i] for differ, i in near if not differ]
         if len(exact) == 1:
             chosen[side] = exact[0]
         elif exact:
             reasons.append(f"{len(exact)} runs match its {side}; name one: {', '.join(r.run for r in exact)}")
         else:
-            same = [x for x in near if results[x[1]].method == arm.method and not _elsewhere(spec, results[x[1]])]
+            same = [x for x in near if results[x[1]].method == arm.method]
             hint = f"; {results[same[0][1]].run} differs in {', '.join(same[0][0][:3])}" if same else ""
             reasons.append(f"no run matches its {side}, {arm.method}{hint}")
     missing = len(chosen) < 2
@@ -94,8 +95,10 @@ def _gather(claim: Claim, results: Sequence[Result]) -> Evidence | Assessment:
 def _differences(spec: RunSpec, result: Result) -> list[str]:
     """The settings in which a run differs from this arm, as text. A limit shows in the number of problems instead."""
     claimed = spec.model_dump(mode="json")
-    wanted, own = settings_of(claimed), settings_of(result.spec)
     differ = differing(claimed, result.spec, CLAIMED)
+    if not differ:
+        return []
+    wanted, own = settings_of(claimed), settings_of(result.spec)
 
     def said(settings: Mapping[str, Any], key: str) -> str:
         return repr(settings[key]) if key in settings else "unset"
