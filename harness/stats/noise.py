@@ -13,8 +13,10 @@ from harness.core.errors import UsageError
 from harness.stats.seeds import resolution
 
 if TYPE_CHECKING:
+    from harness.data.suites import Suite
     from harness.runs.result import Result
     from harness.stats.claims import Claim
+    from harness.stats.protocol import Pass
     from harness.stats.questions import Questions
 
 
@@ -163,14 +165,14 @@ def sources(
     cells = [[q for r in side if (q := load_questions(r)).keys() >= set(claim.suites)] for side in (arms, baselines)]
     accuracies = [_accuracies(claim, card.name, (arms, baselines), given) for card in cards]
     modelled = [of_question(a, b, rho) for a, b in accuracies]
-    seen = [_single([q[card.name] for side in cells for q in side]) for card in cards]
+    seen = [_single([q[card.name] for side in cells for q in side], claim.passes[card.name].greedy) for card in cards]
     single = tuple(both / 2 if own is None else own for own, (_, both) in zip(seen, modelled, strict=True))
     questions = sum(d / card.size for card, (d, _) in zip(cards, modelled, strict=True)) / len(cards) ** 2
     pairs = [(a, b) for a in cells[0] for b in cells[1] if all(a[name].ids == b[name].ids for name in claim.suites)]
     if pairs:
-        arrays = [[[q[name].scores_S_Q for name in claim.suites] for q in pair] for pair in pairs]
+        arrays = [[[_asked(claim, q[name], name).scores_S_Q for name in claim.suites] for q in pair] for pair in pairs]
         questions = statistics.fmean(intervals.question_variance(*pair) for pair in arrays)
-    sizes = tuple((card.size, card.k if card.temperature else 1, card.temperature > 0) for card in cards)
+    sizes = tuple((card.size, *_samples(claim.passes[card.name], card)) for card in cards)
     found = Sources(sizes, single, questions, ())
     ran, model = bool(arms or baselines), f"a model of suites that hard, agreement {rho:g}"
     shown = ", ".join(f"{card.name} {50 * (a + b):.0f}" for card, (a, b) in zip(cards, accuracies, strict=True))
@@ -195,7 +197,18 @@ def _accuracies(
     return min(max(a, EDGE), 1 - EDGE), min(max(b, EDGE), 1 - EDGE)
 
 
-def _single(runs: Sequence[Questions]) -> float | None:
-    """The variance of one sample of a question, unbiased, from runs with several; None if there are none."""
-    several = [float((q.scores_S_Q * (1 - q.scores_S_Q)).mean()) * q.k / (q.k - 1) for q in runs if q.k > 1]
+def _samples(asked: Pass, card: Suite) -> tuple[int, bool]:
+    """Samples per problem that a claim counts, and whether there could be more."""
+    greedy = asked.greedy or (asked.temperature is None and not card.temperature)
+    return (1, False) if greedy else (asked.k or card.k, True)
+
+
+def _asked(claim: Claim, q: Questions, name: str) -> Questions:
+    return q.greedy or q if claim.passes[name].greedy else q
+
+
+def _single(runs: Sequence[Questions], greedy: bool) -> float | None:
+    """The variance of one sample of a question, unbiased, from runs with several; None if there are none, or if one greedy
+    answer counts, whose luck is that of its training."""
+    several = [float((q.scores_S_Q * (1 - q.scores_S_Q)).mean()) * q.k / (q.k - 1) for q in runs if q.k > 1 and not greedy]
     return statistics.fmean(several) if several else None
