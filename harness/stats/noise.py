@@ -165,7 +165,7 @@ def sources(
     cells = [[q for r in side if (q := load_questions(r)).keys() >= set(claim.suites)] for side in (arms, baselines)]
     accuracies = [_accuracies(claim, card.name, (arms, baselines), given) for card in cards]
     modelled = [of_question(a, b, rho) for a, b in accuracies]
-    seen = [_single([q[card.name] for side in cells for q in side]) for card in cards]
+    seen = [_single([q[card.name] for side in cells for q in side], claim.passes[card.name].greedy) for card in cards]
     single = tuple(both / 2 if own is None else own for own, (_, both) in zip(seen, modelled, strict=True))
     questions = sum(d / card.size for card, (d, _) in zip(cards, modelled, strict=True)) / len(cards) ** 2
     pairs = [(a, b) for a in cells[0] for b in cells[1] if all(a[name].ids == b[name].ids for name in claim.suites)]
@@ -206,7 +206,8 @@ def _accuracies(
     return min(max(a, EDGE), 1 - EDGE), min(max(b, EDGE), 1 - EDGE)
 
 
-def _single(runs: Sequence[Questions]) -> float | None:
-    """The variance of one sample of a question, unbiased, from runs with several; None if there are none."""
-    several = [float((q.scores_S_Q * (1 - q.scores_S_Q)).mean()) * q.k / (q.k - 1) for q in runs if q.k > 1]
+def _single(runs: Sequence[Questions], greedy: bool) -> float | None:
+    """The variance of one sample of a question, unbiased, from runs with several; None if there are none, or if one greedy
+    answer counts, whose luck is that of its training."""
+    several = [float((q.scores_S_Q * (1 - q.scores_S_Q)).mean()) * q.k / (q.k - 1) for q in runs if q.k > 1 and not greedy]
     return statistics.fmean(several) if several else None
