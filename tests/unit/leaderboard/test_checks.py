@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from msgspec import structs
 
+from harness.config import resolve_eval
 from harness.core.errors import HarnessError, UsageError
 from harness.core.ledger import Ledger
 from harness.leaderboard.budget import _contradictions
 from harness.leaderboard.checks import Content, check_run
-from harness.leaderboard.declared import check_declared, method_of, problems_of
+from harness.leaderboard.declared import _of_evaluation, check_declared, method_of, problems_of
 from harness.leaderboard.questions import prompts_of
 from harness.runs.filed import Curve
 from harness.runs.spec import typed_spec
@@ -188,8 +190,6 @@ def test_curves_stay_within_the_ledger(held_p2o):
 
 
 def test_an_evaluation_pays_nothing(held_p2o):
-    from harness.config import resolve_eval
-
     spec = resolve_eval([], [], {"model": {"id": "testbed"}, "engine": {"name": "transformers"}}, {"seeds": [0]})
     assert list(_contradictions(Ledger(), spec, False, None)) == []
     assert list(_contradictions(Ledger(rollouts=2, wall_seconds=0.5), spec, False, None)) == [
@@ -278,3 +278,17 @@ def test_ledgers_of_all_seeds_are_looked_at(held_p2o):
         held_p2o.changed(last).check()
     with pytest.raises(HarnessError, match="ledger of seed 0: wall_seconds is -1.0"):
         held_p2o.changed(ledgers(wall_seconds=-1.0)).check()
+
+
+def test_what_an_evaluation_says_of_itself():
+    spec = resolve_eval([], [], {"model": {"id": "maker/qwen"}, "engine": {"name": "transformers"}}, {"seeds": [0]})
+    said = SimpleNamespace(method="m", recipe="r", teacher="t", identity={"engine": "vllm"})
+    assert _of_evaluation(said, spec) == [
+        ("identity.engine", "vllm", "transformers"),
+        ("method", "m", "qwen"),
+        ("recipe", "r", "evaluation"),
+        ("teacher", "t", None),
+    ]
+    of_a_run = spec.model_copy(update={"run": "p2o-1"})
+    said.identity = {}
+    assert _of_evaluation(said, of_a_run)[0] == ("method", "m", "m"), "what trained it is not in its settings"
