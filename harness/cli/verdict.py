@@ -32,9 +32,8 @@ from harness.stats.verdicts import MARGIN
 @click.option(
     "--margin",
     type=click.FloatRange(0),
-    default=MARGIN,
-    show_default=True,
-    help="The smallest difference that matters, in points: verdicts are gain, loss, equivalent or undecided.",
+    help="The smallest difference that matters, in points: verdicts are gain, loss, equivalent or undecided.  [default: "
+    f"{MARGIN:g}, or that of the board on which all runs are filed]",
 )
 @click.option(
     "--looks",
@@ -55,7 +54,7 @@ def compare(
     out: Path | None,
     form: str | None,
     allow: tuple[str, ...],
-    margin: float,
+    margin: float | None,
     looks: tuple[int, ...],
     paired: bool,
     as_json: bool,
@@ -204,16 +203,15 @@ def list_claims(folder: Path | None, as_json: bool) -> None:
 
 
 @claim.command()
-@click.argument("name", metavar="CLAIM")
-@_folder
+@click.argument("word", metavar="CLAIM|FILE")
 @o.as_json
-def show(name: str, folder: Path | None, as_json: bool) -> None:
+def show(word: str, as_json: bool) -> None:
     """Show what a claim says, and what checking it would take."""
     from harness.report.claims import claim_lines
-    from harness.stats import claims
+    from harness.stats.claims import find_claim
     from harness.stats.needs import needs
 
-    found = claims.named(claims.load_claims(folder), name)
+    found = find_claim(word)
     if as_json:
         o.echo_json({**found.model_dump(mode="json"), "needs": needs(found)})
         return

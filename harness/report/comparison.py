@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.text import visible
 from harness.report import kinds
+from harness.report.robust import MANY, ROBUST, robust_table
 from harness.report.tables import (
     Table,
     compact,
@@ -36,9 +37,14 @@ WIDTH = 150
 
 
 def tables(c: Comparison) -> list[Table]:
-    """Scores, tests (if there are several arms), budgets, protocol."""
+    """Scores, tests and robust views (if there are several arms), budgets, protocol."""
+    return [scores_table(c), *several_tables(c), budget_table(c), protocol_table(c)]
+
+
+def several_tables(c: Comparison) -> list[Table]:
+    """What there is to say of several arms alone: tests, and robust views over the suites of each role."""
     tests = [tests_table(c)] if len(c.arms) > 1 else []
-    return [scores_table(c), *tests, budget_table(c), protocol_table(c)]
+    return [*tests, robust_table(c)] if any(arm.robust for arm in c.arms) else tests
 
 
 def to_markdown(c: Comparison, title: str = "Comparison") -> str:
@@ -64,7 +70,8 @@ def to_rich(c: Comparison) -> Group:
     from rich.text import Text
 
     stamps = [Text(f"not a result: {visible(stamp)}", style="bold red") for stamp in c.stamps]
-    return Group(*stamps, *(part for table in tables(c) for part in ("", table.to_rich())))
+    shown = [table for table in tables(c) if table.title != ROBUST or len(c.arms) >= MANY]
+    return Group(*stamps, *(part for table in shown for part in ("", table.to_rich())))
 
 
 def print_comparison(c: Comparison) -> None:

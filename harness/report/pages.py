@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.core.text import visible
 from harness.report import plots
+from harness.report.robust import robust_panels
 from harness.runs.logs import Metrics
 from harness.stats.comparison import Comparison
 from harness.stats.scores import Measure
@@ -96,11 +97,11 @@ def overview(c: Comparison) -> list[dict[str, Any]]:
     out = [{"title": f"{seeds}{more}", "svg": Markup(every_seed(c, c.measures))}]
     if len(c.arms) > 1:
         base = c.arms[c.baseline].label
-        svg = Markup(plots.dots(gaps, "difference, percent points", zero=True))
+        svg = Markup(plots.dots(gaps, "difference, percent points", line=0.0))
         title = f"Difference from {base}; 95% intervals for these questions (thick) and new ones (thin); upright bar: none"
         title += more
         out.insert(0, {"title": title, "svg": svg})
-    return out
+    return out + robust_panels(c, MOST_ARMS)
 
 
 def every_seed(c: Comparison, measures: Sequence[Measure]) -> str:

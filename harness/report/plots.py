@@ -32,6 +32,17 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Band:
+    """One curve with a pointwise interval, if it is known."""
+
+    x: list[float]
+    y: list[float]
+    series: int
+    low: list[float] | None = None
+    high: list[float] | None = None
+
+
+@dataclass(frozen=True)
 class Share:
     """The seeds of a row that score at least `at`, `count` of all; their share and its interval, in percent."""
 
@@ -107,9 +118,9 @@ def curves(lines: Sequence[Line], unit: bool = False) -> str:
     return _svg(draw, 2.3)
 
 
-def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool = False) -> str:
-    """A row per mark, below the name of its group; `zero` draws a line at no difference. Shares of solved seeds, where there
-    are any, are a second plot to the right."""
+def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, line: float | None = None) -> str:
+    """A row per mark, below the name of its group; `line` is where nothing differs, and is drawn. Shares of solved seeds, where
+    there are any, are a second plot to the right."""
     two = any(mark.solved for _, marks in groups for mark in marks)
 
     def draw(ax: Axes, right: Axes | None = None) -> None:
@@ -125,8 +136,8 @@ def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool =
                 fontweight="bold",
                 in_layout=not two,  # it may reach into the plot to the right, whose rows are empty there
             )
-            if zero:
-                ax.plot([0, 0], [y - 0.5, y - len(marks) - 0.5], color=_INK, linewidth=0.8)
+            if line is not None:
+                ax.plot([line, line], [y - 0.5, y - len(marks) - 0.5], color=_INK, linewidth=0.8)
             for mark in marks:
                 y -= 1
                 ticks.append(y)
@@ -176,6 +187,22 @@ def _share(ax: Axes, solved: Share, seeds: int, y: float, shade: str) -> None:
     ax.plot([solved.share], [y], "D", color=shade, markersize=4, clip_on=False)
     place: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
     ax.annotate(f"{solved.count}/{seeds}", (1, y), (3, 0), fontsize=8, annotation_clip=False, **place)
+
+
+def profiles(bands: Sequence[Band], xlabel: str, ylabel: str) -> str:
+    """Falling curves on [0, 1] with their bands, of as many arms as there are colours; more arms have no bands."""
+
+    def draw(ax: Axes) -> None:
+        for band in bands:
+            shade, pattern = colour(band.series), "-" if band.series < len(PALETTE) else "--"
+            if band.low is not None and band.high is not None and len(bands) <= len(PALETTE):
+                ax.fill_between(band.x, band.low, band.high, color=shade, alpha=0.14, linewidth=0)
+            ax.plot(band.x, band.y, pattern, color=shade, linewidth=1.4)
+        ax.set_ylim(-0.03, 1.03)
+        ax.set_xlabel(xlabel)
+        ax.set_ylabel(ylabel)
+
+    return _svg(draw, 2.6)
 
 
 def scatter(spots: Sequence[Spot], xlabel: str, ylabel: str) -> str:

@@ -170,9 +170,10 @@ def sources(
     questions = sum(d / card.size for card, (d, _) in zip(cards, modelled, strict=True)) / len(cards) ** 2
     pairs = [(a, b) for a in cells[0] for b in cells[1] if all(a[name].ids == b[name].ids for name in claim.suites)]
     if pairs:
-        arrays = [[[_asked(claim, q[name], name).scores_S_Q for name in claim.suites] for q in pair] for pair in pairs]
+        taken = claim.passes.items()
+        arrays = [[[q[name].answered(how.greedy).scores_S_Q for name, how in taken] for q in pair] for pair in pairs]
         questions = statistics.fmean(intervals.question_variance(*pair) for pair in arrays)
-    sizes = tuple((card.size, *_samples(claim.passes[card.name], card)) for card in cards)
+    sizes = tuple(_size(card, claim.passes[card.name]) for card in cards)
     found = Sources(sizes, single, questions, ())
     ran, model = bool(arms or baselines), f"a model of suites that hard, agreement {rho:g}"
     shown = ", ".join(f"{card.name} {50 * (a + b):.0f}" for card, (a, b) in zip(cards, accuracies, strict=True))
@@ -186,25 +187,23 @@ def sources(
     return replace(found, known=known)
 
 
+def _size(card: Suite, how: Pass) -> tuple[int, int, bool]:
+    """As in `Sources`. A greedy answer is taken to scatter over trainings as one sample does."""
+    sampled = card.temperature > 0 and not how.greedy
+    return card.size, (how.k or card.k) if sampled else 1, sampled
+
+
 def _accuracies(
     claim: Claim, suite: str, sides: tuple[Sequence[Result], Sequence[Result]], given: Mapping[str, float]
 ) -> tuple[float, float]:
     """The shares of a suite that the arm and the baseline get right."""
     published = (claim.scores.arm / 100, claim.scores.baseline / 100) if claim.scores else (0.5, 0.5)
     assumed = (given[suite], given[suite]) if suite in given else published
-    own = [[r.suites[suite].avg for r in side if suite in r.suites] for side in sides]
+    greedy = claim.passes[suite].greedy
+    found = [[r.suites[suite] for r in side if suite in r.suites] for side in sides]
+    own = [[s.greedy if greedy and s.greedy is not None else s.avg for s in side] for side in found]
     a, b = (statistics.fmean(x) if x else y for x, y in zip(own, assumed, strict=True))
     return min(max(a, EDGE), 1 - EDGE), min(max(b, EDGE), 1 - EDGE)
-
-
-def _samples(asked: Pass, card: Suite) -> tuple[int, bool]:
-    """Samples per problem that a claim counts, and whether there could be more."""
-    greedy = asked.greedy or (asked.temperature is None and not card.temperature)
-    return (1, False) if greedy else (asked.k or card.k, True)
-
-
-def _asked(claim: Claim, q: Questions, name: str) -> Questions:
-    return q.greedy or q if claim.passes[name].greedy else q
 
 
 def _single(runs: Sequence[Questions], greedy: bool) -> float | None:

@@ -66,6 +66,12 @@ def spread_of(arms: Sequence[Array], floor: float = 0.0, solved_at: float | None
     return Spread(floor=floor, split=found, prior=None if found else prior_of(arms))
 
 
+def as_numbers(s: Spread) -> Spread:
+    """A spread without batch axes in plain numbers, as it can be written to a file."""
+    split = replace(s.split, low=float(s.split.low), high=float(s.split.high)) if s.split else None
+    return replace(s, split=split, prior=Prior(float(s.prior.variance), float(s.prior.df)) if s.prior else None)
+
+
 def split_of(arms: Sequence[Array], solved_at: float | None = None) -> Split | None:
     """The two kinds of outcome, at the threshold `solved_at` or, without one, at a gap that the scores show.
 
