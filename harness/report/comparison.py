@@ -154,6 +154,7 @@ def _contrast_notes(c: Comparison) -> list[str]:
         f"Verdict on these questions: gain or loss, the interval lies beyond {margin} points; equivalent, within them (two "
         "one-sided tests); otherwise undecided.",
         *_what_would_decide(c),
+        *_pairs(c),
         "† p below .05 after correction: Holm over arms for macro averages, Benjamini-Hochberg for suites, which are "
         "exploratory. ‡ the interval for new questions excludes 0, too. Arms that share a letter are tied.",
         f"sampled tokens: relative to {name}; generated and reflection tokens.",
@@ -162,11 +163,23 @@ def _contrast_notes(c: Comparison) -> list[str]:
         notes.append(f"p questions: {RESAMPLES:,} seeded sign flips; it says nothing about other training seeds.")
     else:
         notes.append("Without samples there are no statistics over questions.")
+    if c.look:
+        notes.append(f"{c.look.capitalize()}.")
     pooled = [f"{m.title} {points(c.seed_sd[m.key].sd)}" for m in c.measures if m.protocol is None and m.key in c.seed_sd]
     if pooled:
         df = next(iter(c.seed_sd.values())).df
         notes.append(f"Seed standard deviation, pooled over arms ({df} degrees of freedom): {', '.join(pooled)}.")
     return notes
+
+
+def _pairs(c: Comparison) -> list[str]:
+    """Which arms' seeds are pairs with the baseline's, and why the others are not."""
+    name = c.arms[c.baseline].label
+    pairs = [f"{a.label} (the whole first epoch is, in {a.pairs} of {len(a.seeds)})" for a in c.arms if a.pairs is not None]
+    notes = (
+        [f"Seeds are paired with those of {name}, as their first batches are the same: {', '.join(pairs)}."] if pairs else []
+    )
+    return notes + [f"{a.label}'s seeds are not paired with those of {name}: {a.unpaired}." for a in c.arms if a.unpaired]
 
 
 MOST_NOTES = 12
@@ -175,7 +188,7 @@ MOST_NOTES = 12
 
 def _what_would_decide(c: Comparison) -> list[str]:
     """For the macro averages: the seeds at which an undecided difference would be decided, were it the true one."""
-    from harness.stats.verdicts import seeds_to_decide
+    from harness.stats.chances import seeds_to_decide
 
     parts: list[str] = []
     for m in c.measures:
