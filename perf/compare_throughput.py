@@ -1,10 +1,10 @@
 """`harness compare` on synthetic runs, and `harness claim check` of the shipped claims: seconds and peak memory.
 
-    python perf/compare_throughput.py [--arms 10] [--seeds 5] [--samples 16] [--chars 300] [--beside PYTHON] [--times 3]
+    python perf/compare_throughput.py [--arms 10] [--seeds 5] [--samples 16] [--chars 300] [--times 3]
 
 Six suites of 1,547 problems; every sample carries a text of `--chars` characters, as real ones do. Each command runs in a
-process of its own; making the runs is not timed. `--beside` times the harness of another environment on the same runs,
-turn by turn. The floor is what no comparison can do without: reading the files and decoding their lines.
+process of its own; making the runs is not timed. The floor is what no comparison can do without: reading the files and
+decoding their lines.
 """
 
 from __future__ import annotations
@@ -96,7 +96,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--chars", type=int, default=300)
-    parser.add_argument("--beside", metavar="PYTHON", help="the interpreter of another environment with a harness")
     parser.add_argument("--times", type=int, default=3, help="runs of each command, of which the fastest counts")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -106,26 +105,18 @@ def main() -> None:
         size = sum(p.stat().st_size for p in Path(folder).rglob("*.jsonl"))
         rows = args.arms * args.seeds * args.samples * sum(SIZES.values())
         print(f"{rows:,} samples, {size / 1e6:,.0f} MB")
-        commands = {
-            f"{name}, {words[0]}": [python, "-c", "from harness.cli import main; main()", *words, "--json"]
-            for words in (["compare", *map(str, runs)], ["claim", "check"])
-            for name, python in {"here": sys.executable, "beside": args.beside}.items()
-            if python
-        }
-        print(f"{'the floor':16} {floor(runs):5.2f} s of CPU")
-        took: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
-        for _ in range(args.times):
-            for name, command in commands.items():
-                took[name].append(measured(command, Path(folder)))
-        for name, found in took.items():
+        print(f"{'the floor':12} {floor(runs):5.2f} s of CPU")
+        for words in (["compare", *map(str, runs)], ["claim", "check"]):
+            command = [sys.executable, "-c", "from harness.cli import main; main()", *words, "--json"]
+            found = [measured(command) for _ in range(args.times)]
             cpu, wall, peak = (min(column) for column in zip(*found, strict=True))
-            print(f"{name:16} {cpu:5.2f} s of CPU, {wall:5.1f} s, {peak:,.0f} MB at most")
+            print(f"{words[0]:12} {cpu:5.2f} s of CPU, {wall:5.1f} s, {peak:,.0f} MB at most")
 
 
-def measured(command: list[str], folder: Path) -> tuple[float, float, float]:
-    """CPU seconds, wall seconds and most MB of a process; `folder` keeps the harness of a checkout out of the way."""
+def measured(command: list[str]) -> tuple[float, float, float]:
+    """CPU seconds, wall seconds and most MB of a process."""
     start = time.time()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder)
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(child.pid, 0)
     if status:
         raise SystemExit(f"{' '.join(command[:6])} ended with status {status}")
