@@ -203,16 +203,15 @@ def list_claims(folder: Path | None, as_json: bool) -> None:
 
 
 @claim.command()
-@click.argument("name", metavar="CLAIM")
-@_folder
+@click.argument("word", metavar="CLAIM|FILE")
 @o.as_json
-def show(name: str, folder: Path | None, as_json: bool) -> None:
+def show(word: str, as_json: bool) -> None:
     """Show what a claim says, and what checking it would take."""
     from harness.report.claims import claim_lines
-    from harness.stats import claims
+    from harness.stats.claims import find_claim
     from harness.stats.needs import needs
 
-    found = claims.named(claims.load_claims(folder), name)
+    found = find_claim(word)
     if as_json:
         o.echo_json({**found.model_dump(mode="json"), "needs": needs(found)})
         return

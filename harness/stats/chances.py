@@ -18,7 +18,7 @@ import numpy as np
 from harness.stats import seeds as of_seeds
 from harness.stats.intervals import Array, Estimate
 from harness.stats.seeds import Spread
-from harness.stats.verdicts import SAVING, prediction
+from harness.stats.verdicts import SAVING, outcome, prediction
 
 MAX_SEEDS = 200
 """The search for a number of seeds stops here."""
@@ -174,13 +174,8 @@ def of_shares(solving: tuple[float, float], kinds: Kinds, seeds: int, rule: Rule
         chance = binom.pmf(np.arange(seeds + 1), seeds, p)
         counts.append(np.flatnonzero(chance > 1e-8))
         weights.append(chance[counts[-1]])
-    tables = [x.ravel() for x in np.meshgrid(*counts, indexing="ij")]
-    arms = [np.where(np.arange(seeds) < count[:, None], kinds.high, kinds.low) for count in tables]
-    return _tally(rule(_of_kinds(arms, kinds), seeds, alpha), np.outer(*weights).ravel())
-
-
-def _of_kinds(arms: Sequence[Array], kinds: Kinds) -> Estimate:
-    return of_seeds.difference(arms[0], arms[1], of_seeds.spread_of(arms, solved_at=(kinds.low + kinds.high) / 2))
+    e = of_seeds.counted((counts[0][:, None], counts[1][None, :]), seeds, kinds.low, kinds.high)
+    return _tally(np.asarray(rule(e, seeds, alpha)), np.outer(*weights))
 
 
 def _tally(found: Array, weights: Array) -> Chances:
@@ -213,7 +208,8 @@ def at_looks(
     out = []
     for n, level in zip(looks, levels, strict=True):
         own = [a[:, :n], b[:, :n]]
-        e = _of_kinds(own, kinds) if kinds else of_seeds.difference(own[0], own[1], Spread(floor=floor))
+        spread = of_seeds.spread_of(own, floor, (kinds.low + kinds.high) / 2) if kinds else Spread(floor=floor)
+        e = of_seeds.difference(own[0], own[1], spread)
         found = np.where(found == "undecided", rule(e, n, level), found)
         out.append(_tally(found, np.ones(REPS)))
     return out
@@ -228,6 +224,18 @@ def seeds_to_decide(effect: float, margin: float, seed_sd: float, alpha: float =
     """The fewest seeds an arm (at least 3) with which `outcome` is decided in `wanted` of cases, were `effect` true; None
     if MAX_SEEDS do not suffice, as for an effect at the margin."""
     return fewest(lambda n: decided(effect, margin, seed_sd, n, alpha) >= wanted, 3)
+
+
+def shares_to_decide(
+    solving: tuple[float, float], kinds: Kinds, margin: float, alpha: float = 0.05, wanted: float = 0.8
+) -> int | None:
+    """The same as `seeds_to_decide` where seeds are of two kinds, from the shares that solve; the margin is a share, too."""
+
+    def enough(n: int) -> bool:
+        found = of_shares(solving, kinds, n, lambda e, _, level: outcome(e, margin, level), alpha)
+        return 1 - found.get("undecided", 0.0) >= wanted
+
+    return fewest(enough, 3, WOBBLE)
 
 
 def seeds_to_see(effect: float, margin: float, seed_sd: float, alpha: float = 0.05, wanted: float = 0.8) -> int | None:

@@ -30,7 +30,7 @@ class Evidence:
         """The cells of both arms, leaving out the problems in `without`; None if a grade is missing or no problem left."""
         out: list[list[Array]] = []
         for arm in self.questions:
-            asked = [q.greedy or q if self.greedy(name) else q for name, q in zip(self.claim.suites, arm, strict=True)]
+            asked = [q.answered(self.greedy(name)) for name, q in zip(self.claim.suites, arm, strict=True)]
             kept = [q.without(without[name]) if without else q for name, q in zip(self.claim.suites, asked, strict=True)]
             arrays = [q.scores_S_Q if grader == "primary" else q.parity_S_Q for q in kept]
             if any(x is None for x in arrays):

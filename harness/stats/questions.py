@@ -31,6 +31,10 @@ class Questions:
     parity_S_Q: Array | None
     greedy: Questions | None = None
 
+    def answered(self, greedy: bool) -> Questions:
+        """The greedy pass, where there is one and it is meant; else these."""
+        return self.greedy or self if greedy else self
+
     def without(self, ids: set[str]) -> Questions:
         """The questions that are not in `ids`."""
         keep = [i for i, name in enumerate(self.ids) if name not in ids]
