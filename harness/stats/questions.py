@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Questions:
     """One suite of one run: mean scores over `k` samples, seeds in the order of `seeds`, questions sorted by id.
 
-    `parity_S_Q` holds the parity grader's scores; None if a sample has no second grade.
+    `parity_S_Q` holds the parity grader's scores; None if a sample has no second grade. `clusters_Q` are the families of the
+    questions; None where they come in none, or the run does not say.
     """
 
     ids: tuple[str, ...]
@@ -28,6 +29,12 @@ class Questions:
     k: int
     scores_S_Q: Array
     parity_S_Q: Array | None
+    clusters_Q: Array | None = None
+
+    @property
+    def drawn(self) -> int:
+        """How many questions, or families of them, were drawn independently."""
+        return len(self.ids if self.clusters_Q is None else set(self.clusters_Q.tolist()))
 
     def without(self, ids: set[str]) -> Questions:
         """The questions that are not in `ids`."""
@@ -39,6 +46,7 @@ class Questions:
             k=self.k,
             scores_S_Q=self.scores_S_Q[:, keep],
             parity_S_Q=parity,
+            clusters_Q=None if self.clusters_Q is None else self.clusters_Q[keep],
         )
 
 
@@ -90,9 +98,21 @@ def read_questions(data: bytes, path: Path, suite: SuiteScores, seeds: tuple[int
     both = all(r.parity is not None for r in rows)
     if both:
         parity[at] = [r.parity for r in rows]
-    out = Questions(ids=ids, seeds=seeds, k=k, scores_S_Q=scores.mean(-1), parity_S_Q=parity.mean(-1) if both else None)
+    out = Questions(
+        ids=ids,
+        seeds=seeds,
+        k=k,
+        scores_S_Q=scores.mean(-1),
+        parity_S_Q=parity.mean(-1) if both else None,
+        clusters_Q=np.array([suite.clusters.get(name, name) for name in ids]) if suite.clusters else None,
+    )
     for seed, mean in zip(seeds, out.scores_S_Q.mean(-1), strict=True):
         said = suite.per_seed[seed]
         if not abs(mean - said) <= 1e-9:  # also where it says NaN
             raise HarnessError(f"{visible(str(path))} gives {mean:.6f} for seed {seed}, result.json says {said:.6f}")
     return out
+
+
+def clusters_of(one: Questions, other: Questions) -> Array | None:
+    """The families of questions that two runs answered; where an older run does not say, the other one does."""
+    return other.clusters_Q if one.clusters_Q is None else one.clusters_Q
