@@ -157,6 +157,8 @@ def _contrast_notes(c: Comparison) -> list[str]:
         "exploratory. ‡ the interval for new questions excludes 0, too. Arms that share a letter are tied.",
         f"sampled tokens: relative to {name}; generated and reflection tokens.",
     ]
+    if named := [f"{m.families} of {m.title}" for m in c.measures if m.families]:
+        notes.append(f"Where questions come in families ({', '.join(named)}), new questions are of new families.")
     if any(s.kind for arm in c.arms for s in arm.scores.values()):
         notes.append(f"p questions: {RESAMPLES:,} seeded sign flips; it says nothing about other training seeds.")
     else:
@@ -174,9 +176,11 @@ def _pairs(c: Comparison) -> list[str]:
     """Which arms' seeds are pairs with the baseline's, and why the others are not."""
     name = c.arms[c.baseline].label
     pairs = [f"{a.label} (the whole first epoch is, in {a.pairs} of {len(a.seeds)})" for a in c.arms if a.pairs is not None]
-    notes = (
-        [f"Seeds are paired with those of {name}, as their first batches are the same: {', '.join(pairs)}."] if pairs else []
-    )
+    notes = []
+    if pairs:
+        notes.append(f"Seeds are paired with those of {name}, as their first batches are the same: {', '.join(pairs)}.")
+    if pairs and any(s.split for s in c.spreads.values()):
+        notes.append("Where seeds end in one of two ways, shares are compared, without pairs.")
     return notes + [f"{a.label}'s seeds are not paired with those of {name}: {a.unpaired}." for a in c.arms if a.unpaired]
 
 

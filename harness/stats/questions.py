@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Questions:
     """One suite of one run: mean scores over `k` samples, seeds in the order of `seeds`, questions sorted by id.
 
-    `parity_S_Q` holds the parity grader's scores; None if a sample has no second grade. `greedy` is the greedy pass, with k of
-    1, where the suite has one.
+    `parity_S_Q` holds the parity grader's scores; None if a sample has no second grade. `clusters_Q` are the families of the
+    questions; None where they come in none, or the run does not say. `greedy` is the greedy pass, with k of 1, where the suite
+    has one.
     """
 
     ids: tuple[str, ...]
@@ -29,11 +30,17 @@ class Questions:
     k: int
     scores_S_Q: Array
     parity_S_Q: Array | None
+    clusters_Q: Array | None = None
     greedy: Questions | None = None
 
     def answered(self, greedy: bool) -> Questions:
         """The greedy pass, where there is one and it is meant; else these."""
         return self.greedy or self if greedy else self
+
+    @property
+    def drawn(self) -> int:
+        """How many questions, or families of them, were drawn independently."""
+        return len(self.ids if self.clusters_Q is None else set(self.clusters_Q.tolist()))
 
     def without(self, ids: set[str]) -> Questions:
         """The questions that are not in `ids`."""
@@ -45,6 +52,7 @@ class Questions:
             k=self.k,
             scores_S_Q=self.scores_S_Q[:, keep],
             parity_S_Q=parity,
+            clusters_Q=None if self.clusters_Q is None else self.clusters_Q[keep],
             greedy=self.greedy and self.greedy.without(ids),
         )
 
@@ -77,8 +85,12 @@ def _suite(path: Path, suite: SuiteScores, seeds: tuple[int, ...]) -> Questions:
 
 def read_questions(data: bytes, path: Path, suite: SuiteScores, seeds: tuple[int, ...]) -> Questions:
     """A suite from its samples, JSON lines; `path` is what an error names. Raises HarnessError as `load_questions`."""
+    import numpy as np
+
     every = decode_outcomes(data, path)
     out = _table([row for row in every if not row.greedy], path, suite.n, suite.k, seeds)
+    if suite.clusters:
+        out = replace(out, clusters_Q=np.array([suite.clusters.get(name, name) for name in out.ids]))
     for seed, mean in zip(seeds, out.scores_S_Q.mean(-1), strict=True):
         _agree(path, mean, suite.per_seed[seed], f"for seed {seed}")
     if suite.greedy is None:
@@ -87,7 +99,7 @@ def read_questions(data: bytes, path: Path, suite: SuiteScores, seeds: tuple[int
     if greedy.ids != out.ids:
         raise HarnessError(f"{path} has a greedy pass over other problems")
     _agree(path, greedy.scores_S_Q.mean(), suite.greedy, "for the greedy pass")
-    return replace(out, greedy=greedy)
+    return replace(out, greedy=replace(greedy, clusters_Q=out.clusters_Q))
 
 
 def _table(rows: list[Outcome], path: Path, n: int, k: int, seeds: tuple[int, ...], what: str = "") -> Questions:
@@ -120,3 +132,8 @@ def _agree(path: Path, mean: float, said: float, of: str) -> None:
     """Raises HarnessError unless the samples give what result.json says."""
     if not abs(mean - said) <= 1e-9:  # also where it says NaN
         raise HarnessError(f"{visible(str(path))} gives {mean:.6f} {of}, result.json says {said:.6f}")
+
+
+def clusters_of(one: Questions, other: Questions) -> Array | None:
+    """The families of questions that two runs answered; where an older run does not say, the other one does."""
+    return other.clusters_Q if one.clusters_Q is None else one.clusters_Q

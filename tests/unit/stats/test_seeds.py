@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, special, stats
 
 from harness.stats import seeds
 from harness.stats.seeds import Split, Spread
@@ -117,6 +117,29 @@ def test_the_prior_finds_the_variance_that_arms_share():
     found = seeds.prior_of([rng.normal(0, sd, 5) for sd in sds])
     assert found is not None
     assert found.variance == pytest.approx(4, rel=0.06) and found.df == pytest.approx(10, rel=0.2)
+
+
+def test_the_prior_solves_the_equations_of_smyth():
+    """Section 6.2: excess = trigamma(d0 / 2) and the mean log variance, arms of 3 to 8 seeds; by root finding."""
+    rng = np.random.default_rng(3)
+    arms = [rng.normal(0, sd, n) for sd, n in zip(rng.uniform(0.5, 4, 12), [3, 5, 8, 4] * 3, strict=True)]
+    d = np.array([len(x) - 1 for x in arms])
+    e = np.log([x.var(ddof=1) for x in arms]) - special.digamma(d / 2) + np.log(d / 2)
+    excess = ((e - e.mean()) ** 2).sum() / (len(e) - 1) - special.polygamma(1, d / 2).mean()
+    d0 = optimize.brentq(lambda x: special.polygamma(1, x / 2) - excess, 1e-3, 1e6)
+    found = seeds.prior_of(arms)
+    assert found.df == pytest.approx(d0, rel=1e-6)
+    assert found.variance == pytest.approx(np.exp(e.mean() + special.digamma(d0 / 2) - np.log(d0 / 2)), rel=1e-6)
+
+
+def test_the_prior_is_the_distribution_of_the_variances():
+    """The sample variances over the prior's follow F with the arms' and the prior's degrees of freedom: 4,000 arms."""
+    rng = np.random.default_rng(1)
+    sds = np.sqrt(2 * 6 / rng.chisquare(6, 4000))
+    arms = [rng.normal(0, sd, 4) for sd in sds]
+    found = seeds.prior_of(arms)
+    ratios = [x.var(ddof=1) / found.variance for x in arms]
+    assert stats.kstest(ratios, stats.f(3, found.df).cdf).pvalue > 0.05
 
 
 def test_the_prior_raises_a_variance_and_never_lowers_it():
