@@ -12,6 +12,7 @@ from msgspec import structs
 from harness.config import resolve_eval
 from harness.core.errors import HarnessError, UsageError
 from harness.core.ledger import Ledger
+from harness.leaderboard import checks
 from harness.leaderboard.budget import _contradictions
 from harness.leaderboard.checks import Content, check_run
 from harness.leaderboard.declared import _of_evaluation, check_declared, method_of, problems_of
@@ -292,3 +293,16 @@ def test_what_an_evaluation_says_of_itself():
     of_a_run = spec.model_copy(update={"run": "p2o-1"})
     said.identity = {}
     assert _of_evaluation(said, of_a_run)[0] == ("method", "m", "m"), "what trained it is not in its settings"
+
+
+def test_greedy_answers_of_all_seeds_are_one_policys_where_a_model_is_evaluated(held_p2o, monkeypatch):
+    spec = resolve_eval([], [], {"model": {"id": "testbed"}, "engine": {"name": "transformers"}}, {"seeds": [0]})
+    asked = []
+    for name in ("check_ledgers", "check_questions"):
+        monkeypatch.setattr(checks, name, lambda *_: "data")
+    monkeypatch.setattr(checks, "check_sampling", lambda *own: asked.append(own[3]))
+    trained = typed_spec(held_p2o.m["spec"], held_p2o.folder)
+    for own in (spec, spec.model_copy(update={"run": "p2o-1"}), trained):
+        monkeypatch.setattr(checks, "check_declared", lambda *_, own=own: (own, None))
+        held_p2o.check()
+    assert asked == [True, False, False]
