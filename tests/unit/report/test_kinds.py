@@ -34,12 +34,12 @@ def test_the_sentence_says_what_the_columns_say(solved_at):
     tests = tables.tests_table(c)
     p = column(tests, "p solved")[1]
     assert f"OOD macro average: grpo solves in 1 of 8 seeds; p2o 8 of 8 (more, p {p})." in tests.notes
-    [first, *more] = kinds.what_solves(c)
+    [note] = kinds.what_solves(c)
     if solved_at:
-        assert first.startswith("Solved: seeds that score at least 50.0, as the training set declares") and not more
+        assert note.startswith("Solved: seeds that score at least 50.0, as the training set declares")
     else:
-        assert first.startswith("OOD macro average: the scores show two kinds of seeds (a gap of 10 points") and "51.5" in first
-        assert len(more) == 1, "the suite has them too"
+        assert note.startswith("Solved: the scores show two kinds of seeds (a gap of 10 points and 5 standard deviations")
+        assert "part on OOD macro average at 51.5, Longer chains at 51.5;" in note
 
 
 def test_fewer_and_not_told_apart():
