@@ -30,6 +30,8 @@ from harness.stats.verdicts import on_claim, outcome, prediction
 EFFECTS, SEEDS, SDS = (0.0, 1.0, 2.0, 5.0), (3, 5, 8), (1.0, 2.0)
 MARGIN, CLAIMED = 1.0, 5.0
 """A true difference of the margin is where verdicts are wrong most often."""
+BLOCK = 250
+"""Planted runs drawn at once."""
 VERDICTS = ("gain", "loss", "equivalent", "undecided")
 ON_CLAIM = ("reproduced", "gain, below the claim", "no gain", "contradicted")
 
@@ -47,7 +49,7 @@ def pools_of(runs: Sequence[Path]) -> tuple[str, Pools]:
 
 
 def planted_scores(pools: Pools, weight: float, sd: float, n: int, rng: np.random.Generator) -> Any:
-    """Scores of the seeds (S,) of one planted run on the macro average."""
+    """Scores of `n` seeds on the macro average."""
     weights_S = seed_weights(weight, sd, n, rng)
     suites = []
     for a_Q, b_Q, k in pools:
@@ -60,8 +62,11 @@ def experiments(pools: Pools, effect: float, seed_sd: float, n: int, reps: int, 
     """Scores of `reps` planted pairs, (reps, n) each."""
     gap = 100 * float(np.mean([a.mean() - b.mean() for a, b, _ in pools]))
     found = mixture(gap, effect, seed_sd)
-    arms = [[planted_scores(pools, weight, found.sd, n, rng) for _ in range(reps)] for weight in found.weights]
-    return np.array(arms[0]), np.array(arms[1])
+    arms = []
+    for weight in found.weights:
+        blocks = [planted_scores(pools, weight, found.sd, n * min(BLOCK, reps - done), rng) for done in range(0, reps, BLOCK)]
+        arms.append(np.concatenate(blocks).reshape(reps, n))
+    return arms[0], arms[1]
 
 
 def row(pools: Pools, effect: float, seed_sd: float, n: int, reps: int, rng: np.random.Generator) -> dict[str, float]:
