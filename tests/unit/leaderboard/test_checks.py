@@ -340,3 +340,13 @@ def test_questions_whose_data_are_not_at_hand_are_held_against_the_published_lis
             check(**own)
         assert str(e.value) == f"{where}, problem {problem}, seed 0, sample 0: {words}"
     assert check(other, spec=searched) == "ids", "what a template asks is in no list"
+
+
+def test_batches_of_several_steps_and_of_screened_problems(held_p2o):
+    train = held_p2o.m["spec"]["train"]
+    twice = {"method": "grpo", "method_config": {}, "train": {**train, "updates_per_batch": 2}}
+    assert wrong(held_p2o, spec=twice, optimiser_steps=214) == []
+    assert wrong(held_p2o, spec=twice, optimiser_steps=215) == ["rollouts is 10,272, 215 optimiser steps imply 10,368 or more"]
+    hard = {"method": "grpo", "method_config": {}, "train": {**train, "problems": "hard"}}
+    few = {"rollouts": 5 * BATCH, "optimiser_steps": 5, "generated_tokens": 5000, "trained_tokens": 5000}
+    assert wrong(held_p2o, spec=hard, problems=256, **few) == [], "how many problems are hard is not known"
