@@ -30,7 +30,8 @@ class Evidence:
         """The cells of both arms, leaving out the problems in `without`; None if a grade is missing or no problem left."""
         out: list[list[Array]] = []
         for arm in self.questions:
-            kept = [q.without(without[name]) if without else q for name, q in zip(self.claim.suites, arm, strict=True)]
+            asked = [q.answered(self.greedy(name)) for name, q in zip(self.claim.suites, arm, strict=True)]
+            kept = [q.without(without[name]) if without else q for name, q in zip(self.claim.suites, asked, strict=True)]
             arrays = [q.scores_S_Q if grader == "primary" else q.parity_S_Q for q in kept]
             if any(x is None for x in arrays):
                 return None
@@ -48,6 +49,16 @@ class Evidence:
         """How many families the questions of a suite come in, where they do."""
         found = zip(self.claim.suites, self.families(), strict=True)
         return {name: len(set(clusters_Q.tolist())) for name, clusters_Q in found if clusters_Q is not None}
+
+    def greedy(self, suite: str) -> bool:
+        """Whether the claim is about greedy answers to this suite: those of a pass of its own, if the runs have one."""
+        return self.claim.passes[suite].greedy
+
+    @property
+    def answers(self) -> list[tuple[int, int]]:
+        """Problems and answers a problem behind the cells of every suite."""
+        suites = self.results[0].suites
+        return [(suites[name].n, 1 if self.greedy(name) else suites[name].k) for name in self.claim.suites]
 
     @property
     def pairs(self) -> bool:

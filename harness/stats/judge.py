@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.budgets import BUDGET, budget_of, mismatched
+from harness.stats.budgets import BUDGET, SPENT, budget_of, mismatched
 from harness.stats.contrasts import Bounds
 from harness.stats.evidence import ArmCells, Evidence
-from harness.stats.looks import level_at
+from harness.stats.looks import in_words, level_at
 from harness.stats.needs import seeds_line
 from harness.stats.pairing import unpaired
 from harness.stats.verdicts import Verdict, on_claim, on_tokens, prediction
@@ -30,13 +30,15 @@ class Assessment:
     The intervals `fixed` (these questions) and `new` (new questions) have confidence 1 - `level`; `level` is `alpha`, or what
     it leaves for this one of the claim's `looks`. Both rest on `rule` (harness/stats/seeds.py). `published`: what a repetition
     of the publication, with its number of seeds, may be expected to find. `tokens`: the interval of the share of the
-    baseline's tokens that the arm spent, for a claim about it. `modifiers` maps each modifier to its reason. `reasons`
+    baseline's tokens that the arm spent, for a claim about it. `spent`: what arm and baseline spent per seed, by field of the
+    ledger. `look` says in words which of the planned looks this is. `modifiers` maps each modifier to its reason. `reasons`
     say why a claim was not assessed, `needs` what it would take. `missing`: an arm has no run.
     """
 
     claim: str
     text: str
     effect: float
+    claimed: str
     verdict: Verdict
     runs: dict[str, str]
     seeds: dict[str, int]
@@ -46,6 +48,8 @@ class Assessment:
     new: Bounds | None = None
     published: Bounds | None = None
     tokens: tuple[float, float] | None = None
+    spent: dict[str, tuple[float, float]] = field(default_factory=dict)
+    look: str = ""
     rule: str = ""
     level: float | None = None
     p: float | None = None
@@ -82,8 +86,7 @@ def _gain(x: Evidence, cells: ArmCells, without: Mapping[str, set[str]] | None =
     from harness.stats import intervals, seeds
 
     a_S, b_S = (np.asarray(sum(y_S_Q.mean(-1) for y_S_Q in arm)) / len(arm) for arm in cells)
-    suites = x.results[0].suites
-    floor = seeds.resolution([(y.shape[-1], suites[name].k) for y, name in zip(cells[0], x.claim.suites, strict=True)])
+    floor = seeds.resolution(x.answers)
     declared = None if x.claim.kinds is False else solved_at([x.claim.training_set])
     spread = seeds.spread_of([a_S, b_S], floor, declared)
     fixed = seeds.difference(a_S, b_S, spread, x.pairs)
@@ -121,11 +124,13 @@ def judge(x: Evidence, alpha: float) -> Assessment:
     if claim.tokens is not None:
         low, high = _tokens(x).interval(level)
         tokens = (math.exp(float(low)), math.exp(float(high)))
+    ours, theirs = map(budget_of, x.results)
     sd = 100 * float(gain.fixed.se) / math.sqrt(sum(1 / n for n in counts.values()))
     return Assessment(
         claim=claim.name,
         text=claim.text,
         effect=claim.effect,
+        claimed=claim.claimed,
         verdict=found,
         runs={side: r.run for side, r in zip(SIDES, x.results, strict=True)},
         seeds=counts,
@@ -135,6 +140,8 @@ def judge(x: Evidence, alpha: float) -> Assessment:
         new=_points(gain.new, level),
         published=_points(gain.published, level),
         tokens=tokens,
+        spent={key: (ours[key], theirs[key]) for key in SPENT},
+        look=in_words(min(counts.values()), claim.looks, alpha) if claim.looks else "",
         rule=gain.fixed.rule,
         level=level,
         p=float(gain.fixed.p()),
@@ -175,10 +182,14 @@ def _modifiers(x: Evidence, gain: _Gain, found: Verdict, level: float, baseline:
         if cells := x.cells(claim.grader, without=x.flagged):
             would = _verdict(x, _gain(x, cells, x.flagged), level)
             modifiers["contaminated"] = f"{count} problems match training problems; without them: {would}"
-    if off := mismatched(*(budget_of(r) for r in x.results)):
+    off = mismatched(*(budget_of(r) for r in x.results))
+    if claim.tokens:
+        off.pop("sampled_tokens", None)  # what the claim is about
+    if off:
         modifiers["budget-mismatch"] = "; ".join(budget_lines(off))
     if claim.checkpoint == "selected":
         modifiers["checkpoint-selected"] = "the published scores come from a selected checkpoint, these from the last"
     if claim.scores and claim.tolerance and abs(baseline - claim.scores.baseline) > claim.tolerance:
-        modifiers["baseline-differs"] = f"it scores {baseline:.1f}, published: {claim.scores.baseline:.1f}"
+        off_by = f"{claim.tolerance:g} points are its sampling error"
+        modifiers["baseline-differs"] = f"it scores {baseline:.1f}, published: {claim.scores.baseline:.1f}; {off_by}"
     return modifiers

@@ -146,7 +146,7 @@ def spread_of_measure(results: Sequence[Result], measure: Measure, solved_at: fl
     suites = results[0].suites
     names = [measure.key] if measure.protocol else [n for n in suites if suites[n].role == measure.role]
     floor = seeds.resolution([(suites[n].n, suites[n].k) for n in names])
-    return seeds.spread_of([scores_array(r, measure.key) for r in results], floor, solved_at)
+    return seeds.as_numbers(seeds.spread_of([scores_array(r, measure.key) for r in results], floor, solved_at))
 
 
 def score_of(result: Result, key: str, spread: Spread, cells: list[Questions] | None, ties: str) -> Score:

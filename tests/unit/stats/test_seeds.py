@@ -149,3 +149,20 @@ def test_the_prior_raises_a_variance_and_never_lowers_it():
     assert seeds.difference(calm, arms[0], spread).se > seeds.difference(calm, arms[0]).se
     assert seeds.difference(wild, wild, spread).se == pytest.approx(float(seeds.difference(wild, wild).se))
     assert seeds.prior_of(arms[:3]) is None
+
+
+@pytest.mark.parametrize("n", [2, 3, 8])
+def test_counts_of_solved_seeds_say_what_their_scores_say(n):
+    """Every table, those in which neither arm shows a kind included."""
+    a, b = (x.ravel() for x in np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij"))
+    arms = [np.where(np.arange(n) < count[:, None], 0.8, 0.12) for count in (a, b)]
+    expected = seeds.difference(*arms, seeds.spread_of(arms, solved_at=0.5))
+    found = seeds.counted((a, b), n, 0.12, 0.8)
+    for name in ("value", "se", "df", "centre"):
+        assert getattr(found, name) == pytest.approx(np.broadcast_to(getattr(expected, name), found.value.shape))
+    assert found.rule == expected.rule == "shares"
+
+
+def test_a_split_says_whether_it_was_declared():
+    arms = [np.array([0.1, 0.12, 0.9, 0.88]), np.array([0.1, 0.11, 0.13, 0.91])]
+    assert seeds.split_of(arms, 0.5).declared and not seeds.split_of(arms).declared
