@@ -226,10 +226,17 @@ def show(word: str, as_json: bool) -> None:
 @click.option(
     "--alpha", type=o.SHARE, default=0.05, show_default=True, help="Significance level, of all looks at a claim together."
 )
+@click.option("--planted", is_flag=True, help="Judge planted runs too (harness plant); their true difference is shown beside.")
 @_folder
 @o.as_json
 def check(
-    words: tuple[str, ...], runs: tuple[str, ...], junit: Path | None, alpha: float, folder: Path | None, as_json: bool
+    words: tuple[str, ...],
+    runs: tuple[str, ...],
+    junit: Path | None,
+    alpha: float,
+    planted: bool,
+    folder: Path | None,
+    as_json: bool,
 ) -> None:
     """Give a verdict on each claim.
 
@@ -243,7 +250,7 @@ def check(
     known = claims.load_claims(folder)
     names, more = claims.choose(known, words)
     given = [*map(Path, runs), *more]
-    found = assess.check([known[n] for n in names or known], given, alpha)
+    found = assess.check([known[n] for n in names or known], given, alpha, planted)
     named = bool(names)
     if junit is not None:
         write_text(junit, render.junit(found, named))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.data.training_sets import solved_at
 from harness.report.tables import p_value, points
 from harness.stats.comparison import Arm, Comparison
 from harness.stats.seeds import GAP, GAP_SDS
@@ -11,21 +12,23 @@ MOST_ARMS = 12
 
 
 def what_solves(c: Comparison) -> list[str]:
-    """A note for the measures whose threshold is declared, and one for each at which the scores show two kinds of seeds."""
+    """A note on the measures whose threshold is declared, and one on those at which the scores show two kinds of seeds."""
     notes = []
+    declared = solved_at([c.training_set])
     splits = {m.title: split for m in c.measures if (split := c.spreads[m.key].split if m.key in c.spreads else None)}
-    if declared := {split.at for split in splits.values() if split.declared}:
-        at = " or ".join(points(x) for x in sorted(declared))
+    seen = {title: split.at for title, split in splits.items() if not (split.declared or split.at == declared)}
+    if said := {split.at for title, split in splits.items() if title not in seen}:
+        at = " or ".join(points(x) for x in sorted(said))
         notes.append(
             f"Solved: seeds that score at least {at}, as the training set declares: seeds solve a suite or fail, so their "
             "shares decide, not their means."
         )
-    for title, split in splits.items():
-        if not split.declared:
-            notes.append(
-                f"{title}: the scores show two kinds of seeds (a gap of {100 * GAP:g} points and {GAP_SDS:g} standard "
-                f"deviations at least), apart at {points(split.at)}; the shares of the upper kind, solved, decide, not means."
-            )
+    if seen:
+        named = ", ".join(f"{title} at {points(at)}" for title, at in seen.items())
+        notes.append(
+            f"Solved: the scores show two kinds of seeds (a gap of {100 * GAP:g} points and {GAP_SDS:g} standard deviations at "
+            f"least) and part on {named}; the shares of the upper kind decide, not means."
+        )
     return notes
 
 

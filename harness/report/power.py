@@ -53,7 +53,7 @@ def solved_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: fl
             found = (_share(r["chances"][s].get(name, 0.0)) for name in ("gain", "loss", "equivalent", "undecided"))
             body.append((*(names if i == 0 else ("",) * 3), str(s), *found))
     note = (
-        "Percent of seeds that solve the suites; a seed scores 100 or 0. Seeds needed: per arm, for a "
+        "Percent of seeds that solve the suites; a seed scores 100 or 0, give or take 2. Seeds needed: per arm, for a "
         f"{100 * wanted:g}% chance of a decision. The chance of each outcome, counted out, at {alpha:g} and a margin of "
         f"{rows[0]['margin']:g} points."
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -154,10 +154,12 @@ def gain_seen(effect: float, margin: float, noise: Noise, seeds: int, alpha: flo
 
 @dataclass(frozen=True)
 class Kinds:
-    """Seeds of two kinds: the mean score of those that do not solve the suites and of those that do, shares."""
+    """Seeds of two kinds: the mean score of those that do not solve the suites and of those that do, and the standard deviation
+    within either kind, shares."""
 
     low: float = 0.0
     high: float = 1.0
+    within: float = 0.02
 
 
 Rule = Callable[[Estimate, int, float], Any]
@@ -166,16 +168,24 @@ Rule = Callable[[Estimate, int, float], Any]
 
 def of_shares(solving: tuple[float, float], kinds: Kinds, seeds: int, rule: Rule, alpha: float = 0.05) -> Chances:
     """The chance of each verdict where seeds solve the suites with the probabilities `solving` in the arm and the baseline,
-    by the rule on all tables of solved seeds, each weighted with its probability. At least 2 seeds."""
-    from scipy.stats import binom
+    by the rule on all tables of solved seeds, each weighted with its probability, and within the kinds on SHIFTS equally likely
+    differences of means. At least 2 seeds."""
+    from scipy.stats import binom, norm
 
     counts, weights = [], []
     for p in solving:
         chance = binom.pmf(np.arange(seeds + 1), seeds, p)
         counts.append(np.flatnonzero(chance > 1e-8))
         weights.append(chance[counts[-1]])
-    e = of_seeds.counted((counts[0][:, None], counts[1][None, :]), seeds, kinds.low, kinds.high)
-    return _tally(np.asarray(rule(e, seeds, alpha)), np.outer(*weights))
+    solved = counts[0][:, None, None], counts[1][None, :, None]
+    e = of_seeds.counted(solved, seeds, kinds.low, kinds.high, kinds.within**2)
+    shift = norm.ppf((np.arange(SHIFTS) + 0.5) / SHIFTS) * kinds.within * math.sqrt(2 * seeds) / (seeds + 2)
+    moved = replace(e, value=e.value + shift, centre=e.centre + shift)
+    found = np.asarray(rule(moved, seeds, alpha))
+    return _tally(found, np.broadcast_to(np.outer(*weights)[..., None], found.shape))
+
+
+SHIFTS = 9
 
 
 def _tally(found: Array, weights: Array) -> Chances:
@@ -192,7 +202,8 @@ def scattering(effect: float, seed_sd: float) -> Draw:
 
 def solving_with(solving: tuple[float, float], kinds: Kinds) -> Draw:
     def draw(rng: np.random.Generator, reps: int, n: int) -> tuple[Array, Array]:
-        a, b = (np.where(rng.random((reps, n)) < p, kinds.high, kinds.low) for p in solving)
+        solves = [rng.random((reps, n)) < p for p in solving]
+        a, b = (np.where(x, kinds.high, kinds.low) + kinds.within * rng.standard_normal((reps, n)) for x in solves)
         return a, b
 
     return draw

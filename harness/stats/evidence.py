@@ -38,6 +38,16 @@ class Evidence:
             out.append([x for x in arrays if x is not None and x.shape[-1]])
         return (out[0], out[1]) if out[0] else None
 
+    def greedy(self, suite: str) -> bool:
+        """Whether the claim is about greedy answers to this suite: those of a pass of its own, if the runs have one."""
+        return self.claim.passes[suite].greedy
+
+    @property
+    def answers(self) -> list[tuple[int, int]]:
+        """Problems and answers a problem behind the cells of every suite."""
+        suites = self.results[0].suites
+        return [(suites[name].n, 1 if self.greedy(name) else suites[name].k) for name in self.claim.suites]
+
     def families(self, without: Mapping[str, set[str]] | None = None) -> list[Array | None]:
         """The families of the questions of every suite that `cells` has, None where they come in none."""
         suites = zip(self.claim.suites, *self.questions, strict=True)
@@ -49,16 +59,6 @@ class Evidence:
         """How many families the questions of a suite come in, where they do."""
         found = zip(self.claim.suites, self.families(), strict=True)
         return {name: len(set(clusters_Q.tolist())) for name, clusters_Q in found if clusters_Q is not None}
-
-    def greedy(self, suite: str) -> bool:
-        """Whether the claim is about greedy answers to this suite: those of a pass of its own, if the runs have one."""
-        return self.claim.passes[suite].greedy
-
-    @property
-    def answers(self) -> list[tuple[int, int]]:
-        """Problems and answers a problem behind the cells of every suite."""
-        suites = self.results[0].suites
-        return [(suites[name].n, 1 if self.greedy(name) else suites[name].k) for name in self.claim.suites]
 
     @property
     def pairs(self) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.runs.spec import PLANTED
 from harness.stats.budgets import BUDGET, SPENT, budget_of, mismatched
 from harness.stats.contrasts import Bounds
 from harness.stats.evidence import ArmCells, Evidence
@@ -182,6 +184,9 @@ def _modifiers(x: Evidence, gain: _Gain, found: Verdict, level: float, baseline:
         if cells := x.cells(claim.grader, without=x.flagged):
             would = _verdict(x, _gain(x, cells, x.flagged), level)
             modifiers["contaminated"] = f"{count} problems match training problems; without them: {would}"
+    if all(PLANTED in r.spec for r in x.results):
+        a, b = (statistics.fmean(r.spec[PLANTED]["scores"][name] for name in claim.suites) for r in x.results)
+        modifiers["planted"] = f"no result: its true difference of avg@k is {100 * (a - b):+.2f} points"
     off = mismatched(*(budget_of(r) for r in x.results))
     if claim.tokens:
         off.pop("sampled_tokens", None)  # what the claim is about

@@ -190,15 +190,16 @@ def _shares(a_S: Array, b_S: Array, split: Split, floor: float) -> Estimate:
     return _of_moments(moments, (a_S.shape[-1], b_S.shape[-1]), floor)
 
 
-def counted(solved: tuple[Any, Any], n: int, low: float, high: float) -> Estimate:
-    """What `difference` makes of arms of `n` seeds, of which so many score exactly `high` and the others `low`."""
+def counted(solved: tuple[Any, Any], n: int, low: float, high: float, within: float = 0.0) -> Estimate:
+    """What `difference` makes of arms of `n` seeds, of which so many score `high` and the others `low`, on average and with a
+    variance of `within` in either kind."""
     seen = sum(solved)
     end_low, end_high = np.where(seen < 2 * n, low, 0.0), np.where(seen > 0, high, 1.0)
     moments = []
     for count in solved:
         mean = (count * high + (n - count) * low + end_low + end_high) / (n + 2)
         square = (count * high**2 + (n - count) * low**2 + end_low**2 + end_high**2) / (n + 2)
-        moments.append((mean, np.maximum(square - mean**2, 0.0)))
+        moments.append((mean, np.maximum(square - mean**2, 0.0) + within * n / (n + 2)))
     return replace(_of_moments(moments, (n, n), 0.0), value=(solved[0] - solved[1]) * (high - low) / n)
 
 

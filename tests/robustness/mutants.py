@@ -40,7 +40,7 @@ GRADES = [
     "grading/test_strict.py::test_forms",
     "grading/test_parity.py::test_what_a_child_does_does_the_same_in_this_process",
 ]
-BOARD = [f"leaderboard/test_{name}.py" for name in ("checks", "filing", "independence", "pages", "readings")]
+BOARD = [f"leaderboard/test_{name}.py" for name in ("checks", "declared", "filing", "independence", "pages", "readings")]
 MODULES = {  # and the tests run on its mutants, of them those that reach the changed function; of equal tests, in one go
     "training/loss.py": ["training/test_loss.py", "training/test_advantages.py"],
     "core/advantages.py": ["training/test_loss.py", "training/test_advantages.py"],

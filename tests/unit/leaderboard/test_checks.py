@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from hashlib import sha256
 from types import SimpleNamespace
 
 import pytest
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from harness.config import resolve_eval
 from harness.core.errors import HarnessError, UsageError
 from harness.core.ledger import Ledger
+from harness.leaderboard import checks, questions
 from harness.leaderboard.budget import _contradictions
 from harness.leaderboard.checks import Content, check_run
 from harness.leaderboard.declared import _of_evaluation, check_declared, method_of, problems_of
@@ -292,3 +295,58 @@ def test_what_an_evaluation_says_of_itself():
     of_a_run = spec.model_copy(update={"run": "p2o-1"})
     said.identity = {}
     assert _of_evaluation(said, of_a_run)[0] == ("method", "m", "m"), "what trained it is not in its settings"
+
+
+def test_greedy_answers_of_all_seeds_are_one_policys_where_a_model_is_evaluated(held_p2o, monkeypatch):
+    spec = resolve_eval([], [], {"model": {"id": "testbed"}, "engine": {"name": "transformers"}}, {"seeds": [0]})
+    asked = []
+    for name in ("check_ledgers", "check_questions"):
+        monkeypatch.setattr(checks, name, lambda *_: "data")
+    monkeypatch.setattr(checks, "check_sampling", lambda *own: asked.append(own[3]))
+    trained = typed_spec(held_p2o.m["spec"], held_p2o.folder)
+    for own in (spec, spec.model_copy(update={"run": "p2o-1"}), trained):
+        monkeypatch.setattr(checks, "check_declared", lambda *_, own=own: (own, None))
+        held_p2o.check()
+    assert asked == [True, False, False]
+
+
+def test_questions_whose_data_are_not_at_hand_are_held_against_the_published_list(held_p2o, held_gepa, monkeypatch):
+    where = held_p2o.folder / "rows"
+    asked = [(f"svamp-{i}", sha256(f"q{i}".encode()).hexdigest(), str(i)) for i in range(3)]
+    base = structs.replace(held_p2o.samples()["tb-long"][0], prompt=UNSET, seed=0, index=0)
+    rows = [structs.replace(base, problem=p, prompt_sha256=h, gold=g) for p, h, g in asked]
+    plain, searched = (typed_spec(x.m["spec"], x.folder) for x in (held_p2o, held_gepa))
+    listed = {p: sha256(json.dumps([p, h, g]).encode()).hexdigest()[:16] for p, h, g in asked}
+
+    def check(rows=rows, spec=plain, listed=listed, limit=None):
+        spec = spec.model_copy(update={"eval": spec.eval.model_copy(update={"limit": limit})})
+        monkeypatch.setattr(questions, "read_list", lambda suite: listed)
+        return questions.check_questions("svamp", "0" * 64, rows, spec, {}, None, where)
+
+    assert (check(), check(spec=searched), check(listed=None)) == ("list", "ids", "nothing")
+    assert check(limit=3) == "list" == check(rows[:2], limit=2)
+    told = "prompt and gold answer are not those of the suite's published list"
+    unknown = "the suite has no such problem"
+    other = [*rows[:2], structs.replace(rows[2], gold="9")]
+    for own, problem, words in (
+        ({"rows": other}, "svamp-2", told),
+        ({"rows": [structs.replace(rows[0], prompt_sha256="0" * 64)]}, "svamp-0", told),
+        ({"rows": [*rows, structs.replace(rows[0], problem="svamp-3")]}, "svamp-3", unknown),
+        ({"limit": 2}, "svamp-2", unknown),
+        ({"spec": searched, "limit": 1}, "svamp-1", unknown),
+        ({"rows": [structs.replace(rows[1], prompt="q1")]}, "svamp-1", "prompts of this suite are not filed"),
+    ):
+        with pytest.raises(HarnessError) as e:
+            check(**own)
+        assert str(e.value) == f"{where}, problem {problem}, seed 0, sample 0: {words}"
+    assert check(other, spec=searched) == "ids", "what a template asks is in no list"
+
+
+def test_batches_of_several_steps_and_of_screened_problems(held_p2o):
+    train = held_p2o.m["spec"]["train"]
+    twice = {"method": "grpo", "method_config": {}, "train": {**train, "updates_per_batch": 2}}
+    assert wrong(held_p2o, spec=twice, optimiser_steps=214) == []
+    assert wrong(held_p2o, spec=twice, optimiser_steps=215) == ["rollouts is 10,272, 215 optimiser steps imply 10,368 or more"]
+    hard = {"method": "grpo", "method_config": {}, "train": {**train, "problems": "hard"}}
+    few = {"rollouts": 5 * BATCH, "optimiser_steps": 5, "generated_tokens": 5000, "trained_tokens": 5000}
+    assert wrong(held_p2o, spec=hard, problems=256, **few) == [], "how many problems are hard is not known"

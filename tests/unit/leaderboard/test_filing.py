@@ -23,6 +23,7 @@ from harness.leaderboard.reproduce import _spec
 from harness.runs.filed import Curve, Manifest, read_index, read_manifest
 from harness.runs.packing import decompress, sha256
 from harness.runs.samples import FiledSample
+from harness.runs.spec import typed_spec
 from support.boards import make_run, sample_rows
 
 FACTS = {"greedy": False, "answer": None, "gold": "1", "parity": None, "status": "ok", "truncated": False}
@@ -487,3 +488,46 @@ def test_pilots_stand_apart_and_stamps_are_shown(tmp_path):
     assert "> **Not a result.** " in text and "it is one" in text
     assert text.index("## Pilots" if "## Pilots" in text else "Pilots") > text.index("Not a result")
     assert "grpo" not in (folder / "scores.csv").read_text()
+
+
+def test_a_figure_that_is_left_out_is_named(filed):
+    metrics = json.loads((filed / "metrics.json").read_text())
+    two = metrics["suites"]["tb-long"]["pass_at"].pop("2")
+    (filed / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(HarnessError) as e:
+        verify._from_samples(filed, read_manifest(filed), None, False)
+    assert str(e.value) == f"{filed / 'metrics.json'}: suites.tb-long.pass_at.2 is None, the samples give {two!r}"
+
+
+def test_whatever_cannot_be_read_is_said_with_the_folder(two_runs, monkeypatch):
+    def fails(*_):
+        raise ValueError("too \x1blarge")
+
+    monkeypatch.setattr(verify, "check_files", fails)
+    with pytest.raises(HarnessError) as e:
+        verify.verify_run(two_runs[0])
+    assert str(e.value).startswith(f"{two_runs[0]} cannot be read: ") and str(e.value).isprintable()
+
+
+def test_numbers_alone_are_held_against_their_settings_too(two_runs, monkeypatch):
+    asked = []
+    monkeypatch.setattr(verify, "_check", lambda *own: asked.append(own))
+    m = read_manifest(two_runs[0])
+    for again in (True, False):
+        assert verify._reported(two_runs[0], m, Path("data"), again) == verify.Verified(run=m.run)
+    assert asked == [(two_runs[0], m, {}, Path("data"), again) for again in (True, False)]
+
+
+def test_policies_evaluated_again_are_those_of_the_run_by_method_model_and_protocol(two_runs):
+    m = read_manifest(two_runs[0])
+    tree = {"model": m.spec["model"], "engine": {"name": "transformers"}, "train_set": "testbed"}
+    spec = resolve_eval([], [], tree, {"eval": m.spec["eval"], "seeds": [0]}).model_copy(update={"run": "p2o-1"})
+    trained = typed_spec(m.spec, two_runs[0])
+    again = SimpleNamespace(seeds=(0,), training_set="testbed", method="p2o")
+
+    def same(spec=spec, **own):
+        return evidence._same_settings(spec, SimpleNamespace(**{**vars(again), **own}), trained, m)
+
+    assert same() and same(seeds=(0, 2))
+    assert not same(method="grpo") and not same(seeds=(0, 3)) and not same(training_set="gsm8k")
+    assert not same(spec.model_copy(update={"eval": spec.eval.model_copy(update={"max_new_tokens": 7})}))

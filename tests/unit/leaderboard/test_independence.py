@@ -283,3 +283,19 @@ def test_greedy_rows_beside_sampled_ones_are_left_alone():
     rows = [row(t, s, f"p{q}", i) for s in (0, 1) for q, own in enumerate(drawn(s)) for i, t in enumerate(own)]
     rows += [row("the same", s, f"p{q}", 0, greedy=True) for s in (0, 1) for q in range(40)]
     check_sampling({"s": rows}, {"s": facts(4)}, [0, 1], True, WHERE)
+
+
+@pytest.mark.parametrize("copied", [0, 1])
+def test_copies_in_any_suite_are_found(copied):
+    names = ["one", "two"]
+    samples = {
+        name: [
+            row(text, seed, f"{name}{q}", i)
+            for seed in (0, 1)
+            for q, texts in enumerate(drawn(10 * at + (seed if at != copied else 0)))
+            for i, text in enumerate(texts)
+        ]
+        for at, name in enumerate(names)
+    }
+    with pytest.raises(HarnessError, match="have the same texts in 40 of the 80 problems where these vary"):
+        check_sampling(samples, dict.fromkeys(names, facts(4)), [0, 1], False, WHERE)

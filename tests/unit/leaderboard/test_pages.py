@@ -489,3 +489,13 @@ def test_runs_of_a_board_share_what_they_must(two_runs):
     spec = json.loads(json.dumps(b.spec))
     spec["train"]["limit"] = 5
     build._check_together({one: a, two: structs.replace(b, problems_sha256="0", spec=spec)})
+
+
+def test_from_some_generation_on_all_are_siblings():
+    [node] = ancestry.trees(ancestry.ancestry([template(i, i - 1 if i else None, True).row for i in range(ancestry.DEPTH + 4)]))
+    texts = []
+    while node["children"]:
+        texts.append(node["text"])
+        *_, node = parents = node["children"]
+    assert texts == [f"t{i}" for i in range(ancestry.DEPTH)]
+    assert [p["text"] for p in parents] == [f"t{ancestry.DEPTH + i}" for i in range(4)]

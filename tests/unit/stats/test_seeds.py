@@ -161,6 +161,12 @@ def test_counts_of_solved_seeds_say_what_their_scores_say(n):
     for name in ("value", "se", "df", "centre"):
         assert getattr(found, name) == pytest.approx(np.broadcast_to(getattr(expected, name), found.value.shape))
     assert found.rule == expected.rule == "shares"
+    rng = np.random.default_rng(0)
+    moved = [np.where(np.arange(n) < c[:, None], 0.8, 0.12) + rng.normal(0, 0.03, (4000, len(c), n)) for c in (a, b)]
+    mean = (seeds.difference(*moved, seeds.spread_of(moved, solved_at=0.5)).se ** 2).mean(0)
+    loose = seeds.counted((a, b), n, 0.12, 0.8, 0.03**2).se ** 2
+    both = (a + b > 0) & (a + b < 2 * n)
+    assert loose[both] == pytest.approx(mean[both], abs=3e-4), "with a variance within the kinds, on average"
 
 
 def test_a_split_says_whether_it_was_declared():
