@@ -40,7 +40,7 @@ def test_what_is_spent_is_what_a_multivariate_normal_says(looks, most):
     n = np.array(looks, float)
     correlation = np.sqrt(np.minimum.outer(n, n) / np.maximum.outer(n, n))
     for i in range(1, len(looks) + 1):
-        given = {"cov": correlation[:i, :i], "abseps": 1e-6, "maxpts": 2 * 10**5}
+        given = {"cov": correlation[:i, :i], "abseps": 1e-6, "maxpts": 10**7}
         stayed = multivariate_normal.cdf(bounds[:i], lower_limit=-bounds[:i], **given)
         assert 1 - stayed == pytest.approx(0.05 * math.log(1 + (math.e - 1) * looks[i - 1] / most), abs=2e-5)
 
@@ -51,7 +51,7 @@ def test_one_sided_verdicts_keep_their_level_too():
     bounds = norm.isf(np.array(levels(looks, 8)))
     n = np.array(looks, float)
     correlation = np.sqrt(np.minimum.outer(n, n) / np.maximum.outer(n, n))
-    crossed = 1 - multivariate_normal.cdf(bounds, cov=correlation, abseps=1e-6, maxpts=2 * 10**5)
+    crossed = 1 - multivariate_normal.cdf(bounds, cov=correlation, abseps=1e-6, maxpts=10**7)
     assert 0.04 < crossed < 0.05
 
 
