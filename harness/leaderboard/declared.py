@@ -65,7 +65,7 @@ def check_declared(folder: Path, m: Manifest, data_dir: Path | None = None, agai
         checks.append(("seeds", list(m.seeds), list(range(len(m.seeds)))))
     checks += _of_training(m, spec, training_set) if isinstance(spec, RunSpec) else _of_evaluation(m, spec)
     for suite in suites if set(m.suites) == {s.name for s in suites} else ():
-        checks += _of_suite(m, spec, suite, training_set)
+        checks += [*_of_suite(m, spec, suite, training_set), *_of_families(m, suite, data_dir)]
     for key, said, found in checks:
         if said != found:
             raise HarnessError(visible(f"{folder / 'manifest.json'}: {key} is {said!r}, its settings give {found!r}"))
@@ -108,6 +108,13 @@ def _of_suite(m: Manifest, spec: Spec, suite: Suite, training_set: TrainingSet) 
         ("data_sha256", said.data_sha256 is None, False),
     ]
     return [(f"suites.{suite.name}.{key}", a, b) for key, a, b in out]
+
+
+def _of_families(m: Manifest, suite: Suite, data_dir: Path | None) -> list[tuple[str, Any, Any]]:
+    """The families of a suite's questions, where its data are at hand."""
+    with suppress(MissingError):
+        return [(f"suites.{suite.name}.clusters", m.suites[suite.name].clusters, suite.clusters(data_dir))]
+    return []
 
 
 def _training_problems(spec: Spec, training_set: TrainingSet, data_dir: Path | None) -> list[Problem] | None:

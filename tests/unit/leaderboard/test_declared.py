@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from types import SimpleNamespace
 
+import pytest
+
+from harness.core.errors import HarnessError
+from harness.data.suites import load_suite
 from harness.data.training_sets import load_training_set
 from harness.leaderboard import declared
 from harness.leaderboard.declared import check_declared, problems_of
@@ -23,6 +29,18 @@ def test_every_fact_of_a_suite_is_held(held_p2o):
     own = [("role", "ood"), ("title", SUITE.title), ("n", 160), ("k", 2), ("temperature", 0.6), ("max_new_tokens", 32)]
     expected = [*((key, value, value) for key, value in own), ("data_sha256", sha, sha), ("data_sha256", False, False)]
     assert found == [(f"suites.tb-long.{key}", a, b) for key, a, b in expected]
+
+
+def test_families_of_questions_are_those_of_the_suite(held_p2o, tmp_path, monkeypatch):
+    monkeypatch.setitem(held_p2o.m["suites"]["tb-long"], "clusters", {"p1": "f", "p2": "f"})
+    with pytest.raises(HarnessError, match=r"suites\.tb-long\.clusters is .* its settings give {}"):
+        check_declared(held_p2o.folder, held_p2o.manifest())
+    rows = [{"id": str(i), "problem": "x", "answer": "1", "cluster_id": "f"} for i in range(2)]
+    (tmp_path / "s.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    suite = replace(load_suite("aime24"), file="s.jsonl", sha256=None, name="tb-long")
+    [(key, said, found)] = declared._of_families(held_p2o.manifest(), suite, tmp_path)
+    assert (key, said, found) == ("suites.tb-long.clusters", {"p1": "f", "p2": "f"}, {"0": "f", "1": "f"})
+    assert declared._of_families(held_p2o.manifest(), suite, None) == [], "the data are not at hand"
 
 
 def test_data_and_training_set_reach_what_asks_for_them(held_p2o, monkeypatch, tmp_path):
