@@ -194,7 +194,8 @@ def _estimate(c: Comparison, arm: Arm, key: str) -> Estimate:
     own = next(m for m in c.measures if m.key == key)
     suites = [own] if own.protocol else [m for m in c.measures if m.protocol and m.role == own.role]
     floor = seeds.resolution([(m.protocol["n"], m.protocol["k"]) for m in suites if m.protocol])
-    spread = seeds.spread_of(arms, floor, solved_at([c.training_set]))
+    said = c.spreads[key].split if key in c.spreads else None  # that it was declared depends on settings the file has not
+    spread = seeds.spread_of(arms, floor, solved_at([c.training_set]) if said and said.declared else None)
     at = next(i for i, other in enumerate(c.arms) if other is arm)
     return seeds.difference(arms[at], arms[c.baseline], spread, paired=arm.contrasts[key].rule == PAIRED)
 

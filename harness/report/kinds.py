@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from harness.data.training_sets import solved_at
 from harness.report.tables import p_value, points
 from harness.stats.comparison import Arm, Comparison
 from harness.stats.seeds import GAP, GAP_SDS
@@ -14,9 +13,8 @@ MOST_ARMS = 12
 def what_solves(c: Comparison) -> list[str]:
     """A note on the measures whose threshold is declared, and one on those at which the scores show two kinds of seeds."""
     notes = []
-    declared = solved_at([c.training_set])
     splits = {m.title: split for m in c.measures if (split := c.spreads[m.key].split if m.key in c.spreads else None)}
-    seen = {title: split.at for title, split in splits.items() if not (split.declared or split.at == declared)}
+    seen = {title: split.at for title, split in splits.items() if not split.declared}
     if said := {split.at for title, split in splits.items() if title not in seen}:
         at = " or ".join(points(x) for x in sorted(said))
         notes.append(

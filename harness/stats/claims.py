@@ -76,7 +76,7 @@ class Claim(Strict):
     published_seeds: int = Field(1, ge=1)
     """Seeds an arm behind the published number, which varies as much as ours do."""
     kinds: bool | None = None
-    """Whether seeds end in one of two ways, solved or not; by default what the training set says (its `solved_at`)."""
+    """Whether seeds end in one of two ways, solved or not; by default what the training set says of these settings."""
     looks: tuple[int, ...] = ()
     """Numbers of seeds an arm at which the claim is looked at, if more than once: together they keep the level. There is no
     verdict at any other number."""
@@ -150,6 +150,15 @@ class Claim(Strict):
     def specs(self) -> dict[str, RunSpec]:
         """The specs of `arm` and `baseline`. Raises as `resolve` does."""
         return {side: self._spec(arm) for side, arm in self.sides.items()}
+
+    @property
+    def solved_at(self) -> float | None:
+        """The share from which on a seed counts as having solved the suites, where the claim's settings are such that seeds do
+        or do not; None elsewhere, and where `kinds` says that they are not of two kinds."""
+        from harness.data.training_sets import solved_at
+
+        specs = (spec.model_dump(mode="json") for spec in self.specs.values())
+        return None if self.kinds is False else solved_at([self.training_set], specs)
 
     @property
     def sides(self) -> dict[str, ClaimArm]:

@@ -84,13 +84,11 @@ class _Gain:
 
 def _gain(x: Evidence, cells: ArmCells, without: Mapping[str, set[str]] | None = None) -> _Gain:
     """From the cells; `without` are problems that they leave out."""
-    from harness.data.training_sets import solved_at
     from harness.stats import intervals, seeds
 
     a_S, b_S = (np.asarray(sum(y_S_Q.mean(-1) for y_S_Q in arm)) / len(arm) for arm in cells)
     floor = seeds.resolution(x.answers)
-    declared = None if x.claim.kinds is False else solved_at([x.claim.training_set])
-    spread = seeds.spread_of([a_S, b_S], floor, declared)
+    spread = seeds.spread_of([a_S, b_S], floor, x.claim.solved_at)
     fixed = seeds.difference(a_S, b_S, spread, x.pairs)
     new = intervals.question_difference(*cells, these=fixed, clusters=x.families(without))
     apart = seeds.difference(a_S, b_S, spread)  # whether the publication's seeds were pairs is not known

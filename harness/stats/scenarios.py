@@ -50,11 +50,10 @@ def scenarios_of(
     claim: Claim, runs: Sequence[Result], baselines: Sequence[Result], noise: Sources, basis: Basis
 ) -> list[Scenario]:
     """One for each seed standard deviation, or the one of two kinds of seeds; what they rest on goes to `basis`."""
-    from harness.data.training_sets import solved_at
     from harness.stats.seeds import split_of
 
     scores = [np.array(scores_on(claim, r)) / 100 for r in runs]
-    declared = None if claim.kinds is False else solved_at([claim.training_set])
+    declared = claim.solved_at
     split = split_of(scores, declared) if scores else None
     if claim.tokens is not None:
         return [_tokens(claim, sd, runs, noise, basis) for sd in _seed_sds(claim, runs, noise, basis)]

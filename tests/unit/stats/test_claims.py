@@ -455,6 +455,12 @@ def test_the_filed_runs_have_the_verdicts_that_are_expected(capsys):
     assert code == 0 and "of the baseline's tokens the arm spent" in out
 
 
+def test_whether_seeds_are_of_two_kinds_follows_from_the_claims_world():
+    found = {name: claim.solved_at for name, claim in load_claims().items() if name.startswith("testbed-")}
+    assert found == {n: 0.5 if n == "testbed-latent" else None for n in found} and len(found) == 4
+    assert claim(kinds=None).solved_at == 0.5 and claim(kinds=False).solved_at is None
+
+
 def test_what_a_claim_says_is_shown(capsys):
     code, out, _ = harness(capsys, "claim", "show", "p2o-deepscaler-5k-strict")
     words = " ".join(out.split())
