@@ -55,6 +55,8 @@ class TrainingSet:
     """A model that knows no words but this set's, and can be trained on nothing else."""
     solved_at: float | None = None
     """Share from which on a seed counts as having solved a suite, where seeds solve one or do not."""
+    hinted: bool = False
+    """Its problems come with hints, made from their solutions."""
     hint_position: HintPosition = "after"
     answer_form: str = BOXED
     """How a completion states its answer; `{answer}` stands for it."""
@@ -105,9 +107,10 @@ class TrainingSet:
             return None
         return f"{self.file} is not the file that training set {self.name!r} pins"
 
-    def pieces(self) -> list[str]:
-        """Pieces of instructions that an offline prompt proposer composes: the world's, and `phrases`."""
-        world = self.world_of()
+    def pieces(self, spec: PolicySpec | None = None) -> list[str]:
+        """Pieces of instructions that an offline prompt proposer composes: the world's under the spec's settings, and
+        `phrases`."""
+        world = self.world_of(spec)
         return [*(world.phrases() if world else ()), *self.phrases]
 
 
