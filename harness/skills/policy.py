@@ -24,7 +24,9 @@ RECIPE = 1
 """Raised whenever the warm start changes, so that cached policies of an older recipe are not taken for new ones."""
 WIDTH = 96
 POLICIES = Path(__file__).parent / "policies"
-SHIPPED: dict[tuple[float, int], str] = {}
+SHIPPED: dict[tuple[float, int], str] = {
+    (0.001, 0): "ef56408631c9356562d78aea1276ade31cdca8b36440bae37d0af20ae25c4af0",
+}
 """Policies that come with the package, by floor and seed: SHA-256 of their files, by `folders.digest`."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from harness.core.kinds import Kind
 from harness.core.types import Problem
@@ -26,12 +26,19 @@ class SkillsConfig(WorldConfig):
     """The lowest unprompted rate; .001: sampling finds little, .02: everything. Another than the shipped is built."""
     policy_seed: int = Field(0, ge=0)
     """Seed of the warm-started policy."""
-    lift: Annotated[Literal[0, 0.3, 0.6, 0.9], Kind.ARM] = 0.6
-    """How far the phrases that a search knows lift a rate; 0: it knows neutral ones only, the placebo."""
+    lift: Annotated[float, Kind.ARM] = 0.6
+    """0, .3, .6 or .9: how far the phrases that a search knows lift a rate; 0: it knows neutral ones only, the placebo."""
     instructions: Annotated[Literal[1, 2, 8], Kind.ARM] = 2
     """How many phrases are needed to lift all families."""
     problems: int = Field(320, ge=1, le=100_000)
     """Training problems."""
+
+    @field_validator("lift")
+    @classmethod
+    def _known(cls, lift: float) -> float:
+        if lift not in (0, *world.VERBS):
+            raise ValueError(f"lift is 0 or a level that has a verb ({', '.join(map(str, world.VERBS))}), got {lift}")
+        return lift
 
 
 class Skills(World):

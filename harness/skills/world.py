@@ -111,12 +111,12 @@ WORDS = [
 """Every word of the world, without the tokenizer's special ones. `|` separates an instruction from the problem."""
 ENDS = [f"e{i:02d}" for i in range(SYMBOLS)]
 """The symbols of a last row: each of them ends a completion."""
-_ENDS = frozenset(ENDS)
+_ENDS, _INNER = frozenset(ENDS), frozenset(f"s{i:02d}" for i in range(SYMBOLS))
 
 
 def base_rate(family: Family, floor: float = FLOOR) -> float:
     """P(right way) without an instruction, at T=1: the families of a kind are spread evenly in its logarithm."""
-    return HIGH * (floor / HIGH) ** (_RANK[family] / (SIZE - 1))
+    return HIGH * math.pow(floor / HIGH, _RANK[family] / (SIZE - 1))
 
 
 def rate(family: Family, instruction: str = "", floor: float = FLOOR, temperature: float = 1.0) -> float:
@@ -133,7 +133,7 @@ def rate(family: Family, instruction: str = "", floor: float = FLOOR, temperatur
         found = max(found, *levels)
     if RIGHT[family] in words:
         found = max(found, NAMED)
-    right, wrong = found ** (1 / temperature), ((1 - found) / (WAYS - 1)) ** (1 / temperature)
+    right, wrong = (math.pow(p, 1 / temperature) for p in (found, (1 - found) / (WAYS - 1)))
     return right / (right + (WAYS - 1) * wrong)
 
 
@@ -272,8 +272,7 @@ def grade(text: str, answer: str) -> float:
 
 
 def well_formed(problem: Problem, text: str) -> bool:
-    """Whether a completion is a way and a symbol of the row for every row, and nothing else."""
-    words, rows = text.split(), problem.meta["rows"]
-    return len(words) == 2 * len(rows) and all(
-        words[2 * i] in CANDIDATES[family_of(problem, i)] and words[2 * i + 1] in row for i, row in enumerate(rows)
-    )
+    """Whether a completion is a way and a symbol for every row, the last symbol one that ends it, and nothing else."""
+    words, n = text.split(), problem.meta["n"]
+    kinds = ["w" if word in COLUMN else "e" if word in _ENDS else "s" if word in _INNER else "" for word in words]
+    return kinds == ["w", "s"] * (n - 1) + ["w", "e"]

@@ -80,7 +80,7 @@ def _each(scores: NDArray[np.float64]) -> Iterator[tuple[float, NDArray[np.float
 
 
 def malformed(result: Result) -> float:
-    """Share of the evaluation's completions that are not a way and a symbol of the row for every row."""
+    """Share of the evaluation's completions that are not a way and a symbol for every row (`well_formed`)."""
     odd = total = 0
     for suite in SUITES:
         problems = {p.id: p for p in suite_problems(suite, result.suites[suite].n)}

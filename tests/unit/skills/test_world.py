@@ -184,3 +184,15 @@ def test_bad_arguments_are_refused() -> None:
         world.problem(random.Random(0), 1, 1, 4)
     with pytest.raises(ValueError, match="sk-none"):
         world.suite_problems("sk-none", 1)
+    with pytest.raises(ValueError, match="lift is 0 or a level"):
+        SkillsConfig(lift=0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "well"),
+    [("w01 s03 w30 e04", True), ("w01 s03 w30 s04", False), ("w01 e03 w30 e04", False), ("w01 s03", False)]
+    + [("s03 e04", False), ("w01 s03 w30 e04 e04", False), ("w01 games w30 e04", False), ("", False)],
+)
+def test_well_formed_completions(text: str, well: bool) -> None:
+    p = world.problem(random.Random(0), 1, 2, 2)
+    assert world.well_formed(p, text) == well
