@@ -21,6 +21,7 @@ from harness.evaluation.results import Checklist, seed_result, what_was_told
 from harness.execution import Inputs, Tick, each_seed, evaluate_seed, result_of_seeds
 from harness.plan import Plan, plan
 from harness.registry import load_method
+from harness.runs.logs import first_rollouts
 from harness.runs.result import Result, ResultFile, SeedResult
 from harness.runs.rundir import RunDir
 from harness.search.asking import ReflectorConfig, open_server
@@ -136,7 +137,8 @@ def _one_seed(prepared: PreparedRun, run: RunDir, seed: int, backend: Backend, t
     engine = BackendEngine(backend.generate, backend.identity(), _block_tokens(spec))
     backend.tick = lambda n: engine.tick(n)
     results = evaluate_seed(spec, prepared, run, seed, engine, method.eval_prompt, lambda n, text: tick(trained + n, text))
-    return seed_result(results, engine.identity(), prepared.flagged, log.ledger, log.stopped)
+    found = seed_result(results, engine.identity(), prepared.flagged, log.ledger, log.stopped)
+    return replace(found, first_rollouts=first_rollouts(run.path, seed))
 
 
 def _block_tokens(spec: RunSpec) -> int | None:
@@ -156,4 +158,5 @@ def summarise(prepared: PreparedRun, run: Path, seeds: Mapping[int, SeedResult])
         reference_source=told.source,
         teacher=told.teacher,
         teacher_tokens=result.ledger.reflection_tokens if told.teacher else 0,
+        first_rollouts={seed: found.first_rollouts for seed, found in seeds.items() if found.first_rollouts},
     )

@@ -32,16 +32,25 @@ def list_things(what: str, as_json: bool) -> None:
 @click.option("--revision", help="Revision of the dataset.  [default: the pinned one, else the latest]")
 @o.as_json
 def fetch(name: str, data_dir: Path, source: str | None, revision: str | None, as_json: bool) -> None:
-    """Download the data of a training set or a suite."""
-    from harness.data.fetch import fetch as fetched
-    from harness.data.fetch import find
+    """Download the data of a training set or a suite.
 
-    record = fetched(find(name), data_dir, source, revision)
+    Where its card pins no hash yet, the line to pin it with is printed: runs on it are "not a result" until it stands there.
+    """
+    from harness.data.fetch import card_of, find, pin_lines
+    from harness.data.fetch import fetch as fetched
+
+    target = find(name)
+    record = fetched(target, data_dir, source, revision)
+    lines = pin_lines(target, record)
     if as_json:
-        o.echo_json(record)
+        o.echo_json({**record, "card": str(card_of(target)), "pin": lines})
         return
     o.say(f"{data_dir / record['file']}: {record['rows']:,} of {record['of']:,} rows, revision {record['revision']}")
-    o.say(f"sha256 {record['sha256']}")
+    o.say(f"sha256 {record['sha256']}{'' if lines else ', as pinned'}")
+    if lines:
+        o.say(f'not pinned: runs on it are "not a result" until {card_of(target)} says under {target.name}')
+        for line in lines:
+            o.say(f"  {line}")
 
 
 @click.command()

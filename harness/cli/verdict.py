@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from harness.cli import options as o
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, UsageError
 from harness.stats.verdicts import MARGIN
 
 
@@ -31,9 +32,8 @@ from harness.stats.verdicts import MARGIN
 @click.option(
     "--margin",
     type=click.FloatRange(0),
-    default=MARGIN,
-    show_default=True,
-    help="The smallest difference that matters, in points: verdicts are gain, loss, equivalent or undecided.",
+    help="The smallest difference that matters, in points: verdicts are gain, loss, equivalent or undecided.  [default: "
+    f"{MARGIN:g}, or that of the board on which all runs are filed]",
 )
 @click.option(
     "--looks",
@@ -42,6 +42,11 @@ from harness.stats.verdicts import MARGIN
     metavar="SEEDS,...",
     help="Numbers of seeds at which you look at the results, e.g. 3,5,8: together they keep the level.  [default: once]",
 )
+@click.option(
+    "--paired",
+    is_flag=True,
+    help="Pair seed with seed where two runs have the same seeds and each began with the same batch of rollouts.",
+)
 @o.as_json
 def compare(
     runs: tuple[Path, ...],
@@ -49,8 +54,9 @@ def compare(
     out: Path | None,
     form: str | None,
     allow: tuple[str, ...],
-    margin: float,
+    margin: float | None,
     looks: tuple[int, ...],
+    paired: bool,
     as_json: bool,
 ) -> None:
     """Compare runs: scores, intervals, tests, budgets."""
@@ -58,7 +64,7 @@ def compare(
     from harness.report.formats import render_comparison, write_comparison
     from harness.stats.comparison import compare_runs
 
-    table = compare_runs(runs, baseline, allow, margin, looks)
+    table = compare_runs(runs, baseline, allow, margin, looks, paired)
     if out is not None:
         out = write_comparison(list(runs), table, out, form)
     page = render_comparison(list(runs), table, form) if form is not None and out is None and not as_json else None
@@ -73,8 +79,28 @@ def compare(
 
 
 @click.command()
-@click.option("--effect", "effects", type=float, multiple=True, required=True, help="Effect to detect, in points; repeatable.")
-@click.option("--pilot", "pilots", type=o.PATH, multiple=True, metavar="RUN", help="Use the spread of this run; repeatable.")
+@click.option(
+    "--effect",
+    "effects",
+    type=float,
+    multiple=True,
+    help="Effect to detect, in points; with --claim, what is true; repeatable.",
+)
+@click.option("--claim", "claim_file", metavar="CLAIM", help="Plan for the rule of this claim: a name, or its YAML file.")
+@click.option(
+    "--solved",
+    multiple=True,
+    metavar="SHARE,SHARE",
+    help="Shares of seeds of the baseline and the arm that solve the suites, e.g. 1/8,3/8; repeatable.",
+)
+@click.option(
+    "--pilot",
+    "pilots",
+    type=o.PATH,
+    multiple=True,
+    metavar="RUN",
+    help="Use the spread of this run; with --claim also of a folder of runs; repeatable.",
+)
 @click.option(
     "--seed-sd", "seed_sds", type=float, multiple=True, help="Standard deviation between seeds, in points; repeatable."
 )
@@ -89,35 +115,67 @@ def compare(
     type=click.FloatRange(0, 1),
     default=0.8,
     show_default=True,
-    help="With --scores: how far the arms agree on which questions are hard.",
+    help="With --scores or --claim: how far the arms agree on which questions are hard.",
+)
+@click.option(
+    "--margin", type=click.FloatRange(0), help=f"The smallest difference that matters, in points.  [default: {MARGIN:g}]"
 )
 @o.alpha
 @click.option("--power", "wanted", type=o.SHARE, default=0.8, show_default=True, help="Chance of detecting the effect.")
-@click.option("--seeds", type=o.Numbers(), default="3,5,8", show_default=True, help="Also show the power at these seed counts.")
+@click.option(
+    "--seeds", type=o.Numbers(), help="Also show the power at these seed counts.  [default: 3,5,8; with --claim also 16]"
+)
 @o.as_json
 def power(
     effects: tuple[float, ...],
+    claim_file: str | None,
+    solved: tuple[str, ...],
     pilots: tuple[Path, ...],
     seed_sds: tuple[float, ...],
     question_se: float | None,
     scores: str | None,
     correlation: float,
+    margin: float | None,
     alpha: float,
     wanted: float,
-    seeds: tuple[int, ...],
+    seeds: tuple[int, ...] | None,
     as_json: bool,
 ) -> None:
-    """Show how many seeds and questions an effect needs."""
-    from harness.report.power import power_table
-    from harness.report.tables import print_to_terminal
-    from harness.stats.power import answer, designs
+    """Show how many seeds and questions an effect needs, or a claim.
 
-    found = designs(pilots, seed_sds, question_se, scores, correlation)
-    rows = answer(found, effects, seeds, alpha, wanted)
+    Give one of --effect, --claim and --solved (--claim may have --effect, too).
+    """
+    from harness.report import power as render
+    from harness.report.tables import print_to_terminal
+    from harness.stats import power as planner
+    from harness.stats.plans import plan_runs
+
+    if bool(solved) + bool(claim_file) + (bool(effects) and not claim_file) != 1:
+        raise UsageError("give one of --effect POINTS, --claim CLAIM and --solved SHARE,SHARE")
+    smallest = MARGIN if margin is None else margin
+    if claim_file:
+        if margin is not None or seed_sds or question_se is not None:
+            raise UsageError(
+                "a claim has its own margin and seed_sd: --claim goes with --effect, --pilot, --scores and --seeds"
+            )
+        plan = plan_runs(claim_file, pilots, effects, seeds or (3, 5, 8, 16), alpha, wanted, scores, correlation)
+        tables, tree = render.plan_tables(plan), asdict(plan) | {"claim": plan.claim.name}
+    elif solved:
+        if pilots or seed_sds or question_se is not None or scores:
+            raise UsageError("--solved goes with --margin, --alpha, --power and --seeds alone")
+        counts = seeds or (3, 5, 8, 16, 48)
+        rows = planner.of_solved(solved, counts, alpha, wanted, smallest)
+        tables, tree = [render.solved_table(rows, counts, alpha, wanted)], {"rows": rows}
+    else:
+        counts = seeds or (3, 5, 8)
+        found = planner.designs(pilots, seed_sds, question_se, scores, correlation)
+        rows = planner.answer(found, effects, counts, alpha, wanted, smallest)
+        tables, tree = [render.power_table(rows, counts, alpha, wanted)], {"rows": rows}
     if as_json:
-        o.echo_json({"alpha": alpha, "power": wanted, "rows": rows})
+        o.echo_json({"alpha": alpha, "power": wanted, **tree})
         return
-    print_to_terminal(power_table(rows, seeds, alpha, wanted).to_rich(), width=150)
+    for table in tables:
+        print_to_terminal(table.to_rich(), width=150)
 
 
 @click.group()
@@ -140,8 +198,26 @@ def list_claims(folder: Path | None, as_json: bool) -> None:
     if as_json:
         o.echo_json([claim.model_dump(mode="json") for claim in claims.values()])
         return
-    rows = [(name, f"+{claim.effect:g}", " ".join(claim.text.split())) for name, claim in claims.items()]
-    o.say(columns(("claim", "points", "what it says"), "lrl", rows))
+    rows = [(name, claim.claimed, claim.budgets, " ".join(claim.text.split())) for name, claim in claims.items()]
+    o.say(columns(("claim", "claimed", "budget", "what it says"), "lrll", rows))
+
+
+@claim.command()
+@click.argument("name", metavar="CLAIM")
+@_folder
+@o.as_json
+def show(name: str, folder: Path | None, as_json: bool) -> None:
+    """Show what a claim says, and what checking it would take."""
+    from harness.report.claims import claim_lines
+    from harness.stats import claims
+    from harness.stats.needs import needs
+
+    found = claims.named(claims.load_claims(folder), name)
+    if as_json:
+        o.echo_json({**found.model_dump(mode="json"), "needs": needs(found)})
+        return
+    for line in claim_lines(found, needs(found)):
+        o.say(line)
 
 
 @claim.command()

@@ -10,13 +10,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from harness.core.errors import MissingError, UsageError, nearest
+from harness.core.errors import HarnessError, MissingError, UsageError, nearest
 from harness.core.seeds import stream
-from harness.data.suites import Suite, list_suites
+from harness.data.suites import Suite, benchmarks_dir, list_suites
 from harness.data.training_sets import TrainingSet, list_training_sets
 from harness.runs.files import write_bytes, write_json
 
@@ -30,9 +31,10 @@ def find(name: str) -> TrainingSet | Suite:
     for target in every:
         if target.name == name and target.hub is not None:
             return target
-    if any(target.name == name for target in every):
-        raise UsageError(f"{name!r} names no hub dataset; it is generated, or read from --data-dir")
     fetchable = [target.name for target in every if target.hub is not None]
+    if any(target.name == name for target in every):
+        whole = f"; all of its source is {name}-full" if f"{name}-full" in fetchable else ""
+        raise UsageError(f"{name!r} names no hub dataset; it is generated, or read from --data-dir{whole}")
     raise UsageError(f"no training set or suite {name!r} can be fetched{nearest(name, fetchable)}")
 
 
@@ -42,7 +44,7 @@ def fetch(
     """Write the file of `target` from its hub dataset, or from `source` (another id, or a folder); returns the record.
 
     Raises UsageError for a target without a hub dataset, an existing file or missing columns, MissingError when the
-    dataset cannot be had.
+    dataset cannot be had, HarnessError where a hash is pinned and the file would have another: then it is not written.
     """
     hub = target.hub
     if hub is None or target.file is None:
@@ -93,9 +95,33 @@ def fetch(
         "file": target.file,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
+    if target.sha256 not in (None, record["sha256"]):
+        raise HarnessError(
+            f"what {id_} gives, revision {revision}, has the SHA-256 {record['sha256']}, and {target.name!r} pins "
+            f"{target.sha256}: nothing was written"
+        )
     write_json(path.with_name(path.name + ".source.json"), record)
     write_bytes(path, data)  # last: where the file is, all of it is
     return record
+
+
+def card_of(target: TrainingSet | Suite) -> Path:
+    """The file in which a hash is pinned."""
+    here = benchmarks_dir()
+    return here / target.name / "card.yaml" if isinstance(target, Suite) else here / "training_sets.yaml"
+
+
+def pin_lines(target: TrainingSet | Suite, record: Mapping[str, Any]) -> list[str]:
+    """What to write into the card, so that what was fetched is the data of `target`; empty where it says so already.
+
+    The revision, where there is one, goes with the hash: the same command then gives the same file.
+    """
+    if target.sha256 is not None or target.hub is None:
+        return []
+    lines = [f"sha256: {record['sha256']}"]
+    if record["revision"] is not None and target.hub.get("revision") != record["revision"]:
+        lines.append(f"hub: {{{', '.join(f'{k}: {v}' for k, v in {**target.hub, 'revision': record['revision']}.items())}}}")
+    return [*lines, f"size: {record['rows']}"] if isinstance(target, Suite) and target.size != record["rows"] else lines
 
 
 def _with_options(problem: str, answer: str, wrong: list[str], key: str) -> tuple[str, str]:

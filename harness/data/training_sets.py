@@ -103,8 +103,10 @@ class TrainingSet:
 
     def deviation(self, data_dir: Path | None) -> str | None:
         """Why a run on this data does not count as a run on the named set; None for the pinned file."""
-        if self.file is None or file_sha256(located(self.name, self.file, data_dir)) == self.sha256:
+        if self.file is None or (found := file_sha256(located(self.name, self.file, data_dir))) == self.sha256:
             return None
+        if self.sha256 is None:
+            return f"training set {self.name!r} pins no file; {self.file} has the SHA-256 {found}"
         return f"{self.file} is not the file that training set {self.name!r} pins"
 
     def pieces(self, spec: PolicySpec | None = None) -> list[str]:

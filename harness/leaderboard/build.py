@@ -31,6 +31,7 @@ from harness.runs.filed import (
     RULES,
     BoardIndex,
     Manifest,
+    Rules,
     check_files,
     read_index,
     read_manifest,
@@ -42,6 +43,7 @@ from harness.runs.packing import read_bytes
 from harness.stats.comparable import of_policy
 from harness.stats.comparison import Comparison
 from harness.stats.scores import Measure
+from harness.stats.verdicts import MARGIN
 
 UNSEEN = (
     "No check can see that a model wrote the samples: whoever makes up completions and has them graded passes, and so do "
@@ -82,7 +84,7 @@ def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
     """The files of a board by name: README.md, index.html, index.json, and scores*.csv, .tex and .svg for each set of runs
     that can be compared. Raises HarnessError, naming run and field, if a filed run cannot be read or contradicts its
     settings."""
-    again, least = second_runs(folder), read_rules(folder).least_seeds
+    again, rules = second_runs(folder), read_rules(folder)
     manifests = {run: read_manifest(run) for run in runs}
     for run, manifest in manifests.items():
         check_files(run, manifest)
@@ -94,16 +96,16 @@ def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
     for run in runs:
         level, text = found[run]
         entries.append(replace(load_filed(run, per_suite(len(runs), suites)), evidence=level, again=text))
-    whole = [e for e in entries if len(e.result.seeds) >= least]
-    few = [e for e in entries if len(e.result.seeds) < least]
+    whole = [e for e in entries if len(e.result.seeds) >= rules.least_seeds]
+    few = [e for e in entries if len(e.result.seeds) < rules.least_seeds]
     try:
-        groups = group(whole)
+        groups = group(whole, rules.margin or MARGIN)
         first = entries[0].result
         title = f"{first.training_set}, {first.model}"
-        pilots = pilots_table(few, least) if few else None
+        pilots = pilots_table(few, rules.least_seeds) if few else None
         out = {
-            "README.md": _markdown(title, groups, pilots),
-            "index.html": page(title, "Leaderboard", groups, pilots, [UNSEEN]),
+            "README.md": _markdown(title, groups, pilots, margin_line(rules)),
+            "index.html": page(title, "Leaderboard", groups, pilots, [margin_line(rules), UNSEEN]),
         }
         for i, (comparison, _) in enumerate(groups):
             suffix = _suffix(i)
@@ -233,8 +235,14 @@ def _main(c: Comparison) -> Measure:
     return averages.get("ood") or averages.get("id") or c.measures[0]
 
 
-def _markdown(title: str, groups: Sequence[ComparableRuns], pilots: Table | None) -> str:
-    parts = [f"# {markdown_cell(title)}\n"]
+def margin_line(rules: Rules) -> str:
+    """What a board's verdicts take for the smallest difference that matters, and why."""
+    why = rules.why.strip() or "The harness's own margin, since the board has no rule of its own."
+    return f"The smallest difference that matters on this board is {rules.margin or MARGIN:g} points. {why}"
+
+
+def _markdown(title: str, groups: Sequence[ComparableRuns], pilots: Table | None, margin: str) -> str:
+    parts = [f"# {markdown_cell(title)}\n", f"{markdown_cell(margin)}\n"]
     for i, (what, (comparison, entries)) in enumerate(zip(titles(groups), groups, strict=True)):
         if len(groups) > 1:
             parts.append(f"## {markdown_cell(what)}\n")

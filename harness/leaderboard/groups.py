@@ -10,13 +10,15 @@ from harness.leaderboard.entries import Entry
 from harness.runs.result import Result
 from harness.stats.arms import check_identity, distinguishing_settings
 from harness.stats.comparison import Comparison, compare
+from harness.stats.verdicts import MARGIN
 
 ComparableRuns = tuple[Comparison, list[Entry]]
 """A comparison, and its runs, best first."""
 
 
-def group(entries: Sequence[Entry]) -> list[ComparableRuns]:
-    """One comparison for each set of entries that share policy, problems, protocol and engine; the largest set first."""
+def group(entries: Sequence[Entry], margin: float = MARGIN) -> list[ComparableRuns]:
+    """One comparison for each set of entries that share policy, problems, protocol and engine; the largest set first. `margin`:
+    the smallest difference that matters, in percent points."""
     sets: list[list[Entry]] = []
     for entry in entries:
         for members in sets:
@@ -33,7 +35,7 @@ def group(entries: Sequence[Entry]) -> list[ComparableRuns]:
         ranked = sorted(members, key=lambda e: (-_rank(e.result), e.result.run))
         results = [e.result for e in ranked]
         threshold = solved_at(r.training_set for r in results)
-        out.append((compare(results, None, threshold, [e.questions for e in ranked]), ranked))
+        out.append((compare(results, None, threshold, [e.questions for e in ranked], margin=margin), ranked))
     return out
 
 

@@ -21,13 +21,13 @@ from harness.leaderboard.ancestry import template_pools
 from harness.leaderboard.entries import Entry, load_filed, load_run
 from harness.leaderboard.groups import ComparableRuns, group, titles
 from harness.report import plots
-from harness.report.comparison import budget_table, protocol_table, scores_table, tests_table
+from harness.report.comparison import budget_table, protocol_table, scores_table, several_tables
 from harness.report.pages import CURVES, excerpt, overview, render
 from harness.report.run import render_report
 from harness.report.tables import Table, compact, points
 from harness.runs.files import write_text
 from harness.runs.result import is_filed, load_result, runs_below
-from harness.stats.comparison import Comparison
+from harness.stats.comparison import Comparison, margin_of
 
 SAMPLES = 400
 """Maximum number of samples on a page, SAMPLE_BYTES in all."""
@@ -62,7 +62,9 @@ def write_page(paths: Sequence[Path], out: Path | None) -> Path:
     suites = max(len(load_result(run).suites) for run in runs)
     picks = per_suite(len(runs), suites)
     entries = [load_filed(run, picks) if is_filed(run) else load_run(run, picks) for run in runs]
-    return write_text(out, page(paths[0].resolve().name if len(paths) == 1 else "Runs", "Study", group(entries)))
+    return write_text(
+        out, page(paths[0].resolve().name if len(paths) == 1 else "Runs", "Study", group(entries, margin_of(runs)))
+    )
 
 
 def runs_table(c: Comparison, entries: Sequence[Entry]) -> Table:
@@ -137,7 +139,7 @@ def page(
                 "stamps": comparison.stamps,
                 "keys": [{"label": a.label, "colour": plots.colour(i)} for i, a in enumerate(comparison.arms)],
                 "scores": scores_table(comparison),
-                "tests": [tests_table(comparison)] if len(comparison.arms) > 1 else [],
+                "tests": several_tables(comparison),
                 "overview": [*overview(comparison), *_budgets(comparison)],
                 "curves": _curves(entries),
                 "suites": [
@@ -225,11 +227,13 @@ def _budgets(c: Comparison) -> list[dict[str, Any]]:
             spots = []
             for i, arm in enumerate(c.arms):
                 s = arm.scores[m.key]
-                low, high = (None, None) if s.low is None or s.high is None else (100 * s.low, 100 * s.high)
+                two = s.solved is not None
+                low, high = (None, None) if s.low is None or s.high is None or two else (100 * s.low, 100 * s.high)
                 seeds = [100 * v for v in s.per_seed.values()]
-                spots.append(plots.Spot(x=tokens[i], y=100 * s.mean, points=seeds, series=i, low=low, high=high))
+                spots.append(plots.Spot(tokens[i], 100 * s.mean, seeds, i, low, high, two))
             svg = Markup(plots.scatter(spots, "sampled tokens per seed", "score, percent points"))
-            out.append({"title": f"{m.title} over budget; bar: 95% interval for new questions; small dots: seeds", "svg": svg})
+            bar = "hollow: mean of seeds of two kinds" if spots[0].two_kinds else "bar: 95% interval for new questions"
+            out.append({"title": f"{m.title} over budget; {bar}; small dots: seeds", "svg": svg})
     return out
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from io import StringIO
 from math import isclose
@@ -17,14 +18,20 @@ from statistics import fmean, stdev
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from harness.core.errors import UNREADABLE, HarnessError, nearest, reason
 from harness.core.text import visible
+from harness.data.training_sets import solved_at
 from harness.report.claims import claims_table
 from harness.report.comparison import to_csv, to_markdown
 from harness.report.tables import markdown_cell
-from harness.runs.packing import read_bytes
-from harness.stats.comparison import Comparison
+from harness.runs.filed import read_rules
+from harness.runs.packing import read_bytes, slug
+from harness.stats import seeds
+from harness.stats.comparison import Arm, Comparison
+from harness.stats.intervals import PAIRED, Estimate
+from harness.stats.verdicts import MARGIN, outcome
 
 SOURCE = "reading.md"
 BUILT = "README.md"
@@ -48,7 +55,7 @@ def render_readings(folder: Path, boards: Sequence[Path]) -> dict[str, str]:
     boards, which are built. Raises HarnessError, naming file and line, for a figure that is written by hand or stands
     nowhere."""
     studies = {p.stem: p for p in sorted(folder.glob("*.json"))}
-    found = {name: _study(path) for name, path in studies.items()}
+    found = {name: _study(path, folder) for name, path in studies.items()}
     out = {f"{name}.md": page for name, (page, _) in found.items()}
     if taken := {SOURCE, BUILT} & out.keys():
         raise HarnessError(f"{folder / min(taken)}: is the reading's; name the study's file otherwise")
@@ -137,14 +144,16 @@ def _claims(folder: Path) -> Rows:
     return _rows(claims_table(check([c for c in load_claims().values() if c.training_set == folder.name], [folder])).to_csv())
 
 
-def _study(path: Path) -> tuple[str, dict[str, Rows]]:
-    """The page of a study's file, and its tables by name, one a condition. Raises HarnessError."""
+def _study(path: Path, folder: Path) -> tuple[str, dict[str, Rows]]:
+    """The page of a study's file, and its tables by name, one a condition: verdicts are by the margin of its model's board in
+    `folder`, whatever margin the file has. Raises HarnessError."""
     try:
         tree: Any = msgspec.json.decode(read_bytes(path))
         about = tree["study"]
         found = {name: Comparison.from_dict(c) for name, c in tree["results"]["comparisons"].items()}
-        for c in found.values():
+        for name, c in found.items():
             _consistent(c)
+            found[name] = _judged(c, (read_rules(folder / slug(Path(c.model).name)).margin or MARGIN) / 100)
         parts = [f"# {markdown_cell(about['title'])}\n", f"{markdown_cell(about['text'])}\n", f"{NOT_FILED}\n"]
         parts += [to_markdown(c, name or "Comparison") for name, c in found.items()]
         tables = {"/".join(filter(None, (path.stem, name))): _rows(to_csv(c)) for name, c in found.items()}
@@ -154,7 +163,10 @@ def _study(path: Path) -> tuple[str, dict[str, Rows]]:
 
 
 def _consistent(c: Comparison) -> None:
-    """Raises ValueError unless means, spreads, solved seeds and differences are those of the seeds' scores."""
+    """Raises ValueError unless all that follows from the seeds' scores does: means, spreads, solved seeds; differences, their
+    intervals on these questions, p and verdicts."""
+    if not 0 < c.alpha <= 0.05:
+        raise ValueError(f"alpha is {c.alpha}, and intervals are 95% or wider")
     for arm in c.arms:
         for key, s in arm.scores.items():
             values = list(s.per_seed.values())
@@ -164,6 +176,34 @@ def _consistent(c: Comparison) -> None:
             want |= {"solved": (s.solved.count, sum(v >= s.solved.at for v in values))} if s.solved else {}
             if x := arm.contrasts.get(key):
                 want["difference"] = (x.difference, mean - fmean(c.arms[c.baseline].scores[key].per_seed.values()))
+                if x.fixed:
+                    e = _estimate(c, arm, key)
+                    low, high = e.interval(c.alpha)
+                    want |= {"low": (x.fixed.low, low), "high": (x.fixed.high, high), "p": (x.p or 0.0, e.p())}
+                    verdict = outcome(e, c.margin, c.alpha)
+                    if x.verdict != verdict:
+                        raise ValueError(f"verdict of {arm.label} on {key} is {x.verdict}, its seeds give {verdict}")
             for name, (said, found) in want.items():
                 if not isclose(said, found, abs_tol=1e-9):
                     raise ValueError(f"{name} of {arm.label} on {key} is {said}, its seeds give {found}")
+
+
+def _estimate(c: Comparison, arm: Arm, key: str) -> Estimate:
+    """The difference of an arm from the baseline, from the scores of all arms' seeds. Seeds are paired if the file says so."""
+    arms = [np.array(list(other.scores[key].per_seed.values())) for other in c.arms]
+    own = next(m for m in c.measures if m.key == key)
+    suites = [own] if own.protocol else [m for m in c.measures if m.protocol and m.role == own.role]
+    floor = seeds.resolution([(m.protocol["n"], m.protocol["k"]) for m in suites if m.protocol])
+    spread = seeds.spread_of(arms, floor, solved_at([c.training_set]))
+    at = next(i for i, other in enumerate(c.arms) if other is arm)
+    return seeds.difference(arms[at], arms[c.baseline], spread, paired=arm.contrasts[key].rule == PAIRED)
+
+
+def _judged(c: Comparison, margin: float) -> Comparison:
+    """The same with verdicts by another margin, a share."""
+    arms = []
+    for arm in c.arms:
+        verdicts = {key: outcome(_estimate(c, arm, key), margin, c.alpha) for key, x in arm.contrasts.items() if x.fixed}
+        contrasts = {k: replace(x, verdict=verdicts[k]) if k in verdicts else x for k, x in arm.contrasts.items()}
+        arms.append(replace(arm, contrasts=contrasts))
+    return replace(c, arms=arms, margin=margin)

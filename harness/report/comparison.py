@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.core.text import visible
+from harness.report.robust import MANY, ROBUST, robust_table
 from harness.report.tables import (
     Table,
     compact,
@@ -34,9 +35,14 @@ WIDTH = 150
 
 
 def tables(c: Comparison) -> list[Table]:
-    """Scores, tests (if there are several arms), budgets, protocol."""
+    """Scores, tests and robust views (if there are several arms), budgets, protocol."""
+    return [scores_table(c), *several_tables(c), budget_table(c), protocol_table(c)]
+
+
+def several_tables(c: Comparison) -> list[Table]:
+    """What there is to say of several arms alone: tests, and robust views over the suites of each role."""
     tests = [tests_table(c)] if len(c.arms) > 1 else []
-    return [scores_table(c), *tests, budget_table(c), protocol_table(c)]
+    return [*tests, robust_table(c)] if any(arm.robust for arm in c.arms) else tests
 
 
 def to_markdown(c: Comparison, title: str = "Comparison") -> str:
@@ -62,7 +68,8 @@ def to_rich(c: Comparison) -> Group:
     from rich.text import Text
 
     stamps = [Text(f"not a result: {visible(stamp)}", style="bold red") for stamp in c.stamps]
-    return Group(*stamps, *(part for table in tables(c) for part in ("", table.to_rich())))
+    shown = [table for table in tables(c) if table.title != ROBUST or len(c.arms) >= MANY]
+    return Group(*stamps, *(part for table in shown for part in ("", table.to_rich())))
 
 
 def print_comparison(c: Comparison) -> None:
@@ -147,6 +154,7 @@ def _contrast_notes(c: Comparison) -> list[str]:
         f"Verdict on these questions: gain or loss, the interval lies beyond {margin} points; equivalent, within them (two "
         "one-sided tests); otherwise undecided.",
         *_what_would_decide(c),
+        *_pairs(c),
         "† p below .05 after correction: Holm over arms for macro averages, Benjamini-Hochberg for suites, which are "
         "exploratory. ‡ the interval for new questions excludes 0, too. Arms that share a letter are tied.",
         f"sampled tokens: relative to {name}; generated and reflection tokens.",
@@ -155,11 +163,23 @@ def _contrast_notes(c: Comparison) -> list[str]:
         notes.append(f"p questions: {RESAMPLES:,} seeded sign flips; it says nothing about other training seeds.")
     else:
         notes.append("Without samples there are no statistics over questions.")
+    if c.look:
+        notes.append(f"{c.look.capitalize()}.")
     pooled = [f"{m.title} {points(c.seed_sd[m.key].sd)}" for m in c.measures if m.protocol is None and m.key in c.seed_sd]
     if pooled:
         df = next(iter(c.seed_sd.values())).df
         notes.append(f"Seed standard deviation, pooled over arms ({df} degrees of freedom): {', '.join(pooled)}.")
     return notes
+
+
+def _pairs(c: Comparison) -> list[str]:
+    """Which arms' seeds are pairs with the baseline's, and why the others are not."""
+    name = c.arms[c.baseline].label
+    pairs = [f"{a.label} (the whole first epoch is, in {a.pairs} of {len(a.seeds)})" for a in c.arms if a.pairs is not None]
+    notes = (
+        [f"Seeds are paired with those of {name}, as their first batches are the same: {', '.join(pairs)}."] if pairs else []
+    )
+    return notes + [f"{a.label}'s seeds are not paired with those of {name}: {a.unpaired}." for a in c.arms if a.unpaired]
 
 
 MOST_NOTES = 12
@@ -168,7 +188,7 @@ MOST_NOTES = 12
 
 def _what_would_decide(c: Comparison) -> list[str]:
     """For the macro averages: the seeds at which an undecided difference would be decided, were it the true one."""
-    from harness.stats.verdicts import seeds_to_decide
+    from harness.stats.chances import seeds_to_decide
 
     parts: list[str] = []
     for m in c.measures:

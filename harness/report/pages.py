@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.core.text import visible
 from harness.report import plots
+from harness.report.robust import robust_panels
 from harness.runs.logs import Metrics
 from harness.stats.comparison import Comparison
 from harness.stats.scores import Measure
@@ -89,24 +90,31 @@ def overview(c: Comparison) -> list[dict[str, Any]]:
                     )
                 )
         gaps.append((m.title, differences))
-    out = [{"title": f"All seeds; bar: mean{more}", "svg": Markup(every_seed(c, c.measures))}]
+    solving = any(s.solved for arm in c.arms for s in arm.scores.values())
+    seeds = (
+        "All seeds; full: solved, hollow: not; to the right the share solved, 95% exact" if solving else "All seeds; bar: mean"
+    )
+    out = [{"title": f"{seeds}{more}", "svg": Markup(every_seed(c, c.measures))}]
     if len(c.arms) > 1:
         base = c.arms[c.baseline].label
-        svg = Markup(plots.dots(gaps, "difference, percent points", zero=True))
+        svg = Markup(plots.dots(gaps, "difference, percent points", line=0.0))
         title = f"Difference from {base}; 95% intervals for these questions (thick) and new ones (thin); upright bar: none"
         title += more
         out.insert(0, {"title": title, "svg": svg})
-    return out
+    return out + robust_panels(c, MOST_ARMS)
 
 
 def every_seed(c: Comparison, measures: Sequence[Measure]) -> str:
-    """A dot plot, as SVG: for each of the first MOST_ARMS arms the score of every seed, and the mean."""
+    """A dot plot, as SVG: for each of the first MOST_ARMS arms the score of every seed, and the mean, or, where seeds are of two
+    kinds, the share of those that solve the measure."""
     groups = []
     for m in measures:
         marks = []
         for i, arm in enumerate(c.arms[:MOST_ARMS]):
             s = arm.scores[m.key]
-            marks.append(plots.Mark(arm.label, [100 * v for v in s.per_seed.values()], i, 100 * s.mean))
+            x = s.solved
+            share = plots.Share(100 * x.at, x.count, 100 * x.share, 100 * x.low, 100 * x.high) if x else None
+            marks.append(plots.Mark(arm.label, [100 * v for v in s.per_seed.values()], i, 100 * s.mean, solved=share))
         groups.append((m.title, marks))
     return plots.dots(groups, "score, percent points")
 

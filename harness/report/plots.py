@@ -32,10 +32,33 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Band:
+    """One curve with a pointwise interval, if it is known."""
+
+    x: list[float]
+    y: list[float]
+    series: int
+    low: list[float] | None = None
+    high: list[float] | None = None
+
+
+@dataclass(frozen=True)
+class Share:
+    """The seeds of a row that score at least `at`, `count` of all; their share and its interval, in percent."""
+
+    at: float
+    count: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Mark:
     """One row of a dot plot, in percent points: the points, or a bar from `low` to `high` if both are given.
 
-    `outer` holds the ends of a thinner bar for a second interval.
+    `outer` holds the ends of a thinner bar for a second interval. With `solved`, the points are of two kinds: they get no mean,
+    and a plot beside them has the share of the upper kind.
     """
 
     label: str
@@ -45,11 +68,13 @@ class Mark:
     low: float | None = None
     high: float | None = None
     outer: tuple[float, float] | None = None
+    solved: Share | None = None
 
 
 @dataclass(frozen=True)
 class Spot:
-    """One arm of a scatter plot: its mean at a budget, every seed, and the ends of a bar if they are known."""
+    """One arm of a scatter plot: its mean at a budget, every seed, and the ends of a bar if they are known. The mean of seeds of
+    `two_kinds`, which no seed need be near, is hollow."""
 
     x: float
     y: float
@@ -57,6 +82,7 @@ class Spot:
     series: int
     low: float | None = None
     high: float | None = None
+    two_kinds: bool = False
 
 
 def colour(series: int) -> str:
@@ -92,10 +118,12 @@ def curves(lines: Sequence[Line], unit: bool = False) -> str:
     return _svg(draw, 2.3)
 
 
-def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool = False) -> str:
-    """A row per mark, below the name of its group; `zero` draws a line at no difference."""
+def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, line: float | None = None) -> str:
+    """A row per mark, below the name of its group; `line` is where nothing differs, and is drawn. Shares of solved seeds, where
+    there are any, are a second plot to the right."""
+    two = any(mark.solved for _, marks in groups for mark in marks)
 
-    def draw(ax: Axes) -> None:
+    def draw(ax: Axes, right: Axes | None = None) -> None:
         y, ticks, names = 0.0, [], []
         for name, marks in groups:
             ax.annotate(
@@ -107,30 +135,72 @@ def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, zero: bool =
                 va="center",
                 fontweight="bold",
             )
-            if zero:
-                ax.plot([0, 0], [y - 0.5, y - len(marks) - 0.5], color=_INK, linewidth=0.8)
+            if line is not None:
+                ax.plot([line, line], [y - 0.5, y - len(marks) - 0.5], color=_INK, linewidth=0.8)
             for mark in marks:
                 y -= 1
-                shade = colour(mark.series)
                 ticks.append(y)
                 names.append(visible(mark.label))
-                if mark.outer is not None:
-                    ax.plot(mark.outer, [y, y], color=shade, linewidth=0.9, solid_capstyle="butt")
-                if mark.low is not None and mark.high is not None:
-                    ax.plot([mark.low, mark.high], [y, y], color=shade, linewidth=2.6, solid_capstyle="butt")
-                    ax.plot([mark.mean], [y], "o", color=shade, markersize=6)
-                else:
-                    ax.plot(mark.points, [y] * len(mark.points), "o", color=shade, alpha=0.55, markersize=5, mew=0)
-                    ax.plot([mark.mean] * 2, [y - 0.32, y + 0.32], color=shade, linewidth=2)
+                _row(ax, mark, y)
+                if right is not None and mark.solved is not None:
+                    _share(right, mark.solved, len(mark.points), y, colour(mark.series))
             y -= 1.2
         ax.set_yticks(ticks, [name if len(name) <= 22 else f"{name[:10]}…{name[-11:]}" for name in names])
-        ax.tick_params(axis="y", length=0)
-        ax.set_ylim(y + 0.5, 0.7)
-        ax.grid(axis="y", visible=False)
+        for panel in (ax, right):
+            if panel is not None:
+                panel.tick_params(axis="y", length=0)
+                panel.set_ylim(y + 0.5, 0.7)
+                panel.grid(axis="y", visible=False)
         ax.set_xlabel(xlabel)
+        if right is not None:
+            right.set_xlim(-3, 103)
+            right.set_xlabel("solved, % of seeds")
 
     rows = sum(len(marks) + 1.2 for _, marks in groups)
-    return _svg(draw, 0.6 + 0.22 * rows)
+    return _svg(draw, 0.6 + 0.22 * rows, (2.2, 1.0) if two else (1.0,))
+
+
+def _row(ax: Axes, mark: Mark, y: float) -> None:
+    """A bar with its mean, or points with theirs; points of two kinds are full or hollow and have none."""
+    shade = colour(mark.series)
+    if mark.outer is not None:
+        ax.plot(mark.outer, [y, y], color=shade, linewidth=0.9, solid_capstyle="butt")
+    if mark.low is not None and mark.high is not None:
+        ax.plot([mark.low, mark.high], [y, y], color=shade, linewidth=2.6, solid_capstyle="butt")
+        ax.plot([mark.mean], [y], "o", color=shade, markersize=6)
+    elif mark.solved is not None:
+        full = [x for x in mark.points if x >= mark.solved.at]
+        hollow = [x for x in mark.points if x < mark.solved.at]
+        ax.plot([mark.solved.at] * 2, [y - 0.5, y + 0.5], ":", color=_INK, linewidth=0.8)
+        ax.plot(full, [y] * len(full), "o", color=shade, alpha=0.7, markersize=5, mew=0)
+        ax.plot(hollow, [y] * len(hollow), "o", color=shade, alpha=0.7, markersize=4.4, mew=1.1, fillstyle="none")
+    else:
+        ax.plot(mark.points, [y] * len(mark.points), "o", color=shade, alpha=0.55, markersize=5, mew=0)
+        ax.plot([mark.mean] * 2, [y - 0.32, y + 0.32], color=shade, linewidth=2)
+
+
+def _share(ax: Axes, solved: Share, seeds: int, y: float, shade: str) -> None:
+    """The share of solved seeds with its interval, and the count in words to the right."""
+    ax.plot([solved.low, solved.high], [y, y], color=shade, linewidth=1.4, solid_capstyle="butt")
+    ax.plot([solved.share], [y], "D", color=shade, markersize=4)
+    place: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+    ax.annotate(f"{solved.count}/{seeds}", (1, y), (3, 0), fontsize=8, annotation_clip=False, **place)
+
+
+def profiles(bands: Sequence[Band], xlabel: str, ylabel: str) -> str:
+    """Falling curves on [0, 1] with their bands, of as many arms as there are colours; more arms have no bands."""
+
+    def draw(ax: Axes) -> None:
+        for band in bands:
+            shade, pattern = colour(band.series), "-" if band.series < len(PALETTE) else "--"
+            if band.low is not None and band.high is not None and len(bands) <= len(PALETTE):
+                ax.fill_between(band.x, band.low, band.high, color=shade, alpha=0.14, linewidth=0)
+            ax.plot(band.x, band.y, pattern, color=shade, linewidth=1.4)
+        ax.set_ylim(-0.03, 1.03)
+        ax.set_xlabel(xlabel)
+        ax.set_ylabel(ylabel)
+
+    return _svg(draw, 2.6)
 
 
 def scatter(spots: Sequence[Spot], xlabel: str, ylabel: str) -> str:
@@ -142,7 +212,8 @@ def scatter(spots: Sequence[Spot], xlabel: str, ylabel: str) -> str:
             if spot.low is not None and spot.high is not None:
                 ax.plot([spot.x, spot.x], [spot.low, spot.high], color=shade, linewidth=1.6, solid_capstyle="butt")
             ax.plot([spot.x] * len(spot.points), spot.points, "o", color=shade, alpha=0.45, markersize=3, mew=0)
-            ax.plot([spot.x], [spot.y], "o" if spot.series < len(PALETTE) else "s", color=shade, markersize=6)
+            form = "o" if spot.series < len(PALETTE) else "s"
+            ax.plot([spot.x], [spot.y], form, color=shade, markersize=6, fillstyle="none" if spot.two_kinds else "full")
         ax.margins(0.1)
         ax.xaxis.set_major_formatter(lambda x, _: compact(x))
         ax.set_xlabel(xlabel)
@@ -156,8 +227,8 @@ def picture(svg: str) -> str:
     return svg.replace("<svg ", '<svg width="640" style="color: #1c1e21; background: #fff" ', 1) + "\n"
 
 
-def _svg(draw: Any, height: float) -> str:
-    """An `<svg>` element, drawn on a figure `height` inches tall."""
+def _svg(draw: Any, height: float, widths: tuple[float, ...] = (1.0,)) -> str:
+    """An `<svg>` element, drawn on a figure `height` inches tall, with a plot for each of the relative `widths`, which share rows."""
     import io
 
     from matplotlib import rc_context
@@ -180,7 +251,7 @@ def _svg(draw: Any, height: float) -> str:
     }
     with rc_context(style):
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        draw(figure.subplots())
+        draw(*figure.subplots(1, len(widths), sharey=True, squeeze=False, width_ratios=widths)[0])
         out = io.StringIO()
         unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(out, format="svg", transparent=True, metadata=unsaid)

@@ -1,12 +1,14 @@
-"""The table of `harness power`."""
+"""The tables of `harness power`."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 from harness.report.tables import Table
-from harness.stats.power import MAX_SEEDS
+from harness.stats.chances import MAX_SEEDS
+from harness.stats.plans import AT, Plan
 
 
 def power_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: float, wanted: float) -> Table:
@@ -24,9 +26,10 @@ def power_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: flo
             times = "" if not r["question_se"] else "never" if factor is None else f"×{factor:.2g}" if factor > 1 else "enough"
             cells += [f"{r['power'][s]:.2f}", f"{r['detectable'][s]:.1f}", times]
         body.append(tuple(cells))
+    margin = rows[0]["margin"] if rows else 0.0
     notes = [
-        f"Seeds per arm for a {100 * wanted:g}% chance that the two-sided test at {alpha:g} detects the effect; percent "
-        "points. Power and MDE are for new questions if a question SE is known, otherwise for these questions.",
+        f"Seeds per arm for a {100 * wanted:g}% chance of a gain: the {100 * (1 - alpha):g}% interval lies above the margin, "
+        f"{margin:g} points. Power and MDE are for new questions if a question SE is known, otherwise for these questions.",
         "questions: the factor by which every suite must grow at that number of seeds; never: no number is enough.",
     ]
     df = [r["seed_df"] for r in rows if r["seed_df"]]
@@ -39,3 +42,83 @@ def power_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: flo
         rows=body,
         notes=tuple(notes),
     )
+
+
+def solved_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: float, wanted: float) -> Table:
+    """A row per pair of shares and number of seeds."""
+    body = []
+    for r in rows:
+        names = (_share(r["arm"]), _share(r["baseline"]), str(r["seeds_needed"] or f">{MAX_SEEDS}"))
+        for i, s in enumerate(seeds):
+            found = (_share(r["chances"][s].get(name, 0.0)) for name in ("gain", "loss", "equivalent", "undecided"))
+            body.append((*(names if i == 0 else ("",) * 3), str(s), *found))
+    note = (
+        "Percent of seeds that solve the suites; a seed scores 100 or 0. Seeds needed: per arm, for a "
+        f"{100 * wanted:g}% chance of a decision. The chance of each outcome, counted out, at {alpha:g} and a margin of "
+        f"{rows[0]['margin']:g} points."
+    )
+    header = ("arm solves", "baseline", "seeds needed", "seeds", "gain", "loss", "equivalent", "undecided")
+    return Table("Seeds of two kinds", header, "r" * len(header), body, (note,))
+
+
+def plan_tables(p: Plan) -> list[Table]:
+    """The chance of each verdict, the seeds needed, and what a seed's score varies by."""
+    return [_chances_table(p), _needs_table(p), _parts_table(p)]
+
+
+def _share(x: float) -> str:
+    return f"{100 * x:.1f}"
+
+
+def _truth(p: Plan, truth: float) -> str:
+    named = {p.claim.tokens or p.claim.effect: ", as claimed", 1.0 if p.claim.tokens else 0.0: ", none"}
+    return (f"{truth:+.2f}" if p.claim.tokens is None else f"{100 * truth:.0f}% of the tokens") + named.get(truth, "")
+
+
+def _chances_table(p: Plan) -> Table:
+    c = p.claim
+    verdicts = ("reproduced", "gain, below the claim", "no gain", "contradicted", "undecided")
+    rows: list[tuple[str, ...]] = []
+    for (scenario, truth), group in itertools.groupby(p.chances, lambda x: (x.scenario, x.truth)):
+        names = (scenario, _truth(p, truth))
+        for x in group:
+            rows.append((*names, str(x.seeds), *(_share(x.verdicts.get(name, 0.0)) for name in verdicts)))
+            names = ("", "")
+    rule = f"Margin {c.margin:g} points, level {p.alpha:g}, published from {c.published_seeds} seed(s) an arm."
+    if c.looks:
+        levels = ", ".join(f"{x.level:.3f}" for x in p.chances[: len(c.looks)])
+        rule += f" Looks at {', '.join(map(str, c.looks))} seeds, at levels {levels}: the chance to have ended with it by then."
+    known = tuple(f"{k.what}: {k.value} ({k.source})" for k in p.known)
+    return Table(
+        title=f"{c.name}: chance of each verdict, percent",
+        header=("scenario", "if the truth is", "seeds", *verdicts),
+        align="ll" + "r" * 6,
+        rows=rows,
+        notes=(rule, *known),
+    )
+
+
+def _needs_table(p: Plan) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for n in p.needs:
+        many = f">{max(p.claim.looks) if p.claim.looks else MAX_SEEDS}"
+        seeds = "" if not n.right else many if n.seeds is None else str(n.seeds)
+        rows.append((n.scenario, _truth(p, n.truth), n.right or "none: it is at the margin", seeds))
+    note = f"Per arm, for a {100 * p.wanted:g}% chance of the right verdict."
+    return Table("Seeds needed", ("scenario", "if the truth is", "right verdict", "seeds needed"), "lllr", rows, (note,))
+
+
+def _parts_table(p: Plan) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for x in p.parts:
+        k = "as on the cards" if x.k is None else str(x.k)
+        cells = (f"{x.training:.2f}", f"{x.decoding:.2f}", *(_share(part) for part in x.shares))
+        rows.append((x.scenario, k, f"{x.samples:,}", *cells, "" if x.seeds is None else str(x.seeds)))
+    header = ["scenario", "samples per question", "evaluation samples", "training sd", "decoding sd"]
+    header += ["training %", "decoding %", "questions %", "seeds needed"]
+    notes = (
+        "Standard deviations of a seed's score, points; then the parts of the variance of a difference on new questions at "
+        f"{AT} seeds an arm (on these questions, questions add nothing). Seeds needed to see the claimed gain.",
+        *p.notes,
+    )
+    return Table("Seeds, questions or samples", tuple(header), "ll" + "r" * 7, rows, notes)

@@ -98,9 +98,19 @@ class BoardIndex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=1):
-    """rules.json of a board, which its maintainers write: a run of fewer than `least_seeds` is a pilot."""
+    """rules.json of a board, which its maintainers write: a run of fewer than `least_seeds` is a pilot; differences are judged
+    by a `margin`, in percent points, for which there is a reason: `why`, a sentence. Both or neither are given."""
 
     least_seeds: int = 3
+    margin: float | None = None
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if self.margin is not None and not 0 < self.margin <= 100:
+            raise ValueError(f"margin is {self.margin}; it is above 0 and at most 100 points")
+        if (self.margin is None) != (not self.why.strip()):
+            raise ValueError("a margin needs its reason, and a reason a margin: give both, `margin` and `why`")
 
 
 RULES = "rules.json"

@@ -1,8 +1,11 @@
-"""metrics.jsonl and templates/s<seed>.jsonl: rows with a few fields that are always there, and facts of their own."""
+"""What a run logs while it trains: metrics.jsonl and templates/s<seed>.jsonl, whose rows have a few fields that are always
+there and facts of their own, and rollouts/s<seed>.jsonl."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +15,8 @@ import msgspec
 
 from harness.core.errors import UNREADABLE, HarnessError, dotted
 from harness.core.text import visible
-from harness.runs.files import read_jsonl
+from harness.runs.files import iter_jsonl, read_jsonl
+from harness.runs.result import FirstRollouts
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -98,6 +102,31 @@ def read_templates(run: Path, seeds: Sequence[int]) -> list[Template]:
 def templates_of(rows: Iterable[Mapping[str, Any]], path: Path) -> list[Template]:
     """Rows in their model; `path` is what an error names."""
     return [Template(*_split(row, TemplateRow, path)) for row in rows]
+
+
+def rollouts_path(run: Path, seed: int) -> Path:
+    """All rollouts of a seed's training, a group a row (`Group.to_row` in harness/core/types.py)."""
+    return run / "rollouts" / f"s{seed}.jsonl"
+
+
+def first_rollouts(run: Path, seed: int) -> FirstRollouts | None:
+    """What a seed's training began with; None where it sampled no rollouts.
+
+    Of every group, in the order of the batch: the problem, then what was asked and answered, sorted, since an engine may
+    return the completions of one problem in any order. No more of the file is read than the first epoch.
+    """
+    of_batch, of_epoch, batch = hashlib.sha256(), hashlib.sha256(), None
+    for _, row in iter_jsonl(rollouts_path(run, seed)):
+        if row["epoch"] != 0:
+            break
+        batch = row["batch"] if batch is None else batch
+        drawn = [r for key in ("rollouts", "discarded", "requests") for r in row[key]]
+        said = [row["problem"], sorted([r["context"]["rollout"], r["text"]] for r in drawn)]
+        line = (json.dumps(said) + "\n").encode()
+        of_epoch.update(line)
+        if row["batch"] == batch:
+            of_batch.update(line)
+    return None if batch is None else FirstRollouts(batch=of_batch.hexdigest(), epoch=of_epoch.hexdigest())
 
 
 def _split(tree: Mapping[str, Any], model: type[T], path: Path) -> tuple[T, dict[str, Any]]:

@@ -134,14 +134,24 @@ class SeedScores(Figures, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_new_tokens: int
 
 
+class FirstRollouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a seed's training began with: SHA-256 of prompts and completions, problem by problem in their order, of the
+    `batch` that came first and of the first `epoch` (harness/runs/logs.py). Seeds of two runs that share the first have
+    drawn on the same randomness, see harness/stats/pairing.py."""
+
+    batch: str
+    epoch: str
+
+
 class SeedResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=1):
     """results/s<seed>.json. `identity` says what answered: engine, version, rendering, graders. `ledger` is None where
-    nothing was trained; `stopped` says why training ended early, where it did."""
+    nothing was trained; `stopped` says why training ended early, where it did; `first_rollouts` is None without rollouts."""
 
     identity: dict[str, Any]
     suites: dict[str, SeedScores]
     ledger: Ledger | None = None
     stopped: str | None = None
+    first_rollouts: FirstRollouts | None = None
 
 
 class LedgerFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=1):
@@ -156,7 +166,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `not_a_result` is the reason why the scores must not be quoted. `reference` is what the method was told of training
     problems (none, answer or solution), `reference_source` who wrote it, `teacher` which other model wrote for the training
-    and `teacher_tokens` how much.
+    and `teacher_tokens` how much. `first_rollouts`: by seed, what its training began with; older runs do not say.
     """
 
     method: str
@@ -173,6 +183,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reference_source: str | None = None
     teacher: str | None = None
     teacher_tokens: int = 0
+    first_rollouts: dict[int, FirstRollouts] = {}
 
     def __post_init__(self) -> None:
         if not self.seeds or set(self.ledgers) != set(self.seeds):

@@ -124,8 +124,8 @@ def decode_filed(data: bytes, path: Path) -> list[FiledSample]:
 
 
 def decode_outcomes(data: bytes, path: Path) -> list[Outcome]:
-    """The rows of samples, filed or not, as statistics read them, the greedy ones left out. Raises as `decode_filed`."""
-    return [row for row in _decode_lines(data, msgspec.json.Decoder(Outcome), path) if not row.greedy]
+    """The rows of samples, filed or not, as statistics read them. Raises as `decode_filed`."""
+    return _decode_lines(data, msgspec.json.Decoder(Outcome), path)
 
 
 def _decode_lines(data: bytes, decoder: msgspec.json.Decoder[R], path: Path) -> list[R]:

@@ -16,12 +16,14 @@ from harness.config import RunSpec
 from harness.core.errors import HarnessError, UsageError
 from harness.runs.result import Result, load_result, runs_below
 from harness.stats.arms import check_identity
-from harness.stats.budgets import budget_of, mismatched
+from harness.stats.budgets import BUDGET, budget_of, equal, mismatched
 from harness.stats.claims import MIN_SEEDS, Claim
 from harness.stats.comparable import CLAIMED, differing, settings_of
 from harness.stats.evidence import Evidence
 from harness.stats.judge import Assessment, budget_lines, judge
+from harness.stats.looks import unplanned
 from harness.stats.needs import needs
+from harness.stats.protocol import done, in_words
 
 if TYPE_CHECKING:
     from harness.stats.questions import Questions
@@ -123,6 +125,10 @@ def _ineligible(claim: Claim, chosen: Mapping[str, Result]) -> list[str]:
             reasons.append(f"{result.run} is not a result: {result.not_a_result}")
         if len(result.seeds) < MIN_SEEDS:
             reasons.append(f"{result.run} has {len(result.seeds)} seeds; at least {MIN_SEEDS} are needed")
+        reasons += _other_protocol(claim, result)
+    reasons += _other_spending(claim, chosen)
+    if not reasons and (reason := unplanned(min(len(r.seeds) for r in chosen.values()), claim.looks)):
+        reasons.append(reason)
     if reasons:
         return reasons
     arm, baseline = chosen["arm"], chosen["baseline"]
@@ -133,6 +139,29 @@ def _ineligible(claim: Claim, chosen: Mapping[str, Result]) -> list[str]:
     needed = {"tokens": ("rollouts", "sampled_tokens"), "rollouts": ("rollouts",), "any": ()}[claim.budget]
     off = {key: pair for key, pair in mismatched(budget_of(arm), budget_of(baseline)).items() if key in needed}
     return [*reasons, *(f"unequal budget: {line}" for line in budget_lines(off))]
+
+
+def _other_protocol(claim: Claim, result: Result) -> list[str]:
+    """The suites that a run has not answered in the way that the claim's score is taken."""
+    suites = [(name, wanted, done(result.suites[name])) for name, wanted in claim.passes.items() if name in result.suites]
+    return [
+        f"{result.run} has {in_words(answered)} on {name}, the claim is about {wanted}"
+        for name, wanted, answered in suites
+        if wanted.among(answered) is None
+    ]
+
+
+def _other_spending(claim: Claim, chosen: Mapping[str, Result]) -> list[str]:
+    """Where a run has not spent what its side is published to spend."""
+    reasons = []
+    for side, arm in claim.sides.items():
+        spent = budget_of(chosen[side])
+        off = {key: amount for key, amount in arm.spends.items() if not equal(spent[key], amount)}
+        reasons += [
+            f"{chosen[side].run} has {spent[key]:,.0f} {BUDGET[key]} per seed, the claim's {side} {amount:,.0f}"
+            for key, amount in off.items()
+        ]
+    return reasons
 
 
 def _only(claim: Claim, result: Result) -> Result:
@@ -159,6 +188,7 @@ def _not_assessable(claim: Claim, chosen: Mapping[str, Result], reasons: tuple[s
         claim=claim.name,
         text=claim.text,
         effect=claim.effect,
+        claimed=claim.claimed,
         verdict="not assessable",
         runs={side: r.run for side, r in chosen.items()},
         seeds={side: len(r.seeds) for side, r in chosen.items()},

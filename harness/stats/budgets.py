@@ -19,6 +19,8 @@ BUDGET = {
 """Ledger fields shown in a comparison, and their labels; sampled tokens are generated plus reflection tokens."""
 MATCHED = ("rollouts", "sampled_tokens")
 """The fields by which budgets count as equal; seconds depend on the machine."""
+SPENT = ("rollouts", "sampled_tokens", "optimiser_steps")
+"""The fields that a claim may say something about: what it is published that an arm spent."""
 EQUAL = (0.95, 1.05)
 """Two budgets are equal if their ratio lies in this range."""
 
@@ -29,7 +31,12 @@ def budget_of(result: RunFacts) -> dict[str, float]:
     return {key: statistics.fmean(getattr(ledger, key) for ledger in ledgers) for key in BUDGET}
 
 
+def equal(ours: float, theirs: float) -> bool:
+    """Whether two budgets are equal."""
+    return EQUAL[0] * theirs <= ours <= EQUAL[1] * theirs
+
+
 def mismatched(arm: Mapping[str, float], baseline: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     """The fields of MATCHED in which two budgets differ by more than EQUAL allows: the arm's value, the baseline's."""
     pairs = {key: (arm[key], baseline[key]) for key in MATCHED}
-    return {key: (ours, theirs) for key, (ours, theirs) in pairs.items() if not EQUAL[0] * theirs <= ours <= EQUAL[1] * theirs}
+    return {key: pair for key, pair in pairs.items() if not equal(*pair)}

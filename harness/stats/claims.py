@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from harness.config import RunSpec, merge, parse_set, read_yaml, resolve
 from harness.core.errors import MissingError, UsageError, dotted, nearest
 from harness.core.settings import Strict
+from harness.stats.protocol import Metric, Pass, in_words, passes_of, planned
 from harness.stats.verdicts import MARGIN, Verdict
 
 MIN_SEEDS = 3
@@ -30,6 +31,8 @@ class ClaimArm(Strict):
     """A name of `harness list methods`."""
     settings: dict[str, Any] = {}
     """Settings on top of the recipe, in the form of `--set`."""
+    spends: dict[Literal["rollouts", "sampled_tokens", "optimiser_steps"], Annotated[float, Field(gt=0)]] = {}
+    """What it is published to spend per seed. A run whose ledger differs by more than 5% is none of the claim's."""
 
 
 class ClaimArms(Strict):
@@ -55,8 +58,11 @@ class Claim(Strict):
     """The claim in one sentence."""
     source: str
     """Where the claim and its numbers are published."""
-    metric: Literal["avg@k"]
-    """The score whose unweighted mean over the suites counts: avg@k, with each suite's own k."""
+    metric: Metric | dict[str, Metric]
+    """The score of a suite, the same for all or one for each: `avg@16`, `avg@k` with as many samples as the runs have, or
+    `greedy`. Their unweighted mean over the suites counts."""
+    temperature: float | None = Field(None, gt=0)
+    """At which the samples of avg@k are drawn; by default at any, the same in both runs."""
     grader: Literal["primary", "parity"] = "primary"
     """The grader behind the published scores."""
     suites: tuple[str, ...] = Field(min_length=1)
@@ -72,11 +78,15 @@ class Claim(Strict):
     kinds: bool | None = None
     """Whether seeds end in one of two ways, solved or not; by default what the training set says (its `solved_at`)."""
     looks: tuple[int, ...] = ()
-    """Numbers of seeds an arm at which the claim is looked at, if more than once: together they keep the level."""
+    """Numbers of seeds an arm at which the claim is looked at, if more than once: together they keep the level. There is no
+    verdict at any other number."""
+    paired: bool = False
+    """Whether seeds are paired, where the runs show that those of both arms began with the same batch of rollouts."""
     scores: ClaimScores | None = None
     """The published scores, if any."""
     tolerance: float | None = Field(None, gt=0)
-    """The distance, in points, from the published baseline score above which the modifier `baseline-differs` is set."""
+    """The distance, in points, from the published baseline score above which the modifier `baseline-differs` is set: the
+    sampling error of that score (docs/claims.md)."""
     training_set: str
     """A name of benchmarks/training_sets.yaml."""
     recipe: str
@@ -91,6 +101,8 @@ class Claim(Strict):
     """The checkpoint behind the published scores."""
     seed_sd: tuple[Annotated[float, Field(gt=0, le=100)], ...] = (1.0, 2.0)
     """Seed standard deviations, in points, that a plan without a pilot assumes."""
+    kind_scores: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = (0.0, 100.0)
+    """Scores of a seed that does not solve the suites and of one that does, in percent, that a plan without runs assumes."""
     expected: Verdict | None = None
     """The expected verdict; `harness claim check` fails on any other."""
 
@@ -104,9 +116,32 @@ class Claim(Strict):
             raise ValueError(f"the margin {self.margin:g} must be below the effect {self.effect:g}")
         if self.scores and self.effect and abs(self.scores.arm - self.scores.baseline - self.effect) > 0.051:
             raise ValueError(f"effect {self.effect} is not the difference between the scores")
+        if self.kind_scores[0] >= self.kind_scores[1]:
+            raise ValueError("kind_scores are the score of a seed that does not solve the suites, and a higher one")
         if self.tolerance and not self.scores:
             raise ValueError("tolerance needs scores")
+        if self.looks and (self.looks[0] < MIN_SEEDS or list(self.looks) != sorted(set(self.looks))):
+            raise ValueError(f"looks are rising numbers of seeds, from {MIN_SEEDS}")
+        if not isinstance(self.metric, str) and set(self.metric) != set(self.suites):
+            raise ValueError("metric names other suites than the claim")
         return self
+
+    @property
+    def passes(self) -> dict[str, Pass]:
+        """How the score of every suite is taken."""
+        return passes_of(self.metric, self.temperature, self.suites)
+
+    @property
+    def claimed(self) -> str:
+        """The gain in points, or the share of tokens at the same score, as tables have it."""
+        return f"+{self.effect:.1f}" if self.tokens is None else f"{100 * self.tokens:.0f}% of tokens"
+
+    @property
+    def budgets(self) -> str:
+        """Which budgets must hold, in a word or two: what is published, or what is equal."""
+        if any(arm.spends for arm in self.sides.values()):
+            return "as published"
+        return "any" if self.budget == "any" else f"equal {self.budget}"
 
     def sets(self, arm: ClaimArm) -> dict[str, Any]:
         return {**self.settings, **arm.settings}
@@ -150,10 +185,23 @@ def load_claims(folder: Path | None = None) -> dict[str, Claim]:
     folder = folder or claims_dir()
     if not folder.is_dir():
         raise MissingError(f"no folder of claims at {folder}")
-    return {path.stem: _load(path) for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: load_claim(path) for path in sorted(folder.glob("*.yaml"), key=lambda p: p.stem)}
 
 
-def _load(path: Path) -> Claim:
+def find_claim(word: str) -> Claim:
+    """The claim of a shipped name or of a file. Raises MissingError or UsageError if there is none, or it is invalid."""
+    if word.endswith(".yaml"):
+        if not Path(word).is_file():
+            raise MissingError(f"no claim at {word}")
+        return load_claim(Path(word))
+    known = sorted(path.stem for path in claims_dir().glob("*.yaml"))
+    if word not in known:
+        raise UsageError(f"unknown claim {word!r}{nearest(word, known)}")
+    return load_claim(claims_dir() / f"{word}.yaml")
+
+
+def load_claim(path: Path) -> Claim:
+    """The claim in a file. Raises UsageError for an invalid one."""
     from harness.data.suites import load_suite
     from harness.data.training_sets import load_training_set
 
@@ -165,14 +213,24 @@ def _load(path: Path) -> Claim:
         raise UsageError(f"{path}: {where}: {err['msg'].removeprefix('Value error, ')}") from None
     try:
         load_training_set(claim.training_set)
-        for suite in claim.suites:
-            load_suite(suite)
+        suites = [load_suite(name) for name in claim.suites]
         trained = {spec.train.set for spec in claim.specs.values()}
     except UsageError as e:
         raise UsageError(f"{path}: {e}") from None
+    for suite, wanted in zip(suites, claim.passes.values(), strict=True):
+        for spec in claim.specs.values():
+            if wanted.among(drawn := planned(suite, spec.eval)) is None:
+                raise UsageError(f"{path}: metric: {wanted} on {suite.name}, where its settings draw {in_words(drawn)}")
     if trained != {claim.training_set}:
         raise UsageError(f"{path}: its arms train on {', '.join(sorted(trained))}, not on {claim.training_set}")
     return claim
+
+
+def named(claims: Mapping[str, Claim], name: str) -> Claim:
+    """Raises UsageError for an unknown name, with the nearest one."""
+    if name not in claims:
+        raise UsageError(f"no claim {name!r}{nearest(name, claims)}")
+    return claims[name]
 
 
 def choose(claims: Mapping[str, Claim], words: Sequence[str]) -> tuple[list[str], list[Path]]:

@@ -6,16 +6,19 @@ Scores are shares in [0, 1]; docs/statistics.md explains every number.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UsageError
-from harness.runs.result import Result, load_result
+from harness.runs.filed import read_rules
+from harness.runs.result import Result, is_filed, load_result
+from harness.stats import pairing
 from harness.stats.arms import check_identity, find_baseline, labels
 from harness.stats.budgets import budget_of, mismatched
 from harness.stats.contrasts import Contrast, Rule, contrasts_of, ties_of
-from harness.stats.looks import level_at
+from harness.stats.looks import in_words, level_at
+from harness.stats.robust import Robust, robust_of
 from harness.stats.scores import (
     Measure,
     PooledSd,
@@ -27,11 +30,11 @@ from harness.stats.scores import (
     scores_array,
     spread_of_measure,
 )
+from harness.stats.seeds import Spread  # not for type checkers alone: `from_dict` reads it from the annotation
 from harness.stats.verdicts import MARGIN
 
 if TYPE_CHECKING:
     from harness.stats.questions import Questions
-    from harness.stats.seeds import Spread
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Arm:
     the entries that should match and do not, as (this arm's, the baseline's). By suite: `truncated`, the share of samples
     that hit the token limit, `disagreement`, the share on which the two graders differ, for suites with two, `unparsed`, the
     share without an answer to be found, and `overlong`, how many have a prompt that the model cannot read. `reflections`
-    were asked for in all seeds, and `dropped` of them.
+    were asked for in all seeds, and `dropped` of them. Where seeds were to be paired with the baseline's, `pairs` says in how
+    many seeds the whole first epoch is the same, or `unpaired` why they are not.
     """
 
     label: str
@@ -61,6 +65,10 @@ class Arm:
     overlong: dict[str, int]
     reflections: int
     dropped: int
+    robust: dict[str, Robust] = field(default_factory=dict)
+    """Views over the suites of a role, keyed by its macro average; none where there is only one arm."""
+    pairs: int | None = None
+    unpaired: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,8 @@ class Comparison:
     """The smallest difference that matters, a share."""
     alpha: float = 0.05
     """The level of the intervals; below .05 where several looks are planned."""
+    look: str = ""
+    """Which of the planned looks this is, in words."""
     allowed: tuple[str, ...] = ()
     """What differs between arms because the caller allowed it, in words."""
 
@@ -108,6 +118,7 @@ def compare(
     allow: Sequence[str] = (),
     margin: float = MARGIN,
     looks: Sequence[int] = (),
+    paired: bool = False,
 ) -> Comparison:
     """Compare results from `load_result` (or from a run just finished), in the given order.
 
@@ -115,8 +126,10 @@ def compare(
     arm. With `solved_at`, seeds that score at least this share are counted too: a mean says little if outcomes are bimodal
     over seeds. `questions` (`load_questions` of each result) adds the question-level statistics; runs without samples have
     none. `allow` names what arms may differ in nevertheless, see `check_identity`. `margin`: the smallest difference that
-    matters, in percent points. `looks`: the numbers of seeds at which the results are looked at, if more than once. Raises
-    UsageError for no results, an unknown baseline, or arms that differ in model, training set, protocol or questions.
+    matters, in percent points. `looks`: the numbers of seeds at which the results are looked at, if more than once; the arm
+    with the fewest seeds says which look it is. `paired`: seeds are pairs where the runs show it (harness/stats/pairing.py).
+    Raises UsageError for no results, an unknown baseline, a look that is not planned, or arms that differ in model, training
+    set, protocol or questions.
     """
     if not results:
         raise UsageError("nothing to compare: name at least one run")
@@ -127,15 +140,26 @@ def compare(
     cells = cells_of(results, questions, measures)
     spreads = {m.key: spread_of_measure(results, m, solved_at) for m in measures}
     per_seed = {m.key: {n: scores_array(r, m.key) for n, r in zip(names, results, strict=True)} for m in measures}
-    ties = {m.key: ties_of(per_seed[m.key], spreads[m.key]) for m in measures}
+    why_not = [pairing.unpaired(r, results[base]) if paired and i != base else None for i, r in enumerate(results)]
+    pairs = frozenset(i for i, why in enumerate(why_not) if paired and why is None)
+    ties = {m.key: ties_of(per_seed[m.key], spreads[m.key], [names[i] for i in pairs]) for m in measures}
     scores = [
         {m.key: score_of(r, m.key, spreads[m.key], own.get(m.key), ties[m.key].get(name, "")) for m in measures}
         for r, own, name in zip(results, cells, names, strict=True)
     ]
-    rule = Rule(margin / 100, level_at(min(len(r.seeds) for r in results), looks))
+    fewest = min(len(r.seeds) for r in results)
+    rule = Rule(margin / 100, level_at(fewest, looks), pairs)
     contrasts = contrasts_of(measures, scores, cells, base, spreads, rule)
     theirs = budget_of(results[base])
-    arms = [_arm(r, name, s, x, theirs) for r, name, s, x in zip(results, names, scores, contrasts, strict=True)]
+    several = [m for m in measures if m.protocol is None] if len(results) > 1 else []
+    robust = {m.key: robust_of(results, m.role, base) for m in several}
+    arms = [
+        _arm(r, names[i], scores[i], contrasts[i], theirs, {key: found[i] for key, found in robust.items()})
+        for i, r in enumerate(results)
+    ]
+    for i in set(range(len(arms))) - {base} if paired else ():
+        same = pairing.same_epochs(results[i], results[base]) if i in pairs else None
+        arms[i] = replace(arms[i], pairs=same, unpaired=why_not[i])
     pooled = {m.key: sd for m in measures if (sd := pooled_sd([s[m.key].per_seed.values() for s in scores]))}
     return Comparison(
         model=results[0].model,
@@ -147,6 +171,7 @@ def compare(
         spreads=spreads,
         margin=rule.margin,
         alpha=rule.alpha,
+        look=in_words(fewest, looks) if looks else "",
         allowed=tuple(allowed),
     )
 
@@ -157,6 +182,7 @@ def _arm(
     scores: dict[str, Score],
     contrasts: dict[str, Contrast],
     baseline: Mapping[str, float],
+    robust: dict[str, Robust],
 ) -> Arm:
     """`baseline` is the baseline's budget."""
     budget = budget_of(result)
@@ -168,6 +194,7 @@ def _arm(
         not_a_result=result.not_a_result,
         scores=scores,
         contrasts=contrasts,
+        robust=robust,
         budget=budget,
         ratio={k: v / baseline[k] if baseline[k] else None for k, v in budget.items()},
         unequal=mismatched(budget, baseline),
@@ -184,13 +211,25 @@ def compare_runs(
     runs: Sequence[Path],
     baseline: int | str | None = None,
     allow: Sequence[str] = (),
-    margin: float = MARGIN,
+    margin: float | None = None,
     looks: Sequence[int] = (),
+    paired: bool = False,
 ) -> Comparison:
-    """Compare run directories, samples included. Raises as `load_result`, `load_questions` and `compare` do."""
+    """Compare run directories, samples included; `margin` as `margin_of` has it, unless given. Raises as `load_result`,
+    `load_questions`, `margin_of` and `compare` do."""
     from harness.data.training_sets import solved_at
     from harness.stats.questions import load_questions
 
     results = [load_result(path) for path in runs]
     threshold = solved_at(r.training_set for r in results)
-    return compare(results, baseline, threshold, [load_questions(r) for r in results], allow, margin, looks)
+    margin = margin_of(runs) if margin is None else margin
+    return compare(results, baseline, threshold, [load_questions(r) for r in results], allow, margin, looks, paired)
+
+
+def margin_of(runs: Sequence[Path]) -> float:
+    """The smallest difference that matters between runs, in points: what their board says, where all are filed on one board,
+    else MARGIN. Raises HarnessError for rules that cannot be read."""
+    folders = {run.resolve().parent for run in runs if is_filed(run)}
+    if len(folders) != 1 or not all(map(is_filed, runs)):
+        return MARGIN
+    return read_rules(folders.pop()).margin or MARGIN

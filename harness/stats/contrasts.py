@@ -6,7 +6,7 @@ The statistics are in harness/stats/intervals.py; docs/statistics.md explains ev
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rule:
-    """What makes a difference count: `margin`, the smallest that matters, a share; `alpha`, the level of this look."""
+    """What makes a difference count: `margin`, the smallest that matters, a share; `alpha`, the level of this look; `paired`,
+    the indices of arms any two of which have pairs of seeds (harness/stats/pairing.py)."""
 
     margin: float = MARGIN / 100
     alpha: float = 0.05
+    paired: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def contrasts_of(
         question_p = _question_p([cells[i].get(m.key) for i in others], cells[base].get(m.key))
         for i, of_questions in zip(others, question_p, strict=True):
             own, theirs = ((scores[j][m.key], cells[j].get(m.key)) for j in (i, base))
-            out[i][m.key] = contrast(own[0], theirs[0], own[1], theirs[1], of_questions, spreads[m.key], rule)
+            pairs = {i, base} <= rule.paired
+            out[i][m.key] = contrast(own[0], theirs[0], own[1], theirs[1], of_questions, spreads[m.key], rule, pairs)
     families = [(multiple.holm, "Holm", [(i, m.key) for i in others]) for m in measures if m.protocol is None]
     families.append((multiple.benjamini_hochberg, "BH", [(i, m.key) for i in others for m in measures if m.protocol]))
     for adjust, name, family in families:
@@ -118,8 +121,9 @@ def contrast(
     of_questions: tuple[float | None, str] = (None, ""),
     spread: Spread = Spread(),  # noqa: B008  (frozen)
     rule: Rule = Rule(),  # noqa: B008
+    paired: bool = False,
 ) -> Contrast:
-    """The difference of two arms on one measure."""
+    """The difference of two arms on one measure; `paired` if their seeds are pairs."""
     from harness.stats import intervals, seeds
 
     a_S, b_S = (np.array(list(s.per_seed.values())) for s in (arm, baseline))
@@ -127,7 +131,7 @@ def contrast(
     if min(len(a_S), len(b_S)) < 2:
         note = "one seed: no interval"
     else:
-        found = seeds.difference(a_S, b_S, spread)
+        found = seeds.difference(a_S, b_S, spread, paired)
         if found.spread:
             fixed, p = _bounds(found, rule.alpha), float(found.p())
             mde = None if fixed.excludes_zero else float(found.mde(rule.alpha))
@@ -181,27 +185,28 @@ def _question_p(arms: Sequence[list[Questions] | None], baseline: list[Questions
     return out
 
 
-def ties_of(arms: Mapping[str, Array], spread: Spread) -> dict[str, str]:
-    """The tie groups of the arms, by their scores per seed, that have two seeds or more; Holm over all pairs."""
+def ties_of(arms: Mapping[str, Array], spread: Spread, paired: Collection[str] = ()) -> dict[str, str]:
+    """The tie groups of the arms, by their scores per seed, that have two seeds or more; Holm over all pairs. `paired` arms
+    have pairs of seeds with each other."""
     from harness.stats import multiple
 
     several = {name: scores_S for name, scores_S in arms.items() if len(scores_S) > 1}
     if len(several) < 2:
         return {}
-    adjusted = multiple.holm(_pair_p(several, spread))
+    adjusted = multiple.holm(_pair_p(several, spread, frozenset(paired)))
     different = [pair for pair, p in adjusted.items() if p < 0.05]
     return multiple.tie_letters({name: float(v.mean()) for name, v in several.items()}, different)
 
 
-def _pair_p(several: Mapping[str, Array], spread: Spread) -> dict[tuple[str, str], float]:
-    """p of the difference of every pair. All pairs whose arms have as many seeds as each other are computed at once."""
+def _pair_p(several: Mapping[str, Array], spread: Spread, paired: frozenset[str]) -> dict[tuple[str, str], float]:
+    """p of the difference of every two arms. All whose arms have as many seeds as each other are computed at once."""
     from harness.stats import seeds
 
-    shapes: dict[tuple[int, int], list[tuple[str, str]]] = {}
+    alike: dict[tuple[int, int, bool], list[tuple[str, str]]] = {}
     for a, b in itertools.combinations(several, 2):
-        shapes.setdefault((len(several[a]), len(several[b])), []).append((a, b))
+        alike.setdefault((len(several[a]), len(several[b]), {a, b} <= paired), []).append((a, b))
     out: dict[tuple[str, str], float] = {}
-    for pairs in shapes.values():
-        first, second = (np.stack([several[arm] for arm in side]) for side in zip(*pairs, strict=True))
-        out.update(zip(pairs, map(float, seeds.difference(first, second, spread).p()), strict=True))
+    for (_, _, pairs), arms in alike.items():
+        first, second = (np.stack([several[arm] for arm in side]) for side in zip(*arms, strict=True))
+        out.update(zip(arms, map(float, seeds.difference(first, second, spread, pairs).p()), strict=True))
     return out

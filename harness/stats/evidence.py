@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.runs.result import Result
 from harness.stats.claims import Claim
+from harness.stats.pairing import unpaired
 
 if TYPE_CHECKING:
     from harness.stats.intervals import Array
@@ -29,12 +30,28 @@ class Evidence:
         """The cells of both arms, leaving out the problems in `without`; None if a grade is missing or no problem left."""
         out: list[list[Array]] = []
         for arm in self.questions:
-            kept = [q.without(without[name]) if without else q for name, q in zip(self.claim.suites, arm, strict=True)]
+            asked = [q.greedy or q if self.greedy(name) else q for name, q in zip(self.claim.suites, arm, strict=True)]
+            kept = [q.without(without[name]) if without else q for name, q in zip(self.claim.suites, asked, strict=True)]
             arrays = [q.scores_S_Q if grader == "primary" else q.parity_S_Q for q in kept]
             if any(x is None for x in arrays):
                 return None
             out.append([x for x in arrays if x is not None and x.shape[-1]])
         return (out[0], out[1]) if out[0] else None
+
+    def greedy(self, suite: str) -> bool:
+        """Whether the claim is about greedy answers to this suite: those of a pass of its own, if the runs have one."""
+        return self.claim.passes[suite].greedy
+
+    @property
+    def answers(self) -> list[tuple[int, int]]:
+        """Problems and answers a problem behind the cells of every suite."""
+        suites = self.results[0].suites
+        return [(suites[name].n, 1 if self.greedy(name) else suites[name].k) for name in self.claim.suites]
+
+    @property
+    def pairs(self) -> bool:
+        """Whether seeds are paired: the claim says so, and the runs show it."""
+        return self.claim.paired and unpaired(*self.results) is None
 
     @property
     def own_cells(self) -> ArmCells:

@@ -18,6 +18,9 @@ Array = np.ndarray[Any, Any]
 RESAMPLES = 9999
 """Sign flips of a permutation test: p is a multiple of 1/10,000."""
 
+PAIRED = "paired"
+"""The rule of an estimate from pairs of seeds (harness/stats/seeds.py)."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -107,12 +110,11 @@ def question_difference(
     """
     these = these or seed_difference(_per_seed(a), _per_seed(b))
     families = clusters or [None] * len(a)
-    paired = these.rule == "paired"
     parts: list[tuple[Any, int]] = []
     shared: Any = 0.0
     for x, y, family in zip(a, b, families, strict=True):
         parts.append(_question_part(x.mean(-2) - y.mean(-2), family))
-        shared = shared + (residual_variance(x - y) if paired else residual_variance(x) + residual_variance(y))
+        shared = shared + (residual_variance(x - y) if these.rule == PAIRED else residual_variance(x) + residual_variance(y))
     return _two_way(these, parts, shared / len(a) ** 2)
 
 

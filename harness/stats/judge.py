@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.budgets import BUDGET, budget_of, mismatched
+from harness.stats.budgets import BUDGET, SPENT, budget_of, mismatched
 from harness.stats.contrasts import Bounds
 from harness.stats.evidence import ArmCells, Evidence
-from harness.stats.looks import level_at
+from harness.stats.looks import in_words, level_at
 from harness.stats.needs import seeds_line
+from harness.stats.pairing import unpaired
 from harness.stats.verdicts import Verdict, on_claim, on_tokens, prediction
 
 if TYPE_CHECKING:
@@ -29,13 +30,15 @@ class Assessment:
     The intervals `fixed` (these questions) and `new` (new questions) have confidence 1 - `level`; `level` is `alpha`, or what
     it leaves for this one of the claim's `looks`. Both rest on `rule` (harness/stats/seeds.py). `published`: what a repetition
     of the publication, with its number of seeds, may be expected to find. `tokens`: the interval of the share of the
-    baseline's tokens that the arm spent, for a claim about it. `modifiers` maps each modifier to its reason. `reasons`
+    baseline's tokens that the arm spent, for a claim about it. `spent`: what arm and baseline spent per seed, by field of the
+    ledger. `look` says in words which of the planned looks this is. `modifiers` maps each modifier to its reason. `reasons`
     say why a claim was not assessed, `needs` what it would take. `missing`: an arm has no run.
     """
 
     claim: str
     text: str
     effect: float
+    claimed: str
     verdict: Verdict
     runs: dict[str, str]
     seeds: dict[str, int]
@@ -45,6 +48,8 @@ class Assessment:
     new: Bounds | None = None
     published: Bounds | None = None
     tokens: tuple[float, float] | None = None
+    spent: dict[str, tuple[float, float]] = field(default_factory=dict)
+    look: str = ""
     rule: str = ""
     level: float | None = None
     p: float | None = None
@@ -80,13 +85,13 @@ def _gain(x: Evidence, cells: ArmCells) -> _Gain:
     from harness.stats import intervals, seeds
 
     a_S, b_S = (np.asarray(sum(y_S_Q.mean(-1) for y_S_Q in arm)) / len(arm) for arm in cells)
-    suites = x.results[0].suites
-    floor = seeds.resolution([(y.shape[-1], suites[name].k) for y, name in zip(cells[0], x.claim.suites, strict=True)])
+    floor = seeds.resolution(x.answers)
     declared = None if x.claim.kinds is False else solved_at([x.claim.training_set])
     spread = seeds.spread_of([a_S, b_S], floor, declared)
-    fixed = seeds.difference(a_S, b_S, spread)
+    fixed = seeds.difference(a_S, b_S, spread, x.pairs)
     new = intervals.question_difference(*cells, these=fixed)
-    return _Gain(fixed, new, prediction(fixed, (len(a_S), len(b_S)), x.claim.published_seeds))
+    apart = seeds.difference(a_S, b_S, spread)  # whether the publication's seeds were pairs is not known
+    return _Gain(fixed, new, prediction(fixed, (len(a_S), len(b_S)), x.claim.published_seeds, apart))
 
 
 def _verdict(x: Evidence, gain: _Gain, level: float) -> Verdict:
@@ -102,8 +107,8 @@ def _tokens(x: Evidence) -> Estimate:
     """The logarithm of the share of the baseline's sampled tokens that the arm spent, over seeds."""
     from harness.stats import seeds
 
-    logs = [np.log([max(1, ledger.sampled_tokens) for ledger in r.ledgers.values()]) for r in x.results]
-    return seeds.difference(logs[0], logs[1], seeds.Spread(floor=0.001))
+    logs = [np.log([max(1, r.ledgers[seed].sampled_tokens) for seed in r.seeds]) for r in x.results]
+    return seeds.difference(logs[0], logs[1], seeds.Spread(floor=0.001), x.pairs)
 
 
 def judge(x: Evidence, alpha: float) -> Assessment:
@@ -118,11 +123,13 @@ def judge(x: Evidence, alpha: float) -> Assessment:
     if claim.tokens is not None:
         low, high = _tokens(x).interval(level)
         tokens = (math.exp(float(low)), math.exp(float(high)))
+    ours, theirs = map(budget_of, x.results)
     sd = 100 * float(gain.fixed.se) / math.sqrt(sum(1 / n for n in counts.values()))
     return Assessment(
         claim=claim.name,
         text=claim.text,
         effect=claim.effect,
+        claimed=claim.claimed,
         verdict=found,
         runs={side: r.run for side, r in zip(SIDES, x.results, strict=True)},
         seeds=counts,
@@ -132,6 +139,8 @@ def judge(x: Evidence, alpha: float) -> Assessment:
         new=_points(gain.new, level),
         published=_points(gain.published, level),
         tokens=tokens,
+        spent={key: (ours[key], theirs[key]) for key in SPENT},
+        look=in_words(min(counts.values()), claim.looks, alpha) if claim.looks else "",
         rule=gain.fixed.rule,
         level=level,
         p=float(gain.fixed.p()),
@@ -148,8 +157,8 @@ def _points(estimate: Estimate, level: float) -> Bounds:
 
 
 def _modifiers(x: Evidence, gain: _Gain, found: Verdict, level: float, baseline: float) -> dict[str, str]:
-    """What qualifies the verdict `found`: new questions, size, kinds of seeds, the other grader, flagged problems, budgets,
-    checkpoints."""
+    """What qualifies the verdict `found`: new questions, size, pairs and kinds of seeds, the other grader, flagged problems,
+    budgets, checkpoints."""
     claim = x.claim
     modifiers: dict[str, str] = {}
     ends = {"fixed": gain.fixed.interval(level), "new": gain.new.interval(level), "published": gain.published.interval(level)}
@@ -159,6 +168,8 @@ def _modifiers(x: Evidence, gain: _Gain, found: Verdict, level: float, baseline:
         modifiers["larger"] = "the gain is larger than a repetition of the publication would find"
     if found == "undecided" and ends["published"][1] < claim.effect / 100:
         modifiers["below-the-claim"] = "the gain is smaller than claimed; whether it matters is open"
+    if x.claim.paired and (why := unpaired(*x.results)):
+        modifiers["not-paired"] = f"its seeds were to be paired, and are not: {why}"
     if gain.fixed.rule == "shares":
         modifiers["two-kinds-of-seeds"] = "seeds solve the suites or do not, so the shares of solved seeds are compared"
     other = "parity" if claim.grader == "primary" else "primary"
@@ -168,10 +179,14 @@ def _modifiers(x: Evidence, gain: _Gain, found: Verdict, level: float, baseline:
         if cells := x.cells(claim.grader, without=x.flagged):
             would = _verdict(x, _gain(x, cells), level)
             modifiers["contaminated"] = f"{count} problems match training problems; without them: {would}"
-    if off := mismatched(*(budget_of(r) for r in x.results)):
+    off = mismatched(*(budget_of(r) for r in x.results))
+    if claim.tokens:
+        off.pop("sampled_tokens", None)  # what the claim is about
+    if off:
         modifiers["budget-mismatch"] = "; ".join(budget_lines(off))
     if claim.checkpoint == "selected":
         modifiers["checkpoint-selected"] = "the published scores come from a selected checkpoint, these from the last"
     if claim.scores and claim.tolerance and abs(baseline - claim.scores.baseline) > claim.tolerance:
-        modifiers["baseline-differs"] = f"it scores {baseline:.1f}, published: {claim.scores.baseline:.1f}"
+        off_by = f"{claim.tolerance:g} points are its sampling error"
+        modifiers["baseline-differs"] = f"it scores {baseline:.1f}, published: {claim.scores.baseline:.1f}; {off_by}"
     return modifiers

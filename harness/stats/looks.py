@@ -1,8 +1,8 @@
 """Levels for looking at the results more than once while seeds are added: a sequential design with alpha spending.
 
 Lan and DeMets (1983), with the spending function that comes near Pocock's (1977): what the first n of N seeds may spend is
-alpha log(1 + (e - 1) n / N). It does not depend on the looks still to come, so that a look that was not planned costs what
-it should.
+alpha log(1 + (e - 1) n / N). It does not depend on the looks still to come: one that is added to the plan before it is made,
+and before the last, changes nothing about those made already, and pays for itself.
 """
 
 from __future__ import annotations
@@ -69,9 +69,36 @@ def _solve(decreasing: Any, wanted: float, high: float) -> float:
 
 
 def level_at(seeds: int, looks: Sequence[int], alpha: float = 0.05) -> float:
-    """The level at `seeds` seeds when looks at the numbers in `looks` are planned; one at another number counts as one more.
-    Without planned looks, or none but this, it is `alpha`. More seeds than planned: the plan ends there instead."""
+    """The level at `seeds` seeds when looks at the numbers in `looks` are planned; without a plan it is `alpha`.
+
+    Which looks were made is not recorded: the plan says it, so that a look which it does not name has no level. Raises
+    UsageError for that, with what to do instead, and for a plan that does not rise.
+    """
     if not looks:
         return alpha
-    past = tuple(n for n in sorted(set(looks)) if n < seeds)
-    return levels((*past, seeds), max(*looks, seeds), alpha)[-1]
+    planned = levels(tuple(looks), looks[-1], alpha)
+    if reason := unplanned(seeds, looks):
+        raise UsageError(reason)
+    return planned[list(looks).index(seeds)]
+
+
+def unplanned(seeds: int, looks: Sequence[int]) -> str | None:
+    """Why there is no verdict at so many seeds, and when there will be; None for a planned look, or without a plan."""
+    if not looks or seeds in looks:
+        return None
+    plan = f"{seeds} seeds an arm are none of the planned looks ({', '.join(map(str, looks))})"
+    if seeds > looks[-1]:
+        return f"{plan}: the level is spent at {looks[-1]}; judge the first {looks[-1]} seeds"
+    before = [n for n in looks if n < seeds]
+    stands = f"what {before[-1]} said stands until then" if before else "there is no verdict before"
+    return f"{plan}: the next is at {min(n for n in looks if n > seeds)}, {stands}; a look between is added to the plan first"
+
+
+def in_words(seeds: int, looks: Sequence[int], alpha: float = 0.05) -> str:
+    """The look at `seeds` seeds, which must be planned: the how manieth, its level, and what has been spent with it."""
+    at = list(looks).index(seeds)
+    here, gone = level_at(seeds, looks, alpha), spent(seeds / looks[-1], alpha)
+    return (
+        f"look {at + 1} of {len(looks)} (at {', '.join(map(str, looks))} seeds): decided at {100 * here:.2g}%, "
+        f"{100 * gone:.2g}% of the {100 * alpha:.2g}% spent"
+    )

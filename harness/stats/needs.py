@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -16,12 +17,7 @@ def needs(claim: Claim, pilots: Sequence[Result] = ()) -> list[str]:
     from harness.data.training_sets import load_training_set
     from harness.stats.scores import pooled_sd
 
-    per_seed = []
-    for r in pilots:
-        if all(name in r.suites for name in claim.suites):
-            suites = [r.suites[name].per_seed for name in claim.suites]
-            per_seed.append([100 * sum(s[seed] for s in suites) / len(suites) for seed in r.seeds])
-    pooled = pooled_sd(per_seed)
+    pooled = pooled_sd([scores_on(claim, r) for r in pilots if all(name in r.suites for name in claim.suites)])
     given = pooled is not None and pooled.sd > 0
     lines = [seeds_line(claim, [pooled.sd] if pooled and given else claim.seed_sd, "the given runs" if given else "")]
     for side, arm in claim.sides.items():
@@ -33,14 +29,19 @@ def needs(claim: Claim, pilots: Sequence[Result] = ()) -> list[str]:
     return lines
 
 
+def scores_on(claim: Claim, result: Result) -> list[float]:
+    """The scores of a run's seeds on a claim's suites, in points."""
+    suites = [result.suites[name].per_seed for name in claim.suites]
+    return [100 * sum(s[seed] for s in suites) / len(suites) for seed in result.seeds]
+
+
 def seeds_line(claim: Claim, sds: Sequence[float], source: str) -> str:
     """The seeds at which a verdict is likely at each seed standard deviation, in words; at least MIN_SEEDS."""
-    from harness.stats.power import MAX_SEEDS
-    from harness.stats.verdicts import seeds_to_exclude, seeds_to_see
+    from harness.stats.chances import MAX_SEEDS, seeds_to_exclude, seeds_to_see
 
     def at(sd: float) -> str:
-        see = [(seeds_to_see(claim.effect, claim.margin, sd, most=MAX_SEEDS), "to see it")] if claim.effect else []
-        counts = [*see, (seeds_to_exclude(claim.margin, sd, most=MAX_SEEDS), f"to exclude {claim.margin:g} if there is none")]
+        see = [(seeds_to_see(claim.effect, claim.margin, sd), "to see it")] if claim.effect else []
+        counts = [*see, (seeds_to_exclude(claim.margin, sd), f"to exclude {claim.margin:g} if there is none")]
         words = [f"{f'more than {MAX_SEEDS}' if n is None else max(MIN_SEEDS, n)} {what}" for n, what in counts]
         return f"{' and '.join(words)} at a seed sd of {sd:.1f}"
 
@@ -50,7 +51,7 @@ def seeds_line(claim: Claim, sds: Sequence[float], source: str) -> str:
 
 
 def _yaml(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _plan_line(claim: Claim, spec: RunSpec) -> str:

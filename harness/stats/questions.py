@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from harness.core.errors import UNREADABLE, HarnessError, reason
 from harness.core.text import visible
 from harness.runs.filed import read_manifest, read_packed, samples_name
 from harness.runs.result import Result, SuiteScores, is_filed
-from harness.runs.samples import decode_outcomes, samples_path
+from harness.runs.samples import Outcome, decode_outcomes, samples_path
 
 if TYPE_CHECKING:
     from harness.stats.intervals import Array
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Questions:
     """One suite of one run: mean scores over `k` samples, seeds in the order of `seeds`, questions sorted by id.
 
-    `parity_S_Q` holds the parity grader's scores; None if a sample has no second grade.
+    `parity_S_Q` holds the parity grader's scores; None if a sample has no second grade. `greedy` is the greedy pass, with k of
+    1, where the suite has one.
     """
 
     ids: tuple[str, ...]
@@ -28,6 +29,7 @@ class Questions:
     k: int
     scores_S_Q: Array
     parity_S_Q: Array | None
+    greedy: Questions | None = None
 
     def without(self, ids: set[str]) -> Questions:
         """The questions that are not in `ids`."""
@@ -39,6 +41,7 @@ class Questions:
             k=self.k,
             scores_S_Q=self.scores_S_Q[:, keep],
             parity_S_Q=parity,
+            greedy=self.greedy and self.greedy.without(ids),
         )
 
 
@@ -70,29 +73,43 @@ def _suite(path: Path, suite: SuiteScores, seeds: tuple[int, ...]) -> Questions:
 
 def read_questions(data: bytes, path: Path, suite: SuiteScores, seeds: tuple[int, ...]) -> Questions:
     """A suite from its samples, JSON lines; `path` is what an error names. Raises HarnessError as `load_questions`."""
+    every = decode_outcomes(data, path)
+    out = _table([row for row in every if not row.greedy], path, suite.n, suite.k, seeds)
+    for seed, mean in zip(seeds, out.scores_S_Q.mean(-1), strict=True):
+        _agree(path, mean, suite.per_seed[seed], f"for seed {seed}")
+    if suite.greedy is None:
+        return out
+    greedy = _table([row for row in every if row.greedy], path, suite.n, 1, seeds, "greedy ")
+    if greedy.ids != out.ids:
+        raise HarnessError(f"{path} has a greedy pass over other problems")
+    _agree(path, greedy.scores_S_Q.mean(), suite.greedy, "for the greedy pass")
+    return replace(out, greedy=greedy)
+
+
+def _table(rows: list[Outcome], path: Path, n: int, k: int, seeds: tuple[int, ...], what: str = "") -> Questions:
+    """One pass over a suite; `what` says which, in an error."""
     import numpy as np
 
-    rows = decode_outcomes(data, path)
-    n, k = suite.n, suite.k
     ids = tuple(sorted({row.problem for row in rows}))
     if any(row.seed not in seeds or not 0 <= row.index < k for row in rows):
-        raise HarnessError(f"{path} holds samples of other seeds, or more than {k} a problem")
+        raise HarnessError(f"{path} holds {what}samples of other seeds, or more than {k} a problem")
     if len(ids) != n or len(rows) != n * k * len(seeds):  # before there are arrays of these sizes
-        raise HarnessError(f"{path} does not hold {k} samples of each of {n} problems for every seed")
+        raise HarnessError(f"{path} does not hold {k} {what}samples of each of {n} problems for every seed")
     row_of, column_of = {seed: i for i, seed in enumerate(seeds)}, {problem: i for i, problem in enumerate(ids)}
     found = np.zeros((len(seeds), len(ids), k), np.int32)
     scores, parity = np.zeros(found.shape), np.zeros(found.shape)
     at = tuple(np.array([(row_of[r.seed], column_of[r.problem], r.index) for r in rows], int).reshape(-1, 3).T)
     np.add.at(found, at, 1)
     if not (found == 1).all():
-        raise HarnessError(f"{path} does not hold {k} samples of each of {n} problems for every seed")
+        raise HarnessError(f"{path} does not hold {k} {what}samples of each of {n} problems for every seed")
     scores[at] = [r.score for r in rows]
     both = all(r.parity is not None for r in rows)
     if both:
         parity[at] = [r.parity for r in rows]
-    out = Questions(ids=ids, seeds=seeds, k=k, scores_S_Q=scores.mean(-1), parity_S_Q=parity.mean(-1) if both else None)
-    for seed, mean in zip(seeds, out.scores_S_Q.mean(-1), strict=True):
-        said = suite.per_seed[seed]
-        if not abs(mean - said) <= 1e-9:  # also where it says NaN
-            raise HarnessError(f"{visible(str(path))} gives {mean:.6f} for seed {seed}, result.json says {said:.6f}")
-    return out
+    return Questions(ids=ids, seeds=seeds, k=k, scores_S_Q=scores.mean(-1), parity_S_Q=parity.mean(-1) if both else None)
+
+
+def _agree(path: Path, mean: float, said: float, of: str) -> None:
+    """Raises HarnessError unless the samples give what result.json says."""
+    if not abs(mean - said) <= 1e-9:  # also where it says NaN
+        raise HarnessError(f"{visible(str(path))} gives {mean:.6f} {of}, result.json says {said:.6f}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UsageError
@@ -117,10 +117,10 @@ def cells_of(
 
 
 def scores_by_seed(result: Result, key: str) -> dict[int, float]:
-    """The scores of a run on the measure `key`, which it must have."""
+    """The scores of a run on the measure `key`, which it must have, in the order of its seeds."""
     if not key.startswith("macro:"):
-        return result.suites[key].per_seed
-    means = {seed: row.of(key.removeprefix("macro:")) for seed, row in result.macro.per_seed.items()}
+        return {seed: result.suites[key].per_seed[seed] for seed in result.seeds}
+    means = {seed: result.macro.per_seed[seed].of(key.removeprefix("macro:")) for seed in result.seeds}
     return {seed: mean for seed, mean in means.items() if mean is not None}
 
 
@@ -138,7 +138,7 @@ def spread_of_measure(results: Sequence[Result], measure: Measure, solved_at: fl
     suites = results[0].suites
     names = [measure.key] if measure.protocol else [n for n in suites if suites[n].role == measure.role]
     floor = seeds.resolution([(suites[n].n, suites[n].k) for n in names])
-    return seeds.spread_of([scores_array(r, measure.key) for r in results], floor, solved_at)
+    return seeds.as_numbers(seeds.spread_of([scores_array(r, measure.key) for r in results], floor, solved_at))
 
 
 def score_of(result: Result, key: str, spread: Spread, cells: list[Questions] | None, ties: str) -> Score:

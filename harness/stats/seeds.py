@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.stats.intervals import Array, Estimate, two_sided_df
+from harness.stats.intervals import PAIRED, Array, Estimate, two_sided_df
 
 GAP = 0.10
 """Seeds split in two where neighbouring scores are at least this far apart ..."""
@@ -64,6 +64,12 @@ def spread_of(arms: Sequence[Array], floor: float = 0.0, solved_at: float | None
     """The spread from the per-seed scores of all arms of a measure, (..., S) each."""
     found = split_of(arms, solved_at)
     return Spread(floor=floor, split=found, prior=None if found else prior_of(arms))
+
+
+def as_numbers(s: Spread) -> Spread:
+    """A spread without batch axes in plain numbers, as it can be written to a file."""
+    split = replace(s.split, low=float(s.split.low), high=float(s.split.high)) if s.split else None
+    return replace(s, split=split, prior=Prior(float(s.prior.variance), float(s.prior.df)) if s.prior else None)
 
 
 def split_of(arms: Sequence[Array], solved_at: float | None = None) -> Split | None:
@@ -132,12 +138,14 @@ def _trigamma_inverse(x: Any) -> Any:
 def difference(a_S: Array, b_S: Array, spread: Spread = Spread(), paired: bool = False) -> Estimate:  # noqa: B008  (frozen)
     """Mean of `a` minus mean of `b`, with the interval that fits what is known of the spread; `Estimate.rule` names it.
 
-    shares: outcomes of two kinds (Agresti and Caffo 2000): every arm gets one seed of each kind on top.
+    shares: outcomes of two kinds (Agresti and Caffo 2000): every arm gets one seed of each kind on top. Not for pairs: what
+    makes their interval hold (one pair on top of each of four kinds, after Agresti and Min 2005) costs more than pairs bring.
     paired: seed i of both arms share their randomness, which the caller has checked; the t interval of their differences.
     moderated: an arm's variance is raised to what it is together with the prior (Smyth 2004), never lowered: lowering it
     for an arm that does scatter more has been measured to halve the coverage that is missing (docs/statistics.md).
     otherwise Welch (1947), or Cochran and Cox (1950) for unequal numbers of seeds, where Welch's interval is too short.
-    All but shares are at least as wide as the floor makes them. Both arms need two seeds, paired ones as many as each other.
+    All but shares are at least as wide as the floor makes them. Both arms need two seeds, paired ones as many as each other, in
+    one order.
     """
     value = a_S.mean(-1) - b_S.mean(-1)
     if spread.split is not None:
@@ -145,7 +153,7 @@ def difference(a_S: Array, b_S: Array, spread: Spread = Spread(), paired: bool =
     if paired:
         n = a_S.shape[-1]
         v = np.maximum((a_S - b_S).var(-1, ddof=1), 2 * spread.floor**2) / n
-        return Estimate(value, np.sqrt(v), n - 1, "paired")
+        return Estimate(value, np.sqrt(v), n - 1, PAIRED)
     parts = [_raised(x, spread) for x in (a_S, b_S)]
     (va, da), (vb, db) = parts
     v = va + vb

@@ -5,8 +5,6 @@ docs/statistics.md has the rules, and how often each verdict is right and wrong 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
@@ -92,85 +90,15 @@ def _chosen(rules: list[tuple[Any, str]]) -> Any:
     return found if found.ndim else str(found)
 
 
-def prediction(e: Estimate, seeds: tuple[int, int], published_seeds: int) -> Estimate:
+def prediction(e: Estimate, seeds: tuple[int, int], published_seeds: int, apart: Estimate | None = None) -> Estimate:
     """What `published_seeds` seeds an arm of the same process would measure, from ours with `seeds` (Spence and Stanley 2016).
 
-    The variance of a seed is read off ours, of both arms alike.
+    The variance of a seed is read off ours, of both arms alike. `apart`: where ours are pairs, the estimate without pairing,
+    which tells how much seeds of a publication scatter that are none.
     """
     import numpy as np
 
     from harness.stats.intervals import Estimate
 
-    seed_variance = np.asarray(e.se) ** 2 / (1 / seeds[0] + 1 / seeds[1])
+    seed_variance = np.asarray((apart or e).se) ** 2 / (1 / seeds[0] + 1 / seeds[1])
     return Estimate(e.value, np.sqrt(e.se**2 + 2 * seed_variance / published_seeds), e.df, e.rule, e.centre)
-
-
-def decided(effect: float, margin: float, seed_sd: float, seeds: int, alpha: float = 0.05) -> float:
-    """The chance that `outcome` is not undecided for two normal arms of one seed sd; all in one unit. At least 2 seeds."""
-    gain = beyond(effect - margin, seed_sd, seeds, alpha / 2)
-    loss = beyond(-effect - margin, seed_sd, seeds, alpha / 2)
-    return min(1.0, gain + loss + equivalence(effect, margin, seed_sd, seeds, alpha))
-
-
-def _halves(seed_sd: float, seeds: int, level: float) -> tuple[Any, float]:
-    """Half-widths of the interval at one-sided `level`, over equally likely sample variances, and the true SE."""
-    import numpy as np
-    from scipy.stats import beta, chi2, t
-
-    nu = seeds - 1
-    grid_200, grid_20 = ((np.arange(n) + 0.5) / n for n in (200, 20))
-    total = chi2.ppf(grid_200, 2 * nu)[:, None] * seed_sd**2 / nu / seeds  # sum of the arms' s^2 / S
-    ratio = beta.ppf(grid_20 / 2, nu / 2, nu / 2)[None, :]  # of the arms' variances; half of it: symmetric
-    return t.ppf(1 - level, nu / (ratio**2 + (1 - ratio) ** 2)) * np.sqrt(total), seed_sd * math.sqrt(2 / seeds)
-
-
-def beyond(distance: float, seed_sd: float, seeds: int, level: float) -> float:
-    """The chance that the interval's lower end, at one-sided `level`, lies above a bound that the truth exceeds by
-    `distance`: Welch's test of two normal arms, by quadrature."""
-    from scipy.stats import norm
-
-    half, se = _halves(seed_sd, seeds, level)
-    return float(norm.cdf((distance - half) / se).mean())
-
-
-def equivalence(effect: float, margin: float, seed_sd: float, seeds: int, alpha: float = 0.05) -> float:
-    """The chance that the interval at 1 - 2 alpha lies within the margins."""
-    import numpy as np
-    from scipy.stats import norm
-
-    half, se = _halves(seed_sd, seeds, alpha)
-    room = margin - half
-    chance = norm.cdf((room - effect) / se) - norm.cdf((-room - effect) / se)
-    return float(np.where(room > 0, chance, 0.0).mean())
-
-
-def seeds_to_decide(
-    effect: float, margin: float, seed_sd: float, alpha: float = 0.05, wanted: float = 0.8, most: int = 200
-) -> int | None:
-    """The fewest seeds an arm (at least 3) with which `outcome` is decided in `wanted` of cases, were `effect` true; None
-    if `most` do not suffice, as for an effect at the margin."""
-    return _fewest(lambda n: decided(effect, margin, seed_sd, n, alpha) >= wanted, most)
-
-
-def seeds_to_see(
-    effect: float, margin: float, seed_sd: float, alpha: float = 0.05, wanted: float = 0.8, most: int = 200
-) -> int | None:
-    """The fewest seeds an arm (at least 3) with which a true `effect` is a gain in `wanted` of cases; None beyond `most`."""
-    return _fewest(lambda n: beyond(effect - margin, seed_sd, n, alpha / 2) >= wanted, most)
-
-
-def seeds_to_exclude(margin: float, seed_sd: float, alpha: float = 0.05, wanted: float = 0.8, most: int = 200) -> int | None:
-    """The same for arms that are equal: a gain of the margin or more is rejected ("no gain")."""
-    return _fewest(lambda n: beyond(margin, seed_sd, n, alpha) >= wanted, most)
-
-
-def _fewest(enough: Callable[[int], bool], most: int) -> int | None:
-    if not enough(most):
-        return None
-    low, high = 2, 3
-    while not enough(high):
-        low, high = high, min(2 * high, most)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high

@@ -20,6 +20,7 @@ from harness.core.ledger import Ledger
 from harness.core.types import Group, Problem
 from harness.core.world import World
 from harness.runs.files import append_jsonl, iter_jsonl, read_jsonl, sync, write_json, write_lines
+from harness.runs.logs import rollouts_path
 from harness.runs.rundir import RunDir
 from harness.runs.sums import check_sums, write_sums
 
@@ -50,7 +51,7 @@ class SeedLog:
     def _files(self) -> dict[str, Path]:
         return {
             "metrics": self.run.path / "metrics.jsonl",
-            "rollouts": self.run.path / "rollouts" / f"s{self.seed}.jsonl",
+            "rollouts": rollouts_path(self.run.path, self.seed),
             "templates": self.run.path / "templates" / f"s{self.seed}.jsonl",
         }
 

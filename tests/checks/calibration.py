@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.stats import intervals, seeds
+from harness.stats import chances, intervals, seeds
 from harness.stats.contrasts import Rule
 from harness.stats.looks import levels
 from harness.stats.scores import score_interval
 from harness.stats.seeds import Spread
-from harness.stats.verdicts import decided, on_claim, outcome, prediction, seeds_to_decide
+from harness.stats.verdicts import on_claim, outcome, prediction
 
 CLAIMED, MARGIN = 0.047, 0.01
 SEEDS = (3, 5, 8, 16)
@@ -309,11 +309,11 @@ def families(reps: int, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
 def plans(reps: int, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
     """Planned chances of a decision against simulated ones: within 2 points."""
     for effect, sd in itertools.product((0.0, CLAIMED / 2, CLAIMED), (1, 2)):
-        n = seeds_to_decide(100 * effect, 100 * MARGIN, sd)
+        n = chances.seeds_to_decide(100 * effect, 100 * MARGIN, sd)
         for size in sorted({3, 5, 8, n or 8}):
             arms = [rng.normal(shift, sd / 100, (reps, size)) for shift in (effect, 0.0)]
             simulated = float(np.mean(outcome(seeds.difference(*arms), MARGIN) != "undecided"))
-            planned = decided(100 * effect, 100 * MARGIN, sd, size)
+            planned = chances.decided(100 * effect, 100 * MARGIN, sd, size)
             yield (
                 f"{100 * effect:.2f}",
                 sd,

@@ -295,6 +295,7 @@ FORGERIES = {  # what is forged, and what verify says
     "a rehearsal without the stamp": (field("spec.backend.rehearse", True), "not_a_result is None, but it is a rehearsal"),
     "a stopped seed without the stamp": (field("stopped", {"1": "NaN"}), "not_a_result is None, but the training of seed 1"),
     "a setting that there is not": (field("spec.train.magic", 1), "another version of the harness: .*magic"),
+    "a margin of one's own": (lambda m, rows: m.update(margin=0.1), "unknown field `margin`"),
     "an evidence level of one's own": (lambda m, rows: m.update(evidence="retrained"), "unknown field `evidence`"),
     # grades
     "a status": (status, "status is 'unparsed', the graders here"),
@@ -359,7 +360,27 @@ READING_FORGERIES = {  # file of the training set's folder, what is replaced the
     "a figure in a study's page": ("study.md", "+25.0", "+35.0", "study.md, line .*35.0"),
     "a mean in a study's file": ("study.json", '"mean":0.5', '"mean":0.7', "study.json .*mean of p2o on macro:ood is 0.7"),
     "a difference in a study's file": ("study.json", '"difference":0.25', '"difference":0.35', "difference of p2o on"),
+    "a verdict in a study's file": (
+        "study.json",
+        '"verdict":"undecided"',
+        '"verdict":"gain"',
+        "verdict of p2o on macro:ood is gain",
+    ),
+    "an interval in a study's file": ("study.json", '"fixed":{"low":-', '"fixed":{"low":-1', "low of p2o on macro:ood is -1"),
+    "a level of a study's own": ("study.json", '"alpha":0.05', '"alpha":0.5', "alpha is 0.5, and intervals are 95% or wider"),
     "a study's file with nothing in it": ("study.json", '"comparisons"', '"others"', "study.json is no study's file"),
     "a page that nothing was built from": ("notes.md", "", "P2O scores 81.9", "notes.md: nothing checks its figures"),
     "a picture beside the boards": ("scores.svg", "", "<svg>81.9</svg>", "scores.svg: nothing checks its figures"),
+}
+
+RULES_FORGERIES = {  # what a board's rules are replaced by after it was built, and what verify says
+    "another margin": ('{"schema": 1, "margin": 1, "why": "It is small."}', r"README.md, line 3: published '.*is 9 points"),
+    "another reason": ('{"schema": 1, "margin": 9, "why": "Because."}', r"README.md, line 3: published '.*It is large"),
+    "no rules any more": ('{"schema": 1}', r"README.md, line 3: published '.*is 9 points"),
+    "a margin without a reason": ('{"schema": 1, "margin": 9}', "a margin needs its reason"),
+    "a reason that is blank": ('{"schema": 1, "margin": 9, "why": " "}', "a margin needs its reason"),
+    "a reason without a margin": ('{"schema": 1, "why": "It is large."}', "a margin needs its reason"),
+    "a margin of nothing": ('{"schema": 1, "margin": 0, "why": "It is large."}', "above 0 and at most 100 points"),
+    "a margin that is no number": ('{"schema": 1, "margin": NaN, "why": "It is large."}', "rules.json cannot be read"),
+    "a rule that there is not": ('{"schema": 1, "alpha": 0.5}', "unknown field `alpha`"),
 }

@@ -19,12 +19,24 @@ def write_run(path, found, samples=(), spec=None):
     return path
 
 
-def make_run(path, method, right_S_Q_K, parity_S_Q_K=None, name="tb-long", spec=None, stamp=None, **more):
-    """A finished run of one OOD suite from its samples; returns its path."""
+def make_run(path, method, right_S_Q_K, parity_S_Q_K=None, name="tb-long", spec=None, stamp=None, greedy=None, **more):
+    """A finished run of one OOD suite from its samples; returns its path. `greedy`: right and parity_S_Q of a greedy pass."""
     S, Q, K = right_S_Q_K.shape
-    rows = [
+    rows = _rows(name, right_S_Q_K, parity_S_Q_K)
+    if greedy is not None:
+        right, parity = (None if x is None else x[:, :, None] for x in greedy)
+        rows += _rows(name, right, parity, greedy=True)
+        more["greedy"] = float(right.mean())
+    scores = {s: float(right_S_Q_K[s].mean()) for s in range(S)}
+    found = result(method, scores, stamp=stamp, name=name, n=Q, k=K, **more)
+    return write_run(path, found, rows, spec or {"method": method, "seeds": list(range(S))})
+
+
+def _rows(suite, right_S_Q_K, parity_S_Q_K, **own):
+    S, Q, K = right_S_Q_K.shape
+    return [
         sample(
-            suite=name,
+            suite=suite,
             problem=f"p{q:03d}",
             index=k,
             seed=s,
@@ -32,11 +44,9 @@ def make_run(path, method, right_S_Q_K, parity_S_Q_K=None, name="tb-long", spec=
             parity=None if parity_S_Q_K is None else float(parity_S_Q_K[s, q, k]),
             completion="x \\ud800",
             tokens=3,
+            **own,
         )
         for s in range(S)
         for q in range(Q)
         for k in range(K)
     ]
-    scores = {s: float(right_S_Q_K[s].mean()) for s in range(S)}
-    found = result(method, scores, stamp=stamp, name=name, n=Q, k=K, **more)
-    return write_run(path, found, rows, spec or {"method": method, "seeds": list(range(S))})

@@ -12,7 +12,7 @@ from harness.leaderboard.verify import verify_run
 from harness.stats.comparison import compare_runs
 from support.boards import make_run
 from support.command import harness
-from support.forgeries import FORGERIES, READING, READING_FORGERIES, forged
+from support.forgeries import FORGERIES, READING, READING_FORGERIES, RULES_FORGERIES, forged
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,55 @@ def test_a_forged_reading_is_named(filed, name, capsys):
     path.write_text(text.replace(old, new, 1) if old else new)
     code, _, err = harness(capsys, "leaderboard", "verify", filed.parents[2])
     assert code == 1 and re.search(words, err) and len(err.splitlines()) == 1, err
+
+
+@pytest.fixture
+def ruled(filed, capsys):
+    """The board with a margin of 9 points."""
+    (filed.parent / "rules.json").write_text('{"schema": 1, "margin": 9, "why": "It is large."}')
+    build.build(filed.parents[2])
+    return filed
+
+
+@pytest.mark.parametrize("name", RULES_FORGERIES)
+def test_rules_changed_after_building_are_named(ruled, name, capsys):
+    text, words = RULES_FORGERIES[name]
+    (ruled.parent / "rules.json").write_text(text)
+    code, _, err = harness(capsys, "leaderboard", "verify", ruled.parents[2])
+    assert code == 1 and re.search(words, err) and len(err.splitlines()) == 1, err
+
+
+def test_a_board_says_its_margin_and_why_and_judges_by_it(ruled, capsys):
+    """On the page, in its tables, in a comparison of its runs, and on the page of a study beside it, whose own margin is 1."""
+    assert build.verify(ruled.parents[2])
+    said = "The smallest difference that matters on this board is 9 points. It is large."
+    for name in ("README.md", "index.html"):
+        text = (ruled.parent / name).read_text()
+        assert said in text and "beyond 9.0 points" in text
+    assert "beyond 9.0 points" in (ruled.parents[1] / "study.md").read_text()
+    runs = sorted(p.parent for p in ruled.parent.glob("*/manifest.json"))
+    assert compare_runs(runs).margin == 0.09 and compare_runs(runs, margin=2).margin == 0.02
+    code, out, _ = harness(capsys, "compare", *runs, "--json")
+    assert code == 0 and msgspec.json.decode(out)["margin"] == 0.09
+    elsewhere = ruled.parents[2] / "elsewhere" / runs[0].name
+    shutil.copytree(runs[0], elsewhere)
+    assert compare_runs([elsewhere, runs[1]]).margin == 0.01, "runs of two folders are no board's"
+
+
+def test_a_study_beside_a_board_is_judged_by_the_boards_margin(filed):
+    """A margin that suits a study's authors changes nothing on the page that is built: P2O leads by 25 points, its interval
+    ends far above 9 and begins below it."""
+    before = (filed.parents[1] / "study.md").read_text()
+    path = filed.parents[1] / "study.json"
+    tree = msgspec.json.decode(path.read_bytes())
+    [found] = tree["results"]["comparisons"].values()
+    found["margin"] = 0.9
+    for arm in found["arms"]:
+        for x in arm["contrasts"].values():
+            x["verdict"] = "equivalent"
+    path.write_bytes(msgspec.json.encode(tree))
+    build.build(filed.parents[2])
+    assert (filed.parents[1] / "study.md").read_text() == before
 
 
 def test_a_reading_has_its_figures_from_the_tables(filed):

@@ -23,7 +23,8 @@ def test_renderings_agree_and_carry_stamps():
     for table in tables(c):
         for row in table.rows:
             for cell in " ".join(row).split():
-                assert cell in terminal and markdown_cell(cell) in markdown and latex_cell(cell) in latex
+                assert cell in terminal or table.title == "Robust views", "two arms are not many"
+                assert markdown_cell(cell) in markdown and latex_cell(cell) in latex
     [header, *rows] = csv.reader(io.StringIO(csv_text))
     assert rows[0][:3] == ["OOD macro average", "grpo", "50.0"] and rows[1][0] == "OOD macro average"
     for table in tables(c)[:2]:
@@ -82,3 +83,37 @@ def test_scores_without_overlapping_problems_are_noted_only_where_they_differ():
     plain, other = (to_markdown(compare([r])) for r in (result("grpo"), result("p2o", flagged=["x", "y"], avg_clean=0.25)))
     assert "match training problems" not in plain
     assert "Longer chains: 2 of 200 problems match training problems; without them p2o 25.0." in other
+
+
+def test_robust_views_are_in_files_and_where_there_are_many_arms_in_the_terminal():
+    from harness.report.formats import render_comparison
+
+    scores = {"p2o": {0: 0.5, 1: 0.7, 2: 0.65}, "gepa": {0: 0.2, 1: 0.3}}
+    few, many = (compare([result(), *(result(n, scores[n]) for n in names)]) for names in (["p2o"], ["p2o", "gepa"]))
+    assert "Robust views" not in render_comparison([], few, "terminal") and "Robust views" in render_comparison(
+        [], many, "terminal"
+    )
+    assert "Robust views" not in to_markdown(compare([result()]))
+    [*_, views, _, _] = tables(many)
+    views_of = {row[1]: row[2:] for row in views.rows}
+    assert views.rows[0][0] == "OOD suites" and views_of["grpo"][0] == "50.0" and views_of["grpo"][3:] == ("baseline", "", "")
+    assert (views_of["p2o"][0], views_of["p2o"][3]) == ("61.7", "83.3"), "7.5 of 9 pairs"
+    assert views_of["gepa"] == ("25.0", "", "", "0.0", "", "") and views.grey == {2}, "two seeds have no interval"
+    assert (
+        "| 61.7 |" in to_markdown(few)
+        and few.arms[1].robust == compare([result(), result("p2o", scores["p2o"])]).arms[1].robust
+    )
+
+
+def test_pictures_of_robust_views():
+    import xml.etree.ElementTree as ET
+
+    from harness.report.robust import robust_panels
+
+    c = compare([result(), result("p2o", {0: 0.5, 1: 0.7, 2: 0.65}), result("gepa", {0: 0.2})])
+    titles = [panel["title"] for panel in robust_panels(c, 60)]
+    assert [title.split()[0] for title in titles] == ["Interquartile", "Chance", "Performance"]
+    for panel in robust_panels(c, 60):
+        ET.fromstring(panel["svg"].replace("xlink:href", "href"))
+    assert "gepa" in robust_panels(c, 60)[0]["svg"] and "gepa" not in robust_panels(c, 2)[0]["svg"]
+    assert robust_panels(compare([result()]), 60) == []

@@ -1,20 +1,25 @@
 """The verdict rule, case by case; what makes a claim unassessable; the claims that are shipped."""
 
+import dataclasses
 import json
+import math
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_ind
+from scipy.stats import norm, ttest_ind
 
+from harness.config import resolve
 from harness.core.errors import MissingError, UsageError
 from harness.data.suites import load_suite
 from harness.runs.result import load_result
 from harness.stats.assess import check
-from harness.stats.claims import Claim, choose, load_claims
+from harness.stats.chances import seeds_to_see
+from harness.stats.claims import Claim, choose, claims_dir, load_claims
+from harness.stats.comparable import CLAIMED, differing
 from harness.stats.looks import level_at
 from harness.stats.questions import load_questions
-from harness.stats.verdicts import seeds_to_see
+from harness.study.file import as_sets, load_study
 from support.command import harness
 from support.runs import make_run
 
@@ -117,7 +122,83 @@ def test_more_looks_leave_less_to_each(tmp_path):
     paths = runs(tmp_path, 10)
     [once], [thrice] = check([STANDARD], paths), check([claim(looks=[3, 5, 8])], paths)
     assert (once.level, thrice.level) == (0.05, level_at(3, (3, 5, 8)))
-    assert thrice.fixed.low < once.fixed.low
+    assert thrice.fixed.low < once.fixed.low and thrice.look.startswith("look 1 of 3") and not once.look
+
+
+def test_between_the_looks_there_is_no_verdict(tmp_path):
+    planned = claim(looks=[3, 5, 6])
+    said = [check([planned], runs(tmp_path, 10, seeds=n, seed=n))[0] for n in (3, 4, 5, 6, 7)]
+    assert [a.verdict for a in said] == ["reproduced", "not assessable", "reproduced", "reproduced", "not assessable"]
+    assert "the next is at 5, what 3 said stands until then" in said[1].reasons[0]
+    assert "the level is spent at 6; judge the first 6 seeds" in said[4].reasons[0]
+    [added] = check([claim(looks=[3, 4, 5, 6])], runs(tmp_path, 10, seeds=4, seed=40))
+    assert added.level == level_at(4, (3, 4, 5, 6)) and added.verdict == "reproduced"
+
+
+def greedy_runs(path, sampled, greedy, c, seeds=3, parity=None, **more):
+    """Two runs of k = 4 samples and a greedy answer a problem: the arm's gains in points under either."""
+    out = []
+    for side, method in (("arm", "p2o"), ("baseline", "grpo")):
+
+        def right(points, K, side=side):
+            cells = np.zeros((seeds, SIZE * K), bool)
+            for s, row in enumerate(cells):
+                row[: round((0.3 + 0.01 * s + (points / 100 if side == "arm" else 0)) * SIZE * K)] = True
+            return cells.reshape(seeds, SIZE, K)
+
+        spec = c.specs[side].model_dump(mode="json") | {"seeds": list(range(seeds))}
+        other = None if parity is None else right(parity, 1)[:, :, 0]
+        out.append(
+            make_run(
+                path / method,
+                method,
+                right(sampled, K),
+                None if parity is None else right(parity, K),
+                greedy=(right(greedy, 1)[:, :, 0], other),
+                name=SUITE,
+                spec=spec,
+                **more,
+            )
+        )
+    return out
+
+
+def test_a_score_is_taken_as_the_claim_has_it(tmp_path, monkeypatch):
+    """A gain of 10 points among samples, none among greedy answers, and the other way round."""
+    with_greedy = dataclasses.replace(load_suite(SUITE), greedy=True)
+    monkeypatch.setattr("harness.data.suites.load_suite", lambda name: with_greedy)
+    sampled, greedy = claim(metric="avg@4", temperature=0.6), claim(metric={SUITE: "greedy"})
+    paths = greedy_runs(tmp_path / "a", 10, 0, sampled)
+    [a], [b] = check([sampled], paths), check([greedy], paths)
+    assert (a.difference, b.difference) == (pytest.approx(10, abs=0.2), 0)
+    assert a.verdict == "reproduced" and b.verdict == "undecided" and b.scores["baseline"] == pytest.approx(31, abs=0.4)
+    paths = greedy_runs(tmp_path / "b", 0, 10, greedy, parity=4)
+    assert check([greedy], paths)[0].difference == pytest.approx(10, abs=0.4)
+    assert check([claim(metric="greedy", grader="parity")], paths)[0].difference == pytest.approx(4, abs=0.5)
+
+
+def test_a_run_that_answered_otherwise_is_not_assessable(tmp_path, monkeypatch):
+    paths = runs(tmp_path)
+    with_greedy = dataclasses.replace(load_suite(SUITE), greedy=True)
+    monkeypatch.setattr("harness.data.suites.load_suite", lambda name: with_greedy)
+    for change, wanted in (({"metric": "greedy"}, "greedy"), ({"metric": "avg@8"}, "avg@8"), ({"temperature": 1.0}, "T=1")):
+        [a] = check([claim(**change)], paths)
+        assert a.verdict == "not assessable" and not a.missing
+        assert any(f"has avg@4 at T=0.6 on {SUITE}, the claim is about" in r and wanted in r for r in a.reasons)
+        assert any(line.startswith("harness run --method p2o") for line in a.needs)
+
+
+def test_what_an_arm_is_published_to_spend_is_read_off_the_ledger(tmp_path):
+    paths = runs(tmp_path, rollouts=1500)
+
+    def with_spends(rollouts):
+        arms = {"arm": {"method": "p2o", "spends": {"rollouts": rollouts}}, "baseline": {"method": "grpo"}}
+        return claim(budget="any", arms=arms)
+
+    assert check([with_spends(1500)], paths)[0].verdict == "reproduced"
+    assert check([with_spends(1430)], paths)[0].verdict == "reproduced", "equal to 5%"
+    [a] = check([with_spends(1400)], paths)
+    assert a.verdict == "not assessable" and "has 1,500 rollouts per seed, the claim's arm 1,400" in a.reasons[0]
 
 
 def test_where_seeds_solve_a_suite_or_do_not_their_shares_are_compared(tmp_path):
@@ -184,7 +265,8 @@ def test_contaminated_problems_are_left_out_to_see(tmp_path):
 def test_baseline_outside_its_tolerance_and_selected_checkpoints_are_said(tmp_path):
     published = {"scores": {"arm": 45.0, "baseline": 35.0}, "tolerance": 2.0, "checkpoint": "selected"}
     [a] = check([claim(**published)], runs(tmp_path))
-    assert a.modifiers["baseline-differs"] == "it scores 30.0, published: 35.0" and "checkpoint-selected" in a.modifiers
+    said = "it scores 30.0, published: 35.0; 2 points are its sampling error"
+    assert a.modifiers["baseline-differs"] == said and "checkpoint-selected" in a.modifiers
     [b] = check([claim(**{**published, "tolerance": 6.0})], runs(tmp_path, seed=1))
     assert "baseline-differs" not in b.modifiers
 
@@ -211,11 +293,11 @@ def test_a_tampered_sample_fails_the_integrity_check(tmp_path):
 
 def test_shipped_claims_are_those_of_the_papers():
     claims = load_claims()
+    papers = {"p2o-deepscaler-5k": 4.7, "p2o-deepmath-5k": 9.4, "p2o-distillation": 9.6, "p2o-same-template": 1.0}
     assert {n: c.effect for n, c in claims.items()} == {
-        "p2o-deepscaler-5k": 4.7,
-        "p2o-deepmath-5k": 9.4,
-        "p2o-distillation": 9.6,
-        "p2o-same-template": 1.0,
+        **papers,
+        **{f"{name}-strict": effect for name, effect in papers.items()},
+        "testbed-absent-tokens": 0,
         "testbed-latent": 16,
         "testbed-absent": 16,
         "testbed-open": 16,
@@ -224,6 +306,11 @@ def test_shipped_claims_are_those_of_the_papers():
         assert a.verdict == "not assessable" and a.missing and a.as_expected(named=False) is None
         commands = [line for line in a.needs if line.startswith("harness run")]
         assert len(commands) == 2 and sum("rollouts and" in line for line in a.needs) == 2
+    for name in papers:
+        matched, strict = claims[name], claims[f"{name}-strict"]
+        assert matched.text == strict.text and (matched.budgets, strict.budgets) == ("equal rollouts", "as published")
+        assert [str(p) for p in strict.passes.values()] == ["avg@16 at T=0.6"] * 3 + ["greedy"] * 3
+        assert {spec.train.epochs for spec in strict.specs.values()} == {10} and matched.tolerance is None
     [a] = check([claims["p2o-deepscaler-5k"]], [])
     assert "3 to see it and 14 to exclude 1 if there is none at a seed sd of 1.0" in a.needs[0]
 
@@ -236,6 +323,14 @@ def test_shipped_claims_are_those_of_the_papers():
         ({"suites": ["amie24"]}, "did you mean 'aime24'"),
         ({"colour": "red"}, "colour"),
         ({"scores": {"arm": 50, "baseline": 41}}, "not the difference"),
+        ({"metric": "avg@0"}, "metric"),
+        ({"metric": {"tb-id": "greedy"}}, "metric names other suites"),
+        ({"metric": "greedy"}, "metric: greedy on tb-long, where its settings draw avg@4 at T=0.6$"),
+        ({"metric": "avg@16"}, "metric: avg@16 on tb-long"),
+        ({"temperature": 1.0}, "metric: avg@k at T=1 on tb-long"),
+        ({"looks": [5, 3]}, "looks are rising"),
+        ({"looks": [2, 3]}, "looks are rising numbers of seeds, from 3"),
+        ({"arms": {"arm": {"method": "p2o", "spends": {"hours": 1}}, "baseline": {"method": "grpo"}}}, "spends"),
         ({"tolerance": 1}, "bad.yaml: claim: tolerance needs scores$"),
         ({"effect": 0}, "either an effect above 0 or tokens"),
         ({"tokens": 0.5}, "either an effect above 0 or tokens"),
@@ -305,3 +400,95 @@ def test_words_are_claims_or_runs(tmp_path):
         choose(known, ["rihgt"])
     with pytest.raises(MissingError, match="no run"):
         check([STANDARD], [tmp_path / "gone"])
+
+
+def test_the_tolerance_is_the_sampling_error_of_the_published_score():
+    """docs/claims.md: 1.96 sqrt((sd^2 + v) / seeds), v of a mean of suites of right or wrong answers, each at most 1/4."""
+    found = 0
+    for c in load_claims().values():
+        if c.tolerance is None:
+            continue
+        suites = [load_suite(name) for name in c.suites]
+        answers = [s.size * how.k for s, how in zip(suites, c.passes.values(), strict=True)]
+        v = 100**2 * sum(1 / 4 / n for n in answers) / len(answers) ** 2
+        assert c.tolerance == round(norm.isf(0.025) * math.sqrt((c.seed_sd[0] ** 2 + v) / c.published_seeds), 1)
+        rng = np.random.default_rng(0)  # the same by drawing: seeds that move all suites, and answers of one half
+        seeds = rng.normal(0, c.seed_sd[0], 40_000)
+        drawn = np.mean([100 * rng.binomial(n, 0.5, seeds.size) / n for n in answers], 0) + seeds
+        assert np.quantile(np.abs(drawn - 50), 0.95) == pytest.approx(c.tolerance, abs=0.05)
+        found += 1
+    assert found == 4
+
+
+def test_shipped_claims_say_what_matters_and_from_how_many_seeds():
+    for path in sorted(claims_dir().glob("*.yaml")):
+        lines = path.read_text().splitlines()
+        for field in ("margin", "published_seeds"):
+            [line] = [line for line in lines if line.startswith(f"{field}:")]
+            assert "#" in line, f"{path.name}: {field} comes without a reason"
+
+
+def test_the_runs_of_the_shipped_studies_are_those_of_the_claims():
+    specs = []
+    for name in ("p2o-table1", "p2o-ablations"):
+        study = load_study(name)
+        sets = [[*as_sets(study.settings), *as_sets(arm.settings)] for arm in study.arms.values()]
+        found = zip(study.arms.values(), sets, strict=True)
+        specs += [resolve(arm.method, study.recipe, sets=own, flags={"eval": {"bench": study.bench}}) for arm, own in found]
+    trees = [spec.model_dump(mode="json") for spec in specs]
+    for name in ("p2o-deepscaler-5k", "p2o-distillation", "p2o-same-template"):
+        for spec in load_claims()[name].specs.values():
+            assert any(not differing(spec.model_dump(mode="json"), tree, CLAIMED) for tree in trees), name
+
+
+def test_the_filed_runs_have_the_verdicts_that_are_expected(capsys):
+    """End to end, the claim of fewer tokens among them."""
+    names = ["testbed-absent", "testbed-absent-tokens", "testbed-open"]
+    filed = claims_dir().parent / "testbed"
+    code, out, _ = harness(capsys, "claim", "check", *names, "--runs", filed, "--json")
+    absent, tokens, opened = json.loads(out)["claims"]
+    assert code == 0 and [a["verdict"] for a in (absent, tokens, opened)] == ["no gain", "reproduced", "no gain"]
+    share = tokens["spent"]["sampled_tokens"][0] / tokens["spent"]["sampled_tokens"][1]
+    assert tokens["tokens"][0] < share < tokens["tokens"][1] < 0.6 and tokens["claimed"] == "60% of tokens"
+    assert not tokens["modifiers"], "fewer tokens are what it claims, not a mismatch"
+    code, out, _ = harness(capsys, "claim", "check", "testbed-absent-tokens", "--runs", filed)
+    assert code == 0 and "of the baseline's tokens the arm spent" in out
+
+
+def test_what_a_claim_says_is_shown(capsys):
+    code, out, _ = harness(capsys, "claim", "show", "p2o-deepscaler-5k-strict")
+    words = " ".join(out.split())
+    assert code == 0 and "avg@16 at T=0.6: aime24, aime25, amc23; greedy: math500, minerva, olympiad" in words
+    assert "the baseline spends 780 optimiser steps and 299,520 rollouts per seed" in words and "known to 2.7 points" in words
+    code, out, _ = harness(capsys, "claim", "list")
+    assert code == 0 and "60% of tokens" in out and "as published" in out
+    code, _, err = harness(capsys, "claim", "show", "p2o-deepscaler-5")
+    assert code == 2 and "did you mean 'p2o-deepscaler-5k'" in err
+
+
+def stating(path, **more):
+    """Write what training began with into the results of runs."""
+    for run in path:
+        tree = json.loads((run / "result.json").read_text())
+        tree["first_rollouts"] = {str(s): {"batch": f"a{s}", "epoch": "e"} for s in tree["seeds"]} | more
+        tree["problems_sha256"] = "0" * 64
+        (run / "result.json").write_text(json.dumps(tree))
+    return path
+
+
+def test_a_claim_that_pairs_sees_what_pairs_show(tmp_path):
+    """Seeds scatter by 4 points, in both arms alike; the gain is 5 points in every one of them."""
+    given = stating(runs(tmp_path, gain=5, seed_sd=4.0, seeds=5))
+    [apart] = check([claim(effect=5.0)], given)
+    [pairs] = check([claim(effect=5.0, paired=True)], given)
+    assert (apart.verdict, apart.rule) == ("undecided", "Welch")
+    assert (pairs.verdict, pairs.rule) == ("reproduced", "paired") and "not-paired" not in pairs.modifiers
+    assert pairs.published.high - pairs.published.low > apart.fixed.high - apart.fixed.low
+
+
+def test_a_claim_whose_runs_show_no_pairs_goes_without_and_says_so(tmp_path):
+    given = runs(tmp_path, gain=5, seed_sd=4.0, seeds=5)
+    [apart] = check([claim(effect=5.0)], given)
+    [asked] = check([claim(effect=5.0, paired=True)], given)
+    assert (asked.verdict, asked.fixed, asked.rule) == (apart.verdict, apart.fixed, "Welch")
+    assert "do not say what training began with" in asked.modifiers["not-paired"]

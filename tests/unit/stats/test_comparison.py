@@ -1,5 +1,7 @@
 """What stands in one comparison: what must not be mixed, the baseline, names of arms, budgets."""
 
+import json
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -7,7 +9,7 @@ from msgspec.structs import replace
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.ledger import Ledger
 from harness.runs.result import load_result, write_result
-from harness.stats.comparison import compare, compare_runs
+from harness.stats.comparison import Comparison, compare, compare_runs
 from harness.stats.questions import load_questions
 from support.results import arms, cells, result
 from support.runs import make_run
@@ -131,3 +133,13 @@ def test_run_directories_are_compared_with_their_samples_and_their_sets_threshol
 def test_what_is_allowed_to_differ_is_kept():
     one, other = result(), replace(result("p2o"), model="qwen")
     assert compare([one, other], allow=["model"]).allowed == ("model: testbed and qwen",)
+
+
+@pytest.mark.parametrize(
+    "scores", [[{0: 0.1, 1: 0.9, 2: 0.1}] * 2, [{s: 0.5 + 0.01 * s * i for s in range(4)} for i in range(1, 6)]]
+)
+def test_what_is_known_of_the_spread_goes_into_a_file_and_back(scores):
+    c = compare([result(f"m{i}", own) for i, own in enumerate(scores)])
+    assert (c.spreads["macro:ood"].split or c.spreads["macro:ood"].prior) is not None
+    again = Comparison.from_dict(json.loads(json.dumps(c.to_dict())))
+    assert again.spreads == c.spreads and again.arms == c.arms

@@ -9,10 +9,9 @@ from msgspec.structs import replace
 
 from harness.data.suites import load_suite
 from harness.runs.result import Macro, RoleMeans
+from harness.stats.chances import MAX_SEEDS, Noise, gain_seen
 from harness.stats.claims import MIN_SEEDS, Claim
 from harness.stats.needs import needs, seeds_line
-from harness.stats.power import MAX_SEEDS
-from harness.stats.verdicts import beyond
 from support.results import result, suite_scores
 
 
@@ -35,7 +34,7 @@ def claim(suites=("tb-long",), settings=None, **more):
 
 def fewest(distance, sd, level):
     """The fewest seeds with which an interval's end passes a bound that far from the truth in 80% of cases, one by one."""
-    return next(n for n in range(3, 1000) if beyond(distance, sd, n, level) >= 0.8)
+    return next(n for n in range(3, 1000) if gain_seen(distance, 0.0, Noise(sd), n, 2 * level) >= 0.8)
 
 
 def pilot(scores):

@@ -1,6 +1,5 @@
 """Power against simulation with the tests themselves, against closed forms, and against the tables it was designed by."""
 
-import dataclasses
 import json
 import math
 import shutil
@@ -9,29 +8,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 from msgspec import structs
-from scipy.special import expit
 from scipy.stats import chi2, norm, t, ttest_ind
 
 from harness.core.errors import UsageError
-from harness.data.suites import load_suite
 from harness.runs.result import Macro, RoleMeans
 from harness.stats import intervals
-from harness.stats.power import (
-    MAX_SEEDS,
-    Design,
-    SuiteModel,
-    answer,
-    ceiling,
-    designs,
-    detectable,
-    parse_scores,
-    power,
-    question_se,
-    questions_needed,
-    seeds_needed,
-)
+from harness.stats import power as planner
+from harness.stats.chances import MAX_SEEDS, Noise, gain_seen
+from harness.stats.noise import parse_scores, question_se
+from harness.stats.power import Design, answer, ceiling, designs
 from support.results import result, sample, suite_scores
 from support.runs import make_run, write_run
+
+
+def power(effect, sd, seeds, q=0.0, alpha=0.05, question_df=math.inf):
+    """The chance to see a gain above nothing."""
+    return gain_seen(effect, 0.0, Noise(sd, q, question_df=question_df), seeds, alpha)
+
+
+def seeds_needed(effect, sd, q=0.0, alpha=0.05, wanted=0.8, question_df=math.inf):
+    return planner.seeds_needed(effect, Noise(sd, q, question_df=question_df), alpha, wanted)
+
+
+def questions_needed(effect, sd, q, seeds, alpha=0.05, wanted=0.8):
+    return planner.questions_needed(effect, Noise(sd, q), seeds, alpha, wanted)
+
+
+def detectable(sd, seeds, q=0.0, alpha=0.05, wanted=0.8):
+    return planner.detectable(Noise(sd, q), seeds, alpha, wanted)
 
 
 @pytest.mark.parametrize(("seeds", "effect", "q"), [(2, 4.0, 0.0), (3, 2.5, 0.0), (5, 1.5, 0.0), (3, 3.0, 1.2)])
@@ -43,16 +47,17 @@ def test_power_is_the_rate_at_which_the_test_rejects(seeds, effect, q):
         va, vb = a.var(1, ddof=1) / seeds, b.var(1, ddof=1) / seeds
         v = va + vb + q**2
         df = v**2 / ((va**2 + vb**2) / (seeds - 1))
-        rejected = np.abs(a.mean(1) - b.mean(1)) > t.ppf(0.975, df) * np.sqrt(v)
+        these = t.ppf(0.975, (va + vb) ** 2 / ((va**2 + vb**2) / (seeds - 1))) * np.sqrt(va + vb)
+        rejected = a.mean(1) - b.mean(1) > np.maximum(t.ppf(0.975, df) * np.sqrt(v), these)
     else:
-        rejected = ttest_ind(a, b, axis=1, equal_var=False).pvalue < 0.05
+        rejected = ttest_ind(a, b, axis=1, equal_var=False, alternative="greater").pvalue < 0.025
     assert power(effect, 1.0, seeds, q) == pytest.approx(rejected.mean(), abs=4 * math.sqrt(0.25 / n))
 
 
 def test_many_seeds_are_a_z_test():
     for effect in (0.0, 0.3, 0.5):
         z = effect / math.sqrt(2 / 200)
-        normal = norm.sf(1.96 - z) + norm.cdf(-1.96 - z)
+        normal = norm.sf(1.96 - z)
         assert power(effect, 1.0, 200) == pytest.approx(normal, abs=0.01)
     assert power(2.8016, 1e-6, 50, 1.0) == pytest.approx(0.8, abs=1e-3) == ceiling(2.8016, 1.0)
 
@@ -84,47 +89,14 @@ def test_seeds_on_these_questions_as_designed(sd, designed):
 @pytest.mark.parametrize(
     ("q", "designed", "limit"),
     [
-        (1.1, [2, 3, 4, 6], 0.99),
-        (1.4, [2, 4, 7, 11], 0.92),
+        (1.1, [3, 3, 4, 6], 0.99),
+        (1.4, [3, 4, 7, 11], 0.92),
         (1.7, [None] * 4, 0.79),
     ],
 )
 def test_seeds_on_new_questions_as_designed(q, designed, limit):
     assert [seeds_needed(4.7, math.hypot(sd, DECODE), q) for sd in (0.5, 1.0, 1.5, 2.0)] == designed
     assert round(ceiling(4.7, q), 2) == limit
-
-
-SIX = [(30, 16, 0.50), (30, 16, 0.40), (40, 16, 0.78), (500, 1, 0.90), (272, 1, 0.44), (675, 1, 0.61)]
-
-
-@pytest.mark.parametrize(
-    ("correlation", "plain", "noisy"),
-    [
-        (0.3, 2.26, 2.34),
-        (0.5, 1.99, 2.07),
-        (0.7, 1.64, 1.74),
-        (0.8, 1.41, 1.52),
-        (0.9, 1.12, 1.26),
-        (0.95, 0.92, 1.08),
-    ],
-)
-def test_question_se_as_designed(correlation, plain, noisy):
-    found = question_se([SuiteModel(n, k, b + 0.047, b) for n, k, b in SIX], correlation)
-    assert [round(100 * x, 2) for x in found[:2]] == [plain, noisy]
-
-
-def test_question_se_against_simulation():
-    rng, n = np.random.default_rng(0), 400_000
-    z = rng.standard_normal(n)
-    w = 0.8 * z + 0.6 * rng.standard_normal(n)
-    a, b = expit(0.7 + 3 * z), expit(0.2 + 3 * w)
-    model = [SuiteModel(100, 16, a.mean(), b.mean())]
-    plain, noisy, [each] = question_se(model, 0.8)
-    assert plain == each == pytest.approx((a - b).std() / 10, rel=0.01)
-    sampled = rng.binomial(16, a) / 16 - rng.binomial(16, b) / 16
-    assert noisy == pytest.approx(sampled.std() / 10, rel=0.01)
-    greedy = (rng.random(n) < a) * 1.0 - (rng.random(n) < b)
-    assert question_se([SuiteModel(100, 1, a.mean(), b.mean())], 0.8)[0] == pytest.approx(greedy.std() / 10, rel=0.01)
 
 
 def test_inverses():
@@ -137,17 +109,12 @@ def test_inverses():
     assert seeds_needed(0.01, 5.0) is None
 
 
-@pytest.mark.parametrize("text", ["aime24", "aime24=0", "aime24=x", "amie24=50", "aime24=120"])
-def test_scores_are_checked(text):
-    with pytest.raises(UsageError):
-        parse_scores(text)
-
-
 def test_command(capsys, tmp_path):
     from support.command import harness
 
-    code, out, _ = harness(capsys, "power", "--effect", 4.7, "--seed-sd", 1, "--seed-sd", 2, "--json")
-    assert code == 0 and [r["seeds_these_questions"] for r in json.loads(out)["rows"]] == [3, 5]
+    for margin, needed in (([], [3, 6]), (["--margin", 0], [3, 5])):
+        code, out, _ = harness(capsys, "power", "--effect", 4.7, "--seed-sd", 1, "--seed-sd", 2, *margin, "--json")
+        assert code == 0 and [r["seeds_these_questions"] for r in json.loads(out)["rows"]] == needed
     code, out, _ = harness(capsys, "power", "--effect", 4.7, "--seed-sd", 2, "--question-se", 1.7)
     assert code == 0 and "never" in out
     rng = np.random.default_rng(0)
@@ -171,8 +138,9 @@ def by_integration(effect, sd, seeds, question_se=0.0, alpha=0.05, question_df=m
     a, b = one[:, None], one[None, :]
     v = a + b + question_se**2
     df = v**2 / ((a**2 + b**2) / nu + question_se**4 / question_df)
-    reach, whole = t.ppf(1 - alpha / 2, df) * np.sqrt(v), math.sqrt(2 * sd**2 / seeds + question_se**2)
-    return float((norm.sf((reach - effect) / whole) + norm.cdf((-reach - effect) / whole)).mean())
+    these = t.ppf(1 - alpha / 2, nu * (a + b) ** 2 / (a**2 + b**2)) * np.sqrt(a + b)  # new questions are never surer
+    reach = np.maximum(t.ppf(1 - alpha / 2, df) * np.sqrt(v), these)
+    return float(norm.sf((reach - effect) / math.sqrt(2 * sd**2 / seeds + question_se**2)).mean())
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 8])
@@ -183,15 +151,16 @@ def test_power_is_the_integral_over_both_variances(seeds, effect, q, question_df
     found = power(effect, 1.5, seeds, q, alpha, question_df)
     assert found == pytest.approx(by_integration(effect, 1.5, seeds, q, alpha, question_df), abs=7e-4)
     assert found == pytest.approx(power(2 * effect, 3.0, seeds, 2 * q, alpha, question_df)), "whatever the unit"
-    assert found == pytest.approx(power(-effect, 1.5, seeds, q, alpha, question_df)), "two-sided"
+    beyond = gain_seen(effect + 1.0, 1.0, Noise(1.5, q, question_df=question_df), seeds, alpha)
+    assert found == pytest.approx(beyond), "a margin is a shift"
 
 
 def test_the_ceiling_is_a_z_test():
     for effect, q, alpha in ((0.0, 1.0, 0.05), (1.3, 0.6, 0.05), (0.4, 2.0, 0.3)):
         reach = norm.isf(alpha / 2)
-        expected = norm(effect / q).sf(reach) + norm(effect / q).cdf(-reach)
-        assert ceiling(effect, q, alpha) == pytest.approx(expected)
-    assert ceiling(0.0, 0.0) == ceiling(5.0, 0.0) == 1.0 and ceiling(1.3, 0.6) == ceiling(1.3, 0.6, 0.05)
+        assert ceiling(effect, q, alpha) == pytest.approx(norm(effect / q).sf(reach))
+        assert ceiling(effect + 2.0, q, alpha, 2.0) == pytest.approx(ceiling(effect, q, alpha))
+    assert ceiling(5.0, 0.0) == 1.0 and ceiling(1.0, 0.0, margin=1.0) == 0.0 and ceiling(1.3, 0.6) == ceiling(1.3, 0.6, 0.05)
 
 
 @pytest.mark.parametrize(("alpha", "wanted"), [(0.05, 0.8), (0.01, 0.95), (0.2, 0.5)])
@@ -243,23 +212,6 @@ def test_no_number_of_questions_is_enough_where_the_seeds_are_not():
         assert questions_needed(2.0, 1.0, 1.0, 4, alpha, most - 1e-3) > 5
 
 
-def test_question_se_of_two_suites_by_random_questions():
-    """Both suites' accuracies, correlated between the arms, one greedy and one of four samples."""
-    rng, n, rho, spread = np.random.default_rng(1), 600_000, 0.6, 2.0
-    z = rng.standard_normal(n)
-    w = rho * z + math.sqrt(1 - rho**2) * rng.standard_normal(n)
-    a, b = expit(0.4 + spread * z), expit(-0.3 + spread * w)
-    four, one = SuiteModel(50, 4, a.mean(), b.mean()), SuiteModel(200, 1, a.mean(), b.mean())
-    exact = (a - b).var()
-    within = (a * (1 - a) + b * (1 - b)).mean()
-    plain, noisy, each = question_se([four, one], rho, spread)
-    assert each == pytest.approx([math.sqrt(exact / 50), math.sqrt((exact + within) / 200)], rel=0.01)
-    assert plain == pytest.approx(math.sqrt(exact / 50 + (exact + within) / 200) / 2, rel=0.01)
-    assert noisy == pytest.approx(math.sqrt((exact + within / 4) / 50 + (exact + within) / 200) / 2, rel=0.01)
-    assert question_se([SuiteModel(10, 2, 0.5, 0.5)], 0.5) == question_se([SuiteModel(10, 2, 0.5, 0.5)], 0.5, 3.0)
-    assert question_se([SuiteModel(10, 2, 0.5, 0.5)], 1.0)[0] == pytest.approx(0, abs=1e-6), "the same questions are solved"
-
-
 def test_given_designs():
     assert designs([], [1.0, 2.5], None, None, 0.7) == [
         Design("seed sd 1", 1.0, None, 0.0),
@@ -291,24 +243,6 @@ def test_given_designs():
 def test_designs_that_are_none(given, words):
     with pytest.raises(UsageError, match=f"^{words}"):
         designs(*given)
-
-
-def test_scores_are_shares_of_both_arms_with_size_and_samples_of_the_card():
-    aime, math500 = (load_suite(name) for name in ("aime24", "math500"))
-    assert parse_scores("aime24=50, math500 =99.5") == [
-        SuiteModel(aime.size, aime.k, 0.5, 0.5),
-        SuiteModel(math500.size, math500.k if math500.temperature else 1, 0.995, 0.995),
-    ]
-    for wrong in ("aime24=0", "aime24=100", "aime24=-5", "aime24=ten", "aime24", "aime24=nan"):
-        with pytest.raises(UsageError) as e:
-            parse_scores(f"math500=50,{wrong}")
-        assert str(e.value) == f"--scores takes SUITE=PERCENT with a percentage between 0 and 100, not {wrong!r}"
-
-
-def test_a_greedy_suite_has_one_sample(monkeypatch):
-    greedy = dataclasses.replace(load_suite("aime24"), temperature=0.0)
-    monkeypatch.setattr("harness.data.suites.load_suite", lambda name: greedy)
-    assert parse_scores("aime24=50") == [SuiteModel(greedy.size, 1, 0.5, 0.5)] and greedy.k > 1
 
 
 def test_pilots_of_several_suites_and_of_runs_without_samples(tmp_path):
@@ -373,18 +307,40 @@ def test_pilots_give_the_spread_of_seeds_and_of_questions(tmp_path):
 
 def test_every_figure_of_the_answer():
     found = [Design("these", 2.0, None, 0.0), Design("new", 1.0, 4, 1.5)]
-    rows = answer(found, [1.0, 4.0], [2, 5], 0.1, 0.7)
+    rows = answer(found, [1.0, 4.0], [2, 5], 0.1, 0.7, 0.5)
     assert [(r["name"], r["effect"]) for r in rows] == [("these", 1.0), ("these", 4.0), ("new", 1.0), ("new", 4.0)]
     for r in rows:
         d, effect = next(x for x in found if x.name == r["name"]), r["effect"]
-        assert (r["seed_sd"], r["seed_df"], r["question_se"]) == (d.seed_sd, d.seed_df, d.question_se)
-        assert r["seeds_these_questions"] == seeds_needed(effect, d.seed_sd, 0.0, 0.1, 0.7)
-        on_new = seeds_needed(effect, d.seed_sd, 1.5, 0.1, 0.7) if d.question_se else None
-        assert r["seeds_new_questions"] == on_new and r["ceiling"] == ceiling(effect, d.question_se, 0.1)
-        assert r["power"] == {s: power(effect, d.seed_sd, s, d.question_se, 0.1) for s in (2, 5)}
-        assert r["detectable"] == {s: detectable(d.seed_sd, s, d.question_se, 0.1, 0.7) for s in (2, 5)}
-        more = {s: questions_needed(effect, d.seed_sd, 1.5, s, 0.1, 0.7) if d.question_se else None for s in (2, 5)}
+        noise = Noise(d.seed_sd, d.question_se)
+        assert (r["seed_sd"], r["seed_df"], r["question_se"], r["margin"]) == (d.seed_sd, d.seed_df, d.question_se, 0.5)
+        assert r["seeds_these_questions"] == planner.seeds_needed(effect, Noise(d.seed_sd), 0.1, 0.7, 0.5)
+        on_new = planner.seeds_needed(effect, noise, 0.1, 0.7, 0.5) if d.question_se else None
+        assert r["seeds_new_questions"] == on_new and r["ceiling"] == ceiling(effect, d.question_se, 0.1, 0.5)
+        assert r["power"] == {s: gain_seen(effect, 0.5, noise, s, 0.1) for s in (2, 5)}
+        assert r["detectable"] == {s: planner.detectable(noise, s, 0.1, 0.7, 0.5) for s in (2, 5)}
+        more = {s: planner.questions_needed(effect, noise, s, 0.1, 0.7, 0.5) if d.question_se else None for s in (2, 5)}
         assert r["questions"] == more
-    for effects, seeds in (([0.0], [3]), ([1.0, -1.0], [3]), ([1.0], [3, 1])):
-        with pytest.raises(UsageError, match="^--effect must be above 0 and --seeds at least 2$"):
-            answer(found, effects, seeds, 0.05, 0.8)
+    for effects, seeds in (([0.5], [3]), ([1.0, -1.0], [3]), ([1.0], [3, 1])):
+        with pytest.raises(UsageError, match="^--effect must be above the margin, 0.5, and --seeds at least 2$"):
+            answer(found, effects, seeds, 0.05, 0.8, 0.5)
+
+
+def test_a_margin_is_a_shift():
+    noise = Noise(1.5, 0.7)
+    assert planner.detectable(noise, 5, margin=2.0) == pytest.approx(2.0 + planner.detectable(noise, 5))
+    assert planner.seeds_needed(4.0, noise, margin=2.0) == planner.seeds_needed(2.0, noise)
+    assert planner.questions_needed(4.0, noise, 5, margin=2.0) == planner.questions_needed(2.0, noise, 5)
+
+
+def test_shares_that_solve():
+    assert planner.parse_solved("1/8, 3/8") == (0.125, 0.375) and planner.parse_solved("0,.5") == (0.0, 0.5)
+    for wrong in ("1/8", "1/8,9/8", "-1,0", "a,b", "1/0,1", "1/8,2/8,3/8", ""):
+        with pytest.raises(
+            UsageError, match="^--solved takes two shares of seeds, the baseline's and the arm's, e.g. 1/8,3/8, not "
+        ):
+            planner.parse_solved(wrong)
+    with pytest.raises(UsageError, match="^--seeds must be at least 2$"):
+        planner.of_solved(["1/8,3/8"], [1], 0.05, 0.8, 1.0)
+    [row] = planner.of_solved(["1/8,7/8"], [8, 16], 0.05, 0.8, 1.0)
+    assert (row["baseline"], row["arm"], row["margin"], row["seeds_needed"]) == (0.125, 0.875, 1.0, 8)
+    assert row["chances"][8]["gain"] == pytest.approx(0.877, abs=0.001) and row["chances"][16]["gain"] > 0.99

@@ -61,18 +61,3 @@ def test_wrong_verdicts_at_the_margin_keep_their_level():
         assert np.mean(found == "gain") < 0.027
         assert np.mean(found == "equivalent") < 0.053
         assert np.mean(verdicts.on_claim(e, 0.047, 0.01) == "no gain") < 0.053
-
-
-@pytest.mark.parametrize(("effect", "sd", "n"), [(4.7, 2, 5), (0, 1, 8), (2.35, 1, 8), (-4.7, 2, 4), (0, 0.5, 3)])
-def test_the_chance_of_a_decision_is_that_of_simulation(effect: float, sd: float, n: int):
-    rng = np.random.default_rng(2)
-    e = seeds.difference(rng.normal(effect, sd, (40_000, n)), rng.normal(0, sd, (40_000, n)))
-    simulated = np.mean(verdicts.outcome(e, 1.0) != "undecided")
-    assert verdicts.decided(effect, 1.0, sd, n) == pytest.approx(simulated, abs=0.01)
-
-
-def test_seeds_to_decide_are_the_fewest():
-    found = verdicts.seeds_to_decide(4.7, 1.0, 2.0)
-    assert found is not None
-    assert verdicts.decided(4.7, 1.0, 2.0, found) >= 0.8 > verdicts.decided(4.7, 1.0, 2.0, found - 1)
-    assert verdicts.seeds_to_decide(1.0, 1.0, 2.0) is None  # at the margin more seeds do not decide

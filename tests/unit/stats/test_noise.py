@@ -1,0 +1,85 @@
+"""Where variance comes from: questions and decoding, by the model against random questions, and from samples."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from harness.core.errors import UsageError
+from harness.data.suites import load_suite
+from harness.stats.noise import SuiteModel, parse_scores, question_se
+
+SIX = [(30, 16, 0.50), (30, 16, 0.40), (40, 16, 0.78), (500, 1, 0.90), (272, 1, 0.44), (675, 1, 0.61)]
+
+
+@pytest.mark.parametrize(
+    ("correlation", "plain", "noisy"),
+    [
+        (0.3, 2.26, 2.34),
+        (0.5, 1.99, 2.07),
+        (0.7, 1.64, 1.74),
+        (0.8, 1.41, 1.52),
+        (0.9, 1.12, 1.26),
+        (0.95, 0.92, 1.08),
+    ],
+)
+def test_question_se_as_designed(correlation, plain, noisy):
+    found = question_se([SuiteModel(n, k, b + 0.047, b) for n, k, b in SIX], correlation)
+    assert [round(100 * x, 2) for x in found[:2]] == [plain, noisy]
+
+
+def test_question_se_against_simulation():
+    rng, n = np.random.default_rng(0), 400_000
+    z = rng.standard_normal(n)
+    w = 0.8 * z + 0.6 * rng.standard_normal(n)
+    a, b = expit(0.7 + 3 * z), expit(0.2 + 3 * w)
+    model = [SuiteModel(100, 16, a.mean(), b.mean())]
+    plain, noisy, [each] = question_se(model, 0.8)
+    assert plain == each == pytest.approx((a - b).std() / 10, rel=0.01)
+    sampled = rng.binomial(16, a) / 16 - rng.binomial(16, b) / 16
+    assert noisy == pytest.approx(sampled.std() / 10, rel=0.01)
+    greedy = (rng.random(n) < a) * 1.0 - (rng.random(n) < b)
+    assert question_se([SuiteModel(100, 1, a.mean(), b.mean())], 0.8)[0] == pytest.approx(greedy.std() / 10, rel=0.01)
+
+
+def test_question_se_of_two_suites_by_random_questions():
+    """Both suites' accuracies, correlated between the arms, one greedy and one of four samples."""
+    rng, n, rho, spread = np.random.default_rng(1), 600_000, 0.6, 2.0
+    z = rng.standard_normal(n)
+    w = rho * z + math.sqrt(1 - rho**2) * rng.standard_normal(n)
+    a, b = expit(0.4 + spread * z), expit(-0.3 + spread * w)
+    four, one = SuiteModel(50, 4, a.mean(), b.mean()), SuiteModel(200, 1, a.mean(), b.mean())
+    exact = (a - b).var()
+    within = (a * (1 - a) + b * (1 - b)).mean()
+    plain, noisy, each = question_se([four, one], rho, spread)
+    assert each == pytest.approx([math.sqrt(exact / 50), math.sqrt((exact + within) / 200)], rel=0.01)
+    assert plain == pytest.approx(math.sqrt(exact / 50 + (exact + within) / 200) / 2, rel=0.01)
+    assert noisy == pytest.approx(math.sqrt((exact + within / 4) / 50 + (exact + within) / 200) / 2, rel=0.01)
+    assert question_se([SuiteModel(10, 2, 0.5, 0.5)], 0.5) == question_se([SuiteModel(10, 2, 0.5, 0.5)], 0.5, 3.0)
+    assert question_se([SuiteModel(10, 2, 0.5, 0.5)], 1.0)[0] == pytest.approx(0, abs=1e-6), "the same questions are solved"
+
+
+@pytest.mark.parametrize("text", ["aime24", "aime24=0", "aime24=x", "amie24=50", "aime24=120"])
+def test_scores_are_checked(text):
+    with pytest.raises(UsageError):
+        parse_scores(text)
+
+
+def test_scores_are_shares_of_both_arms_with_size_and_samples_of_the_card():
+    aime, math500 = (load_suite(name) for name in ("aime24", "math500"))
+    assert parse_scores("aime24=50, math500 =99.5") == [
+        SuiteModel(aime.size, aime.k, 0.5, 0.5),
+        SuiteModel(math500.size, math500.k if math500.temperature else 1, 0.995, 0.995),
+    ]
+    for wrong in ("aime24=0", "aime24=100", "aime24=-5", "aime24=ten", "aime24", "aime24=nan"):
+        with pytest.raises(UsageError) as e:
+            parse_scores(f"math500=50,{wrong}")
+        assert str(e.value) == f"--scores takes SUITE=PERCENT with a percentage between 0 and 100, not {wrong!r}"
+
+
+def test_a_greedy_suite_has_one_sample(monkeypatch):
+    greedy = dataclasses.replace(load_suite("aime24"), temperature=0.0)
+    monkeypatch.setattr("harness.data.suites.load_suite", lambda name: greedy)
+    assert parse_scores("aime24=50") == [SuiteModel(greedy.size, 1, 0.5, 0.5)] and greedy.k > 1

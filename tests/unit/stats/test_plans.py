@@ -1,0 +1,226 @@
+"""Plans of claims: chances by the claim's own rule against simulation, what they rest on, what decoding costs against seeds."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from harness.core.errors import MissingError, UsageError
+from harness.data.suites import load_suite
+from harness.runs.result import load_result
+from harness.stats import chances, seeds
+from harness.stats.chances import Noise
+from harness.stats.claims import Claim, claims_dir, find_claim
+from harness.stats.looks import levels
+from harness.stats.noise import of_question, sources
+from harness.stats.plans import AT, plan, right_verdicts
+from harness.stats.seeds import Spread, resolution
+from harness.stats.verdicts import on_claim, prediction
+from support.command import harness
+from support.runs import make_run
+
+SUITE = load_suite("tb-long")
+R = 20_000
+
+
+def claim(**more):
+    tree = {
+        "name": "mine",
+        "text": "P2O beats GRPO.",
+        "source": "here",
+        "metric": "avg@k",
+        "suites": ["tb-long"],
+        "effect": 8.0,
+        "training_set": "testbed",
+        "recipe": "testbed",
+        "kinds": False,
+        "seed_sd": [3.0],
+        "arms": {"arm": {"method": "p2o"}, "baseline": {"method": "grpo"}},
+        **more,
+    }
+    return Claim.model_validate(tree)
+
+
+def judged(c, a, b, spread, level=0.05):
+    """The rates of the claim's verdicts on scores of both arms, shares."""
+    e = seeds.difference(a, b, spread)
+    n = a.shape[-1]
+    found = on_claim(e, c.effect / 100, c.margin / 100, prediction(e, (n, n), c.published_seeds), level)
+    return {str(name): float(np.mean(found == name)) for name in np.unique(found)}
+
+
+def test_the_chance_of_every_verdict_where_seeds_scatter():
+    c = claim(published_seeds=2, margin=2.0)
+    found = plan(c, seeds=(3, 5, 8))
+    assert [(x.truth, x.seeds) for x in found.chances] == [(t, n) for t in (8.0, 4.0, 0.0) for n in (3, 5, 8)]
+    rng, floor = np.random.default_rng(1), resolution([(SUITE.size, SUITE.k)])
+    for x in found.chances:
+        arms = (rng.normal(0.5 + shift / 100, 0.03, (R, x.seeds)) for shift in (x.truth, 0.0))
+        simulated = judged(c, *arms, Spread(floor=floor))
+        assert x.level == 0.05 and x.scenario == "seed sd 3.00"
+        assert {k: v for k, v in x.verdicts.items() if v > 0.02} == pytest.approx(
+            {k: v for k, v in simulated.items() if x.verdicts[k] > 0.02}, abs=0.02
+        )
+    see, half, none = found.needs
+    assert (see.right, half.right, none.right) == ("a gain", "a gain", "no gain")
+    gains = lambda n: 1 - chances.of_claim(8.0, 8.0, 2.0, Noise(3.0, floor=100 * floor), n, 2)["undecided"]  # noqa: E731
+    assert gains(see.seeds) >= 0.8 > gains(see.seeds - 1)
+    assert see.seeds < none.seeds < half.seeds
+
+
+def test_the_chance_of_every_verdict_where_seeds_are_of_two_kinds():
+    c = claim(kinds=None, effect=34.0, margin=5.0, kind_scores=[12, 80], scores={"arm": 63, "baseline": 29})
+    found = plan(c, seeds=(3, 8, 24))
+    rng = np.random.default_rng(2)
+    for x in found.chances:
+        solving = 0.25 + x.truth / 68, 0.25
+        arms = [
+            np.where(rng.random((R, x.seeds)) < p, rng.normal(0.8, 0.02, (R, x.seeds)), rng.normal(0.12, 0.02, (R, x.seeds)))
+            for p in solving
+        ]
+        simulated = judged(c, *arms, seeds.spread_of(arms, resolution([(SUITE.size, SUITE.k)]), 0.5))
+        names = simulated.keys() | x.verdicts.keys()
+        assert {n: x.verdicts.get(n, 0) for n in names} == pytest.approx({n: simulated.get(n, 0) for n in names}, abs=0.02)
+    known = {k.what: (k.value, k.source) for k in found.known}
+    assert known["seeds"] == ("of two kinds, scoring 12.0 or 80.0", "the claim's kind_scores")
+    assert known["baseline seeds that solve the suites"] == ("25%", "the published score")
+    assert {p.seeds for p in found.parts} == {None} and found.needs[0].seeds < found.needs[1].seeds
+
+
+def test_planned_looks_have_their_levels_and_end_with_a_verdict():
+    c = claim(looks=[3, 5, 8])
+    found = plan(c, seeds=(4,))
+    own = [x for x in found.chances if x.truth == 8.0]
+    assert [x.seeds for x in own] == [3, 5, 8] and [x.level for x in own] == list(levels((3, 5), 8)) + [
+        levels((3, 5, 8), 8)[-1]
+    ]
+    undecided = [x.verdicts["undecided"] for x in own]
+    assert undecided == sorted(undecided, reverse=True)
+    once = chances.of_claim(8.0, 8.0, 1.0, Noise(3.0), 3, 1, own[0].level)
+    assert own[0].verdicts["reproduced"] == pytest.approx(once["reproduced"], abs=0.02)
+    assert found.needs[0].seeds == next(x.seeds for x in own if x.verdicts["undecided"] <= 0.2)
+
+
+def test_fewer_tokens():
+    c = claim(effect=0.0, tokens=0.6, budget="any", margin=2.0)
+    found = plan(c, seeds=(8, 16))
+    assert [x.truth for x in found.chances] == [0.6, 0.6, 0.8, 0.8, 1.0, 1.0]
+    kept = chances.gain_seen(2.0, 0.0, Noise(3.0), 16)
+    assert found.chances[1].verdicts["reproduced"] == pytest.approx(kept, abs=0.03), "without runs tokens do not vary"
+    assert found.chances[5].verdicts["no gain"] > 0.97 and found.needs[2].right == "no gain"
+    assert any("no runs" in k.source and "most there can be" in k.value for k in found.known)
+    assert right_verdicts(c, 0.93) == ("", ()), "a saving that is none is nobody's"
+
+
+def test_what_there_is_none_of():
+    at_the_margin = plan(claim(), truths=[1.0], seeds=(3,))
+    assert (at_the_margin.needs[0].right, at_the_margin.needs[0].seeds) == ("", None)
+    with pytest.raises(UsageError, match="^a claim needs at least 3 seeds an arm$"):
+        plan(claim(), seeds=(2, 3))
+    beyond = plan(claim(kinds=True, effect=40.0, scores={"arm": 80, "baseline": 40}, kind_scores=[0, 70]), seeds=(3,))
+    assert beyond.notes[0] == "The claimed gain is out of reach: with every seed solving, the arm would gain 30.0 points."
+
+
+def test_decoding_is_what_a_model_of_questions_says_or_the_samples(tmp_path):
+    c = claim()
+    modelled = sources(c, [], [], {"tb-long": 0.3}, 0.8)
+    difference, both = of_question(0.3, 0.3, 0.8)
+    assert modelled.decoding() == pytest.approx(100 * math.sqrt(both / 2 / SUITE.size / SUITE.k))
+    assert modelled.decoding(1) == pytest.approx(math.sqrt(SUITE.k) * modelled.decoding())
+    assert modelled.question_se == pytest.approx(100 * math.sqrt(difference / SUITE.size))
+    assert modelled.floor(1) == pytest.approx(100 / SUITE.size) and modelled.samples(16) == 16 * SUITE.size
+    rng = np.random.default_rng(3)
+    hard = rng.beta(0.5, 0.5, (1, SUITE.size, 1))
+    runs = []
+    for m in ("p2o", "grpo"):
+        right = rng.random((5, SUITE.size, SUITE.k)) < hard
+        runs.append(load_result(make_run(tmp_path / m, m, right, name="tb-long", spec=c.specs["arm"].model_dump(mode="json"))))
+    seen = sources(c, runs[:1], runs[1:], {}, 0.8)
+    exact = 100 * math.sqrt((hard * (1 - hard)).mean() / SUITE.size / SUITE.k)
+    assert seen.decoding() == pytest.approx(exact, rel=0.08), "the questions as they were drawn"
+    assert seen.question_se < 1.0, "both arms find the same questions hard"
+    assert [k.source for k in seen.known] == ["the given runs", "the samples of the given runs", "the given runs"]
+
+
+def test_parts_add_up_and_say_what_more_samples_bring():
+    found = plan(claim(seed_sd=[2.0], margin=2.0), accuracies={"tb-long": 0.5})
+    own, one, *_, many = found.parts
+    assert math.hypot(own.training, own.decoding) == pytest.approx(2.0) and own.k is None and (one.k, many.k) == (1, 64)
+    assert one.decoding == pytest.approx(8 * many.decoding) and one.training == own.training
+    assert all(sum(p.shares) == pytest.approx(1.0) for p in found.parts)
+    variance = 2 / AT * (own.training**2 + own.decoding**2)
+    q = 100 * math.sqrt(of_question(0.5, 0.5, 0.8)[0] / SUITE.size)
+    assert own.shares[2] == pytest.approx(q**2 / (q**2 + variance))
+    assert one.seeds > own.seeds >= many.seeds
+    assert any("raise k" in n for n in found.notes), "decoding alone makes 1.3 of the 2 points"
+    quiet = plan(claim(seed_sd=[0.2], margin=2.0))
+    assert any("raised to what decoding alone makes it" in k.source for k in quiet.known)
+    loud = plan(claim(seed_sd=[9.0], margin=2.0))
+    assert any("add seeds" in n for n in loud.notes) and any("generalises" in n for n in loud.notes)
+
+
+def runs_of(c, path, scores):
+    """A run of each arm whose seeds score as given, in percent."""
+    out = []
+    for (side, arm), per_seed in zip(c.sides.items(), scores, strict=True):
+        right = np.zeros((len(per_seed), SUITE.size * SUITE.k), bool)
+        for row, percent in zip(right, per_seed, strict=True):
+            row[: round(percent / 100 * row.size)] = True
+        spec = c.specs[side].model_dump(mode="json") | {"seeds": list(range(len(per_seed)))}
+        out.append(make_run(path / side, arm.method, right.reshape(-1, SUITE.size, SUITE.k), name="tb-long", spec=spec))
+    return out
+
+
+def test_runs_of_the_arms_say_what_to_assume(tmp_path):
+    c = claim()
+    paths = runs_of(c, tmp_path / "flat", ([40, 44, 48], [30, 33, 36]))
+    found = plan(c, [load_result(p) for p in paths], seeds=(3,))
+    sd = math.sqrt((16 + 9) / 2)
+    own = found.parts[0]
+    assert math.hypot(own.training, own.decoding) == pytest.approx(sd, rel=0.02)
+    assert found.known[0].source == "the given runs, 4 degrees of freedom"
+    two = claim(kinds=None)
+    paths = runs_of(two, tmp_path / "two", ([80, 80, 10, 10], [80, 10, 10, 10]))
+    found = plan(two, [load_result(p) for p in paths], seeds=(3,))
+    known = {k.what: (k.value, k.source) for k in found.known}
+    assert known["seeds"] == ("of two kinds, scoring 10.0 or 80.0", "the given runs")
+    assert known["baseline seeds that solve the suites"] == ("33%", "1 of 4 in the given runs, and one of each kind")
+
+
+def test_claims_by_name_and_by_file(tmp_path):
+    assert find_claim("testbed-latent").name == "testbed-latent"
+    path = tmp_path / "mine.yaml"
+    path.write_text((claims_dir() / "testbed-latent.yaml").read_text())
+    assert find_claim(str(path)).name == "mine"
+    with pytest.raises(UsageError, match="^unknown claim 'testbed-laten'.*testbed-latent"):
+        find_claim("testbed-laten")
+    with pytest.raises(MissingError, match=r"^no claim at .*none\.yaml$"):
+        find_claim(str(tmp_path / "none.yaml"))
+
+
+def test_command(capsys, tmp_path):
+    code, out, _ = harness(capsys, "power", "--claim", "p2o-deepscaler-5k", "--seeds", "3,8", "--json")
+    tree = json.loads(out.splitlines()[-1])
+    assert code == 0 and tree["claim"] == "p2o-deepscaler-5k" and len(tree["chances"]) == 2 * 3 * 2
+    code, out, _ = harness(capsys, "power", "--claim", "testbed-latent", "--effect", 30)
+    assert code == 0 and "+30.00" in out and "two kinds of seeds" in out and "of two kinds, scoring" in out
+    code, out, _ = harness(capsys, "power", "--solved", "1/8,7/8", "--seeds", 8)
+    assert code == 0 and "87.7" in out
+    wrong = [
+        [],
+        ["--claim", "testbed-latent", "--solved", "1/8,3/8"],
+        ["--effect", 2, "--solved", "1/8,3/8"],
+        ["--claim", "testbed-latent", "--margin", 2],
+        ["--claim", "testbed-latent", "--seed-sd", 2],
+        ["--claim", "testbed-latent", "--scores", "aime24=50"],
+        ["--solved", "1/8,3/8", "--seed-sd", 2],
+    ]
+    for words in wrong:
+        assert harness(capsys, "power", *words)[0] == 2
+    assert harness(capsys, "power", "--claim", tmp_path / "none.yaml")[0] == 3
+    other = make_run(tmp_path / "other", "grpo", np.ones((3, 5, 2), bool), name="tb-format")
+    code, _, err = harness(capsys, "power", "--claim", "testbed-latent", "--pilot", other)
+    assert code == 2 and "none of the given runs was evaluated on tb-long, tb-format, tb-family" in err
