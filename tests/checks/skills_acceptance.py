@@ -46,12 +46,10 @@ def ran(out: Path, arm: str, policy_seed: int, count: int, sets: list[str]) -> t
     began = time.monotonic()
     if not (folder / "result.json").exists():
         command = [sys.executable, "-c", "from harness.cli import main; main()", "run"]
-        if (folder / "spec.json").exists():
-            command += ["--resume", str(folder)]
-        else:
-            command += [*ARMS[arm], "--recipe", "skills", "--bench", "id,ood", "--out", str(folder)]
-            command += ["--seeds", ",".join(map(str, range(count))), "--set", f"skills.policy_seed={policy_seed}"]
-            command += [word for item in sets for word in ("--set", item)]
+        command += [*ARMS[arm], "--recipe", "skills", "--bench", "id,ood", "--out", str(folder)]
+        command += ["--seeds", ",".join(map(str, range(count))), "--set", f"skills.policy_seed={policy_seed}"]
+        command += [word for item in sets for word in ("--set", item)]
+        command += ["--resume"] if (folder / "spec.json").exists() else []
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return load_result(folder), time.monotonic() - began
 
