@@ -1,28 +1,30 @@
-"""`harness compare` on synthetic runs: seconds and peak memory.
+"""`harness compare` on synthetic runs, and `harness claim check` of the shipped claims: seconds and peak memory.
 
-    python perf/compare_throughput.py [--arms 10] [--seeds 5] [--samples 16] [--chars 300]
+    python perf/compare_throughput.py [--arms 10] [--seeds 5] [--samples 16] [--chars 300] [--times 3]
 
-Six suites of 1,547 problems; every sample carries a text of `--chars` characters, as real ones do. The comparison runs in
-a process of its own; making the runs is not timed.
+Six suites of 1,547 problems; every sample carries a text of `--chars` characters, as real ones do. Each command runs in a
+process of its own; making the runs is not timed. The floor is what no comparison can do without: reading the files and
+decoding their lines.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from harness.core.ledger import Ledger
 from harness.evaluation.scores import macro_averages
 from harness.runs import formats
 from harness.runs.result import ResultFile, SuiteScores, write_result
-from harness.runs.samples import samples_path
+from harness.runs.samples import Outcome, samples_path
 from harness.runs.spec import SPEC_FILE, StoredSpec
 
 SIZES = {"aime24": 30, "aime25": 30, "amc23": 40, "math500": 500, "minerva": 272, "olympiad": 675}
@@ -94,20 +96,40 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--chars", type=int, default=300)
+    parser.add_argument("--times", type=int, default=3, help="runs of each command, of which the fastest counts")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         runs = [Path(folder) / f"arm{i}" for i in range(args.arms)]
         for i, run in enumerate(runs):
             make_run(run, args.seeds, args.samples, args.chars, np.random.default_rng(i))
         size = sum(p.stat().st_size for p in Path(folder).rglob("*.jsonl"))
-        code = "from harness.cli import main; main()"
-        command = [sys.executable, "-c", code, "compare", *map(str, runs), "--json"]
-        start = time.time()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        took = time.time() - start
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    rows = args.arms * args.seeds * args.samples * sum(SIZES.values())
-    print(f"{rows:,} samples, {size / 1e6:,.0f} MB: {took:.1f} s, {peak:,.0f} MB at most")
+        rows = args.arms * args.seeds * args.samples * sum(SIZES.values())
+        print(f"{rows:,} samples, {size / 1e6:,.0f} MB")
+        print(f"{'the floor':12} {floor(runs):5.2f} s of CPU")
+        for words in (["compare", *map(str, runs)], ["claim", "check"]):
+            command = [sys.executable, "-c", "from harness.cli import main; main()", *words, "--json"]
+            found = [measured(command) for _ in range(args.times)]
+            cpu, wall, peak = (min(column) for column in zip(*found, strict=True))
+            print(f"{words[0]:12} {cpu:5.2f} s of CPU, {wall:5.1f} s, {peak:,.0f} MB at most")
+
+
+def measured(command: list[str]) -> tuple[float, float, float]:
+    """CPU seconds, wall seconds and most MB of a process."""
+    start = time.time()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(child.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command[:6])} ended with status {status}")
+    return used.ru_utime + used.ru_stime, time.time() - start, used.ru_maxrss / 1024
+
+
+def floor(runs: list[Path]) -> float:
+    """CPU seconds of reading and decoding all samples, one file after the other, and nothing else."""
+    decoder, start = msgspec.json.Decoder(Outcome), time.process_time()
+    for run in runs:
+        for name in SIZES:
+            decoder.decode_lines(samples_path(run, name).read_bytes())
+    return time.process_time() - start
 
 
 if __name__ == "__main__":

@@ -109,7 +109,13 @@ def golds(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
 
 
 @check.command()
-@click.option("--train-set", "train_sets", multiple=True, metavar="NAME", help="Training set; repeatable.  [default: all]")
+@click.option(
+    "--train-set",
+    "train_sets",
+    multiple=True,
+    metavar="NAME",
+    help="Training set; repeatable.  [default: all but those still to be fetched]",
+)
 @click.option("--bench", default="all", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
 @o.data_dir
 @o.as_json
@@ -123,7 +129,9 @@ def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None
     from harness.report.checks import contamination_table
     from harness.report.tables import print_to_terminal
 
-    chosen = [load_training_set(name) for name in dict.fromkeys(train_sets)] or list_training_sets()
+    chosen = [load_training_set(name) for name in dict.fromkeys(train_sets)]
+    left_out = [t.name for t in list_training_sets() if not chosen and t.to_fetch(data_dir)]
+    chosen = chosen or [t for t in list_training_sets() if t.name not in left_out]
     benches = [resolve_bench(bench, training_set) for training_set in chosen]
     rows, notes = [], [overlaps.METHOD]
     for training_set, suites in zip(chosen, benches, strict=True):
@@ -132,6 +140,7 @@ def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None
         rows += [overlaps.summary(training_set, suite, found[suite.name]) for suite in suites]
         notes += [note] if (note := training_set.deviation(data_dir)) else []
     if as_json:
-        o.echo_json({"method": overlaps.METHOD, "pairs": rows})
+        o.echo_json({"method": overlaps.METHOD, "pairs": rows, "left_out": left_out})
         return
+    notes += [f"Left out, still to be fetched: {', '.join(left_out)}."] if left_out else []
     print_to_terminal(contamination_table(rows, notes).to_rich())

@@ -20,6 +20,7 @@ from harness.cli.data import check, fetch, list_things, regrade
 from harness.cli.eval import evaluate
 from harness.cli.leaderboard import leaderboard
 from harness.cli.pages import export, report
+from harness.cli.plant import plant
 from harness.cli.run import run
 from harness.cli.schema import schema
 from harness.cli.study import study
@@ -48,6 +49,7 @@ for verb in (
     study,
     power,
     claim,
+    plant,
     leaderboard,
     report,
     export,

@@ -205,16 +205,15 @@ def list_claims(folder: Path | None, as_json: bool) -> None:
 
 
 @claim.command()
-@click.argument("name", metavar="CLAIM")
-@_folder
+@click.argument("word", metavar="CLAIM|FILE")
 @o.as_json
-def show(name: str, folder: Path | None, as_json: bool) -> None:
+def show(word: str, as_json: bool) -> None:
     """Show what a claim says, and what checking it would take."""
     from harness.report.claims import claim_lines
-    from harness.stats import claims
+    from harness.stats.claims import find_claim
     from harness.stats.needs import needs
 
-    found = claims.named(claims.load_claims(folder), name)
+    found = find_claim(word)
     if as_json:
         o.echo_json({**found.model_dump(mode="json"), "needs": needs(found)})
         return
@@ -229,10 +228,17 @@ def show(name: str, folder: Path | None, as_json: bool) -> None:
 @click.option(
     "--alpha", type=o.SHARE, default=0.05, show_default=True, help="Significance level, of all looks at a claim together."
 )
+@click.option("--planted", is_flag=True, help="Judge planted runs too (harness plant); their true difference is shown beside.")
 @_folder
 @o.as_json
 def check(
-    words: tuple[str, ...], runs: tuple[str, ...], junit: Path | None, alpha: float, folder: Path | None, as_json: bool
+    words: tuple[str, ...],
+    runs: tuple[str, ...],
+    junit: Path | None,
+    alpha: float,
+    planted: bool,
+    folder: Path | None,
+    as_json: bool,
 ) -> None:
     """Give a verdict on each claim.
 
@@ -246,7 +252,7 @@ def check(
     known = claims.load_claims(folder)
     names, more = claims.choose(known, words)
     given = [*map(Path, runs), *more]
-    found = assess.check([known[n] for n in names or known], given, alpha)
+    found = assess.check([known[n] for n in names or known], given, alpha, planted)
     named = bool(names)
     if junit is not None:
         write_text(junit, render.junit(found, named))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from functools import cache
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import yaml
@@ -53,7 +54,9 @@ class Suite:
     makes the problems where there is no file: `function`, a reference `module:name`, called with the suite and all else
     that is given here. `answer_type` names the grader (harness/grading/graders.py), or refers to one, too.
     `greedy`: one greedy completion per problem is drawn in addition to the samples, because published numbers are greedy there.
-    `answer_form`: how a completion states its answer. `overlap`: how training problems are recognised among these.
+    `answer_form`: how a completion states its answer. `overlap`: how training problems are recognised among these. `families`:
+    `story` where problems that tell one story, with other numbers or another question, are of one family (`story_of`); by
+    default the file's rows say it (`cluster_id`).
     """
 
     name: str
@@ -77,6 +80,7 @@ class Suite:
     generator: dict[str, Any] | None = field(default=None, hash=False)
     answer_form: str = BOXED
     overlap: Overlap = "near"
+    families: Literal["story"] | None = None
 
     @property
     def groups(self) -> list[str]:
@@ -112,6 +116,18 @@ class Suite:
             raise UsageError(f"{path} is not the file that suite {self.name!r} pins by SHA-256")
         return [replace(p, answer_form=self.answer_form, overlap=self.overlap) for p in problems]
 
+    def clusters(self, data_dir: Path | None) -> dict[str, str]:
+        """The family of every problem, by id; empty where there are no families. Raises as `problems`."""
+        if self.file is None:
+            return {}
+        problems = self.problems(data_dir)
+        if self.families == "story":
+            first: dict[str, str] = {}
+            return {p.id: first.setdefault(story_of(unwrap(p.text)), p.id) for p in problems}
+        if all(p.cluster_id is None for p in problems):
+            return {}
+        return {p.id: p.cluster_id or p.id for p in problems}
+
     def _generated(self) -> list[Problem]:
         if self.generator is None:
             raise UsageError(f"the card of suite {self.name!r} names neither a file nor a generator")
@@ -144,6 +160,12 @@ def unwrap(text: str) -> str:
         before, after = template.split("{problem}")
         text = text.removeprefix(before).removesuffix(after)
     return text
+
+
+def story_of(text: str) -> str:
+    """All but the last sentence, which is the question, in lower case and with every number alike."""
+    sentences = re.split(r"(?<=[.!?])\s+", text.strip())
+    return re.sub(r"\d+(?:[.,]\d+)*", "0", " ".join(sentences[:-1] or sentences)).lower()
 
 
 def benchmarks_dir() -> Path:
@@ -228,7 +250,8 @@ def _read(path: Path) -> bytes:
 
 
 def read_problems(path: Path, answer_type: str, prompt: str = "boxed") -> list[Problem]:
-    """Problems from JSON lines (gzipped where the name ends in .gz): `id`, `problem`, `answer`, perhaps `solution`.
+    """Problems from JSON lines (gzipped where the name ends in .gz): `id`, `problem`, `answer`, perhaps `solution` and
+    `cluster_id`.
 
     Raises MissingError for an absent file; UsageError, with file, line and field, for a malformed row, a repeated id
     or an empty file.
@@ -251,7 +274,13 @@ def read_problems(path: Path, answer_type: str, prompt: str = "boxed") -> list[P
         meta = row.get("meta") or {}
         problems.append(
             Problem(
-                id=row["id"], text=text, answer=row["answer"], answer_type=answer_type, solution=row.get("solution"), meta=meta
+                id=row["id"],
+                text=text,
+                answer=row["answer"],
+                answer_type=answer_type,
+                solution=row.get("solution"),
+                meta=meta,
+                cluster_id=row.get("cluster_id"),
             )
         )
     if not problems:
@@ -283,9 +312,11 @@ def _row(line: str, at: str) -> dict[str, Any]:
             raise UsageError(f"{at}: field {key!r} must be a text that is not empty, got {row.get(key)!r}")
     if not isinstance(row.get("solution"), str | None):
         raise UsageError(f"{at}: field 'solution' must be a text or null, got {row['solution']!r}")
+    if not isinstance(cluster := row.get("cluster_id"), str | None) or (cluster is not None and not cluster.strip()):
+        raise UsageError(f"{at}: field 'cluster_id' must be a text that is not empty, or null, got {cluster!r}")
     if not isinstance(row.get("meta"), dict | None):
         raise UsageError(f"{at}: field 'meta' must be an object or null, got {row['meta']!r}")
-    for key in ("id", "problem", "answer", "solution"):
+    for key in ("id", "problem", "answer", "solution", "cluster_id"):
         text = row.get(key) or ""
         if len(text) > MAX_CHARS:
             raise UsageError(f"{at}: field {key!r} has {len(text):,} characters, more than {MAX_CHARS:,}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from harness.core.errors import UsageError, dotted, nearest
+from harness.core.errors import MissingError, UsageError, dotted, nearest
 from harness.core.seeds import stream
 from harness.core.types import BOXED, HintPosition, Overlap, Problem
 from harness.core.world import World
@@ -91,15 +91,23 @@ class TrainingSet:
     def whole(self, spec: RunSpec | None, data_dir: Path | None) -> list[Problem]:
         """All problems of the file, or of the world under the spec's settings (None: its defaults).
 
-        Raises as `read_problems`, UsageError where there is neither, MissingError for a world that cannot be loaded.
+        Raises as `read_problems`, UsageError where there is neither, MissingError for a world that cannot be loaded or a file
+        that is still to be fetched.
         """
         if self.file is not None:
-            found = read_problems(located(self.name, self.file, data_dir), self.answer_type, self.prompt)
+            path = located(self.name, self.file, data_dir)
+            if self.to_fetch(data_dir):
+                raise MissingError(f"no file {path}: harness fetch {self.name} --data-dir {data_dir} writes it")
+            found = read_problems(path, self.answer_type, self.prompt)
         elif world := self.world_of(spec):
             found = world.problems()
         else:
             raise UsageError(f"training set {self.name!r} has neither a file nor a world")
         return [replace(p, hint_position=self.hint_position, answer_form=self.answer_form, overlap=self.overlap) for p in found]
+
+    def to_fetch(self, data_dir: Path | None) -> bool:
+        """Whether `harness fetch` would write its file, which is not there."""
+        return self.hub is not None and self.file is not None and not (data_dir is not None and (data_dir / self.file).exists())
 
     def deviation(self, data_dir: Path | None) -> str | None:
         """Why a run on this data does not count as a run on the named set; None for the pinned file."""

@@ -85,6 +85,7 @@ def combine(
             temperature=own[first].temperature,
             max_new_tokens=own[first].max_new_tokens,
             flagged=list(flagged.get(suite.name, ())),
+            clusters=suite.clusters(data_dir),
         )
         out[suite.name] = join(facts, over_seeds(own))
     macro = macro_averages([(s.role, s.figures) for s in out.values()], list(seeds))

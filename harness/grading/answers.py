@@ -37,7 +37,7 @@ def bare(text: str) -> str:
 
 _SAID = re.compile(
     r"^(?:(?:so|thus|hence|therefore)[, ]+)?(?:the )?(?:(?:final|correct|right|best) )?(?:answer|option|choice|result|letter)"
-    r"(?: is|:|=)?:? +(?:(?:the )?(?:option|choice|letter|number):? +)?(?=\S)",
+    r"(?: is|:| ?=)?:? +(?:(?:the )?(?:option|choice|letter|number):? +)?(?=\S)",
     re.IGNORECASE,
 )
 """The beginning of a sentence that ends in the answer: `The answer is B`."""

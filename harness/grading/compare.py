@@ -31,9 +31,7 @@ def same(gold: Any, answer: Any) -> bool:
             return found
     for one, other in ((gold, answer), (answer, gold)):
         if isinstance(one, Ordered) and isinstance(other, Bag) and not other.braces:
-            return one.brackets == "()" and _in_order(
-                [_named_value(x) for x in one.items], [_named_value(x) for x in other.items]
-            )
+            return one.brackets == "()" and _in_order(one.items, other.items)
     if isinstance(gold, Ordered) and isinstance(answer, Ordered):
         return gold.brackets == answer.brackets and _in_order(gold.items, answer.items)
     if isinstance(gold, Bag) and isinstance(answer, Bag):
@@ -74,7 +72,7 @@ def _bags(gold: Bag, answer: Bag) -> bool:
         other, items = (answer, a) if named else (gold, g)  # a set, and values of another name, do not say which is which
         if other.braces or any(_assigned(x) is not None for x in items):
             return False
-        return _in_order([_named_value(x) for x in g], [_named_value(x) for x in a])
+        return _in_order(g, a)
     return _matched(g, a)
 
 
@@ -114,10 +112,6 @@ def _assigned(item: Any) -> str | None:
     if not isinstance(item, Relation) or set(item.signs) != {"="} or (name := _name(item.sides[0])) is None:
         return None
     return re.sub(r"_(?:\d+|\{\d+\})$", "", name)
-
-
-def _named_value(item: Any) -> Any:
-    return _value_of(item) if _assigned(item) is not None else item
 
 
 def _name(side: Any) -> str | None:

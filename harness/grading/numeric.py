@@ -144,9 +144,7 @@ def _function(expr: Any, parts: list[Any]) -> Any:
     if isinstance(expr, sympy.Max | sympy.Min):
         if not all(map(is_real, parts)):
             raise NoValue
-        return (max if isinstance(expr, sympy.Max) else min)(
-            parts, key=lambda p: p if isinstance(p, Fraction) else mpmath.re(p)
-        )
+        return (max if isinstance(expr, sympy.Max) else min)(parts, key=lambda p: mpmath.re(_real(p)))
     if str(expr.func) in ("gcd", "lcm") and all(isinstance(p, Fraction) and p.denominator == 1 for p in parts):
         return Fraction(getattr(math, str(expr.func))(*map(int, parts)))
     known = _FUNCTIONS.get(expr.func)

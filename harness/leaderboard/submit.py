@@ -49,6 +49,7 @@ from harness.runs.logs import read_metrics, template_rows, templates_of
 from harness.runs.packing import compress, sha256, slug
 from harness.runs.result import Result, RunFacts, load_result
 from harness.runs.samples import FiledSample, canonical, read_samples, samples_path
+from harness.runs.spec import PLANTED
 
 
 def add(
@@ -71,6 +72,8 @@ def add(
     has its place; HarnessError where anything disagrees, or samples are missing.
     """
     result = load_result(run)
+    if PLANTED in result.spec:
+        raise UsageError(f"{run} is planted, its answers are other runs'; it is never filed")
     if result.not_a_result and not allow_stamped:
         raise UsageError(f"{run} is not a result: {result.not_a_result}. --allow-not-a-result files it with that stamp")
     parent = beside / REPRODUCTIONS if beside else board / slug(result.training_set) / slug(Path(result.model).name)

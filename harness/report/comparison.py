@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.core.text import visible
+from harness.report import kinds
 from harness.report.robust import MANY, ROBUST, robust_table
 from harness.report.tables import (
     Table,
@@ -26,6 +27,7 @@ from harness.report.tables import (
 from harness.stats.arms import PROTOCOL
 from harness.stats.budgets import BUDGET
 from harness.stats.comparison import Arm, Comparison
+from harness.stats.scores import Score
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -100,15 +102,11 @@ def scores_table(c: Comparison) -> Table:
                 bold.add((len(rows), 2))
             sd = "1 seed" if s.sd is None else points(s.sd)
             row = [m.title if i == 0 else "", arm.label, points(s.mean), sd, str(len(s.per_seed))]
-            row += [f"{s.solved.count}/{len(s.per_seed)}"] if s.solved else []
+            row += [_count(s)] if solving else []
             row += [s.ties, *_contrast_cells(arm, m.key), _ratio(c, arm)] if several else [_interval(s.low, s.high)]
             rows.append((*row, *(_share(x, m.key) for x in [arm.truncated, arm.disagreement][: 1 + two_graders])))
     notes = ["Percent points. sd: sample standard deviation over seeds. truncated: samples that hit the token limit."]
-    if solving:
-        at = next(s.solved.at for arm in c.arms for s in arm.scores.values() if s.solved)
-        notes.append(
-            f"Solved: seeds that score at least {points(at)}; where seeds solve a suite or fail, shares of them decide."
-        )
+    notes += kinds.what_solves(c)
     if several:
         notes += _contrast_notes(c)
     else:
@@ -159,6 +157,8 @@ def _contrast_notes(c: Comparison) -> list[str]:
         "exploratory. ‡ the interval for new questions excludes 0, too. Arms that share a letter are tied.",
         f"sampled tokens: relative to {name}; generated and reflection tokens.",
     ]
+    if named := [f"{m.families} of {m.title}" for m in c.measures if m.families]:
+        notes.append(f"Where questions come in families ({', '.join(named)}), new questions are of new families.")
     if any(s.kind for arm in c.arms for s in arm.scores.values()):
         notes.append(f"p questions: {RESAMPLES:,} seeded sign flips; it says nothing about other training seeds.")
     else:
@@ -176,9 +176,11 @@ def _pairs(c: Comparison) -> list[str]:
     """Which arms' seeds are pairs with the baseline's, and why the others are not."""
     name = c.arms[c.baseline].label
     pairs = [f"{a.label} (the whole first epoch is, in {a.pairs} of {len(a.seeds)})" for a in c.arms if a.pairs is not None]
-    notes = (
-        [f"Seeds are paired with those of {name}, as their first batches are the same: {', '.join(pairs)}."] if pairs else []
-    )
+    notes = []
+    if pairs:
+        notes.append(f"Seeds are paired with those of {name}, as their first batches are the same: {', '.join(pairs)}.")
+    if pairs and any(s.split for s in c.spreads.values()):
+        notes.append("Where seeds end in one of two ways, shares are compared, without pairs.")
     return notes + [f"{a.label}'s seeds are not paired with those of {name}: {a.unpaired}." for a in c.arms if a.unpaired]
 
 
@@ -196,23 +198,27 @@ def _what_would_decide(c: Comparison) -> list[str]:
             x = arm.contrasts.get(m.key)
             if m.protocol is None and x and x.fixed and x.verdict == "undecided" and len(parts) < MOST_NOTES:
                 sizes = len(arm.seeds), len(c.arms[c.baseline].seeds)
-                sd = x.fixed.se / math.sqrt(sum(1 / n for n in sizes))
-                n = seeds_to_decide(x.difference, c.margin, sd, c.alpha)
+                if x.rule == "shares":
+                    n = kinds.would_decide(c, arm, m.key)
+                else:
+                    sd = x.fixed.se / math.sqrt(sum(1 / n for n in sizes))
+                    n = seeds_to_decide(x.difference, c.margin, sd, c.alpha)
                 parts.append(f"{arm.label} on {m.title} {'more than 200' if n is None else max(n, *sizes)}")
     return [f"Seeds an arm that would decide, were the difference as measured: {', '.join(parts)}."] if parts else []
 
 
 def tests_table(c: Comparison) -> Table:
     """A row per measure and arm: interval of the score, tests of the difference, seeds that solved the suite."""
-    solving = next((s.solved.at for arm in c.arms for s in arm.scores.values() if s.solved), None)
+    solving = any(s.solved for arm in c.arms for s in arm.scores.values())
     header = ["measure", "arm", "95% interval", "kind", "rule", "p seeds", "p adj.", "correction", "p questions", "test"]
     notes = ["Intervals of scores are for new questions and, if there are several seeds, new seeds."]
-    if solving is not None:
+    if solving:
         header += ["solved", "95% exact", "p solved"]
         notes.append(
-            f"Solved: seeds that score at least {points(solving)}, with the Clopper-Pearson interval; p solved: "
-            "Boschloo's exact test against the baseline, corrected like p adj."
+            "Solved: seeds of the upper kind, with the Clopper-Pearson interval of their share; p solved: Boschloo's exact "
+            "test against the baseline, corrected like p adj."
         )
+        notes += kinds.who_solves(c)
     rows: list[tuple[str, ...]] = []
     grey = set()
     for m in c.measures:
@@ -223,9 +229,9 @@ def tests_table(c: Comparison) -> Table:
             row = [m.title if i == 0 else "", arm.label, _interval(s.low, s.high), s.kind]
             tests = (x.rule, x.p, x.p_adjusted, x.correction, x.question_p, x.question_test) if x else ("",) * 6
             row += [v if isinstance(v, str) else p_value(v) for v in tests]
-            if s.solved:
-                solved_p = p_value(x.solved_p) if x else ""
-                row += [f"{s.solved.count}/{len(s.per_seed)}", interval(s.solved.low, s.solved.high), solved_p]
+            if solving:
+                exact = interval(s.solved.low, s.solved.high) if s.solved else ""
+                row += [_count(s), exact, p_value(x.solved_p) if x and s.solved else ""]
             rows.append(tuple(row))
     align = "llrllrrlrl" + "r" * (len(header) - 10)
     return Table(title="Tests", header=tuple(header), align=align, rows=rows, notes=tuple(notes), grey=frozenset(grey))
@@ -290,6 +296,11 @@ def _contrast_cells(arm: Arm, key: str) -> list[str]:
         ends[0] = x.note.partition(":")[0]
     mde = "" if x.mde is None else points(x.mde)
     return [points(x.difference, sign=True) + x.mark, *ends, x.verdict or "", p_value(x.p_adjusted), mde]
+
+
+def _count(s: Score) -> str:
+    """Solved seeds of all; empty where seeds are not of two kinds."""
+    return f"{s.solved.count}/{len(s.per_seed)}" if s.solved else ""
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -105,8 +105,8 @@ def overview(c: Comparison) -> list[dict[str, Any]]:
 
 
 def every_seed(c: Comparison, measures: Sequence[Measure]) -> str:
-    """A dot plot, as SVG: for each of the first MOST_ARMS arms the score of every seed, and the mean, or, where seeds are of two
-    kinds, the share of those that solve the measure."""
+    """A dot plot, as SVG: for each of the first MOST_ARMS arms the score of every seed, and the mean, or, where seeds are of
+    two kinds, the share of those that solve the measure."""
     groups = []
     for m in measures:
         marks = []

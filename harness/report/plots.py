@@ -73,8 +73,8 @@ class Mark:
 
 @dataclass(frozen=True)
 class Spot:
-    """One arm of a scatter plot: its mean at a budget, every seed, and the ends of a bar if they are known. The mean of seeds of
-    `two_kinds`, which no seed need be near, is hollow."""
+    """One arm of a scatter plot: its mean at a budget, every seed, and the ends of a bar if they are known. The mean of seeds
+    of `two_kinds`, which no seed need be near, is hollow."""
 
     x: float
     y: float
@@ -134,6 +134,7 @@ def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, line: float 
                 textcoords="offset points",
                 va="center",
                 fontweight="bold",
+                in_layout=not two,  # it may reach into the plot to the right, whose rows are empty there
             )
             if line is not None:
                 ax.plot([line, line], [y - 0.5, y - len(marks) - 0.5], color=_INK, linewidth=0.8)
@@ -154,6 +155,7 @@ def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, line: float 
         ax.set_xlabel(xlabel)
         if right is not None:
             right.set_xlim(-3, 103)
+            right.spines["left"].set_visible(False)
             right.set_xlabel("solved, % of seeds")
 
     rows = sum(len(marks) + 1.2 for _, marks in groups)
@@ -182,7 +184,7 @@ def _row(ax: Axes, mark: Mark, y: float) -> None:
 def _share(ax: Axes, solved: Share, seeds: int, y: float, shade: str) -> None:
     """The share of solved seeds with its interval, and the count in words to the right."""
     ax.plot([solved.low, solved.high], [y, y], color=shade, linewidth=1.4, solid_capstyle="butt")
-    ax.plot([solved.share], [y], "D", color=shade, markersize=4)
+    ax.plot([solved.share], [y], "D", color=shade, markersize=4, clip_on=False)
     place: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
     ax.annotate(f"{solved.count}/{seeds}", (1, y), (3, 0), fontsize=8, annotation_clip=False, **place)
 
@@ -228,7 +230,7 @@ def picture(svg: str) -> str:
 
 
 def _svg(draw: Any, height: float, widths: tuple[float, ...] = (1.0,)) -> str:
-    """An `<svg>` element, drawn on a figure `height` inches tall, with a plot for each of the relative `widths`, which share rows."""
+    """An `<svg>` element, drawn on a figure `height` inches tall; a plot for each of the relative `widths`, side by side."""
     import io
 
     from matplotlib import rc_context

@@ -53,7 +53,7 @@ def solved_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: fl
             found = (_share(r["chances"][s].get(name, 0.0)) for name in ("gain", "loss", "equivalent", "undecided"))
             body.append((*(names if i == 0 else ("",) * 3), str(s), *found))
     note = (
-        "Percent of seeds that solve the suites; a seed scores 100 or 0. Seeds needed: per arm, for a "
+        "Percent of seeds that solve the suites; a seed scores 100 or 0, give or take 2. Seeds needed: per arm, for a "
         f"{100 * wanted:g}% chance of a decision. The chance of each outcome, counted out, at {alpha:g} and a margin of "
         f"{rows[0]['margin']:g} points."
     )
@@ -84,7 +84,7 @@ def _chances_table(p: Plan) -> Table:
         for x in group:
             rows.append((*names, str(x.seeds), *(_share(x.verdicts.get(name, 0.0)) for name in verdicts)))
             names = ("", "")
-    rule = f"Margin {c.margin:g} points, level {p.alpha:g}, published from {c.published_seeds} seed(s) an arm."
+    rule = f"Margin {c.margin:g} points, level {p.alpha:g}, {c.published_seeds} published seed(s) an arm."
     if c.looks:
         levels = ", ".join(f"{x.level:.3f}" for x in p.chances[: len(c.looks)])
         rule += f" Looks at {', '.join(map(str, c.looks))} seeds, at levels {levels}: the chance to have ended with it by then."
@@ -111,7 +111,7 @@ def _needs_table(p: Plan) -> Table:
 def _parts_table(p: Plan) -> Table:
     rows: list[tuple[str, ...]] = []
     for x in p.parts:
-        k = "as on the cards" if x.k is None else str(x.k)
+        k = "as claimed" if x.k is None else str(x.k)
         cells = (f"{x.training:.2f}", f"{x.decoding:.2f}", *(_share(part) for part in x.shares))
         rows.append((x.scenario, k, f"{x.samples:,}", *cells, "" if x.seeds is None else str(x.seeds)))
     header = ["scenario", "samples per question", "evaluation samples", "training sd", "decoding sd"]

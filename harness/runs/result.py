@@ -66,7 +66,8 @@ class SuiteFigures(Figures, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class SuiteFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a suite is, and how it was sampled. `flagged`: ids of its problems that match training problems."""
+    """What a suite is, and how it was sampled. `flagged`: ids of its problems that match training problems. `clusters`: where
+    questions come in families, that of every problem by its id; else, and in older runs, empty."""
 
     role: Role
     title: str
@@ -76,6 +77,7 @@ class SuiteFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     temperature: float
     max_new_tokens: int
     flagged: list[str]
+    clusters: dict[str, str] = {}
 
 
 class SuiteScores(SuiteFigures, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,6 +91,7 @@ class SuiteScores(SuiteFigures, frozen=True, kw_only=True, forbid_unknown_fields
     temperature: float
     max_new_tokens: int
     flagged: list[str]
+    clusters: dict[str, str] = {}
 
     @property
     def facts(self) -> SuiteFacts:

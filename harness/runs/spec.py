@@ -16,6 +16,9 @@ from harness.runs import formats
 from harness.runs.files import check_plain
 
 SPEC_FILE = "spec.json"
+PLANTED = "planted"
+"""The section that the settings of a planted run have and no others: which weights its answers were mixed with, and its true
+scores (harness/leaderboard/planted.py)."""
 
 
 class StoredSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=1):

@@ -15,6 +15,7 @@ from msgspec import structs
 from harness.config import RunSpec
 from harness.core.errors import HarnessError, UsageError
 from harness.runs.result import Result, load_result, runs_below
+from harness.runs.spec import PLANTED
 from harness.stats.arms import check_identity
 from harness.stats.budgets import BUDGET, budget_of, equal, mismatched
 from harness.stats.claims import MIN_SEEDS, Claim
@@ -29,16 +30,17 @@ if TYPE_CHECKING:
     from harness.stats.questions import Questions
 
 
-def check(claims: Sequence[Claim], runs: Sequence[Path], alpha: float = 0.05) -> list[Assessment]:
+def check(claims: Sequence[Claim], runs: Sequence[Path], alpha: float = 0.05, planted: bool = False) -> list[Assessment]:
     """Assess claims on runs, or on all runs below folders, each claim by itself: others do not change its verdict.
 
     p after Holm's correction over the claims assessed stands beside it. `alpha` is the level of all looks at a claim together.
-    Raises as `load_result` does: a run that cannot be read stops the check.
+    `planted`: planted runs (harness/leaderboard/planted.py) count, although they are no results. Raises as `load_result`
+    does: a run that cannot be read stops the check.
     """
     from harness.stats import multiple
 
     results = [load_result(run) for path in runs for run in runs_below(path) or [path]]
-    found = [_gather(claim, results) for claim in claims]
+    found = [_gather(claim, results, planted) for claim in claims]
     judged = [judge(x, alpha) if isinstance(x, Evidence) else x for x in found]
     adjusted = multiple.holm({i: a.p for i, a in enumerate(judged) if a.p is not None})
     return [_with_correction(a, adjusted[i], len(adjusted)) if i in adjusted else a for i, a in enumerate(judged)]
@@ -51,7 +53,7 @@ def _with_correction(a: Assessment, p: float, claims: int) -> Assessment:
     return replace(a, p_adjusted=p, modifiers=modifiers)
 
 
-def _gather(claim: Claim, results: Sequence[Result]) -> Evidence | Assessment:
+def _gather(claim: Claim, results: Sequence[Result], planted: bool) -> Evidence | Assessment:
     """The evidence on a claim, or "not assessable" if there is not enough of it."""
     from harness.stats.questions import load_questions
 
@@ -59,19 +61,20 @@ def _gather(claim: Claim, results: Sequence[Result]) -> Evidence | Assessment:
     reasons: list[str] = []
     for side, arm in claim.sides.items():
         spec = claim.specs[side]
-        near = sorted(((_differences(spec, r), i) for i, r in enumerate(results)), key=lambda x: (len(x[0]), x[1]))
+        here = [(i, r) for i, r in enumerate(results) if not _elsewhere(spec, r)]
+        near = sorted(((_differences(spec, r), i) for i, r in here), key=lambda x: (len(x[0]), x[1]))
         exact = [results[i] for differ, i in near if not differ]
         if len(exact) == 1:
             chosen[side] = exact[0]
         elif exact:
             reasons.append(f"{len(exact)} runs match its {side}; name one: {', '.join(r.run for r in exact)}")
         else:
-            same = [x for x in near if results[x[1]].method == arm.method and not _elsewhere(spec, results[x[1]])]
+            same = [x for x in near if results[x[1]].method == arm.method]
             hint = f"; {results[same[0][1]].run} differs in {', '.join(same[0][0][:3])}" if same else ""
             reasons.append(f"no run matches its {side}, {arm.method}{hint}")
     missing = len(chosen) < 2
     if not missing:
-        reasons += _ineligible(claim, chosen)
+        reasons += _ineligible(claim, chosen, planted)
     questions: list[list[Questions]] = []
     if not reasons:
         for result in chosen.values():
@@ -94,8 +97,10 @@ def _gather(claim: Claim, results: Sequence[Result]) -> Evidence | Assessment:
 def _differences(spec: RunSpec, result: Result) -> list[str]:
     """The settings in which a run differs from this arm, as text. A limit shows in the number of problems instead."""
     claimed = spec.model_dump(mode="json")
-    wanted, own = settings_of(claimed), settings_of(result.spec)
     differ = differing(claimed, result.spec, CLAIMED)
+    if not differ:
+        return []
+    wanted, own = settings_of(claimed), settings_of(result.spec)
 
     def said(settings: Mapping[str, Any], key: str) -> str:
         return repr(settings[key]) if key in settings else "unset"
@@ -108,7 +113,7 @@ def _elsewhere(spec: RunSpec, result: Result) -> bool:
     return (result.model, result.training_set) != (spec.model.id, spec.train.set)
 
 
-def _ineligible(claim: Claim, chosen: Mapping[str, Result]) -> list[str]:
+def _ineligible(claim: Claim, chosen: Mapping[str, Result], planted: bool) -> list[str]:
     """Why the claim cannot be assessed on these two runs."""
     from harness.data.suites import load_suite
 
@@ -121,7 +126,7 @@ def _ineligible(claim: Claim, chosen: Mapping[str, Result]) -> list[str]:
             n, size = result.suites[name].n if name in result.suites else None, load_suite(name).size
             if n is not None and n != size:
                 reasons.append(f"{result.run} has {n} of the {size} problems of {name}")
-        if result.not_a_result:
+        if result.not_a_result and not (planted and PLANTED in result.spec):
             reasons.append(f"{result.run} is not a result: {result.not_a_result}")
         if len(result.seeds) < MIN_SEEDS:
             reasons.append(f"{result.run} has {len(result.seeds)} seeds; at least {MIN_SEEDS} are needed")

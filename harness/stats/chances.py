@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from harness.stats import seeds as of_seeds
 from harness.stats.intervals import Array, Estimate
 from harness.stats.seeds import Spread
-from harness.stats.verdicts import SAVING, prediction
+from harness.stats.verdicts import SAVING, outcome, prediction
 
 MAX_SEEDS = 200
 """The search for a number of seeds stops here."""
@@ -154,10 +154,12 @@ def gain_seen(effect: float, margin: float, noise: Noise, seeds: int, alpha: flo
 
 @dataclass(frozen=True)
 class Kinds:
-    """Seeds of two kinds: the mean score of those that do not solve the suites and of those that do, shares."""
+    """Seeds of two kinds: the mean score of those that do not solve the suites and of those that do, and the standard deviation
+    within either kind, shares."""
 
     low: float = 0.0
     high: float = 1.0
+    within: float = 0.02
 
 
 Rule = Callable[[Estimate, int, float], Any]
@@ -166,21 +168,24 @@ Rule = Callable[[Estimate, int, float], Any]
 
 def of_shares(solving: tuple[float, float], kinds: Kinds, seeds: int, rule: Rule, alpha: float = 0.05) -> Chances:
     """The chance of each verdict where seeds solve the suites with the probabilities `solving` in the arm and the baseline,
-    by the rule on all tables of solved seeds, each weighted with its probability. At least 2 seeds."""
-    from scipy.stats import binom
+    by the rule on all tables of solved seeds, each weighted with its probability, and within the kinds on SHIFTS equally likely
+    differences of means. At least 2 seeds."""
+    from scipy.stats import binom, norm
 
     counts, weights = [], []
     for p in solving:
         chance = binom.pmf(np.arange(seeds + 1), seeds, p)
         counts.append(np.flatnonzero(chance > 1e-8))
         weights.append(chance[counts[-1]])
-    tables = [x.ravel() for x in np.meshgrid(*counts, indexing="ij")]
-    arms = [np.where(np.arange(seeds) < count[:, None], kinds.high, kinds.low) for count in tables]
-    return _tally(rule(_of_kinds(arms, kinds), seeds, alpha), np.outer(*weights).ravel())
+    solved = counts[0][:, None, None], counts[1][None, :, None]
+    e = of_seeds.counted(solved, seeds, kinds.low, kinds.high, kinds.within**2)
+    shift = norm.ppf((np.arange(SHIFTS) + 0.5) / SHIFTS) * kinds.within * math.sqrt(2 * seeds) / (seeds + 2)
+    moved = replace(e, value=e.value + shift, centre=e.centre + shift)
+    found = np.asarray(rule(moved, seeds, alpha))
+    return _tally(found, np.broadcast_to(np.outer(*weights)[..., None], found.shape))
 
 
-def _of_kinds(arms: Sequence[Array], kinds: Kinds) -> Estimate:
-    return of_seeds.difference(arms[0], arms[1], of_seeds.spread_of(arms, solved_at=(kinds.low + kinds.high) / 2))
+SHIFTS = 9
 
 
 def _tally(found: Array, weights: Array) -> Chances:
@@ -197,7 +202,8 @@ def scattering(effect: float, seed_sd: float) -> Draw:
 
 def solving_with(solving: tuple[float, float], kinds: Kinds) -> Draw:
     def draw(rng: np.random.Generator, reps: int, n: int) -> tuple[Array, Array]:
-        a, b = (np.where(rng.random((reps, n)) < p, kinds.high, kinds.low) for p in solving)
+        solves = [rng.random((reps, n)) < p for p in solving]
+        a, b = (np.where(x, kinds.high, kinds.low) + kinds.within * rng.standard_normal((reps, n)) for x in solves)
         return a, b
 
     return draw
@@ -213,7 +219,8 @@ def at_looks(
     out = []
     for n, level in zip(looks, levels, strict=True):
         own = [a[:, :n], b[:, :n]]
-        e = _of_kinds(own, kinds) if kinds else of_seeds.difference(own[0], own[1], Spread(floor=floor))
+        spread = of_seeds.spread_of(own, floor, (kinds.low + kinds.high) / 2) if kinds else Spread(floor=floor)
+        e = of_seeds.difference(own[0], own[1], spread)
         found = np.where(found == "undecided", rule(e, n, level), found)
         out.append(_tally(found, np.ones(REPS)))
     return out
@@ -228,6 +235,18 @@ def seeds_to_decide(effect: float, margin: float, seed_sd: float, alpha: float =
     """The fewest seeds an arm (at least 3) with which `outcome` is decided in `wanted` of cases, were `effect` true; None
     if MAX_SEEDS do not suffice, as for an effect at the margin."""
     return fewest(lambda n: decided(effect, margin, seed_sd, n, alpha) >= wanted, 3)
+
+
+def shares_to_decide(
+    solving: tuple[float, float], kinds: Kinds, margin: float, alpha: float = 0.05, wanted: float = 0.8
+) -> int | None:
+    """The same as `seeds_to_decide` where seeds are of two kinds, from the shares that solve; the margin is a share, too."""
+
+    def enough(n: int) -> bool:
+        found = of_shares(solving, kinds, n, lambda e, _, level: outcome(e, margin, level), alpha)
+        return 1 - found.get("undecided", 0.0) >= wanted
+
+    return fewest(enough, 3, WOBBLE)
 
 
 def seeds_to_see(effect: float, margin: float, seed_sd: float, alpha: float = 0.05, wanted: float = 0.8) -> int | None:

@@ -226,13 +226,6 @@ def load_claim(path: Path) -> Claim:
     return claim
 
 
-def named(claims: Mapping[str, Claim], name: str) -> Claim:
-    """Raises UsageError for an unknown name, with the nearest one."""
-    if name not in claims:
-        raise UsageError(f"no claim {name!r}{nearest(name, claims)}")
-    return claims[name]
-
-
 def choose(claims: Mapping[str, Claim], words: Sequence[str]) -> tuple[list[str], list[Path]]:
     """Sort command-line words into claim names and run directories. Raises UsageError for a word that is neither."""
     names, runs = [], []

@@ -138,9 +138,10 @@ def contrast(
             verdict = outcome(found, rule.margin, rule.alpha)
         else:
             note = "no spread over seeds: no interval"
-        if fixed and arm_cells and baseline_cells and min(len(q.ids) for q in arm_cells) > 1:
+        if fixed and arm_cells and baseline_cells and min(q.drawn for q in arm_cells) > 1:
             both = ([q.scores_S_Q for q in arm_cells], [q.scores_S_Q for q in baseline_cells])
-            new = _bounds(intervals.question_difference(*both, these=found), rule.alpha)
+            families = [q.clusters_Q for q in arm_cells]
+            new = _bounds(intervals.question_difference(*both, these=found, clusters=families), rule.alpha)
     solved_p = None
     if arm.solved and baseline.solved:
         solved_p = intervals.exact_shares(arm.solved.count, len(a_S), baseline.solved.count, len(b_S))
@@ -168,7 +169,8 @@ def _bounds(e: Estimate, alpha: float) -> Bounds:
 
 
 def _question_p(arms: Sequence[list[Questions] | None], baseline: list[Questions] | None) -> list[tuple[float | None, str]]:
-    """p of every arm, and the test: McNemar with one outcome per question and arm, otherwise sign flips of the means."""
+    """p of every arm, and the test: McNemar with one outcome per question and arm, otherwise sign flips of the means, of
+    families where there are some."""
     from harness.stats import intervals
 
     known = [(i, arm) for i, arm in enumerate(arms) if arm and baseline]
@@ -176,11 +178,13 @@ def _question_p(arms: Sequence[list[Questions] | None], baseline: list[Questions
     if not known or baseline is None:
         return out
     base_Q = [q.scores_S_Q.mean(0) for q in baseline]
+    families = [q.clusters_Q for q in baseline]
     differences = [np.stack([arm[b].scores_S_Q.mean(0) - base_Q[b] for _, arm in known]) for b in range(len(base_Q))]
+    differences = [intervals.by_family(d, family) for d, family in zip(differences, families, strict=True)]
     for (i, _), p in zip(known, intervals.sign_flip(differences), strict=True):
         out[i] = (float(p), "sign-flip")
     for i, arm in known:
-        if len(arm) == 1 and all(q.k == 1 and len(q.seeds) == 1 for q in (*arm, *baseline)):
+        if len(arm) == 1 and families[0] is None and all(q.k == 1 and len(q.seeds) == 1 for q in (*arm, *baseline)):
             out[i] = (intervals.mcnemar(arm[0].scores_S_Q[0], base_Q[0]), "McNemar")
     return out
 

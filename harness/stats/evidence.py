@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from harness.runs.result import Result
 from harness.stats.claims import Claim
 from harness.stats.pairing import unpaired
+from harness.stats.questions import Questions, clusters_of
 
 if TYPE_CHECKING:
     from harness.stats.intervals import Array
-    from harness.stats.questions import Questions
 
 ArmCells = tuple[list["Array"], list["Array"]]
 """For the arm and the baseline the cells y_S_Q of every suite."""
@@ -30,7 +30,7 @@ class Evidence:
         """The cells of both arms, leaving out the problems in `without`; None if a grade is missing or no problem left."""
         out: list[list[Array]] = []
         for arm in self.questions:
-            asked = [q.greedy or q if self.greedy(name) else q for name, q in zip(self.claim.suites, arm, strict=True)]
+            asked = [q.answered(self.greedy(name)) for name, q in zip(self.claim.suites, arm, strict=True)]
             kept = [q.without(without[name]) if without else q for name, q in zip(self.claim.suites, asked, strict=True)]
             arrays = [q.scores_S_Q if grader == "primary" else q.parity_S_Q for q in kept]
             if any(x is None for x in arrays):
@@ -47,6 +47,18 @@ class Evidence:
         """Problems and answers a problem behind the cells of every suite."""
         suites = self.results[0].suites
         return [(suites[name].n, 1 if self.greedy(name) else suites[name].k) for name in self.claim.suites]
+
+    def families(self, without: Mapping[str, set[str]] | None = None) -> list[Array | None]:
+        """The families of the questions of every suite that `cells` has, None where they come in none."""
+        suites = zip(self.claim.suites, *self.questions, strict=True)
+        kept = [[q.without(without[name]) if without else q for q in pair] for name, *pair in suites]
+        return [clusters_of(one, other) for one, other in kept if one.ids]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many families the questions of a suite come in, where they do."""
+        found = zip(self.claim.suites, self.families(), strict=True)
+        return {name: len(set(clusters_Q.tolist())) for name, clusters_Q in found if clusters_Q is not None}
 
     @property
     def pairs(self) -> bool:

@@ -122,10 +122,19 @@ def _question_part(d_Q: Array, family: Array | None) -> tuple[Any, int]:
     """The variance of the mean of (..., Q) over questions, or over families of them, and its degrees of freedom."""
     if family is None:
         return _mean_variance(d_Q), d_Q.shape[-1] - 1
-    names, member = np.unique(family, return_inverse=True)
-    sums = (d_Q - d_Q.mean(-1, keepdims=True)) @ np.eye(len(names))[member]  # Liang and Zeger (1986)
-    variance = (sums**2).sum(-1) * len(names) / max(1, len(names) - 1) / d_Q.shape[-1] ** 2
-    return variance, max(1, len(names) - 1)
+    sums = by_family(d_Q - d_Q.mean(-1, keepdims=True), family)  # Liang and Zeger (1986)
+    G = sums.shape[-1]
+    return (sums**2).sum(-1) / max(1, G - 1) / G, max(1, G - 1)
+
+
+def by_family(d_Q: Array, family: Array | None) -> Array:
+    """(..., Q) summed over families and scaled, so that the mean is as it was."""
+    if family is None:
+        return d_Q
+    order = np.argsort(family, kind="stable")
+    first = np.unique(family[order], return_index=True)[1]  # where each family begins
+    sums: Array = np.add.reduceat(d_Q[..., order], first, axis=-1) * (len(first) / d_Q.shape[-1])
+    return sums
 
 
 def question_variance(a: Sequence[Array], b: Sequence[Array]) -> float:
@@ -138,13 +147,13 @@ def question_variance(a: Sequence[Array], b: Sequence[Array]) -> float:
     return max(0.0, float(weight * sum(parts)))
 
 
-def score(y: Sequence[Array]) -> Estimate:
+def score(y: Sequence[Array], clusters: Sequence[Array | None] | None = None) -> Estimate:
     """The mean of one arm over suites with cells (..., S, Q), seeds and questions drawn anew as in `question_difference`.
 
     With a single seed, only questions are drawn anew.
     """
     value = _per_seed(y).mean(-1)
-    questions = [_question_part(x.mean(-2), None) for x in y]
+    questions = [_question_part(x.mean(-2), family) for x, family in zip(y, clusters or [None] * len(y), strict=True)]
     if y[0].shape[-2] < 2:
         v, df = _satterthwaite([(part / len(y) ** 2, df) for part, df in questions])
         return Estimate(value, np.sqrt(v), df)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.runs.spec import PLANTED
 from harness.stats.budgets import BUDGET, SPENT, budget_of, mismatched
 from harness.stats.contrasts import Bounds
 from harness.stats.evidence import ArmCells, Evidence
@@ -80,7 +82,8 @@ class _Gain:
     published: Estimate
 
 
-def _gain(x: Evidence, cells: ArmCells) -> _Gain:
+def _gain(x: Evidence, cells: ArmCells, without: Mapping[str, set[str]] | None = None) -> _Gain:
+    """From the cells; `without` are problems that they leave out."""
     from harness.data.training_sets import solved_at
     from harness.stats import intervals, seeds
 
@@ -89,7 +92,7 @@ def _gain(x: Evidence, cells: ArmCells) -> _Gain:
     declared = None if x.claim.kinds is False else solved_at([x.claim.training_set])
     spread = seeds.spread_of([a_S, b_S], floor, declared)
     fixed = seeds.difference(a_S, b_S, spread, x.pairs)
-    new = intervals.question_difference(*cells, these=fixed)
+    new = intervals.question_difference(*cells, these=fixed, clusters=x.families(without))
     apart = seeds.difference(a_S, b_S, spread)  # whether the publication's seeds were pairs is not known
     return _Gain(fixed, new, prediction(fixed, (len(a_S), len(b_S)), x.claim.published_seeds, apart))
 
@@ -170,6 +173,8 @@ def _modifiers(x: Evidence, gain: _Gain, found: Verdict, level: float, baseline:
         modifiers["below-the-claim"] = "the gain is smaller than claimed; whether it matters is open"
     if x.claim.paired and (why := unpaired(*x.results)):
         modifiers["not-paired"] = f"its seeds were to be paired, and are not: {why}"
+    if named := [f"{n} of {name}" for name, n in x.counts.items()]:
+        modifiers["new-families"] = f"new questions are of new families: there are {', '.join(named)}"
     if gain.fixed.rule == "shares":
         modifiers["two-kinds-of-seeds"] = "seeds solve the suites or do not, so the shares of solved seeds are compared"
     other = "parity" if claim.grader == "primary" else "primary"
@@ -177,8 +182,11 @@ def _modifiers(x: Evidence, gain: _Gain, found: Verdict, level: float, baseline:
         modifiers["grader-sensitive"] = f"under the {other} grader: {would}"
     if count := sum(map(len, x.flagged.values())):
         if cells := x.cells(claim.grader, without=x.flagged):
-            would = _verdict(x, _gain(x, cells), level)
+            would = _verdict(x, _gain(x, cells, x.flagged), level)
             modifiers["contaminated"] = f"{count} problems match training problems; without them: {would}"
+    if all(PLANTED in r.spec for r in x.results):
+        a, b = (statistics.fmean(r.spec[PLANTED]["scores"][name] for name in claim.suites) for r in x.results)
+        modifiers["planted"] = f"no result: its true difference of avg@k is {100 * (a - b):+.2f} points"
     off = mismatched(*(budget_of(r) for r in x.results))
     if claim.tokens:
         off.pop("sampled_tokens", None)  # what the claim is about

@@ -88,7 +88,7 @@ def unplanned(seeds: int, looks: Sequence[int]) -> str | None:
         return None
     plan = f"{seeds} seeds an arm are none of the planned looks ({', '.join(map(str, looks))})"
     if seeds > looks[-1]:
-        return f"{plan}: the level is spent at {looks[-1]}; judge the first {looks[-1]} seeds"
+        return f"{plan}: the plan ends at {looks[-1]}, where all of the level is spent"
     before = [n for n in looks if n < seeds]
     stands = f"what {before[-1]} said stands until then" if before else "there is no verdict before"
     return f"{plan}: the next is at {min(n for n in looks if n > seeds)}, {stands}; a look between is added to the plan first"

@@ -30,8 +30,17 @@ def needs(claim: Claim, pilots: Sequence[Result] = ()) -> list[str]:
 
 
 def scores_on(claim: Claim, result: Result) -> list[float]:
-    """The scores of a run's seeds on a claim's suites, in points."""
-    suites = [result.suites[name].per_seed for name in claim.suites]
+    """The scores of a run's seeds on a claim's suites, in points; of the greedy pass where the claim is about that and the run
+    has one."""
+    from harness.stats.questions import load_questions
+
+    greedy = [name for name in claim.suites if claim.passes[name].greedy and result.suites[name].greedy is not None]
+    asked = load_questions(result) if greedy else {}
+    suites = []
+    for name in claim.suites:
+        own = asked[name].greedy if name in greedy and asked else None
+        scores = None if own is None else dict(zip(own.seeds, own.scores_S_Q.mean(-1).tolist(), strict=True))
+        suites.append(result.suites[name].per_seed if scores is None else scores)
     return [100 * sum(s[seed] for s in suites) / len(suites) for seed in result.seeds]
 
 

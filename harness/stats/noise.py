@@ -13,8 +13,10 @@ from harness.core.errors import UsageError
 from harness.stats.seeds import resolution
 
 if TYPE_CHECKING:
+    from harness.data.suites import Suite
     from harness.runs.result import Result
     from harness.stats.claims import Claim
+    from harness.stats.protocol import Pass
     from harness.stats.questions import Questions
 
 
@@ -163,14 +165,15 @@ def sources(
     cells = [[q for r in side if (q := load_questions(r)).keys() >= set(claim.suites)] for side in (arms, baselines)]
     accuracies = [_accuracies(claim, card.name, (arms, baselines), given) for card in cards]
     modelled = [of_question(a, b, rho) for a, b in accuracies]
-    seen = [_single([q[card.name] for side in cells for q in side]) for card in cards]
+    seen = [_single([q[card.name] for side in cells for q in side], claim.passes[card.name].greedy) for card in cards]
     single = tuple(both / 2 if own is None else own for own, (_, both) in zip(seen, modelled, strict=True))
     questions = sum(d / card.size for card, (d, _) in zip(cards, modelled, strict=True)) / len(cards) ** 2
     pairs = [(a, b) for a in cells[0] for b in cells[1] if all(a[name].ids == b[name].ids for name in claim.suites)]
     if pairs:
-        arrays = [[[q[name].scores_S_Q for name in claim.suites] for q in pair] for pair in pairs]
+        taken = claim.passes.items()
+        arrays = [[[q[name].answered(how.greedy).scores_S_Q for name, how in taken] for q in pair] for pair in pairs]
         questions = statistics.fmean(intervals.question_variance(*pair) for pair in arrays)
-    sizes = tuple((card.size, card.k if card.temperature else 1, card.temperature > 0) for card in cards)
+    sizes = tuple(_size(card, claim.passes[card.name]) for card in cards)
     found = Sources(sizes, single, questions, ())
     ran, model = bool(arms or baselines), f"a model of suites that hard, agreement {rho:g}"
     shown = ", ".join(f"{card.name} {50 * (a + b):.0f}" for card, (a, b) in zip(cards, accuracies, strict=True))
@@ -184,18 +187,27 @@ def sources(
     return replace(found, known=known)
 
 
+def _size(card: Suite, how: Pass) -> tuple[int, int, bool]:
+    """As in `Sources`. A greedy answer is taken to scatter over trainings as one sample does."""
+    sampled = card.temperature > 0 and not how.greedy
+    return card.size, (how.k or card.k) if sampled else 1, sampled
+
+
 def _accuracies(
     claim: Claim, suite: str, sides: tuple[Sequence[Result], Sequence[Result]], given: Mapping[str, float]
 ) -> tuple[float, float]:
     """The shares of a suite that the arm and the baseline get right."""
     published = (claim.scores.arm / 100, claim.scores.baseline / 100) if claim.scores else (0.5, 0.5)
     assumed = (given[suite], given[suite]) if suite in given else published
-    own = [[r.suites[suite].avg for r in side if suite in r.suites] for side in sides]
+    greedy = claim.passes[suite].greedy
+    found = [[r.suites[suite] for r in side if suite in r.suites] for side in sides]
+    own = [[s.greedy if greedy and s.greedy is not None else s.avg for s in side] for side in found]
     a, b = (statistics.fmean(x) if x else y for x, y in zip(own, assumed, strict=True))
     return min(max(a, EDGE), 1 - EDGE), min(max(b, EDGE), 1 - EDGE)
 
 
-def _single(runs: Sequence[Questions]) -> float | None:
-    """The variance of one sample of a question, unbiased, from runs with several; None if there are none."""
-    several = [float((q.scores_S_Q * (1 - q.scores_S_Q)).mean()) * q.k / (q.k - 1) for q in runs if q.k > 1]
+def _single(runs: Sequence[Questions], greedy: bool) -> float | None:
+    """The variance of one sample of a question, unbiased, from runs with several; None if there are none, or if one greedy
+    answer counts, whose luck is that of its training."""
+    several = [float((q.scores_S_Q * (1 - q.scores_S_Q)).mean()) * q.k / (q.k - 1) for q in runs if q.k > 1 and not greedy]
     return statistics.fmean(several) if several else None

@@ -57,7 +57,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Part:
-    """What a seed's score varies by with `k` samples per question (None: as the suites' cards say).
+    """What a seed's score varies by with `k` samples per question (None: as many as the claim counts).
 
     `training` and `decoding` are standard deviations, `shares` the shares of the variance of a difference at AT seeds that are
     training's, decoding's and the questions'. `seeds`: with which the claimed effect is seen. `samples` of a seed's evaluation.
@@ -120,6 +120,8 @@ def plan(
             found.chances.extend(rows)
             found.needs.append(_need(claim, scenario, truth, rows, alpha, wanted))
         found.parts.extend(_parts(claim, scenario, noise, alpha, wanted))
+    if claim.paired:
+        found.notes.append("Planned as if seeds were not paired; paired ones that go up and down together need fewer.")
     found.notes.extend(_advice(found, scenarios, noise))
     return found
 
@@ -216,7 +218,7 @@ def _parts(claim: Claim, scenario: Scenario, noise: Sources, alpha: float, wante
 
 
 MUCH = 1 / 3
-"""Of a seed's variance: where decoding makes up more, more samples are worth more than more seeds."""
+"""Of a seed's variance: where more samples would take away more, they come before more seeds."""
 
 
 def _advice(found: Plan, scenarios: Sequence[Scenario], noise: Sources) -> list[str]:
@@ -225,15 +227,16 @@ def _advice(found: Plan, scenarios: Sequence[Scenario], noise: Sources) -> list[
     for scenario in scenarios:
         own, *others = [part for part in found.parts if part.scenario == scenario.name]
         whole = own.training**2 + own.decoding**2
-        share = own.decoding**2 / whole if whole else 0.0
-        more = next((part for part in reversed(others) if part.samples > own.samples), None)
-        if share >= MUCH and more is not None:
-            fewer = (
-                f": {more.seeds} seeds do with {more.k} what takes {_many(own.seeds)} now" if more.seeds != own.seeds else ""
-            )
-            out.append(f"{scenario.name}: raise k, decoding makes up {100 * share:.0f}% of a seed's variance{fewer}.")
+        more = next((part for part in reversed(others) if part.samples > own.samples), own)
+        share = (own.decoding**2 - more.decoding**2) / whole if whole else 0.0
+        what = f"{more.k} samples per question would take away {100 * share:.0f}% of a seed's variance"
+        if more is own:
+            out.append(f"{scenario.name}: add seeds, there are no more samples to be had.")
+        elif share >= MUCH:
+            fewer = f", and {more.seeds} seeds do what takes {_many(own.seeds)} now" if more.seeds != own.seeds else ""
+            out.append(f"{scenario.name}: raise k, {what}{fewer}.")
         else:
-            out.append(f"{scenario.name}: add seeds, decoding makes up only {100 * share:.0f}% of a seed's variance.")
+            out.append(f"{scenario.name}: add seeds, {what} only.")
         if own.seeds:
             out.append(_generalises(found, scenario, noise, own.seeds))
     return out

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UsageError
-from harness.stats.chances import WOBBLE, Kinds, Noise, fewest, gain_seen, of_shares
+from harness.stats.chances import Kinds, Noise, Rule, fewest, gain_seen, of_shares, shares_to_decide
 from harness.stats.noise import parse_scores, question_se
 from harness.stats.verdicts import MARGIN, outcome
 
@@ -182,20 +182,14 @@ def of_solved(pairs: Sequence[str], seeds: Sequence[int], alpha: float, wanted: 
         raise UsageError("--seeds must be at least 2")
     rows = []
     for baseline, arm in map(parse_solved, pairs):
-
-        def chances(n: int, solving: tuple[float, float] = (arm, baseline)) -> dict[str, float]:
-            return of_shares(solving, Kinds(), n, lambda e, _, level: outcome(e, margin / 100, level), alpha)
-
-        def decided(n: int, chances: Any = chances) -> bool:
-            return bool(1 - chances(n).get("undecided", 0.0) >= wanted)
-
+        rule: Rule = lambda e, _, level: outcome(e, margin / 100, level)  # noqa: E731
         rows.append(
             {
                 "baseline": baseline,
                 "arm": arm,
                 "margin": margin,
-                "seeds_needed": fewest(decided, 3, WOBBLE),
-                "chances": {n: chances(n) for n in seeds},
+                "seeds_needed": shares_to_decide((arm, baseline), Kinds(), margin / 100, alpha, wanted),
+                "chances": {n: of_shares((arm, baseline), Kinds(), n, rule, alpha) for n in seeds},
             }
         )
     return rows

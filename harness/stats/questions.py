@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Questions:
     """One suite of one run: mean scores over `k` samples, seeds in the order of `seeds`, questions sorted by id.
 
-    `parity_S_Q` holds the parity grader's scores; None if a sample has no second grade. `greedy` is the greedy pass, with k of
-    1, where the suite has one.
+    `parity_S_Q` holds the parity grader's scores; None if a sample has no second grade. `clusters_Q` are the families of the
+    questions; None where they come in none, or the run does not say. `greedy` is the greedy pass, with k of 1, where the suite
+    has one.
     """
 
     ids: tuple[str, ...]
@@ -29,7 +30,17 @@ class Questions:
     k: int
     scores_S_Q: Array
     parity_S_Q: Array | None
+    clusters_Q: Array | None = None
     greedy: Questions | None = None
+
+    def answered(self, greedy: bool) -> Questions:
+        """The greedy pass, where there is one and it is meant; else these."""
+        return self.greedy or self if greedy else self
+
+    @property
+    def drawn(self) -> int:
+        """How many questions, or families of them, were drawn independently."""
+        return len(self.ids if self.clusters_Q is None else set(self.clusters_Q.tolist()))
 
     def without(self, ids: set[str]) -> Questions:
         """The questions that are not in `ids`."""
@@ -41,6 +52,7 @@ class Questions:
             k=self.k,
             scores_S_Q=self.scores_S_Q[:, keep],
             parity_S_Q=parity,
+            clusters_Q=None if self.clusters_Q is None else self.clusters_Q[keep],
             greedy=self.greedy and self.greedy.without(ids),
         )
 
@@ -73,8 +85,12 @@ def _suite(path: Path, suite: SuiteScores, seeds: tuple[int, ...]) -> Questions:
 
 def read_questions(data: bytes, path: Path, suite: SuiteScores, seeds: tuple[int, ...]) -> Questions:
     """A suite from its samples, JSON lines; `path` is what an error names. Raises HarnessError as `load_questions`."""
+    import numpy as np
+
     every = decode_outcomes(data, path)
     out = _table([row for row in every if not row.greedy], path, suite.n, suite.k, seeds)
+    if suite.clusters:
+        out = replace(out, clusters_Q=np.array([suite.clusters.get(name, name) for name in out.ids]))
     for seed, mean in zip(seeds, out.scores_S_Q.mean(-1), strict=True):
         _agree(path, mean, suite.per_seed[seed], f"for seed {seed}")
     if suite.greedy is None:
@@ -83,7 +99,7 @@ def read_questions(data: bytes, path: Path, suite: SuiteScores, seeds: tuple[int
     if greedy.ids != out.ids:
         raise HarnessError(f"{path} has a greedy pass over other problems")
     _agree(path, greedy.scores_S_Q.mean(), suite.greedy, "for the greedy pass")
-    return replace(out, greedy=greedy)
+    return replace(out, greedy=replace(greedy, clusters_Q=out.clusters_Q))
 
 
 def _table(rows: list[Outcome], path: Path, n: int, k: int, seeds: tuple[int, ...], what: str = "") -> Questions:
@@ -91,25 +107,33 @@ def _table(rows: list[Outcome], path: Path, n: int, k: int, seeds: tuple[int, ..
     import numpy as np
 
     ids = tuple(sorted({row.problem for row in rows}))
-    if any(row.seed not in seeds or not 0 <= row.index < k for row in rows):
+    if not {row.seed for row in rows} <= set(seeds) or not {row.index for row in rows} <= set(range(k)):
         raise HarnessError(f"{path} holds {what}samples of other seeds, or more than {k} a problem")
     if len(ids) != n or len(rows) != n * k * len(seeds):  # before there are arrays of these sizes
         raise HarnessError(f"{path} does not hold {k} {what}samples of each of {n} problems for every seed")
-    row_of, column_of = {seed: i for i, seed in enumerate(seeds)}, {problem: i for i, problem in enumerate(ids)}
-    found = np.zeros((len(seeds), len(ids), k), np.int32)
-    scores, parity = np.zeros(found.shape), np.zeros(found.shape)
-    at = tuple(np.array([(row_of[r.seed], column_of[r.problem], r.index) for r in rows], int).reshape(-1, 3).T)
-    np.add.at(found, at, 1)
-    if not (found == 1).all():
+    shape = len(seeds), n, k
+    of_seed = {seed: i * n * k for i, seed in enumerate(seeds)}
+    of_problem = {problem: i * k for i, problem in enumerate(ids)}
+    at = np.array([of_seed[r.seed] + of_problem[r.problem] + r.index for r in rows], int)  # place in an array of that shape
+    if not (np.bincount(at, minlength=len(rows)) == 1).all():
         raise HarnessError(f"{path} does not hold {k} {what}samples of each of {n} problems for every seed")
-    scores[at] = [r.score for r in rows]
-    both = all(r.parity is not None for r in rows)
-    if both:
-        parity[at] = [r.parity for r in rows]
-    return Questions(ids=ids, seeds=seeds, k=k, scores_S_Q=scores.mean(-1), parity_S_Q=parity.mean(-1) if both else None)
+
+    def means(column: list[float]) -> Array:
+        out = np.empty(shape)
+        out.ravel()[at] = column
+        return np.asarray(out.mean(-1))
+
+    second = [r.parity for r in rows if r.parity is not None]
+    parity = means(second) if len(second) == len(rows) else None
+    return Questions(ids=ids, seeds=seeds, k=k, scores_S_Q=means([r.score for r in rows]), parity_S_Q=parity)
 
 
 def _agree(path: Path, mean: float, said: float, of: str) -> None:
     """Raises HarnessError unless the samples give what result.json says."""
     if not abs(mean - said) <= 1e-9:  # also where it says NaN
         raise HarnessError(f"{visible(str(path))} gives {mean:.6f} {of}, result.json says {said:.6f}")
+
+
+def clusters_of(one: Questions, other: Questions) -> Array | None:
+    """The families of questions that two runs answered; where an older run does not say, the other one does."""
+    return other.clusters_Q if one.clusters_Q is None else one.clusters_Q

@@ -63,8 +63,12 @@ def scenarios_of(
     kinds, share = Kinds(*(x / 100 for x in claim.kind_scores)), None
     origin = "the claim's kind_scores"
     if split is not None and any((x >= split.at).any() for x in scores) and any((x < split.at).any() for x in scores):
-        kinds, origin = Kinds(float(split.low), float(split.high)), "the given runs"
-    basis.known.append(Known("seeds", f"of two kinds, scoring {100 * kinds.low:.1f} or {100 * kinds.high:.1f}", origin))
+        sides = [[y for y in x if (y >= split.at) == upper] for x in scores for upper in (False, True)]
+        within = pooled_sd(side for side in sides if side)
+        kinds = Kinds(float(split.low), float(split.high), within.sd if within else Kinds.within)
+        origin = "the given runs"
+    what = f"of two kinds, scoring {100 * kinds.low:.1f} or {100 * kinds.high:.1f}, each with an sd of {100 * kinds.within:.1f}"
+    basis.known.append(Known("seeds", what, origin))
     at = (kinds.low + kinds.high) / 2
     theirs = [x for r in baselines for x in scores_on(claim, r)]
     if theirs:

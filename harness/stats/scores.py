@@ -26,7 +26,8 @@ class Measure:
     """What is scored: a suite, or the macro average of a role, which is the unweighted mean of its suites.
 
     `protocol` holds a suite's n, k, temperature and max_new_tokens; None for a macro average. `flagged` counts the
-    suite's problems that match training problems (harness/data/contamination.py).
+    suite's problems that match training problems (harness/data/contamination.py), `families` the families that they come in,
+    0 where they come in none.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Measure:
     role: str
     protocol: dict[str, Any] | None
     flagged: int = 0
+    families: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def measures_of(result: Result) -> list[Measure]:
                 role=role,
                 protocol={key: getattr(suite, key) for key in PROTOCOL},
                 flagged=len(suite.flagged),
+                families=len(set(suite.clusters.values())),
             )
             for name, suite in result.suites.items()
             if suite.role == role
@@ -102,8 +105,12 @@ Cells = dict[str, "list[Questions]"]
 def cells_of(
     results: Sequence[Result], questions: Sequence[Mapping[str, Questions]], measures: Sequence[Measure]
 ) -> list[Cells]:
-    """The cells of every run. Raises UsageError for runs that differ in the questions of a suite."""
+    """The cells of every run. Raises UsageError for runs that differ in the questions of a suite. The families of questions
+    are those of the first run that says them: older ones do not."""
     out: list[Cells] = []
+    families: dict[str, Array] = {}
+    for own in questions:
+        families |= {s: q.clusters_Q for s, q in own.items() if q.clusters_Q is not None and s not in families}
     first: dict[str, tuple[str, tuple[str, ...]]] = {}  # suite: the run that was read first, and its questions
     for result, own in zip(results, questions or [{}] * len(results), strict=True):
         for suite, found in own.items():
@@ -112,6 +119,7 @@ def cells_of(
                 raise UsageError(f"{run} and {result.run} cannot be compared, they differ in the questions of {suite}")
         suites = result.suites
         named = {m.key: [m.key] if m.protocol else [n for n in suites if suites[n].role == m.role] for m in measures}
+        own = {suite: replace(q, clusters_Q=families.get(suite)) for suite, q in own.items()}
         out.append({key: [own[n] for n in names] for key, names in named.items() if all(n in own for n in names)})
     return out
 
@@ -172,21 +180,25 @@ def score_interval(cells: list[Questions]) -> tuple[float | None, float | None, 
     Wilson's for one outcome a question. Otherwise that of Clopper and Pearson at the number of independent outcomes which
     has the standard error found (Korn and Graubard 1998, with their correction for degrees of freedom). Fewer than RARE
     questions' worth of right or of wrong answers show too little of how questions differ; there and where nothing varies,
-    every question counts as one outcome, which is safe.
+    every question counts as one outcome, which is safe; of questions that come in families, every family.
     """
     from harness.stats import intervals
 
     mean = statistics.fmean(float(q.scores_S_Q.mean()) for q in cells)
-    n = sum(len(q.ids) for q in cells)
+    n = sum(q.drawn for q in cells)
+    families = any(q.clusters_Q is not None for q in cells)
     if not n:
         return None, None, ""
     rare = min(mean, 1 - mean) * n < RARE
-    if not rare and len(cells) == 1 and cells[0].k == 1 and len(cells[0].seeds) == 1:
+    if not rare and not families and len(cells) == 1 and cells[0].k == 1 and len(cells[0].seeds) == 1:
         return (*intervals.wilson(mean * n, n), "Wilson")
-    found = None if rare or min(len(q.ids) for q in cells) < 2 else intervals.score([q.scores_S_Q for q in cells])
+    what = "families" if families else "questions"
+    found = None
+    if not rare and min(q.drawn for q in cells) > 1:
+        found = intervals.score([q.scores_S_Q for q in cells], [q.clusters_Q for q in cells])
     if found is None or not found.spread:
-        return (*intervals.clopper_pearson(mean * n, n), "Clopper-Pearson, questions")
-    kind = "Korn-Graubard, seeds and questions" if len(cells[0].seeds) > 1 else "Korn-Graubard, questions"
+        return (*intervals.clopper_pearson(mean * n, n), f"Clopper-Pearson, {what}")
+    kind = f"Korn-Graubard, seeds and {what}" if len(cells[0].seeds) > 1 else f"Korn-Graubard, {what}"
     return (*intervals.korn_graubard(found), kind)
 
 

@@ -79,11 +79,12 @@ def split_of(arms: Sequence[Array], solved_at: float | None = None) -> Split | N
     at least GAP wide and GAP_SDS times the standard deviation within arms and sides. For single comparisons, without batch
     axes, where a threshold is not given.
     """
+    declared = solved_at is not None
     if solved_at is None and (solved_at := _gap(arms)) is None:
         return None
     every = np.concatenate(arms, -1)
     solved = every >= solved_at
-    return Split(at=solved_at, low=_mean(every, ~solved, 0.0), high=_mean(every, solved, 1.0))
+    return Split(at=solved_at, low=_mean(every, ~solved, 0.0), high=_mean(every, solved, 1.0), declared=declared)
 
 
 def _mean(scores: Array, chosen: Array, otherwise: float) -> Any:
@@ -181,11 +182,29 @@ def _raised(x_S: Array, spread: Spread) -> tuple[Any, Any]:
 
 
 def _shares(a_S: Array, b_S: Array, split: Split, floor: float) -> Estimate:
-    means, parts = [], []
+    moments = []
     for x in (a_S, b_S):
         ends = [np.broadcast_to(np.asarray(end)[..., None], (*x.shape[:-1], 1)) for end in (split.low, split.high)]
         more = np.concatenate([x, *ends], -1)
-        means.append(more.mean(-1))
-        parts.append(np.maximum(more.var(-1), floor**2) / more.shape[-1])
-    df = a_S.shape[-1] + b_S.shape[-1] + 2
-    return Estimate(means[0] - means[1], np.sqrt(parts[0] + parts[1]), df, "shares", centre=means[0] - means[1])
+        moments.append((more.mean(-1), more.var(-1)))
+    return _of_moments(moments, (a_S.shape[-1], b_S.shape[-1]), floor)
+
+
+def counted(solved: tuple[Any, Any], n: int, low: float, high: float, within: float = 0.0) -> Estimate:
+    """What `difference` makes of arms of `n` seeds, of which so many score `high` and the others `low`, on average and with a
+    variance of `within` in either kind."""
+    seen = sum(solved)
+    end_low, end_high = np.where(seen < 2 * n, low, 0.0), np.where(seen > 0, high, 1.0)
+    moments = []
+    for count in solved:
+        mean = (count * high + (n - count) * low + end_low + end_high) / (n + 2)
+        square = (count * high**2 + (n - count) * low**2 + end_low**2 + end_high**2) / (n + 2)
+        moments.append((mean, np.maximum(square - mean**2, 0.0) + within * n / (n + 2)))
+    return replace(_of_moments(moments, (n, n), 0.0), value=(solved[0] - solved[1]) * (high - low) / n)
+
+
+def _of_moments(moments: Sequence[tuple[Any, Any]], sizes: tuple[int, int], floor: float) -> Estimate:
+    """From the mean and variance of each arm's seeds with one of each kind on top."""
+    (a, va), (b, vb) = moments
+    parts = [np.maximum(v, floor**2) / (n + 2) for v, n in zip((va, vb), sizes, strict=True)]
+    return Estimate(a - b, np.sqrt(parts[0] + parts[1]), sum(sizes) + 2, "shares", centre=a - b)

@@ -6,6 +6,7 @@ benchmarks/training_sets.yaml and the cards of the suites tb-* refer to what is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
@@ -51,7 +52,7 @@ class Testbed(World):
     config: TestbedConfig
 
     def problems(self) -> list[Problem]:
-        return world.train_problems(self.config.problems, self.config.easy_share, 0, self.config.branch_tokens)
+        return list(_problems(self.config.problems, self.config.easy_share, self.config.branch_tokens))
 
     def phrases(self) -> list[str]:
         return world.pieces()
@@ -61,6 +62,11 @@ class Testbed(World):
 
     def probe(self, policy: Scorer, temperature: float) -> dict[str, float]:
         return probe.probe(policy, self.config.branch_tokens, temperature)
+
+
+@lru_cache(4)  # claims ask for the same ones again and again
+def _problems(count: int, easy_share: float, branch_tokens: int) -> tuple[Problem, ...]:
+    return tuple(world.train_problems(count, easy_share, 0, branch_tokens))
 
 
 def suite_problems(suite: Suite) -> list[Problem]:

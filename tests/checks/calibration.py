@@ -147,10 +147,16 @@ def detected(reps: int, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
             why = "too few seeds show both kinds" if others == 0 else ""
             row += [Cell(seen / reps), Cell(inside / reps, 0.93, why=why, of=reps)]
         yield tuple(row)
-    for n in SEEDS:
-        arms = [[rng.normal(0.5, 0.03, n) for _ in range(2)] for _ in range(reps)]
-        seen = np.mean([seeds.split_of(pair) is not None for pair in arms])
-        yield "normal", "normal", n, Cell(float(seen), high=0.02, of=reps), "", "", ""
+    for sd, n in itertools.product((3, 10, 40), SEEDS):
+        row = [f"normal, sd {sd}", "the same", n]
+        for others in (0, 4):
+            arms = rng.normal(0.5, sd / 100, (reps, 2 + others, n))
+            spreads = [seeds.spread_of(list(own)) for own in arms]
+            inside = [covered(seeds.difference(own[0], own[1], x), 0.0) for own, x in zip(arms, spreads, strict=True)]
+            seen = float(np.mean([x.split is not None for x in spreads]))
+            limit = 0.12 if n == 3 and not others else 0.02
+            row += [Cell(seen, high=limit, of=reps), Cell(float(np.mean(inside)), 0.94, of=reps)]
+        yield tuple(row)
 
 
 def unequal(reps: int, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
@@ -170,20 +176,26 @@ def paired(reps: int, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
 
 
 def moderated(reps: int, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
-    """A variance raised to its moderated value, against Welch: arms alike, arms whose sds differ, one loud arm."""
-    for count, n, kind in itertools.product((6, 12), (3, 5, 8), ("alike", "sds differ by half", "one of three times")):
+    """A variance raised to its moderated value, against Welch, for the first two of so many arms: arms alike, arms whose sds
+    differ, the first of three times the others' sd, and a company of half the sd."""
+    kinds = ("alike", "sds differ by half", "first is loud", "others are quiet")
+    for count, n, kind in itertools.product((10, 20), (3, 5, 8), kinds):
         sds = np.full((reps, count), 0.02)
         if kind == "sds differ by half":
             sds = 0.02 * np.exp(0.35 * rng.standard_normal((reps, count)))
-        elif kind == "one of three times":
+        elif kind == "first is loud":
             sds[:, 0] *= 3
+        elif kind == "others are quiet":
+            sds[:, 2:] /= 2
         y = rng.normal(0, 1, (reps, count, n)) * sds[..., None]
         spread = Spread(prior=seeds.prior_of([y[:, i] for i in range(count)]))
         row: list[Any] = [count, n, kind]
         for own in (spread, Spread()):
             e = seeds.difference(y[:, 0] + CLAIMED, y[:, 1], own)
             row += [Cell(covered(e, CLAIMED), 0.93), Cell(float(np.mean(outcome(e, MARGIN) == "gain")))]
-        yield tuple(row)
+        false = outcome(seeds.difference(y[:, 0] + MARGIN, y[:, 1], spread), MARGIN) == "gain"
+        why = "three loud seeds that lie close by chance count as quiet ones"
+        yield *row, Cell(float(np.mean(false)), high=0.025, why=why)
 
 
 def looks(reps: int, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
@@ -324,6 +336,42 @@ def plans(reps: int, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
             )
 
 
+def planned_verdicts(reps: int, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
+    """Planned chances of the verdicts on the claim against simulated ones: seeds that scatter, or of two kinds (12 and 80, with
+    sds of 2 and 3 within; a claim of 34 points); looked at once, or at 3, 5 and 8 seeds. No verdict is off by 2 points."""
+    for kind, truth, plan in itertools.product((1, 2, 5, "two kinds"), (0.0, 0.5, 1.0), ((3,), (5,), (8,), (16,), (3, 5, 8))):
+        two = kind == "two kinds"
+        claimed, margin = (0.34, 0.05) if two else (CLAIMED, MARGIN)
+        solving, kinds = (0.25 + truth / 2, 0.25), chances.Kinds(0.12, 0.80, 0.025)
+        alphas = levels(plan, plan[-1])
+        rule = partial(judged, claimed=claimed, margin=margin)
+        if len(plan) > 1:
+            draw = chances.solving_with(solving, kinds) if two else chances.scattering(truth * claimed, kind / 100)
+            planned = chances.at_looks(draw, plan, alphas, rule, kinds=kinds if two else None)[-1]
+        elif two:
+            planned = chances.of_shares(solving, kinds, plan[0], rule)
+        else:
+            planned = chances.of_claim(truth * claimed, claimed, margin, chances.Noise(kind / 100), plan[0])
+        size = reps, plan[-1]
+        if two:
+            arms = [of_two_kinds(share, size, rng) for share in solving]
+        else:
+            arms = [rng.normal(shift, kind / 100, size) for shift in (truth * claimed, 0.0)]
+        found = np.full(reps, "undecided", dtype="<U21")
+        for n, alpha in zip(plan, alphas, strict=True):
+            own = [x[:, :n] for x in arms]
+            e = seeds.difference(*own, seeds.spread_of(own, solved_at=0.5) if two else Spread())
+            found = np.where(found == "undecided", rule(e, n, alpha), found)
+        rates = {name: float(np.mean(found == name)) for name in VERDICTS}
+        off = max(abs(rates[name] - planned.get(name, 0.0)) for name in VERDICTS)
+        pairs = [f"{100 * planned.get(name, 0.0):.1f} / {100 * rates[name]:.1f}" for name in VERDICTS]
+        yield kind, f"{truth:g}", ", ".join(map(str, plan)), *pairs, Cell(off, high=0.02)
+
+
+def judged(e: intervals.Estimate, n: int, alpha: float, *, claimed: float, margin: float) -> Any:
+    return on_claim(e, claimed, margin, prediction(e, (n, n), 1), alpha)
+
+
 RATES = ["coverage", *OUTCOMES, *(f"claim: {name}" for name in VERDICTS)]
 TABLES: list[tuple[str, Any, Sequence[str]]] = [
     ("Seeds that scatter", scattered, ["scores", "sd", "seeds", "effect", *RATES]),
@@ -339,7 +387,7 @@ TABLES: list[tuple[str, Any, Sequence[str]]] = [
     (
         "Moderated variances",
         moderated,
-        ["arms", "seeds", "sds", "moderated: coverage", "gain seen", "Welch: coverage", "gain seen"],
+        ["arms", "seeds", "sds", "moderated: coverage", "gain seen", "Welch: coverage", "gain seen", "moderated: false gain"],
     ),
     ("Several looks", looks, ["looks at", "sd", "wrong, alpha spent", "wrong, .05 each time"]),
     ("A published number", published, ["our seeds", "theirs", "in a repetition's interval", "in ours"]),
@@ -347,6 +395,7 @@ TABLES: list[tuple[str, Any, Sequence[str]]] = [
     ("One arm", one_arm, ["score", "questions", "k", "seeds", "coverage"]),
     ("Questions in families", families, ["families", "seeds", "named: coverage", "not named"]),
     ("Plans", plans, ["effect", "sd", "seeds", "seeds needed", "planned", "simulated"]),
+    ("Plans of claims", planned_verdicts, ["sd", "part of the claim", "seeds", *VERDICTS, "furthest off"]),
 ]
 HEAD = """# Calibration
 

@@ -22,6 +22,7 @@ import sys
 import time
 import tomllib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -32,9 +33,15 @@ EXPLAINED = tomllib.loads(Path(__file__).with_name("equivalent.toml").read_text(
 """Mutants that are the same program, or differ in what is no promise; each with the reason."""
 
 UNIT = "tests/unit"
-GRADES = ["grading/test_kinds.py::test_what_a_child_does_does_the_same_in_this_process", "grading/test_strict.py::test_forms"]
-BOARD = ["leaderboard/test_evidence.py", "leaderboard/test_forged_samples.py", "leaderboard/test_forgeries.py"]
-MODULES = {  # and the tests that are run on each of its mutants, those that reach the changed function
+GRADES = [
+    "grading/test_kinds.py::test_what_a_child_does_does_the_same_in_this_process",
+    "grading/test_numbers.py",
+    "grading/test_steps.py",
+    "grading/test_strict.py::test_forms",
+    "grading/test_parity.py::test_what_a_child_does_does_the_same_in_this_process",
+]
+BOARD = [f"leaderboard/test_{name}.py" for name in ("checks", "declared", "filing", "independence", "pages", "readings")]
+MODULES = {  # and the tests run on its mutants, of them those that reach the changed function; of equal tests, in one go
     "training/loss.py": ["training/test_loss.py", "training/test_advantages.py"],
     "core/advantages.py": ["training/test_loss.py", "training/test_advantages.py"],
     "evaluation/estimators.py": ["evaluation/test_estimators.py", "evaluation/test_scores.py"],
@@ -51,7 +58,7 @@ MODULES = {  # and the tests that are run on each of its mutants, those that rea
     "stats/noise.py": ["stats/test_noise.py", "stats/test_plans.py"],
     "stats/plans.py": ["stats/test_plans.py"],
     "stats/scenarios.py": ["stats/test_plans.py"],
-    "stats/arms.py": ["stats/test_arms.py", "stats/test_comparison.py"],
+    "stats/arms.py": ["stats/test_arms.py"],
     "stats/comparable.py": ["stats/test_comparable.py"],
     "stats/budgets.py": ["stats/test_budgets.py", "stats/test_claims.py"],
     "stats/claims.py": ["stats/test_claims.py"],
@@ -73,29 +80,29 @@ MODULES = {  # and the tests that are run on each of its mutants, those that rea
     "leaderboard/figures.py": ["leaderboard/test_figures.py"],
     "leaderboard/groups.py": BOARD,
     "leaderboard/independence.py": BOARD,
+    "leaderboard/page.py": BOARD,
     "leaderboard/questions.py": BOARD,
     "leaderboard/readings.py": BOARD,
     "leaderboard/reproduce.py": BOARD,
     "leaderboard/submit.py": BOARD,
     "leaderboard/verify.py": BOARD,
-    "grading/answers.py": [*GRADES, "grading/test_graders.py"],
+    "grading/answers.py": GRADES,
     "grading/compare.py": GRADES,
     "grading/equal.py": GRADES,
-    "grading/equivalence.py": [*GRADES, "grading/test_graders.py"],
+    "grading/equivalence.py": GRADES,
     "grading/expressions.py": GRADES,
-    "grading/golds.py": ["grading/test_golds.py", "evaluation/test_regrade.py"],
-    "grading/graders.py": [*GRADES, "grading/test_graders.py"],
+    "grading/golds.py": GRADES,
+    "grading/graders.py": GRADES,
     "grading/layout.py": GRADES,
     "grading/numeric.py": GRADES,
-    "grading/parity.py": ["grading/test_parity.py"],
+    "grading/parity.py": GRADES,
     "grading/pool.py": ["grading/test_graders.py"],
     "grading/quantities.py": GRADES,
     "grading/reading.py": GRADES,
     "grading/regions.py": ["grading/test_regions.py"],
     "grading/split.py": GRADES,
-    "grading/strict.py": ["grading/test_strict.py::test_forms"],
+    "grading/strict.py": GRADES,
     "grading/units.py": ["grading/test_units.py"],
-    "grading/values.py": GRADES,
 }
 COPIED = ["methods", "benchmarks", "leaderboards", "docs", "README.md", "CONTRIBUTING.md"]
 
@@ -111,35 +118,47 @@ def main() -> int:
     if unknown := set(args.modules) - set(MODULES):
         parser.error(f"no module {', '.join(sorted(unknown))}")
     deadline = time.monotonic() + 60 * args.minutes
-    for module in args.modules or MODULES:
-        show(module) if args.show else run(module, deadline, args.again, args.sample)
+    wanted = args.modules or list(MODULES)
+    if args.show:
+        for module in wanted:
+            show(module)
+    else:
+        for of_equal_tests in dict.fromkeys(tuple(x for x in wanted if x in partners(module)) for module in wanted):
+            run(of_equal_tests, deadline, args.again, args.sample)
     return report()
 
 
-def run(module: str, deadline: float, again: bool, sample: int | None) -> None:
-    """Mutmut in a folder of the module's own, until it is done or the time is up."""
-    folder = folder_of(module)
+def partners(module: str) -> list[str]:
+    """The modules that have the tests of this one: they share a folder and mutmut's start, which takes a minute."""
+    return [x for x, tests in MODULES.items() if tests == MODULES[module]]
+
+
+def run(modules: Sequence[str], deadline: float, again: bool, sample: int | None) -> None:
+    """Mutmut on modules of equal tests, until it is done or the time is up."""
+    folder, tests = folder_of(modules[0]), MODULES[modules[0]]
     folder.mkdir(parents=True, exist_ok=True)
     for name in ["harness", "tests", *COPIED]:
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
-    tests = [f"{UNIT}/{name}" for name in MODULES[module]]
-    settings = {"source_paths": ["harness"], "only_mutate": [f"harness/{module}"], "also_copy": COPIED}
-    settings |= {"pytest_add_cli_args_test_selection": tests, "use_git_change_detection": False}
+    settings = {"source_paths": ["harness"], "only_mutate": [f"harness/{x}" for x in partners(modules[0])], "also_copy": COPIED}
+    settings |= {"pytest_add_cli_args_test_selection": [f"{UNIT}/{x}" for x in tests], "use_git_change_detection": False}
     settings |= {"timeout_multiplier": 4.0, "timeout_constant": 15.0}  # of the seconds its tests take, by the clock
-    if module.startswith(("grading", "leaderboard")):  # whose tests leave a grader's child that mutmut would take for its own
+    if modules[0].startswith(("grading", "leaderboard")):  # whose tests leave a child that mutmut would take for its own
         settings["process_isolation"] = "forkserver"
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
     project = (ROOT / "pyproject.toml").read_text()
     (folder / "pyproject.toml").write_text(f"{project}\n[tool.mutmut]\n{''.join(lines)}")
     if time.monotonic() >= deadline:
         return
-    names = [*unexplained(module), *late(module)] if again else drawn(module, sample) if sample else []
-    if not names and (again or sample):
-        return
     if again:  # which test reaches what, too
         (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
-    print(f"{module} ...", flush=True)
+        names = [name for x in modules for name in (*unexplained(x), *late(x))]
+    else:
+        generate(folder)
+        names = [name for x in modules for name in drawn(x, sample)]
+    if not names:
+        return
+    print(f"{', '.join(modules)} ...", flush=True)
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "mutmut", "run", *names]
     with (folder / "log").open("w") as log:
@@ -155,11 +174,12 @@ def run(module: str, deadline: float, again: bool, sample: int | None) -> None:
                 raise
             return
     if child.returncode not in (0, -signal.SIGINT):
-        raise SystemExit(f"mutmut failed on {module}: see {folder / 'log'}")
+        raise SystemExit(f"mutmut failed on {', '.join(modules)}: see {folder / 'log'}")
 
 
 def folder_of(module: str) -> Path:
-    return WORK / module.removesuffix(".py").replace("/", ".")
+    """Of modules with equal tests, the first one's."""
+    return WORK / partners(module)[0].removesuffix(".py").replace("/", ".")
 
 
 GENERATE = (
@@ -167,15 +187,18 @@ GENERATE = (
 )
 
 
-def drawn(module: str, sample: int) -> list[str]:
-    """Those of a module's sample that have no verdict yet; the mutants are made first, to draw from."""
-    folder = folder_of(module)
+def generate(folder: Path) -> None:
     with (folder / "log").open("w") as log:
         subprocess.run([sys.executable, "-c", GENERATE], cwd=folder, stdout=log, stderr=log, check=True)
+
+
+def drawn(module: str, sample: int | None) -> list[str]:
+    """Those of a module's mutants, or of a sample of them, that have no verdict yet."""
     found = verdicts(module)
     names = sorted(found)
     random.Random(SEED).shuffle(names)  # and the first of them: a larger sample holds the smaller one
-    print(f"{module}: {min(sample, len(found))} of {len(found)}, seed {SEED}", flush=True)
+    if sample:
+        print(f"{module}: {min(sample, len(found))} of {len(found)}, seed {SEED}", flush=True)
     return [name for name in names[:sample] if found[name] == "not checked"]
 
 
@@ -240,7 +263,8 @@ def report() -> int:
         + "---:|" * 8
     )
     for module in MODULES:
-        found = Counter(verdicts(module).values())
+        if not (found := Counter(verdicts(module).values())):
+            continue
         killed, late, rest, todo = (found[x] for x in ("killed", "timeout", "no tests", "not checked"))
         same = len(survivors(module)) - len(unexplained(module))
         done = found.total() - todo - late - same

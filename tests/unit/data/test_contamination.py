@@ -8,6 +8,7 @@ import pytest
 from harness.config import resolve
 from harness.core.errors import UsageError
 from harness.core.types import Problem
+from harness.data import training_sets
 from harness.data.contamination import NGRAM, find, flagged, grams, normal_form, words
 from harness.data.suites import PROMPT_FORMS, load_suite, read_problems, render, unwrap
 from harness.data.training_sets import TrainingSet, load_training_set
@@ -147,6 +148,16 @@ def test_command_on_the_testbed(capsys):
     assert not any(r["flagged"] for r in rows)
     code, out, _ = harness(capsys, "check", "contamination", "--train-set", "testbed")
     assert code == 0 and "tb-family" in out
+
+
+def test_without_a_name_sets_that_are_still_to_be_fetched_are_left_out(capsys, monkeypatch):
+    names = ("testbed", "deepmath-full")
+    monkeypatch.setattr(training_sets, "list_training_sets", lambda: [load_training_set(name) for name in names])
+    code, out, _ = harness(capsys, "check", "contamination", "--bench", "tb-id", "--json")
+    found = json.loads(out.splitlines()[-1])
+    assert code == 0 and found["left_out"] == ["deepmath-full"] and [r["suite"] for r in found["pairs"]] == ["tb-id"]
+    code, _, err = harness(capsys, "check", "contamination", "--train-set", "deepmath-full", "--bench", "tb-id")
+    assert code == 3 and "--data-dir" in err
 
 
 def test_a_run_marks_its_training_problems_that_a_suite_asks(monkeypatch):

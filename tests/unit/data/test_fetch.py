@@ -49,6 +49,10 @@ def test_filtered_deduplicated_sorted_and_the_same_each_time(tmp_path, source, m
 def test_bad_requests(tmp_path, source, capsys):
     with pytest.raises(UsageError, match="names no hub dataset"):
         fetch(load_training_set("testbed"), tmp_path)
+    with pytest.raises(MissingError, match="harness fetch deepmath-full --data-dir .* writes it"):
+        load_training_set("deepmath-full").whole(None, tmp_path)
+    with pytest.raises(UsageError, match="'deepmath' names no hub dataset.*all of its source is deepmath-full"):
+        find("deepmath")
     with pytest.raises(UsageError, match="no column 'answer'"):
         fetch(load_training_set("deepscaler-full"), tmp_path, source)
     (tmp_path / "train").mkdir()

@@ -915,10 +915,17 @@ def test_another_value(kind):
     ] == []
 
 
-@pytest.mark.parametrize("kind", [*RIGHT, *WRONG])
+IN_PROCESS = {
+    **{("right", kind): pairs for kind, pairs in RIGHT.items()},
+    **{("wrong", kind): pairs for kind, pairs in WRONG.items()},
+    **{("right", f"right.txt, {kind}"): pairs for kind, pairs in listed("right.txt").items()},
+    **{("wrong", f"wrong.txt, {kind}"): pairs for kind, pairs in listed("wrong.txt").items()},
+}
+
+
+@pytest.mark.parametrize("kind", IN_PROCESS, ids=lambda kind: " ".join(kind))
 def test_what_a_child_does_does_the_same_in_this_process(kind):
     """Where whoever measures the tests, line by line or mutant by mutant, sees it."""
-    right = kind in RIGHT
-    pairs = [(boxed_answer(f"\\boxed{{{answer}}}") or "", gold) for answer, gold in (RIGHT if right else WRONG)[kind]]
+    pairs = [(boxed_answer(f"\\boxed{{{answer}}}") or "", gold) for answer, gold in IN_PROCESS[kind]]
     found = {pair: at_sight(*pair) or verify_pair(*pair) for pair in pairs}
-    assert {pair: verdict for pair, verdict in found.items() if (verdict == "right") != right} == {}
+    assert {pair: verdict for pair, verdict in found.items() if (verdict == "right") != (kind[0] == "right")} == {}

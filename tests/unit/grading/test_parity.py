@@ -59,6 +59,11 @@ def test_rules():
     assert dict(zip(pairs, found, strict=True)) == dict.fromkeys(ACCEPTED, 1.0) | dict.fromkeys(REJECTED, 0.0)
 
 
+def test_what_a_child_does_does_the_same_in_this_process():
+    pairs = [pair for pair in ACCEPTED + REJECTED if "^{9^" not in pair[0]]
+    assert {pair: parity.equal(*pair) for pair in pairs} == {pair: pair in ACCEPTED for pair in pairs}
+
+
 def test_what_is_decided_at_sight_is_what_the_rules_say():
     rng = random.Random(2)
     fractions = [f"{rng.choice(['', '-'])}\\frac{{{rng.randrange(1, 30)}}}{{{rng.randrange(1, 30)}}}" for _ in range(40)]

@@ -168,3 +168,22 @@ def test_finished_policies_differ_by_model_revision_and_training_run():
         assert check_identity([one, replace(other, identity={"rendering_sha256": "b"})]) == []
     with pytest.raises(UsageError, match="differ in identity.rendering_sha256: a and b$"):
         check_identity([one, evaluated("two", revision="v1", rendering="b")])
+    for other in (
+        replace(evaluated("two", "n"), suites=suites(temperature=0.0)),
+        replace(evaluated("two", "n"), suites=suites(max_new_tokens=5)),
+    ):
+        with pytest.raises(UsageError, match="differ in (temperature|max_new_tokens) of tb-long: "):
+            check_identity([one, other])
+
+
+def test_what_may_differ_is_said_once_as_the_first_pair_has_it():
+    one, two = arm(run="one"), replace(arm(run="two"), model="qwen")
+    assert check_identity([one, two, one], ["model"]) == ["model: testbed and qwen"]
+    assert check_identity([one, one, two, replace(two, model="gemma")], ["model"]) == ["model: testbed and qwen"]
+
+
+def test_an_entry_that_one_run_lacks_is_a_difference():
+    one, two = (replace(arm(run=n), identity={"engine": "a", **own}) for n, own in (("one", {}), ("two", {"extra": 1})))
+    for pair, said in (([one, two], "unset and 1"), ([two, one], "1 and unset")):
+        with pytest.raises(UsageError, match=f"they differ in identity.extra: {said}$"):
+            check_identity(pair)

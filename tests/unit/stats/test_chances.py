@@ -100,8 +100,8 @@ SHARES = list(itertools.product([(0.375, 0.125), (0.875, 0.125), (0.25, 0.0), (0
 
 @pytest.mark.parametrize(("solving", "n"), SHARES)
 def test_chances_where_seeds_are_of_two_kinds(solving, n):
-    """Scores scatter within both kinds, by 2 and 3 points, which the plan leaves out."""
-    rng, kinds = np.random.default_rng(6), Kinds(0.12, 0.80)
+    """Scores scatter within both kinds, by 2 and 3 points, which the plan takes for one sd."""
+    rng, kinds = np.random.default_rng(6), Kinds(0.12, 0.80, 0.025)
     arms = [np.where(rng.random((R, n)) < p, rng.normal(0.80, 0.03, (R, n)), rng.normal(0.12, 0.02, (R, n))) for p in solving]
     e = seeds.difference(*arms, seeds.spread_of(arms, solved_at=0.5))
     rule = lambda e, n, level: outcome(e, 0.05, level)  # noqa: E731
@@ -119,7 +119,7 @@ def test_two_kinds_table_by_table():
         p, q = (a + 1) / (n + 2), (b + 1) / (n + 2)
         half = t.ppf(0.975, 2 * n + 2) * math.sqrt((p * (1 - p) + q * (1 - q)) / (n + 2))
         gain += binom.pmf(a, n, 0.9) * binom.pmf(b, n, 0.2) * (p - q - half > 0.01)
-    found = chances.of_shares((0.9, 0.2), Kinds(), n, lambda e, _, level: outcome(e, 0.01, level))
+    found = chances.of_shares((0.9, 0.2), Kinds(within=0.0), n, lambda e, _, level: outcome(e, 0.01, level))
     assert found["gain"] == pytest.approx(gain, abs=1e-6)
 
 
@@ -128,7 +128,7 @@ def test_shares_need_about_the_seeds_of_the_exact_test(a, b, n, published):
     """Boschloo's test at .05 on every table, against the chance of a gain or a loss above nothing."""
     chance = [binom.pmf(np.arange(n + 1), n, x / 8) for x in (a, b)]
     exact = sum(chance[0][x] * chance[1][y] * (intervals.exact_shares(x, n, y, n) < 0.05) for x, y in np.ndindex(n + 1, n + 1))
-    found = chances.of_shares((a / 8, b / 8), Kinds(), n, lambda e, _, level: outcome(e, 0.0, level))
+    found = chances.of_shares((a / 8, b / 8), Kinds(within=0.0), n, lambda e, _, level: outcome(e, 0.0, level))
     assert exact == pytest.approx(published, abs=0.006)
     assert found["gain"] + found["loss"] == pytest.approx(exact, abs=0.02)
 
@@ -136,7 +136,7 @@ def test_shares_need_about_the_seeds_of_the_exact_test(a, b, n, published):
 @pytest.mark.parametrize("two", [False, True])
 def test_several_looks_end_at_the_first_verdict(two):
     """Against experiments of another seed that drop out with their verdict."""
-    looks, rng, solving, kinds = (3, 5, 8), np.random.default_rng(7), (0.9, 0.2), Kinds()
+    looks, rng, solving, kinds = (3, 5, 8), np.random.default_rng(7), (0.9, 0.2), Kinds(within=0.0)
     at = levels(looks, 8)
     rule = lambda e, n, level: outcome(e, 0.01 if two else 1.0, level)  # noqa: E731
     draw = chances.solving_with(solving, kinds) if two else chances.scattering(3.0, 1.5)

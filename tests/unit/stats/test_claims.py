@@ -130,7 +130,7 @@ def test_between_the_looks_there_is_no_verdict(tmp_path):
     said = [check([planned], runs(tmp_path, 10, seeds=n, seed=n))[0] for n in (3, 4, 5, 6, 7)]
     assert [a.verdict for a in said] == ["reproduced", "not assessable", "reproduced", "reproduced", "not assessable"]
     assert "the next is at 5, what 3 said stands until then" in said[1].reasons[0]
-    assert "the level is spent at 6; judge the first 6 seeds" in said[4].reasons[0]
+    assert "the plan ends at 6, where all of the level is spent" in said[4].reasons[0]
     [added] = check([claim(looks=[3, 4, 5, 6])], runs(tmp_path, 10, seeds=4, seed=40))
     assert added.level == level_at(4, (3, 4, 5, 6)) and added.verdict == "reproduced"
 

@@ -79,7 +79,7 @@ def test_a_look_that_was_not_planned_has_no_level():
     for seeds, words in (
         (2, "the next is at 3, there is no verdict before"),
         (6, "the next is at 8, what 5 said stands until then"),
-        (10, "the level is spent at 8; judge the first 8 seeds"),
+        (10, "the plan ends at 8, where all of the level is spent"),
     ):
         with pytest.raises(UsageError, match=words):
             level_at(seeds, (3, 5, 8))

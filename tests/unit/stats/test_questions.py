@@ -123,6 +123,41 @@ def test_a_row_that_belongs_nowhere_is_refused_in_words(change, words):
     assert str(e.value) == words
 
 
+GREEDY = [
+    sample(problem=p, seed=s, greedy=True, score=score, parity=parity)
+    for s, p, score, parity in ((2, "b", 1.0, 0.5), (4, "a", 1.0, 0.0), (2, "a", 0.0, 1.0), (4, "b", 1.0, 1.0))
+]
+
+
+def test_a_greedy_pass_is_read_beside_the_samples():
+    suite = replace(SUITE, greedy=0.75)
+    found = read([*GREEDY, *ROWS], suite)
+    assert found.scores_S_Q.tolist() == read(ROWS).scores_S_Q.tolist() and found.k == 2
+    assert (found.greedy.ids, found.greedy.seeds, found.greedy.k) == (("a", "b"), (4, 2), 1)
+    assert found.greedy.scores_S_Q.tolist() == [[1.0, 1.0], [0.0, 1.0]]
+    assert found.greedy.parity_S_Q.tolist() == [[0.0, 1.0], [1.0, 0.5]]
+    assert found.without({"a"}).greedy.scores_S_Q.tolist() == [[1.0], [1.0]] and read(ROWS).without({"a"}).greedy is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "mean", "words"),
+    [
+        (GREEDY[1:], 0.75, "some file does not hold 1 greedy samples of each of 2 problems for every seed"),
+        (
+            [*GREEDY[1:], replace(GREEDY[0], index=1)],
+            0.75,
+            "some file holds greedy samples of other seeds, or more than 1 a problem",
+        ),
+        ([replace(r, problem=r.problem + "x") for r in GREEDY], 0.75, "some file has a greedy pass over other problems"),
+        (GREEDY, 0.5, "some file gives 0.750000 for the greedy pass, result.json says 0.500000"),
+    ],
+)
+def test_a_greedy_pass_that_is_not_the_result_s_is_refused(rows, mean, words):
+    with pytest.raises(HarnessError) as e:
+        read([*rows, *ROWS], replace(SUITE, greedy=mean))
+    assert str(e.value) == words
+
+
 def test_means_agree_to_the_last_digits_only():
     for off, fine in ((0.0, True), (9e-10, True), (1.1e-9, False), (-9e-10, True), (-1.1e-9, False), (float("nan"), False)):
         suite = suite_scores({4: 0.5 + off, 2: 0.25}, n=2, k=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, special, stats
 
 from harness.stats import seeds
 from harness.stats.seeds import Split, Spread
@@ -119,6 +119,29 @@ def test_the_prior_finds_the_variance_that_arms_share():
     assert found.variance == pytest.approx(4, rel=0.06) and found.df == pytest.approx(10, rel=0.2)
 
 
+def test_the_prior_solves_the_equations_of_smyth():
+    """Section 6.2: excess = trigamma(d0 / 2) and the mean log variance, arms of 3 to 8 seeds; by root finding."""
+    rng = np.random.default_rng(3)
+    arms = [rng.normal(0, sd, n) for sd, n in zip(rng.uniform(0.5, 4, 12), [3, 5, 8, 4] * 3, strict=True)]
+    d = np.array([len(x) - 1 for x in arms])
+    e = np.log([x.var(ddof=1) for x in arms]) - special.digamma(d / 2) + np.log(d / 2)
+    excess = ((e - e.mean()) ** 2).sum() / (len(e) - 1) - special.polygamma(1, d / 2).mean()
+    d0 = optimize.brentq(lambda x: special.polygamma(1, x / 2) - excess, 1e-3, 1e6)
+    found = seeds.prior_of(arms)
+    assert found.df == pytest.approx(d0, rel=1e-6)
+    assert found.variance == pytest.approx(np.exp(e.mean() + special.digamma(d0 / 2) - np.log(d0 / 2)), rel=1e-6)
+
+
+def test_the_prior_is_the_distribution_of_the_variances():
+    """The sample variances over the prior's follow F with the arms' and the prior's degrees of freedom: 4,000 arms."""
+    rng = np.random.default_rng(1)
+    sds = np.sqrt(2 * 6 / rng.chisquare(6, 4000))
+    arms = [rng.normal(0, sd, 4) for sd in sds]
+    found = seeds.prior_of(arms)
+    ratios = [x.var(ddof=1) / found.variance for x in arms]
+    assert stats.kstest(ratios, stats.f(3, found.df).cdf).pvalue > 0.05
+
+
 def test_the_prior_raises_a_variance_and_never_lowers_it():
     arms = [draw(i, 4, sd=0.02) for i in range(8)]
     spread = seeds.spread_of(arms)
@@ -126,3 +149,26 @@ def test_the_prior_raises_a_variance_and_never_lowers_it():
     assert seeds.difference(calm, arms[0], spread).se > seeds.difference(calm, arms[0]).se
     assert seeds.difference(wild, wild, spread).se == pytest.approx(float(seeds.difference(wild, wild).se))
     assert seeds.prior_of(arms[:3]) is None
+
+
+@pytest.mark.parametrize("n", [2, 3, 8])
+def test_counts_of_solved_seeds_say_what_their_scores_say(n):
+    """Every table, those in which neither arm shows a kind included."""
+    a, b = (x.ravel() for x in np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij"))
+    arms = [np.where(np.arange(n) < count[:, None], 0.8, 0.12) for count in (a, b)]
+    expected = seeds.difference(*arms, seeds.spread_of(arms, solved_at=0.5))
+    found = seeds.counted((a, b), n, 0.12, 0.8)
+    for name in ("value", "se", "df", "centre"):
+        assert getattr(found, name) == pytest.approx(np.broadcast_to(getattr(expected, name), found.value.shape))
+    assert found.rule == expected.rule == "shares"
+    rng = np.random.default_rng(0)
+    moved = [np.where(np.arange(n) < c[:, None], 0.8, 0.12) + rng.normal(0, 0.03, (4000, len(c), n)) for c in (a, b)]
+    mean = (seeds.difference(*moved, seeds.spread_of(moved, solved_at=0.5)).se ** 2).mean(0)
+    loose = seeds.counted((a, b), n, 0.12, 0.8, 0.03**2).se ** 2
+    both = (a + b > 0) & (a + b < 2 * n)
+    assert loose[both] == pytest.approx(mean[both], abs=3e-4), "with a variance within the kinds, on average"
+
+
+def test_a_split_says_whether_it_was_declared():
+    arms = [np.array([0.1, 0.12, 0.9, 0.88]), np.array([0.1, 0.11, 0.13, 0.91])]
+    assert seeds.split_of(arms, 0.5).declared and not seeds.split_of(arms).declared

@@ -1,0 +1,699 @@
+"""The single steps of grading, in this process: what each function gives for texts whose right reading is known.
+
+What the pool's children do is done here directly, so that whoever measures the tests sees it; test_graders.py has the pool.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from types import SimpleNamespace
+
+import pytest
+
+from harness.core.errors import MissingError
+from harness.core.types import Problem
+from harness.data import procedural
+from harness.grading import answers, compare, equivalence, golds, graders, parity, strict
+from harness.grading.answers import (
+    MAX_CHARS,
+    bare,
+    boxed_answer,
+    boxed_brackets,
+    brackets,
+    integer,
+    last_boxed,
+    letter,
+    said,
+    whole_box,
+    words,
+)
+from harness.grading.graders import Grade, grade_choice, grade_exact, grade_many, grade_math, grader_of
+
+assert compare.same  # loads what the children load, once
+
+
+def here(function, pairs, workers, timeout_s):
+    """As `run_many`, in this process."""
+    out = []
+    for pair in pairs:
+        try:
+            out.append(function(*pair))
+        except Exception as e:
+            out.append(e)
+    return out
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    for module in (equivalence, golds, parity):
+        monkeypatch.setattr(module, "run_many", here)
+
+
+# ---------------------------------------------------------------------- reading an answer out of a text
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "found"),
+    [
+        (bare, " \\text{ (B) } ", "(B)"),
+        (bare, "\\mathrm {x}\\textbf{y} \\mbox{z}", "xy z"),
+        (bare, "a\\quad b\\qquad c\\,d\\;e\\:f\\!g~h\\ i", "a b c d e f g h i"),
+        (bare, "\\quadx", "\\quadx"),
+        (bare, "\\$5\\% of \\#3 \\& \\_", "5% of #3 & _"),
+        (bare, "\u22125 isn\u2019t", "-5 isn't"),
+        (bare, "\u201cyes.\u201d", "yes"),
+        (bare, "'yes'.", "yes"),
+        (bare, "`*yes*`", "yes"),
+        (bare, "yes..", "yes."),
+        (bare, "a\n b\t c", "a b c"),
+        (said, "So, the final answer is: B", "B"),
+        (said, "The correct option is the letter B", "B"),
+        (said, "hence the result = 12", "12"),
+        (said, "the answer= 12", "12"),
+        (said, "the answer=12", "the answer=12"),
+        (letter, "The answer = B", "b"),
+        (said, "answers B", "answers B"),
+        (said, "\u20135", "-5"),
+        (said, "\ufe635 \uff0d6 \u20107 \u20118 \u20129 \u20141", "-5 -6 -7 -8 -9 -1"),
+        (letter, "(b).", "b"),
+        (letter, "B) the text of it", "b"),
+        (letter, "(C) two words", "c"),
+        (letter, "C two words", ""),
+        (letter, "A. x, B. y", ""),
+        (letter, "(A) or (B)", ""),
+        (letter, "(A) x and more", "a"),
+        (letter, "A: or B", ""),
+        (letter, "AB", ""),
+        (letter, "The answer is D", "d"),
+        (letter, "b):.", "b"),
+        (integer, "1,234,567", "1234567"),
+        (integer, "1 234 567", "1234567"),
+        (integer, "+ 12", "12"),
+        (integer, "- 0012.00", "-12"),
+        (integer, "-0", "0"),
+        (integer, "000", "0"),
+        (integer, "12.5", "12.5"),
+        (integer, "1,23", "1 23"),
+        (integer, "12,345 apples", "12 345 apples"),
+        (integer, "The answer is 7.", "7"),
+        (words, "Yes, it; IS  so", "yes it is so"),
+        (words, "The answer is Valid", "valid"),
+        (brackets, "\\text{\\textbf{] }}}", "]}"),
+        (brackets, "\\{ \\left( \\rbrace \\langle\\rangle \\lbrack \\rbrack \\lt\\gt \\lbrace\\right)", "{(}<>[]<>{)"),
+        (brackets, "\\foo $[`\"',]", "\\foo[]"),
+        (brackets, "\\quad ] \\, }", "]}"),
+        (boxed_brackets, "so \\boxed{(} or \\boxed {] } >}", "] } >"),
+        (boxed_brackets, "\\boxed{\\{ [}", "\\{ ["),
+        (boxed_brackets, "\\boxed{a ]}", None),
+        (boxed_brackets, "no box ]}", None),
+        (boxed_brackets, "\\boxed{ ]\n }", None),
+        (last_boxed, "\\boxed{\\}}", "\\}"),
+        (last_boxed, "\\boxed{\\frac{1}{2}} {", "\\frac{1}{2}"),
+        (last_boxed, "$\\boxed 5.$", "5"),
+        (last_boxed, "$\\boxed -3/4,$", "-3/4"),
+        (last_boxed, "\\(\\boxed A\\) x", "A"),
+        (last_boxed, "\\boxed A x", None),
+        (last_boxed, "\\boxed\\sqrt{2 and", None),
+        (last_boxed, "\\boxed 7 and \\boxed\\sqrt{2", "7"),
+        (last_boxed, "\\boxed 7 and \\boxed{8", None),
+        (whole_box, "\\boxed{x = \\boxed{5}}", "x = \\boxed{5}"),
+        (whole_box, "\\boxed{ \\boxed{5} }", "5"),
+        (whole_box, "\\boxed{1} \\boxed{5}", "5"),
+        (whole_box, "\\boxed 5", "5"),
+        (whole_box, "\\boxed{\\boxed{\\boxed{6}}}", "6"),
+        (whole_box, "\\boxed{a \\boxed{b \\boxed{6}}}", "a \\boxed{b \\boxed{6}}"),
+        (boxed_answer, "\\boxed{1}, \\boxed{2} and \\boxed{1}", "1, 2"),
+        (boxed_answer, "$\\boxed{1}$\\text{ and }\\(\\boxed{2}\\)", "1, 2"),
+        (boxed_answer, "\\boxed{1} so \\boxed{2}", "2"),
+        (boxed_answer, "\\boxed{0} so \\boxed{1} or \\boxed{2}", "1, 2"),
+        (boxed_answer, "\\boxed{2", None),
+        (boxed_answer, ", ".join(f"\\boxed{{{i}}}" for i in range(30)), ", ".join(map(str, range(10, 30)))),
+    ],
+)
+def test_texts_are_read(read, text, found):
+    assert read(text) == found
+
+
+def test_a_bracket_far_away_closes_nothing():
+    assert boxed_brackets("\\boxed{" + "] " * (MAX_CHARS // 2) + "}") is None
+    assert boxed_brackets("\\boxed{" + "]" * (MAX_CHARS - 1) + "}") == "]" * (MAX_CHARS - 1)
+
+
+# ---------------------------------------------------------------------- graders
+
+
+def box(text):
+    return f"So it is \\boxed{{{text}}}."
+
+
+def test_mathematics_in_this_process(in_process):
+    pairs = [
+        (box("\\frac{2}{4}"), " 0.5 "),
+        (box("3"), "4"),
+        ("none", "4"),
+        (box(""), "4"),
+        (box("x+1"), "1+x"),
+        (box("{"), "4"),
+    ]
+    assert grade_math(pairs, 1, 4.0) == [
+        Grade(1.0, "ok", "\\frac{2}{4}"),
+        Grade(0.0, "ok", "3"),
+        Grade(0.0, "unparsed", None),
+        Grade(0.0, "unparsed", None),
+        Grade(1.0, "ok", "x+1"),
+        Grade(0.0, "unparsed", None),
+    ]
+    assert grade_math([(box("(" * 31 + "1" + ")" * 31), "1")], 1, 4.0)[0].status == "unparsed"
+    assert grade_math([], 1, 4.0) == []
+
+
+def test_what_a_child_could_not_do_has_a_status(monkeypatch):
+    outcomes = {"2+3": TimeoutError(), "3+2": OSError(), "1+4": "right", "4+1": "wrong", "6-1": "unparsed"}
+    monkeypatch.setattr(equivalence, "run_many", lambda f, pairs, *_: [outcomes[a] for a, _ in pairs])
+    found = grade_math([(box(a), "5") for a in outcomes], 1, 4.0)
+    assert [(g.score, g.status, g.answer) for g in found] == [
+        (0.0, "timeout", "2+3"),
+        (0.0, "error", "3+2"),
+        (1.0, "ok", "1+4"),
+        (0.0, "ok", "4+1"),
+        (0.0, "unparsed", "6-1"),
+    ]
+
+
+def test_workers_and_seconds_reach_the_pool(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        equivalence, "run_many", lambda f, pairs, *own: asked.append((list(pairs), *own)) or ["right"] * len(pairs)
+    )
+    grade_many([(box("x+1"), "1+x", "math"), (box("x+1"), "1+x", "math"), (box("a"), "b", "math")], 3, 1.5)
+    grade_many([(box("x+1"), "1+x", "math")])
+    assert asked == [([("a", "b"), ("x+1", "1+x")], 3, 1.5), ([("x+1", "1+x")], graders.default_workers(), 4.0)]
+
+
+@pytest.mark.parametrize(
+    ("grade", "completion", "gold", "found"),
+    [
+        (grade_choice, box("\\text{(B)}"), "B", Grade(1.0, "ok", "\\text{(B)}")),
+        (grade_choice, box("b. its text"), "(B)", Grade(1.0, "ok", "b. its text")),
+        (grade_choice, box("A"), "B", Grade(0.0, "ok", "A")),
+        (grade_choice, box("12"), "B", Grade(0.0, "unparsed", None)),
+        (grade_choice, "B", "B", Grade(0.0, "unparsed", None)),
+        (grade_exact, box("c"), "(C)", Grade(1.0, "ok", "c")),
+        (grade_exact, box("(c)"), "(C)", Grade(1.0, "ok", "(c)")),
+        (grade_exact, box("(C)"), "C", Grade(0.0, "ok", "(C)")),
+        (grade_exact, box("+1,000.0"), "1000", Grade(1.0, "ok", "+1,000.0")),
+        (grade_exact, box("1000"), "-1000", Grade(0.0, "ok", "1000")),
+        (grade_exact, box("-1000"), "-1000", Grade(1.0, "ok", "-1000")),
+        (grade_exact, box("] ) }"), "])}", Grade(1.0, "ok", "] ) }")),
+        (grade_exact, box("\\text{\\}]}"), "} ]", Grade(1.0, "ok", "\\text{\\}]}")),
+        (grade_exact, box("Not, Plausible."), "not plausible", Grade(1.0, "ok", "Not, Plausible.")),
+        (grade_exact, box("plausible not"), "not plausible", Grade(0.0, "ok", "plausible not")),
+        (grade_exact, box("x" * MAX_CHARS), "x" * MAX_CHARS, Grade(1.0, "ok", "x" * MAX_CHARS)),
+        (grade_exact, box("x" * (MAX_CHARS + 1)), "x", Grade(0.0, "unparsed", None)),
+    ],
+)
+def test_choices_and_texts(grade, completion, gold, found):
+    assert grade([(completion, gold)], 1, 4.0) == [found]
+
+
+def test_items_of_several_types_stay_in_order():
+    items = [(box("B"), "B", "choice"), (box("2"), "1", "math"), (box("yes"), "Yes", "exact"), (box("A"), "B", "choice")]
+    assert [g.score for g in grade_many(items)] == [1.0, 0.0, 1.0, 0.0]
+    assert grade_many([]) == []
+
+
+def test_graders_by_name_and_by_reference():
+    assert grader_of("math") is grade_math and grader_of("choice") is grade_choice
+    from harness.testbed.grading import grade_pairs
+
+    assert grader_of("testbed") is grade_pairs is grader_of("harness.testbed.grading:grade_pairs")
+    with pytest.raises(ValueError) as e:
+        grader_of("maths")
+    assert str(e.value) == "no grader for answer type 'maths'; known: math, choice, exact, reasoning_gym, testbed"
+    with pytest.raises(MissingError, match="the grader of answer type 'nowhere.at.all:grade'"):
+        grader_of("nowhere.at.all:grade")
+
+
+def test_tasks_with_a_scorer_of_their_own(monkeypatch):
+    asked = []
+
+    def score(answer, gold):
+        asked.append((answer, gold))
+        if gold == "missing":
+            raise MissingError("no reasoning_gym")
+        return {"right": 1.0, "half": 0.99, "bad": 1 / 0 if gold == "bad" else 0}[gold]
+
+    monkeypatch.setattr(procedural, "score", score)
+    grade = graders.grade_reasoning_gym
+    pairs = [
+        (box("\\text{x = 7.}"), "right"),
+        (box("7"), "half"),
+        (box("7"), "bad"),
+        ("7", "right"),
+        (box("y" * 10_001), "right"),
+    ]
+    assert grade(pairs, 1, 4.0) == [
+        Grade(1.0, "ok", "\\text{x = 7.}"),
+        Grade(0.0, "ok", "7"),
+        Grade(0.0, "error", "7"),
+        Grade(0.0, "unparsed", None),
+        Grade(0.0, "unparsed", None),
+    ]
+    assert asked == [("7", "right"), ("7", "half"), ("7", "bad")]
+    assert grade([(box("y" * 10_000), "right")], 1, 4.0)[0].score == 1.0
+    with pytest.raises(MissingError):
+        grade([(box("7"), "missing")], 1, 4.0)
+
+
+# ---------------------------------------------------------------------- at sight, and in a child
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "verdict"),
+    [
+        ("5", "5", "right"),
+        ("5", "6", "wrong"),
+        ("\\frac{2}{4}", "\\frac{1}{2}", "right"),
+        ("-\\frac{2}{4}", "\\frac{1}{2}", "wrong"),
+        ("\\frac{4}{2}", "2", "right"),
+        ("x", "x", "right"),
+        ("x", "y", None),
+        ("5", "x", None),
+        ("x", "5", None),
+        ("05", "5", None),
+        ("x" * MAX_CHARS, "x" * MAX_CHARS, "right"),
+        ("x" * (MAX_CHARS + 1), "x" * (MAX_CHARS + 1), "unparsed"),
+        ("1" * 1000, "2", None),
+        ("1" * 1001, "1" * 1001, "unparsed"),
+        ("9^9^9^9^9^9^9", "1", None),
+        ("9^9^9^9^9^9^9^9", "1", "unparsed"),
+        ("(" * 30, "1", None),
+        ("([{" * 10 + "(", "1", "unparsed"),
+        ("()" * 40 + ")" * 9, "1", None),
+    ],
+)
+def test_what_is_decided_at_sight(answer, gold, verdict):
+    assert equivalence.at_sight(answer, gold) == verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", 0),
+        ("-0", None),
+        ("999999999999999", 999999999999999),
+        ("1" + "0" * 15, None),
+        ("-\\frac{3}{6}", Fraction(-1, 2)),
+        ("\\frac{0}{6}", None),
+        ("\\frac{-3}{6}", None),
+        ("1/2", None),
+    ],
+)
+def test_plain_numbers(text, value):
+    assert equivalence.rational(text) == value
+
+
+@pytest.mark.parametrize(
+    ("gold", "found"),
+    [
+        ("so 5\n#### 7 ", "7"),
+        (" 7 ", "7"),
+        ("It is \\boxed{8}.", "8"),
+        ("$\\approx 3.2$", "3.2$"),
+        ("\\approx3.2", "3.2"),
+        ("\\approxeq 3", "\\approxeq 3"),
+        ("x \\approx 3", "x \\approx 3"),
+    ],
+)
+def test_the_answer_in_a_gold_text(gold, found):
+    assert equivalence.gold_text(gold) == found
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "verdict"),
+    [
+        ("x{", "x{", "right"),
+        ("x{", "#### x{", "right"),
+        ("\\quad", "5", "unparsed"),
+        ("x_{1}", "x_1", "right"),
+        ("EAST", "\\text{east}", "right"),
+        ("1+x", "x+1", "right"),
+        ("2+x", "x+1", "wrong"),
+        ("x+?", "x+1", "wrong"),
+    ],
+)
+def test_verdicts_of_a_child(answer, gold, verdict):
+    assert equivalence.verify_pair(answer, gold) == verdict
+
+
+def test_a_text_that_is_too_deep_is_unparsed(monkeypatch):
+    def deep(*_):
+        raise RecursionError
+
+    monkeypatch.setattr(compare, "same", deep)
+    assert equivalence.verify_pair("1+x", "x+1") == "unparsed"
+
+
+# ---------------------------------------------------------------------- golds
+
+
+def suite(answer_type, *texts, rejected=()):
+    problems = [Problem(f"p{i}", "what?", text, answer_type) for i, text in enumerate(texts)]
+    return SimpleNamespace(answer_type=answer_type, problems=lambda data_dir: problems, rejected_golds=dict(rejected))
+
+
+def test_golds_are_graded_and_read(in_process):
+    texts = ("5", " x+1", "\\text{east}", "x ? y", "12.", "5", "1 @ 2", "\\quad")
+    found = golds.check_golds(suite("math", *texts, rejected={"p3": "known", "p7": "empty"}), None)
+    assert found == {
+        "n": 8,
+        "accepted": 8,
+        "rejected": [],
+        "words": 1,
+        "doubtful": [
+            {"id": "p3", "gold": "x ? y", "kind": "text", "reason": golds.AS_TEXT, "card": "known"},
+            {"id": "p4", "gold": "12.", "kind": "malformed", "reason": "a raw row: a full stop at its end", "card": None},
+            {"id": "p6", "gold": "1 @ 2", "kind": "text", "reason": golds.AS_TEXT, "card": None},
+            {"id": "p7", "gold": "\\quad", "kind": "malformed", "reason": "nothing but layout", "card": "empty"},
+        ],
+    }
+
+
+def test_golds_that_no_grader_accepts(monkeypatch):
+    monkeypatch.setattr(
+        golds, "verify_many", lambda pairs, *_: {pair: "timeout" if pair[0] == "5" else "right" for pair in pairs}
+    )
+    monkeypatch.setattr(golds, "run_many", here)
+    found = golds.check_golds(suite("math", "5", "6", rejected={"p0": "slow"}), None)
+    assert (found["n"], found["accepted"]) == (2, 1)
+    assert found["rejected"] == [{"id": "p0", "gold": "5", "status": "timeout", "reason": "slow"}]
+
+
+def test_golds_of_choices():
+    found = golds.check_golds(suite("choice", "B", "(C)", "7"), None)
+    assert found == {
+        "n": 3,
+        "accepted": 2,
+        "rejected": [{"id": "p2", "gold": "7", "status": "unparsed", "reason": None}],
+        "words": 0,
+        "doubtful": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("gold", "kind"),
+    [
+        ("east", "words"),
+        ("no solution", "words"),
+        ("b-a", "value"),
+        ("\\text{north east}", "words"),
+        ("x+1", "value"),
+        ("#### 7", "value"),
+        ("x ? 1", "text"),
+        ("ab", "value"),
+    ],
+)
+def test_how_a_gold_is_read(gold, kind):
+    assert golds.read_as(gold) == kind
+
+
+@pytest.mark.parametrize(
+    ("gold", "reason"),
+    [
+        ("#### 9", "a raw row: a whole solution, with its answer after ####"),
+        ("<<1\n+1>>", "a raw row: a calculator's notes (<<...>>) in it"),
+        ("5\n7", "a raw row: several lines"),
+        ("\\boxed{7}", "a raw row: a box in it"),
+        ("12.$", "a raw row: a full stop at its end"),
+        ("\\text{ }", "nothing but layout"),
+        ("\\frac{1}{2", "unbalanced braces"),
+        ("\\{1", "unbalanced \\{ and \\}"),
+        ("\\lbrace 1\\}", None),
+        ("\\left(1", "unbalanced \\left and \\right"),
+        ("\\begin{cases}1", "unbalanced \\begin and \\end"),
+        ("(1", "unbalanced parentheses"),
+        ("(1]", None),
+        ("(1]]", "unbalanced brackets"),
+        ("\\left\\{ 1 \\right.", None),
+        ("$5", "unbalanced $"),
+        ("\\$5", None),
+        ("\\\\[", "unbalanced brackets"),
+        ("\\leftarrow 1", None),
+        ("x \\\\{ y}", None),
+    ],
+)
+def test_what_is_wrong_with_a_gold(gold, reason):
+    assert golds.malformed(gold) == reason
+
+
+def test_suites_at_hand(tmp_path, monkeypatch):
+    there = SimpleNamespace(file="a.jsonl", answer_type="math")
+    absent = SimpleNamespace(file="b.jsonl", answer_type="math")
+    made = SimpleNamespace(file=None, answer_type="testbed")
+    task = SimpleNamespace(file=None, answer_type="reasoning_gym")
+    (tmp_path / "a.jsonl").touch()
+    for installed in (True, False):
+        monkeypatch.setattr(procedural, "installed", lambda installed=installed: installed)
+        tasks = [task] if installed else []
+        assert golds.at_hand([there, absent, made, task], tmp_path) == [there, made, *tasks]
+        assert golds.at_hand([there, absent, made, task], None) == [made, *tasks]
+
+
+# ---------------------------------------------------------------------- the strict reward
+
+
+def test_the_strict_reward_in_this_process(in_process):
+    items = [
+        (box("5"), "5", "math"),
+        (box("2+3"), "5", "math"),
+        (box("4"), "5", "math"),
+        (box("5") + box("5"), "5", "math"),
+        ("\\boxedx " + box("5"), "5", "math"),
+        ("5", "5", "math"),
+        (box("A") + " or " + box("B"), "B", "choice"),
+    ]
+    plain = strict.reward_many(items, "evaluation")
+    assert [g.score for g in plain] == [1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0]
+    found = strict.reward_many(items, "strict")
+    assert found == [plain[0], Grade(0.0, "ok", "2+3"), plain[2], Grade(0.0, "unparsed", None), plain[4], plain[5], plain[6]]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1,234", 1234),
+        ("- 5", -5),
+        ("12.00", 12),
+        ("1,234.5", Fraction(2469, 2)),
+        (".5", Fraction(1, 2)),
+        ("-.25", Fraction(-1, 4)),
+        ("\\frac{1}{2}", Fraction(1, 2)),
+        ("- \\frac{1}{2}", Fraction(-1, 2)),
+        ("\\frac{-1}{-2}", Fraction(1, 2)),
+        ("1\\frac{1}{2}", Fraction(3, 2)),
+        ("-1 \\frac{1}{2}", Fraction(-3, 2)),
+        ("1 1/2", Fraction(3, 2)),
+        ("+3/4", Fraction(3, 4)),
+        ("3/0", None),
+        ("\\frac{3}{0}", None),
+        ("x", None),
+        ("1,23", None),
+        ("12.", 12),
+    ],
+)
+def test_the_value_of_a_plain_number(text, value):
+    assert strict._number(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "reduced"),
+    [
+        ("5", True),
+        ("\\frac{1}{2}", True),
+        ("\\frac{2}{4}", False),
+        ("\\frac{3}{1}", False),
+        ("\\frac{1}{-2}", False),
+        ("1\\frac{1}{2}", True),
+        ("1\\frac{3}{2}", False),
+        ("1\\frac{2}{2}", False),
+        ("3/2", True),
+        ("0/2", False),
+        ("\\frac{2}{3}", True),
+    ],
+)
+def test_lowest_terms(text, reduced):
+    assert strict._reduced(text) is reduced
+
+
+@pytest.mark.parametrize(
+    ("text", "elements"),
+    [
+        ("1,000", ("", "", ["1,000"])),
+        ("1, 2", ("", "", ["1", "2"])),
+        ("(1, 2)", ("(", ")", ["1", "2"])),
+        ("[1,2)", ("[", ")", ["1", "2"])),
+        ("(1)", ("", "", ["1"])),
+        ("\\{1\\}", ("\u27e8", "\u27e9", ["1"])),
+        ("\\{1, (2,3)\\}", ("\u27e8", "\u27e9", ["1", "(2,3)"])),
+        ("\\langle 1,2 \\rangle", ("(", ")", ["1", "2"])),
+        ("(1,2),(3,4)", ("", "", ["(1,2)", "(3,4)"])),
+        ("f{1,2}", ("", "", ["f{1,2}"])),
+        ("(", ("", "", ["("])),
+        ("(1,2", ("", "", ["(1,2"])),
+        ("1),(2", ("", "", ["1),(2"])),
+    ],
+)
+def test_elements_of_an_answer(text, elements):
+    assert strict._elements(text) == elements
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("\\left( 1 \\right.", "( 1"),
+        ("\\displaystyle \\dfrac12", "\\frac{1}{2}"),
+        ("1{,}000", "1,000"),
+        ("30^\\circ", "30"),
+        ("30^{ \\circ }", "30"),
+        ("\\$5", "5"),
+        ("\u22125", "-5"),
+        ("\\text{5}", "5"),
+        ("5\\text{ cm}^2.", "5"),
+        ("x = 5", "5"),
+        ("x = y = 5", "x = y = 5"),
+        ("y \\in [1,2]", "[1,2]"),
+        ("1+1\n#### 2", "2"),
+        ("50\\%", "50"),
+        ("5.", "5"),
+        ("a~b\\,c\\ d", "a b c d"),
+    ],
+)
+def test_without_layout(text, plain):
+    assert strict._plain(text) == plain
+
+
+# ---------------------------------------------------------------------- parity
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("\\left( 1,\\! 2 \\right)", "(1,2)"),
+        ("\\$5 \\; $", "5"),
+        ("\\tfrac{1}{2}", "\\frac{1}{2}"),
+        ("30^{\\circ}", "30"),
+        ("30^\\circ", "30"),
+        ("7 \\text{ cm}", "7"),
+        ("\\frac{1}{2}\\mbox{ m}", "\\frac{1}{2}"),
+        ("\\text{yes}", "yes"),
+        ("50\\%", "50"),
+        ("\\{1\\}", "{1}"),
+        ("xy=5", "5"),
+        ("xyz=5", "xyz=5"),
+        ("x=y=5", "x=y=5"),
+        (".5", "0.5"),
+        ("12.000", "12"),
+        ("12.0001", "12.0001"),
+        ("\\sqrt2", "\\sqrt{2}"),
+        ("\\frac12", "\\frac{1}{2}"),
+        ("-3/4", "\\frac{-3}{4}"),
+        ("5.", "5"),
+        ("\\leftarrow", "\\leftarrow"),
+    ],
+)
+def test_paritys_spelling(text, normal):
+    assert parity.normalise(text) == normal
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("answer is 3\nanswer is: $4$ \nno 5", "4"),
+        ("\\boxed{ 7./ }", "7"),
+        ("-1,000.50 and -2", "-2"),
+        ("3.", "3"),
+        ("the answer is \\boxed{}", ""),
+    ],
+)
+def test_paritys_answer(text, answer):
+    assert parity.extract(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("(1,2)", ["1", "2"]),
+        ("[(1,2),{3,4}]", ["(1,2)", "{3,4}"]),
+        ("{1}", []),
+        ("1,2", []),
+        ("(1,2", []),
+        ("(", []),
+        ("\\begin{pmatrix}1&2\\\\3\\end{pmatrix}", ["1", "2", "3"]),
+        ("\\begin{bmatrix}1\\end{bmatrix}", ["1"]),
+    ],
+)
+def test_paritys_elements(text, items):
+    assert parity._items(text) == items
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1,000.5", 1000.5), ("-.5", -0.5), ("2e-3", 0.002), ("+7", 7.0), ("x", None), ("1e9999", None), ("5.", None)],
+)
+def test_paritys_numbers(text, value):
+    assert parity._number(text) == value
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "same"),
+    [
+        ("ABC", "abc", True),
+        ("(x+1)", "X+1", True),
+        ("", "x", False),
+        ("300.02", "3", True),
+        ("300.05", "3", False),
+        ("0.029998", "3", True),
+        ("(1,x)", "(1,y)", False),
+        ("(1,2,3)", "(1,2)", False),
+        ("2y=x+1", "x+1-2y=0", True),
+        ("y=x+1", "y=x+2", False),
+        ("x+1", "-x-1", False),
+        ("\\pi", "3.14160", True),
+        ("\\pi", "3.15", False),
+        ("x<3", "x<4", False),
+        ("\\sqrt{", "2", False),
+    ],
+)
+def test_paritys_rules(answer, gold, same):
+    assert parity._same(parity.normalise(answer), parity.normalise(gold)) is same
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "seen"),
+    [
+        ("5", "500", True),
+        ("500", "5", True),
+        ("5", "501", False),
+        ("\\frac{5}{1}", "500", False),
+        ("5", "x", None),
+        ("x", "5", None),
+        ("10001", "10000", True),
+        ("100001", "100000", True),
+    ],
+)
+def test_what_parity_sees_at_sight(answer, gold, seen):
+    assert parity._at_sight(answer, gold) is seen
+
+
+def test_parity_never_reads_what_is_too_long(in_process):
+    long = "1" * MAX_CHARS
+    assert parity.parity_many([(f"\\boxed{{{long}}}", long + " "), (f"\\boxed{{{long}1}}", long), ("", ""), ("no", "x")]) == [
+        1.0,
+        0.0,
+        0.0,
+        0.0,
+    ]
+
+
+def test_brackets_alone():
+    assert answers.BRACKETS.fullmatch("[ (") and not answers.BRACKETS.fullmatch("a")

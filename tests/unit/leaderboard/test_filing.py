@@ -1,0 +1,533 @@
+"""Filing a run, what second runs show of it, and what `reproduce` runs again: step by step, on the disk."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from msgspec import structs
+
+from harness.config import EvalSpec, resolve_eval
+from harness.core.errors import HarnessError, UsageError
+from harness.core.ledger import Ledger
+from harness.leaderboard import build, evidence, submit, verify
+from harness.leaderboard.evidence import TOLERANCE, original_of, outcome
+from harness.leaderboard.reproduce import _spec
+from harness.runs.filed import Curve, Manifest, read_index, read_manifest
+from harness.runs.packing import decompress, sha256
+from harness.runs.samples import FiledSample
+from harness.runs.spec import typed_spec
+from support.boards import make_run, sample_rows
+
+FACTS = {"greedy": False, "answer": None, "gold": "1", "parity": None, "status": "ok", "truncated": False}
+MORE = {"prompt_tokens": 3, "tokens": 5, "prompt_sha256": "0" * 64}
+
+
+@pytest.fixture
+def filed(two_runs, tmp_path):
+    """A copy of the board, and the first run's folder there."""
+    shutil.copytree(two_runs[0].parents[2], tmp_path / "boards")
+    return tmp_path / "boards" / two_runs[0].relative_to(two_runs[0].parents[2])
+
+
+# ---------------------------------------------------------------------- filing
+
+
+def test_what_is_filed(two_runs):
+    folder, run = two_runs[0], two_runs[0].parents[3] / "p2o"
+    m = read_manifest(folder)
+    result, env = json.loads((run / "result.json").read_text()), json.loads((run / "env.json").read_text())
+    assert folder.parts[-3:] == ("testbed", "testbed", m.run) and m.run.startswith(f"p2o-{m.spec_sha256[:8]}-")
+    assert m.spec == result["spec"] if "spec" in result else m.spec["method"] == "p2o"
+    assert (m.started, m.packages, m.code.commit) == (env["started"], env["packages"], "c" * 40)
+    assert m.hardware == {"python": "3.11", "platform": "Linux x86_64", "cpus": 2} and m.stopped == {}
+    for name, f in m.files.items():
+        data = (folder / name).read_bytes()
+        assert (f.size, f.sha256) == (len(data), sha256(data))
+    packed = m.files["samples/tb-long.jsonl.zst"]
+    content = decompress((folder / "samples/tb-long.jsonl.zst").read_bytes(), packed.content_bytes, folder)
+    assert (packed.rows, packed.content_bytes, packed.content_sha256) == (960, len(content), sha256(content))
+    assert content.isascii() and len(content.splitlines()) == 960
+    own = m.files["metrics.json"]
+    assert (own.rows, own.content_bytes, own.content_sha256) == (None, None, None)
+    assert (folder / "metrics.json").read_text().endswith("}\n") and (folder / "training.json").read_text().endswith("}\n")
+    curves = json.loads((folder / "training.json").read_text())["curves"]["reward"]
+    assert [c["seed"] for c in curves] == [0, 1, 2] and len(curves[0]["x"]) == 9
+    assert len((folder / "templates.jsonl").read_text().splitlines()) == 12
+    assert not list(folder.parent.glob(".adding-*"))
+
+
+def test_a_run_is_filed_once(filed, two_runs):
+    run = two_runs[0].parents[3] / "p2o"
+    assert submit.add(run, filed.parents[2]) == (filed, False)
+    m = json.loads((filed / "manifest.json").read_text())
+    (filed / "manifest.json").write_text(json.dumps({**m, "started": None}))
+    with pytest.raises(UsageError) as e:
+        submit.add(run, filed.parents[2])
+    assert str(e.value) == f"{filed} holds this run with other content; remove it first if this is to take its place"
+    (filed / "manifest.json").write_text("{}")
+    with pytest.raises(UsageError, match="with other content"):
+        submit.add(run, filed.parents[2])
+
+
+def test_another_packing_of_the_same_samples_is_the_same_run(filed):
+    m = read_manifest(filed)
+    name = "samples/tb-long.jsonl.zst"
+    repacked = structs.replace(m, files=m.files | {name: structs.replace(m.files[name], size=1, sha256="x")})
+    assert submit._same(filed, repacked)
+    other = structs.replace(m, files=m.files | {name: structs.replace(m.files[name], content_sha256="x")})
+    assert not submit._same(filed, other)
+    figures = structs.replace(m, files=m.files | {"metrics.json": structs.replace(m.files["metrics.json"], sha256="x")})
+    assert not submit._same(filed, figures)
+
+
+def test_all_files_are_placed_or_none(tmp_path):
+    files = {"a.txt": b"1", "samples/b": b"2"}
+    folder = tmp_path / "x" / "y" / "run"
+    (folder.parent / ".adding-run" / "old").mkdir(parents=True)
+    assert submit._place(folder, files, None) is True
+    assert {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()} == files
+    assert [p.name for p in folder.parent.iterdir()] == ["run"]
+    (tmp_path / "file").touch()
+    with pytest.raises(HarnessError) as e:
+        submit._place(tmp_path / "file" / "run", files, None)
+    assert str(e.value) == f"cannot write {tmp_path / 'file' / 'run'}: File exists"
+    with pytest.raises(HarnessError, match="cannot write"):
+        submit._place(tmp_path / "z" / "run", {"a/b/c": b""}, None)
+    assert list((tmp_path / "z").iterdir()) == []
+
+
+def test_what_add_refuses(two_runs, tmp_path):
+    run = shutil.copytree(two_runs[0].parents[3] / "p2o", tmp_path / "run")
+    board = tmp_path / "boards"
+    text = (run / "result.json").read_text()
+
+    def refused(words, error=HarnessError, **own):
+        with pytest.raises(error) as e:
+            submit.add(run, board, **own)
+        assert str(e.value) == words and not board.exists()
+
+    stamped = json.loads(text) | {"not_a_result": "a rehearsal"}
+    (run / "result.json").write_text(json.dumps(stamped))
+    said = f"{run} is not a result: a rehearsal. --allow-not-a-result files it with that stamp"
+    refused(said, UsageError)
+    wrong = json.loads(text)
+    wrong["macro"]["ood"] = 0.75
+    (run / "result.json").write_text(json.dumps(wrong))
+    refused(f"{run / 'result.json'}: ood is 0.75, its samples give 0.5")
+    wrong = json.loads(text)
+    wrong["suites"]["tb-long"]["avg"] = 0.75
+    wrong["macro"]["ood"] = 0.75
+    (run / "result.json").write_text(json.dumps(wrong))
+    refused(f"{run / 'result.json'}: tb-long.avg is 0.75, its samples give 0.5")
+    (run / "result.json").write_text(text)
+    (board / "testbed" / "testbed").mkdir(parents=True)
+    (board / "testbed" / "testbed" / "rules.json").write_text('{"schema": 1, "least_seeds": 4}')
+    with pytest.raises(UsageError) as e:
+        submit.add(run, board)
+    seeds = f"{run} has 3 of the 4 seeds that this board asks for; --pilot files it apart from all comparisons"
+    assert str(e.value) == seeds
+    assert submit.add(run, board, pilot=True)[1]
+    shutil.rmtree(board)
+    (run / "samples" / "tb-long.jsonl").unlink()
+    missing = run / "samples" / "tb-long.jsonl"
+    refused(f"{missing} is missing; without samples a run can only be filed with --numbers-only")
+    folder, new = submit.add(run, board, numbers_only=True)
+    assert new and sorted(p.name for p in folder.iterdir()) == [
+        "manifest.json",
+        "metrics.json",
+        "templates.jsonl",
+        "training.json",
+    ]
+    assert verify.verify_run(folder) == verify.Verified(run=folder.name)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["macro"]["ood"] = 0.25
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(HarnessError) as e:
+        verify._reported(folder, read_manifest(folder), None, False)
+    assert str(e.value) == f"{folder / 'metrics.json'}: macro.ood is 0.25, the samples give 0.5"
+
+
+def test_a_second_run_is_filed_beside(two_runs, tmp_path):
+    run = two_runs[0].parents[3] / "p2o"
+    folder, new = submit.add(run, tmp_path / "boards", beside=tmp_path / "board")
+    assert new and folder.parent == tmp_path / "board" / "reproductions" and not (tmp_path / "boards").exists()
+
+
+# ---------------------------------------------------------------------- verifying
+
+
+def test_what_was_computed_again(two_runs):
+    found = verify.verify_run(two_runs[0])
+    metrics = json.loads((two_runs[0] / "metrics.json").read_text())
+
+    def leaves(tree):
+        return sum(map(leaves, tree.values())) if isinstance(tree, dict) else 1
+
+    figures = leaves(metrics) - 1
+    assert found == verify.Verified(run=two_runs[0].name, samples=960, figures=figures, golds=("tb-long",))
+
+
+def test_errors_of_a_filed_run_name_its_folder(filed):
+    def said(change, file="manifest.json"):
+        tree = json.loads((filed / file).read_text())
+        change(tree)
+        (filed / file).write_text(json.dumps(tree))
+        with pytest.raises(HarnessError) as e:
+            verify.verify_run(filed)
+        return str(e.value)
+
+    assert re.fullmatch(
+        f"{filed / 'metrics.json'}: bytes is [0-9]+, the manifest says [0-9]+", said(lambda t: t.clear(), "metrics.json")
+    )
+
+
+def test_rows_in_another_order_are_no_filed_suite(filed):
+    from harness.runs.packing import compress
+
+    m = read_manifest(filed)
+    rows = sample_rows(filed)
+    data = "".join(json.dumps(r, separators=(",", ":")) + "\n" for r in [rows[1], rows[0], *rows[2:]]).encode()
+    (filed / "samples/tb-long.jsonl.zst").write_bytes(compress(data))
+    name = "samples/tb-long.jsonl.zst"
+    own = structs.replace(m.files[name], content_bytes=len(data), content_sha256=sha256(data))
+    with pytest.raises(HarnessError) as e:
+        verify._from_samples(filed, structs.replace(m, files=m.files | {name: own}), None, False)
+    assert str(e.value) == f"{filed / name}: holds other rows or fields than a filed suite, or in another order"
+
+
+# ---------------------------------------------------------------------- what second runs show
+
+
+def second(m, **own):
+    """The same run at another time."""
+    ledgers = {s: replace(x, wall_seconds=x.wall_seconds + 1) for s, x in m.ledgers.items()}
+    return structs.replace(
+        m, started="2026-09-09T00:00:00+00:00", ledgers=ledgers, ledger=Ledger.total(ledgers.values()), **own
+    )
+
+
+def with_spec(m, change):
+    spec = json.loads(json.dumps(m.spec))
+    change(spec)
+    return structs.replace(m, spec=spec)
+
+
+AT = Path("board/reproductions/again")
+
+
+def test_the_run_that_is_reproduced(two_runs):
+    runs = {folder: read_manifest(folder) for folder in two_runs}
+    one, two = two_runs
+    assert original_of(second(runs[one]), runs, AT) == one and original_of(second(runs[two]), runs, AT) == two
+
+    def refused(again, words, among=runs):
+        with pytest.raises(HarnessError) as e:
+            original_of(again, among, AT)
+        assert str(e.value) == f"{AT}: {words}"
+
+    none = "reproduces no run of this board, where it should be one"
+    refused(with_spec(second(runs[one]), lambda s: s["train"].update(lr=0.5)), none)
+    refused(second(runs[one], training_set="other"), none)
+    refused(second(runs[one]), none, {two: runs[two]})
+    refused(second(runs[one]), "reproduces 2 runs of this board, where it should be one", {**runs, Path("b/x"): runs[one]})
+    more = with_spec(second(runs[one]), lambda s: s["train"].update(max_rollouts=10**6))
+    refused(more, none)
+    less = with_spec(second(runs[one]), lambda s: s["train"].update(max_rollouts=96))
+    assert original_of(less, runs, AT) == one
+    unbound = {**runs, one: with_spec(runs[one], lambda s: s["train"].update(max_rollouts=None))}
+    assert original_of(less, unbound, AT) == one
+    refused(with_spec(second(runs[one]), lambda s: s["train"].update(max_rollouts=None)), none)
+    part = with_spec(second(runs[one]), lambda s: s["eval"].update(limit=3))
+    assert original_of(part, runs, AT) == one, "fewer problems"
+    started = runs[one].started
+    same = f"started at {started!r}, as the run that it reproduces: it is no second run"
+    refused(structs.replace(second(runs[one]), started=started), same)
+    refused(
+        structs.replace(second(runs[one]), started=None), "started at None, as the run that it reproduces: it is no second run"
+    )
+    copied = structs.replace(runs[one], started="x")
+    refused(copied, "took 10.0 seconds, as the run that it reproduces: it is no second run")
+    other_seeds = SimpleNamespace(**{name: getattr(second(runs[one]), name) for name in Manifest.__struct_fields__})
+    other_seeds.seeds = (0, 7)
+    refused(other_seeds, none)
+
+
+def test_what_a_second_run_gives(two_runs, filed):
+    folder = two_runs[0]
+    m = read_manifest(folder)
+    level, text = outcome(folder, m, folder, second(m))
+    assert (level, text) == ("retrained", "seeds 0, 1, 2: trained and evaluated again, all 960 samples the same")
+    part = with_spec(second(m), lambda s: s["train"].update(max_rollouts=96))
+    level, text = outcome(folder, m, folder, part)
+    points = 3 * 9
+    assert (level, text) == (
+        "reproduced",
+        f"seeds 0, 1, 2: first 9 rollouts trained again, all {points} points of the curves the same",
+    )
+    lone = SimpleNamespace(**{name: getattr(part, name) for name in Manifest.__struct_fields__})
+    lone.seeds = (1,)
+    assert outcome(folder, m, folder, lone)[1].startswith("seed 1: first 9 rollouts trained again, all 9 points")
+
+
+def rows(scores, seed=0, texts=None):
+    """Two samples a problem with these scores."""
+    return {
+        (seed, f"p{q}", i, False): FiledSample(
+            problem=f"p{q}", seed=seed, index=i, score=float(s), completion=(texts or str)(s), **FACTS, **MORE
+        )
+        for q, own in enumerate(scores)
+        for i, s in enumerate(own)
+    }
+
+
+def test_scores_apart_by_more_than_sampling_lets_them():
+    mine = rows([(0, 0)] * 20 + [(1, 1)] * 80)
+    assert evidence._scores_apart(mine, mine, (0,)) is None
+    theirs = rows([(0, 1)] * 8 + [(0, 0)] * 12 + [(1, 1)] * 80)
+    differences = [0.5] * 8 + [0.0] * 92
+    mean = sum(differences) / 100
+    error = math.sqrt(sum((d - mean) ** 2 for d in differences) / 99 / 100)
+    assert mean < TOLERANCE * error and evidence._scores_apart(mine, theirs, (0,)) is None
+    theirs = rows([(1, 1)] * 12 + [(0, 0)] * 8 + [(1, 1)] * 80)
+    differences = [1.0] * 12 + [0.0] * 88
+    mean = sum(differences) / 100
+    error = math.sqrt(sum((d - mean) ** 2 for d in differences) / 99 / 100)
+    assert mean > TOLERANCE * error
+    said = f"seed 0 scores +{100 * mean:.1f} points from the filed one, standard error {100 * error:.1f}"
+    assert evidence._scores_apart(mine, theirs, (0,)) == said
+    assert evidence._scores_apart(theirs, mine, (0,)) == said.replace("+", "-")
+    assert evidence._scores_apart(mine, theirs, (1,)) is None and evidence._scores_apart(mine, theirs, (1, 0)) == said
+    one, other = rows([(0, 0)]), rows([(0, 1)])
+    assert evidence._scores_apart(one, other, (0,)) == "seed 0 scores +50.0 points from the filed one, standard error 0.0"
+    greedy = {(0, "p0", 0, True): structs.replace(mine[0, "p0", 0, False], score=1.0, greedy=True)}
+    assert evidence._scores_apart(mine, mine | greedy, (0,)) is None
+    fewer = {k: v for k, v in mine.items() if k[1] != "p99"}
+    assert evidence._scores_apart(fewer, mine, (0,)) is None, "problems of both alone"
+
+
+def test_samples_of_two_runs(monkeypatch, two_runs):
+    m = read_manifest(two_runs[0])
+    runs = {}
+    monkeypatch.setattr(evidence, "_rows", lambda folder, _, name: runs[folder])
+    mine = rows([(0, 0)] * 20 + [(1, 1)] * 80)
+
+    def words(theirs):
+        runs.update({Path("a/first"): mine, AT: theirs})
+        return evidence._same_samples(Path("a/first"), m, AT, m)
+
+    assert words(mine) == "all 200 samples the same"
+    theirs = rows([(0, 1)] * 2 + [(0, 0)] * 18 + [(1, 1)] * 80)
+    assert words(theirs) == "198 of 200 samples the same, scores within 3 standard errors"
+    assert words({k: v for k, v in mine.items() if k[1] == "p5"}) == "all 2 samples the same"
+    with pytest.raises(HarnessError) as e:
+        words({(9, *k[1:]): v for k, v in mine.items()})
+    assert str(e.value) == f"{AT}: does not reproduce first: they share no sample"
+    with pytest.raises(HarnessError) as e:
+        words(rows([(1, 1)] * 100))
+    assert str(e.value).startswith(f"{AT}: does not reproduce first: tb-long: seed 0 scores +20.0 points from the filed one")
+    other = structs.replace(m, suites={})
+    with pytest.raises(HarnessError) as e:
+        evidence._same_samples(Path("a/first"), other, AT, m)
+    assert str(e.value) == f"{AT}: evaluates tb-long, which the run that it reproduces does not"
+
+
+def test_curves_of_two_runs():
+    x, y = [2.0, 4.0, 6.0], [0.1, 0.2, 0.3]
+
+    def curve(*own, seed=0, kind="batch"):
+        return {"reward": [Curve(seed, kind, list(own[0]), list(own[1]))]}
+
+    same = evidence._same_curves
+    assert same(curve(x, y), curve(x, y), (0,), AT) == (3, 6.0)
+    assert same(curve(x, y), curve(x[:2], y[:2]), (0,), AT) == (2, 4.0)
+    assert same(curve(x, y), curve([1.0, 3.0, 4.0], [0.0, 0.2, 0.2]), (0,), AT) == (2, 4.0), "means of rows"
+    assert same(curve(x, y), curve(x, [0.1, 0.2 * (1 + 9e-6), 0.3]), (0,), AT) == (3, 6.0)
+    with pytest.raises(HarnessError) as e:
+        same(curve(x, y), curve(x, [0.1, 0.2 * (1 + 2e-5), 0.3]), (0,), AT)
+    assert str(e.value) == f"{AT}: reward of seed 0 at 4 rollouts is not that of the filed run"
+    for first, again, seeds in (
+        (curve(x, y), curve(x, y), (1,)),
+        (curve(x, y), curve(x, y, kind="epoch"), (0,)),
+        (curve(x, y, kind="epoch"), curve(x, y), (0,)),
+        (curve(x, y, seed=1), curve(x, y), (0,)),
+        ({}, curve(x, y), (0,)),
+        (curve(x, y), curve([7.0], [0.1]), (0,)),
+    ):
+        with pytest.raises(HarnessError) as e:
+            same(first, again, seeds, AT)
+        assert str(e.value) == f"{AT}: shares no point of a learning curve with the run that it reproduces"
+
+
+def test_the_best_of_several_second_runs_counts(monkeypatch, two_runs):
+    found = evidence.levels(two_runs, [])
+    assert found == dict.fromkeys(two_runs, ("recomputed", ""))
+    order = [("retrained", "b"), ("reproduced", "a")]
+    monkeypatch.setattr(evidence, "original_of", lambda *_: two_runs[0])
+    for left in (order, order[::-1]):
+        left = list(left)
+        monkeypatch.setattr(evidence, "outcome", lambda *_, left=left: left.pop(0))
+        said = "; ".join(text for _, text in left)
+        found = evidence.levels(two_runs, [two_runs[0], two_runs[0]])
+        assert found == {two_runs[0]: ("retrained", said), two_runs[1]: ("recomputed", "")}
+    monkeypatch.setattr(evidence, "outcome", lambda *_: ("reproduced", "a"))
+    assert evidence.levels(two_runs, [two_runs[0]])[two_runs[0]] == ("reproduced", "a")
+
+
+# ---------------------------------------------------------------------- what is run again
+
+
+def test_settings_of_a_second_run(two_runs):
+    folder = two_runs[0]
+    m = read_manifest(folder)
+    whole = _spec(folder, m, [1], 1.0, None)
+    assert whole.seeds == (1,) or list(whole.seeds) == [1]
+    assert whole.train.max_rollouts == m.spec["train"]["max_rollouts"] and whole.eval.limit is None
+    part = _spec(folder, m, [0, 2], 0.25, None)
+    assert list(part.seeds) == [0, 2] and part.train.max_rollouts == math.ceil(0.25 * 10272) and part.eval.limit == 1
+    short = structs.replace(m, ledgers=m.ledgers | {2: replace(m.ledgers[2], rollouts=1001, search_rollouts=100)})
+    assert _spec(folder, short, [0, 2], 0.5, None).train.max_rollouts == 451, "the least of the seeds', its search apart"
+    assert _spec(folder, short, [0], 0.5, None).train.max_rollouts == 5136
+    searched = {s: replace(x, search_rollouts=x.rollouts) for s, x in m.ledgers.items()}
+    with pytest.raises(UsageError) as e:
+        _spec(folder, structs.replace(m, ledgers=searched), [0], 0.5, None)
+    assert str(e.value) == "p2o has no learning curve by rollouts, so it is trained again as a whole: --share 1"
+    for share in (0.0, -1.0, 1.01):
+        with pytest.raises(UsageError) as e:
+            _spec(folder, m, [0], share, None)
+        assert str(e.value) == f"--share is above 0 and at most 1, got {share:g}"
+    for seeds in ([], [3], [0, 3]):
+        with pytest.raises(UsageError) as e:
+            _spec(folder, m, seeds, 1.0, None)
+        assert str(e.value) == f"{folder} has seeds 0, 1, 2"
+
+
+def test_an_evaluation_is_done_again_on_its_first_problems(two_runs):
+    m = read_manifest(two_runs[0])
+    spec = resolve_eval(
+        [], [], {"model": {"id": "testbed"}, "train_set": "testbed"}, {"eval": {"bench": "tb-long"}, "seeds": [0, 1]}
+    )
+    own = SimpleNamespace(**{name: getattr(m, name) for name in Manifest.__struct_fields__})
+    own.spec, own.seeds = spec.model_dump(mode="json"), (0, 1)
+    again = _spec(two_runs[0], own, [1], 0.101, None)
+    assert isinstance(again, EvalSpec) and list(again.seeds) == [1] and again.eval.limit == math.ceil(0.101 * 160)
+    assert _spec(two_runs[0], own, [1], 1, None).eval.limit is None
+
+
+# ---------------------------------------------------------------------- the index, and what is built
+
+
+def test_a_board_is_built_and_verified(filed):
+    root = filed.parents[2]
+    assert build.build(root) == [filed.parent]
+    names = {p.name for p in filed.parent.iterdir() if p.is_file()}
+    assert names == {"README.md", "index.html", "index.json", "scores.csv", "scores.svg", "scores.tex"}
+    found = build.verify(root)
+    assert [v.run for v in found] == sorted(p.name for p in filed.parent.iterdir() if p.is_dir())
+    index = read_index(filed.parent)
+    for run, said in index.manifests.items():
+        assert said == sha256((filed.parent / run / "manifest.json").read_bytes())
+    assert set(index.manifests) == {v.run for v in found} and index.reproductions == {}
+    text = (filed.parent / "README.md").read_text()
+    assert text.startswith("# testbed, testbed\n\n![OOD macro average: every seed of every arm, and the mean](scores.svg)\n\n")
+    assert text.endswith(f"{build.UNSEEN}\n") and "**Not a result" not in text
+    (filed.parent / "scores-2.csv").touch()
+    with pytest.raises(HarnessError) as e:
+        build._check_built(filed.parent, {p: (filed.parent / p).read_text() for p in names})
+    assert str(e.value) == f"{filed.parent / 'scores-2.csv'}: does not belong to this board"
+    build.build(root)
+    assert not (filed.parent / "scores-2.csv").exists(), "what is stale goes"
+    built = {p: (filed.parent / p).read_text() for p in names}
+    build._check_built(filed.parent, built)
+    with pytest.raises(HarnessError) as e:
+        build._check_built(filed.parent, built | {"more": ""})
+    assert str(e.value) == f"{filed.parent / 'more'}: is missing"
+    with pytest.raises(HarnessError, match="README.md, line 1: published '# testbed"):
+        build._check_built(filed.parent, built | {"README.md": "x" + built["README.md"]})
+    runs = sorted(p for p in filed.parent.iterdir() if p.is_dir())
+    build._check_index(filed.parent, runs, [])
+    with pytest.raises(HarnessError) as e:
+        build._check_index(filed.parent, runs[:1], [])
+    assert str(e.value) == f"{filed.parent / 'index.json'}: names the run {runs[1].name!r}, which is not there"
+    with pytest.raises(HarnessError) as e:
+        build._check_index(filed.parent, runs, runs[:1])
+    at = filed.parent / "reproductions" / runs[0].name / "manifest.json"
+    said = f"SHA-256 is {sha256((runs[0] / 'manifest.json').read_bytes())}, index.json says None; build it after adding a run"
+    assert str(e.value) == f"{at}: {said}"
+    (filed.parent / "index.json").unlink()
+    with pytest.raises(HarnessError) as e:
+        build._check_index(filed.parent, runs, [])
+    assert str(e.value) == f"{filed.parent / 'index.json'} is missing: `harness leaderboard build` writes it"
+
+
+def test_folders_of_a_board(filed):
+    runs = sorted(p for p in filed.parent.iterdir() if p.is_dir())
+    (filed.parent / "reproductions").mkdir()
+    build._check_folders(filed.parent, runs)
+    with pytest.raises(HarnessError) as e:
+        build._check_folders(filed.parent, runs[1:])
+    assert str(e.value) == f"{runs[0]}: does not belong to this board"
+    os.symlink(runs[0] / "manifest.json", filed.parent / "link")
+    with pytest.raises(HarnessError, match="link: does not belong to this board"):
+        build._check_folders(filed.parent, runs)
+
+
+def test_pilots_stand_apart_and_stamps_are_shown(tmp_path):
+    root = tmp_path / "boards"
+    submit.add(make_run(tmp_path / "a", stamp="it is one"), root, allow_stamped=True)
+    submit.add(make_run(tmp_path / "b", "grpo", (4,)), root, pilot=True)
+    [folder] = build.build(root)
+    text = (folder / "README.md").read_text()
+    assert "> **Not a result.** " in text and "it is one" in text
+    assert text.index("## Pilots" if "## Pilots" in text else "Pilots") > text.index("Not a result")
+    assert "grpo" not in (folder / "scores.csv").read_text()
+
+
+def test_a_figure_that_is_left_out_is_named(filed):
+    metrics = json.loads((filed / "metrics.json").read_text())
+    two = metrics["suites"]["tb-long"]["pass_at"].pop("2")
+    (filed / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(HarnessError) as e:
+        verify._from_samples(filed, read_manifest(filed), None, False)
+    assert str(e.value) == f"{filed / 'metrics.json'}: suites.tb-long.pass_at.2 is None, the samples give {two!r}"
+
+
+def test_whatever_cannot_be_read_is_said_with_the_folder(two_runs, monkeypatch):
+    def fails(*_):
+        raise ValueError("too \x1blarge")
+
+    monkeypatch.setattr(verify, "check_files", fails)
+    with pytest.raises(HarnessError) as e:
+        verify.verify_run(two_runs[0])
+    assert str(e.value).startswith(f"{two_runs[0]} cannot be read: ") and str(e.value).isprintable()
+
+
+def test_numbers_alone_are_held_against_their_settings_too(two_runs, monkeypatch):
+    asked = []
+    monkeypatch.setattr(verify, "_check", lambda *own: asked.append(own))
+    m = read_manifest(two_runs[0])
+    for again in (True, False):
+        assert verify._reported(two_runs[0], m, Path("data"), again) == verify.Verified(run=m.run)
+    assert asked == [(two_runs[0], m, {}, Path("data"), again) for again in (True, False)]
+
+
+def test_policies_evaluated_again_are_those_of_the_run_by_method_model_and_protocol(two_runs):
+    m = read_manifest(two_runs[0])
+    tree = {"model": m.spec["model"], "engine": {"name": "transformers"}, "train_set": "testbed"}
+    spec = resolve_eval([], [], tree, {"eval": m.spec["eval"], "seeds": [0]}).model_copy(update={"run": "p2o-1"})
+    trained = typed_spec(m.spec, two_runs[0])
+    again = SimpleNamespace(seeds=(0,), training_set="testbed", method="p2o")
+
+    def same(spec=spec, **own):
+        return evidence._same_settings(spec, SimpleNamespace(**{**vars(again), **own}), trained, m)
+
+    assert same() and same(seeds=(0, 2))
+    assert not same(method="grpo") and not same(seeds=(0, 3)) and not same(training_set="gsm8k")
+    assert not same(spec.model_copy(update={"eval": spec.eval.model_copy(update={"max_new_tokens": 7})}))
