@@ -71,7 +71,7 @@ def run(
     if as_json:
         o.echo_json({"study": str(out), **results})
     elif rows:
-        print_to_terminal(summary_table(rows).to_rich(), width=80)
+        print_to_terminal(summary_table(rows, ("sampled_tokens", "wall_seconds")).to_rich(), width=80)
         for condition, comparison in folder.comparisons().items():
             o.say_sentences([f"{condition}:"] if condition else [])
             o.say_sentences(sentences(comparison))
