@@ -6,7 +6,7 @@ on a seed counts as solved, which phrases templates may be composed of, and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from harness.config import flatten
 from harness.core.errors import MissingError, UsageError, dotted, nearest
 from harness.core.seeds import stream
 from harness.core.types import BOXED, HintPosition, Overlap, Problem
@@ -55,6 +56,8 @@ class TrainingSet:
     """A model that knows no words but this set's, and can be trained on nothing else."""
     solved_at: float | None = None
     """Share from which on a seed counts as having solved a suite, where seeds solve one or do not."""
+    solved_where: dict[str, Any] = field(default_factory=dict, hash=False)
+    """The settings under which that holds, by name as in `--set`."""
     hinted: bool = False
     """Its problems come with hints, made from their solutions."""
     hint_position: HintPosition = "after"
@@ -148,11 +151,17 @@ def load_training_set(name: str) -> TrainingSet:
     return _training_sets()[name]
 
 
-def solved_at(names: Iterable[str]) -> float | None:
-    """The `solved_at` that these training sets share; None where they differ, or one has none or is not known here."""
+def solved_at(names: Iterable[str], specs: Iterable[Mapping[str, Any]] = ()) -> float | None:
+    """The `solved_at` that these training sets share; None where they differ, one has none or is not known here, or one of the
+    specs has another setting than its `solved_where` names."""
     known = _training_sets()
-    found = {known[name].solved_at if name in known else None for name in names}
-    return found.pop() if len(found) == 1 else None
+    sets = [known[name] if name in known else None for name in names]
+    where = {key: value for found in sets if found for key, value in found.solved_where.items()}
+    for settings in map(flatten, specs):
+        if any(settings.get(key, value) != value for key, value in where.items()):
+            return None
+    thresholds = {found.solved_at if found else None for found in sets}
+    return thresholds.pop() if len(thresholds) == 1 else None
 
 
 def resolve_bench(bench: str, training_set: TrainingSet | None) -> list[Suite]:

@@ -34,7 +34,7 @@ def group(entries: Sequence[Entry], margin: float = MARGIN) -> list[ComparableRu
     for members in sorted(sets, key=lambda s: -len(s)):
         ranked = sorted(members, key=lambda e: (-_rank(e.result), e.result.run))
         results = [e.result for e in ranked]
-        threshold = solved_at(r.training_set for r in results)
+        threshold = solved_at((r.training_set for r in results), (r.spec for r in results))
         out.append((compare(results, None, threshold, [e.questions for e in ranked], margin=margin), ranked))
     return out
 

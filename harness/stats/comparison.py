@@ -221,7 +221,7 @@ def compare_runs(
     from harness.stats.questions import load_questions
 
     results = [load_result(path) for path in runs]
-    threshold = solved_at(r.training_set for r in results)
+    threshold = solved_at((r.training_set for r in results), (r.spec for r in results))
     margin = margin_of(runs) if margin is None else margin
     return compare(results, baseline, threshold, [load_questions(r) for r in results], allow, margin, looks, paired)
 

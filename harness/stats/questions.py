@@ -107,7 +107,8 @@ def _table(rows: list[Outcome], path: Path, n: int, k: int, seeds: tuple[int, ..
     import numpy as np
 
     ids = tuple(sorted({row.problem for row in rows}))
-    if not {row.seed for row in rows} <= set(seeds) or not {row.index for row in rows} <= set(range(k)):
+    own, indices = {row.seed for row in rows} <= set(seeds), {row.index for row in rows}
+    if not own or not all(0 <= i < k for i in indices):
         raise HarnessError(f"{path} holds {what}samples of other seeds, or more than {k} a problem")
     if len(ids) != n or len(rows) != n * k * len(seeds):  # before there are arrays of these sizes
         raise HarnessError(f"{path} does not hold {k} {what}samples of each of {n} problems for every seed")

@@ -18,8 +18,6 @@ GAP = 0.10
 """Seeds split in two where neighbouring scores are at least this far apart ..."""
 GAP_SDS = 5.0
 """... and this many standard deviations of the seeds on either side of the gap."""
-ARMS_FOR_PRIOR = 4
-"""Arms of two seeds or more from which a common variance is estimated."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +33,6 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Prior:
-    """The variance of a seed's score that a comparison's arms share, worth `df` degrees of freedom (Smyth 2004)."""
-
-    variance: Any
-    df: Any
-
-
-@dataclass(frozen=True)
 class Spread:
     """What is known of the spread of seeds on one measure before two of its arms are compared.
 
@@ -51,7 +41,6 @@ class Spread:
 
     floor: float = 0.0
     split: Split | None = None
-    prior: Prior | None = None
 
 
 def resolution(sizes: Sequence[tuple[int, int]]) -> float:
@@ -62,14 +51,12 @@ def resolution(sizes: Sequence[tuple[int, int]]) -> float:
 
 def spread_of(arms: Sequence[Array], floor: float = 0.0, solved_at: float | None = None) -> Spread:
     """The spread from the per-seed scores of all arms of a measure, (..., S) each."""
-    found = split_of(arms, solved_at)
-    return Spread(floor=floor, split=found, prior=None if found else prior_of(arms))
+    return Spread(floor=floor, split=split_of(arms, solved_at))
 
 
 def as_numbers(s: Spread) -> Spread:
     """A spread without batch axes in plain numbers, as it can be written to a file."""
-    split = replace(s.split, low=float(s.split.low), high=float(s.split.high)) if s.split else None
-    return replace(s, split=split, prior=Prior(float(s.prior.variance), float(s.prior.df)) if s.prior else None)
+    return replace(s, split=replace(s.split, low=float(s.split.low), high=float(s.split.high)) if s.split else None)
 
 
 def split_of(arms: Sequence[Array], solved_at: float | None = None) -> Split | None:
@@ -108,42 +95,12 @@ def _gap(arms: Sequence[Array]) -> float | None:
     return None
 
 
-def prior_of(arms: Sequence[Array]) -> Prior | None:
-    """The common variance of at least ARMS_FOR_PRIOR arms by the moments of log variances, after Smyth (2004), section 6.2.
-
-    Arms without any spread are left out: they say nothing of the logarithm. None for too few arms.
-    """
-    from scipy.special import digamma, polygamma
-
-    several = [(x.var(-1, ddof=1), x.shape[-1] - 1) for x in arms if x.shape[-1] > 1]
-    several = [(v, df) for v, df in several if np.all(v > 1e-18)]
-    if len(several) < ARMS_FOR_PRIOR:
-        return None
-    logs = np.stack([np.log(v) - digamma(df / 2) + np.log(df / 2) for v, df in several], -1)
-    excess = logs.var(-1, ddof=1) - np.mean([polygamma(1, df / 2) for _, df in several])
-    d0 = 2 * _trigamma_inverse(np.maximum(excess, 1e-8))
-    return Prior(variance=np.exp(logs.mean(-1) + digamma(d0 / 2) - np.log(d0 / 2)), df=d0)
-
-
-def _trigamma_inverse(x: Any) -> Any:
-    """The y with trigamma(y) = x, by Newton's method on 1 / trigamma (Smyth 2004, appendix)."""
-    from scipy.special import polygamma
-
-    y = 0.5 + 1 / x
-    for _ in range(30):
-        value = polygamma(1, y)
-        y = y + value * (1 - value / x) / polygamma(2, y)
-    return y
-
-
 def difference(a_S: Array, b_S: Array, spread: Spread = Spread(), paired: bool = False) -> Estimate:  # noqa: B008  (frozen)
     """Mean of `a` minus mean of `b`, with the interval that fits what is known of the spread; `Estimate.rule` names it.
 
     shares: outcomes of two kinds (Agresti and Caffo 2000): every arm gets one seed of each kind on top. Not for pairs: what
     makes their interval hold (one pair on top of each of four kinds, after Agresti and Min 2005) costs more than pairs bring.
     paired: seed i of both arms share their randomness, which the caller has checked; the t interval of their differences.
-    moderated: an arm's variance is raised to what it is together with the prior (Smyth 2004), never lowered: lowering it
-    for an arm that does scatter more has been measured to halve the coverage that is missing (docs/statistics.md).
     otherwise Welch (1947), or Cochran and Cox (1950) for unequal numbers of seeds, where Welch's interval is too short.
     All but shares are at least as wide as the floor makes them. Both arms need two seeds, paired ones as many as each other, in
     one order.
@@ -155,30 +112,15 @@ def difference(a_S: Array, b_S: Array, spread: Spread = Spread(), paired: bool =
         n = a_S.shape[-1]
         v = np.maximum((a_S - b_S).var(-1, ddof=1), 2 * spread.floor**2) / n
         return Estimate(value, np.sqrt(v), n - 1, PAIRED)
-    parts = [_raised(x, spread) for x in (a_S, b_S)]
-    (va, da), (vb, db) = parts
+    va, vb = (np.maximum(x.var(-1, ddof=1), spread.floor**2) / x.shape[-1] for x in (a_S, b_S))
+    da, db = a_S.shape[-1] - 1, b_S.shape[-1] - 1
     v = va + vb
-    se = np.sqrt(v)
-    rule = "moderated" if spread.prior is not None else "Welch"
-    if a_S.shape[-1] == b_S.shape[-1] or spread.prior is not None:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            df = np.where(v > 0, v**2 / (va**2 / da + vb**2 / db), np.minimum(da, db))
-        return Estimate(value, se, df, rule)
     with np.errstate(invalid="ignore", divide="ignore"):
+        if da == db:
+            df = np.where(v > 0, v**2 / (va**2 / da + vb**2 / db), da)
+            return Estimate(value, np.sqrt(v), df, "Welch")
         share = np.where(v > 0, va / v, 0.5)
-    return Estimate(value, se, two_sided_df([(share, da), (1 - share, db)]), "Cochran and Cox")
-
-
-def _raised(x_S: Array, spread: Spread) -> tuple[Any, Any]:
-    """The variance of the mean of (..., S), raised to the floor and to what the prior makes of it, and its degrees of
-    freedom."""
-    n = x_S.shape[-1]
-    v, df = np.maximum(x_S.var(-1, ddof=1), spread.floor**2), n - 1
-    if spread.prior is None:
-        return v / n, df
-    p = spread.prior
-    moderated = (p.df * p.variance + df * v) / (p.df + df)
-    return np.maximum(v, moderated) / n, np.where(moderated > v, p.df + df, df)
+    return Estimate(value, np.sqrt(v), two_sided_df([(share, da), (1 - share, db)]), "Cochran and Cox")
 
 
 def _shares(a_S: Array, b_S: Array, split: Split, floor: float) -> Estimate:

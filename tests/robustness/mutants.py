@@ -81,6 +81,7 @@ MODULES = {  # and the tests run on its mutants, of them those that reach the ch
     "leaderboard/groups.py": BOARD,
     "leaderboard/independence.py": BOARD,
     "leaderboard/page.py": BOARD,
+    "leaderboard/planted.py": ["leaderboard/test_planted.py"],
     "leaderboard/questions.py": BOARD,
     "leaderboard/readings.py": BOARD,
     "leaderboard/reproduce.py": BOARD,

@@ -136,6 +136,9 @@ def test_its_description_reaches_methods_tables_and_graders(echo):
     assert found.pieces() == ["please", "be brief", "now"]
     assert solved_at(["echoes", "echoes"]) == 0.25 and solved_at(["testbed"]) == testbed.solved_at == 0.5
     assert solved_at(["echoes", "testbed"]) is solved_at(["gsm8k"]) is solved_at(["nobody's"]) is None
+    worlds = [{"testbed": {"world": name}} for name in ("latent", "open")]
+    assert solved_at(["testbed"], worlds[:1]) == 0.5 and solved_at(["testbed"], worlds) is None
+    assert solved_at(["testbed"], [{}]) == 0.5, "an evaluation does not say in which world its policy was trained"
     [right, wrong] = grade_many([("a = run", "run", echo.answer_type), ("run back", "run", echo.answer_type)])
     assert (right.score, wrong.score) == (1.0, 0.0)
     assert check_golds(echo, None) == {"n": 4, "accepted": 4, "rejected": [], "words": 0, "doubtful": []}

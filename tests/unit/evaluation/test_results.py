@@ -28,7 +28,7 @@ SCORES = {  # suite: its role for the training set `testbed`, and its score by s
     "tb-id": ("id", {3: 1.0, 8: 0.0}),
     "tb-long": ("ood", {3: 0.0, 8: 0.5}),
     "tb-format": ("ood", {3: 1.0, 8: 1.0}),
-    "aime24": ("other", {3: 0.5, 8: 0.0}),
+    "rg-equations": ("other", {3: 0.5, 8: 0.0}),
 }
 TESTBED = load_training_set("testbed")
 
@@ -60,13 +60,13 @@ def test_a_suite_of_another_role_counts_in_neither_macro_average():
     assert (found.macro.id, found.macro.ood) == (0.5, (0.25 + 1.0) / 2)
     assert {seed: (m.id, m.ood) for seed, m in found.macro.per_seed.items()} == {3: (1.0, 0.5), 8: (0.0, 0.75)}
     assert found.identity["engine"] == "a" and set(found.identity) == {"engine", "graders"}
-    alone = combined(["aime24"]).macro
+    alone = combined(["rg-equations"]).macro
     assert (alone.id, alone.ood) == (None, None)
     assert [(m.id, m.ood) for m in alone.per_seed.values()] == [(None, None)] * 2
 
 
 def test_a_suite_says_what_it_is_and_how_it_was_sampled():
-    flagged = {"tb-long": ["p1"], "aime24": ["p0", "p7"]}
+    flagged = {"tb-long": ["p1"], "rg-equations": ["p0", "p7"]}
     found = combined(flagged=flagged, n=3, temperature=0.9, max_new_tokens=77).suites
     for name, s in found.items():
         suite = load_suite(name)
@@ -75,8 +75,8 @@ def test_a_suite_says_what_it_is_and_how_it_was_sampled():
         assert s.per_seed == pytest.approx({seed: round(x * 6) / 6 for seed, x in SCORES[name][1].items()})
         assert s.prompt_tokens == 2 * 6 * 3 and s.generated_tokens == 2 * (1 + 2 + 3 + 4 + 5 + 6)
     assert found["tb-id"].avg_clean is None and found["tb-id"].per_seed_clean == {}
-    assert found["aime24"].per_seed_clean == {3: 0.25, 8: 0.0}, "p0, of which both samples are right, is left out: 1 of 4"
-    assert found["aime24"].avg_clean == 0.125
+    assert found["rg-equations"].per_seed_clean == {3: 0.25, 8: 0.0}, "p0, of which both samples are right, is left out: 1 of 4"
+    assert found["rg-equations"].avg_clean == 0.125
 
 
 def test_the_data_are_those_of_the_folder_that_is_named(tmp_path):

@@ -436,7 +436,8 @@ def test_a_board_is_built_and_verified(filed):
         assert said == sha256((filed.parent / run / "manifest.json").read_bytes())
     assert set(index.manifests) == {v.run for v in found} and index.reproductions == {}
     text = (filed.parent / "README.md").read_text()
-    assert text.startswith("# testbed, testbed\n\n![OOD macro average: every seed of every arm, and the mean](scores.svg)\n\n")
+    assert text.startswith("# testbed, testbed\n\nThe smallest difference that matters on this board is 1 points. ")
+    assert "\n\n![OOD macro average: every seed of every arm, and the mean](scores.svg)\n\n" in text
     assert text.endswith(f"{build.UNSEEN}\n") and "**Not a result" not in text
     (filed.parent / "scores-2.csv").touch()
     with pytest.raises(HarnessError) as e:

@@ -323,15 +323,14 @@ def test_the_picture_of_budgets(grouped, monkeypatch):
     monkeypatch.setattr(page.plots, "scatter", lambda spots, x, y: drawn.append((spots, x, y)) or "<svg>")
     [found] = page._budgets(c)
     assert found == {
-        "title": "OOD macro average over budget; bar: 95% interval for new questions; small dots: seeds",
+        "title": "OOD macro average over budget; hollow: mean of seeds of two kinds; small dots: seeds",
         "svg": "<svg>",
     }
     [(spots, x, y)] = drawn
     assert (x, y) == ("sampled tokens per seed", "score, percent points") and [s.series for s in spots] == [0, 1]
     assert [s.y for s in spots] == [50.0, 25.0] and list(spots[0].points) == [37.5, 62.5, 50.0]
     assert [s.x for s in spots] == [arm.budget["sampled_tokens"] for arm in c.arms]
-    s = c.arms[0].scores["macro:ood"]
-    assert (spots[0].low, spots[0].high) == (100 * s.low, 100 * s.high)
+    assert (spots[0].low, spots[0].high, spots[0].two_kinds) == (None, None, True), "no seed need be near a mean of two kinds"
     none = replace(c, arms=[replace(a, budget=a.budget | {"sampled_tokens": 0}) for a in c.arms])
     assert page._budgets(none) == []
     some = replace(c, arms=[c.arms[0], replace(c.arms[1], budget=c.arms[1].budget | {"sampled_tokens": 0})])

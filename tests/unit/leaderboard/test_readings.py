@@ -94,7 +94,7 @@ def test_what_could_hide_a_figure(line):
 
 def study(change=lambda tree: None):
     results, questions = arms()
-    compared = compare(results, None, 0.4, questions).to_dict()
+    compared = compare(results, None, 0.5, questions).to_dict()
     tree = {"study": {"title": "A|study", "text": "Of *two* arms."}, "results": {"comparisons": {"": compared}}}
     tree = json.loads(json.dumps(tree, default=lambda x: x.item()))
     change(tree)
@@ -178,7 +178,7 @@ def test_differences_follow_from_the_seeds():
     from dataclasses import replace
 
     results, questions = arms()
-    c = compare(results, None, 0.4, questions)
+    c = compare(results, None, 0.5, questions)
     _consistent(c)
     arm = next(a for a in c.arms if a.contrasts)
     key, x = next(iter(arm.contrasts.items()))

@@ -8,6 +8,7 @@ from scipy import optimize, special, stats
 
 from harness.stats import seeds
 from harness.stats.seeds import Split, Spread
+from support.moderated import moderated, prior_of
 
 
 def draw(seed: int, *size: int, at: float = 0.5, sd: float = 0.02):
@@ -114,7 +115,7 @@ def test_the_prior_finds_the_variance_that_arms_share():
     """2,000 arms whose variances are 4 times 10 over a chi-square of 10 degrees of freedom."""
     rng = np.random.default_rng(0)
     sds = np.sqrt(4 * 10 / rng.chisquare(10, 2000))
-    found = seeds.prior_of([rng.normal(0, sd, 5) for sd in sds])
+    found = prior_of([rng.normal(0, sd, 5) for sd in sds])
     assert found is not None
     assert found.variance == pytest.approx(4, rel=0.06) and found.df == pytest.approx(10, rel=0.2)
 
@@ -127,7 +128,7 @@ def test_the_prior_solves_the_equations_of_smyth():
     e = np.log([x.var(ddof=1) for x in arms]) - special.digamma(d / 2) + np.log(d / 2)
     excess = ((e - e.mean()) ** 2).sum() / (len(e) - 1) - special.polygamma(1, d / 2).mean()
     d0 = optimize.brentq(lambda x: special.polygamma(1, x / 2) - excess, 1e-3, 1e6)
-    found = seeds.prior_of(arms)
+    found = prior_of(arms)
     assert found.df == pytest.approx(d0, rel=1e-6)
     assert found.variance == pytest.approx(np.exp(e.mean() + special.digamma(d0 / 2) - np.log(d0 / 2)), rel=1e-6)
 
@@ -137,18 +138,25 @@ def test_the_prior_is_the_distribution_of_the_variances():
     rng = np.random.default_rng(1)
     sds = np.sqrt(2 * 6 / rng.chisquare(6, 4000))
     arms = [rng.normal(0, sd, 4) for sd in sds]
-    found = seeds.prior_of(arms)
+    found = prior_of(arms)
     ratios = [x.var(ddof=1) / found.variance for x in arms]
     assert stats.kstest(ratios, stats.f(3, found.df).cdf).pvalue > 0.05
 
 
-def test_the_prior_raises_a_variance_and_never_lowers_it():
+def test_a_variance_is_raised_and_never_lowered():
     arms = [draw(i, 4, sd=0.02) for i in range(8)]
-    spread = seeds.spread_of(arms)
+    prior = prior_of(arms)
     calm, wild = np.array([0.5, 0.5001, 0.4999, 0.5]), draw(9, 4, sd=0.2)
-    assert seeds.difference(calm, arms[0], spread).se > seeds.difference(calm, arms[0]).se
-    assert seeds.difference(wild, wild, spread).se == pytest.approx(float(seeds.difference(wild, wild).se))
-    assert seeds.prior_of(arms[:3]) is None
+    assert moderated(calm, arms[0], prior).se > seeds.difference(calm, arms[0]).se
+    assert moderated(wild, wild, prior).se == pytest.approx(float(seeds.difference(wild, wild).se))
+    assert prior_of(arms[:3]) is None
+
+
+def test_a_difference_does_not_depend_on_company():
+    a, b = draw(0, 4, sd=0.02), draw(1, 4, sd=0.02)
+    alone = seeds.difference(a, b, seeds.spread_of([a, b]))
+    among = seeds.difference(a, b, seeds.spread_of([a, b, *(draw(i, 4, sd=0.01) for i in range(2, 12))]))
+    assert alone.interval() == among.interval() and alone.rule == among.rule == "Welch"
 
 
 @pytest.mark.parametrize("n", [2, 3, 8])
