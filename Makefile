@@ -3,7 +3,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 OUT ?= runs/demo-$(shell date -u +%Y%m%dT%H%M%S)
-SEEDS ?= 0,1,2
+SEEDS ?= 0,1,2,3,4
 HARNESS := $(VENV)/bin/harness
 VENV_OPENRLHF ?= .venv-openrlhf
 VENV_OLDEST ?= .venv-oldest
@@ -17,9 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DELETE_ON_ERROR:
 
 run: venv
-	$(HARNESS) run --method p2o --bench id,ood --seeds $(SEEDS) --out $(OUT)/p2o
-	$(HARNESS) run --method grpo --bench id,ood --seeds $(SEEDS) --out $(OUT)/grpo
-	$(HARNESS) compare $(OUT)/p2o $(OUT)/grpo --out $(OUT)/compare.html
+	$(HARNESS) study run skills-demo --seeds $(SEEDS) --jobs 2 --out $(OUT)
 
 test: venv
 	$(VENV)/bin/ruff check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,6 +75,37 @@ def run(
     else:
         folder = RunDir.new(spec, out)
     o.show_result(execute(prepared, folder, ["harness", *sys.argv[1:]]), as_json)
+    if not as_json:
+        _say_what_it_needs(spec, folder.path)
+
+
+def _say_what_it_needs(spec: RunSpec, folder: Path) -> None:
+    """A run alone says little about its method: what to compare it with, and the commands."""
+    from harness.registry import baseline_method, method_of
+
+    base = baseline_method()
+    if method_of(spec.method) == base:
+        o.say_sentences(["A baseline by itself decides nothing: run another method in the same way, then compare the two:"])
+        o.say(f"  harness compare RUN {folder}")
+        return
+    other = folder.with_name(f"{folder.name}-{base}")
+    o.say_sentences([f"Whether that is {spec.method}'s doing needs a baseline, and then a comparison:"])
+    o.say(f"  {shlex.join(['harness', 'run', *_instead(sys.argv[2:], base, other)])}")
+    o.say(f"  {shlex.join(['harness', 'compare', str(folder), str(other)])}")
+
+
+def _instead(words: Sequence[str], method: str, out: Path) -> list[str]:
+    """The same command line for another method and folder."""
+    kept: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        name, equals, _ = word.partition("=")
+        if name in ("--method", "--out"):
+            if not equals:
+                next(rest, None)
+        elif word not in ("--resume", "--json"):
+            kept.append(word)
+    return ["--method", method, *kept, "--out", str(out)]
 
 
 def _flags(

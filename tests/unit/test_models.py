@@ -114,5 +114,5 @@ def test_other_bytes_and_missing_pieces_are_refused(index):
 
 
 def test_every_name_says_what_it_is():
-    assert {"testbed", "smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct"} == set(MODELS)
+    assert {"testbed", "skills", "smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct"} == set(MODELS)
     assert all(m.summary and m.licence and m.cpu_tokens_per_second > 0 for m in MODELS.values())

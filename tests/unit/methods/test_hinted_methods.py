@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -230,6 +231,15 @@ def test_answer_only_and_offline_writers():
     assert made("self-hint").reference == "solution" and made("self-hint-answer").reference == "answer"
     with pytest.raises(UsageError, match="phrases"):
         made("self-hint", "self-hint.writer=offline", phrases=())
+
+
+def test_the_offline_writer_takes_the_hints_that_come_with_a_problem():
+    hinted = replace(PROBLEM, hints=("about parts", "", "one, two, six"))
+    method = made("self-hint", "self-hint.writer=offline", problems=[hinted], phrases=())
+    assert method.reference == "solution", "they are made from it"
+    script = Script(lambda c, i: c.template == "one, two, six")
+    group = run(method, script, hinted)
+    assert [c[0].template for c, _ in script.calls] == ["", "about parts", "one, two, six"] and group.successes == K
 
 
 def test_light_moves_levels_between_epochs_and_hints_before_the_first_try():
