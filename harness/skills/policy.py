@@ -20,7 +20,7 @@ from harness.testbed import folders
 if TYPE_CHECKING:
     from harness.config import PolicySpec
 
-RECIPE = 1
+RECIPE = 2
 """Raised whenever the warm start changes, so that cached policies of an older recipe are not taken for new ones."""
 WIDTH = 96
 POLICIES = Path(__file__).parent / "policies"
