@@ -273,6 +273,9 @@ class LocalConfig(Strict):
     """Most tokens in one sampling pass: prompts plus completions of full length."""
     forward_tokens: int = Field(8192, ge=1)
     """Most tokens per forward and backward pass, padding included; gradients are accumulated over passes."""
+    shared_prompts: bool | None = None
+    """Read a prompt once for all its completions, when sampling and in the training pass, if the model type allows it; null
+    does so from 10M parameters on."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, up to a third more time."""
     cuda_graphs: bool = True
