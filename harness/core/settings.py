@@ -119,6 +119,17 @@ class GuardConfig(Strict):
     """Consecutive batches of such entropy before stopping."""
 
 
+class LoraConfig(Strict):
+    """Low-rank adapters in the place of all weights (LoRA: Hu et al. 2021, arXiv 2106.09685), by peft; local backend only."""
+
+    rank: int = Field(0, ge=0)
+    """Rank r of an adapter; 0 trains all weights."""
+    alpha: float = Field(16.0, gt=0)
+    """What the adapters add is multiplied by alpha / rank."""
+    targets: Literal["all-linear"] | tuple[str, ...] = Field("all-linear", min_length=1)
+    """Linear layers with an adapter, by the ends of their names, e.g. `[q_proj, v_proj]`; all-linear is all but the head."""
+
+
 class TrainConfig(Strict):
     """How the policy is trained, in the field's own terms; both backends read these."""
 
@@ -162,6 +173,8 @@ class TrainConfig(Strict):
     """Batches between checkpoints; every epoch ends with one too."""
     loss: LossSpec = LossSpec()
     """Policy-gradient loss."""
+    lora: LoraConfig = LoraConfig()
+    """What is trained: all weights, or adapters."""
     guards: GuardConfig = GuardConfig()
     """Stop rules."""
 

@@ -66,6 +66,11 @@ class SeedLog:
         return self.folder / "final"
 
     @property
+    def adapter(self) -> Path:
+        """Where the adapters of a policy lie that was trained by them, unmerged."""
+        return self.folder / "adapter"
+
+    @property
     def groups(self) -> list[Group]:
         """Groups of the epoch under way."""
         return self._groups

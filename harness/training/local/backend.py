@@ -15,6 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from harness.config import PolicySpec, RunSpec
 from harness.core.errors import HarnessError, MissingError, UsageError
+from harness.core.extras import require
 from harness.core.method import Finetuned, Method
 from harness.core.seeds import derive
 from harness.core.settings import LossSpec, RewardRule
@@ -23,6 +24,7 @@ from harness.grading.strict import reward_many
 from harness.models import locate
 from harness.runs.samples import OVERLONG
 from harness.training.gather import gather_groups
+from harness.training.local.adapter import Adapter
 from harness.training.local.generation import SampledTokens, sample, shares_prompts
 from harness.training.local.logps import completion_logps
 from harness.training.loop import train_epochs
@@ -44,6 +46,9 @@ class LocalBackend:
         """Load the policy; only one of a RunSpec can be trained. Raises MissingError (no such model) or UsageError (a
         folder that is not a policy)."""
         self.spec, self.offline = spec, offline
+        self.adapter: Adapter | None = None
+        if isinstance(spec, RunSpec) and spec.train.lora.rank:
+            require("peft")
         self.reward: RewardRule = spec.train.reward if isinstance(spec, RunSpec) else "evaluation"
         if spec.local.threads:
             torch.set_num_threads(spec.local.threads)
@@ -144,6 +149,9 @@ class LocalBackend:
     def complete(self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False) -> list[Rollout]:
         if not initial:
             return self.generate(prompts, sampling, seed)
+        if self.adapter:
+            with self.adapter.off():
+                return self.generate(prompts, sampling, seed)
         if self._initial is None:  # read again: most methods never ask for it
             options = (self.spec.model.dtype, self.offline)
             self._initial = load_policy(self.source, self.commit or self.spec.model.revision, *options)[1]
@@ -180,10 +188,15 @@ class LocalBackend:
     # ------------------------------------------------------------------ training
 
     def train(self, method: Method, log: SeedLog) -> None:
-        """All epochs of one seed; the trained policy ends up in the log's `final` folder."""
+        """All epochs of one seed; the trained policy ends up in the log's `final` folder, adapters beside it too.
+
+        Adapters are part of the policy's weights then, in this process as in the folder.
+        """
         cfg, local = cast(RunSpec, self.spec).train, self.spec.local
         loss = method.loss or LossSpec()  # a method without one takes no step
         advantages = partial(checked_advantages, method)
+        if cfg.lora.rank:
+            self.adapter = Adapter(self.model, cfg.lora, derive(log.seed, "lora"), self.spec.model.id)
         self._updater = Updater(
             model=self.model,
             cfg=cfg,
@@ -197,6 +210,10 @@ class LocalBackend:
         self._check_lengths(method.problems)
         log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=self.commit)
         train_epochs(self, method, log)
+        if self.adapter:
+            writing(log.adapter, self.adapter.save)
+            self.adapter.merge()
+            self.adapter = None
         writing(log.final, self.save)
 
     def _check_lengths(self, problems: Sequence[Problem]) -> None:
@@ -250,11 +267,14 @@ class LocalBackend:
         self.tokenizer.save_pretrained(folder)
 
     def write_checkpoint(self, folder: Path) -> None:
-        self.save(folder)
+        (self.adapter or self).save(folder)
         self._updater.save(folder / "optimizer.pt")
 
     def read_checkpoint(self, folder: Path) -> None:
-        self.model.load_state_dict(_load(folder, self.model.dtype).state_dict())
+        if self.adapter:
+            self.adapter.load(folder)
+        else:
+            self.model.load_state_dict(_load(folder, self.model.dtype).state_dict())
         self._updater.load(folder / "optimizer.pt")
 
     def __enter__(self) -> LocalBackend:

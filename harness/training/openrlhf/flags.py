@@ -116,6 +116,11 @@ def _refuse(spec: RunSpec, method: Method) -> None:
         )
     if method.supervised:
         raise UsageError(f"{spec.method} fine-tunes on given texts, which only --backend local does")
+    if train.lora.rank or any(name.startswith("ds.lora.") for name in backend.flags):
+        raise UsageError(
+            "OpenRLHF 0.11.2 sends adapters to vLLM under names that vLLM does not know; set train.lora.rank=0, or train with "
+            "--backend local"
+        )
     if loss and loss.correction == "shaping":
         raise UsageError(
             f"OpenRLHF's loss has no policy shaping; set {spec.method}.correction to none, clip or mask, or train with "
