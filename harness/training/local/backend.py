@@ -27,6 +27,7 @@ from harness.training.gather import gather_groups
 from harness.training.local.adapter import Adapter
 from harness.training.local.generation import SampledTokens, sample, shares_prompts
 from harness.training.local.logps import completion_logps
+from harness.training.local.memory import fitting_tokens, free_bytes
 from harness.training.loop import train_epochs
 from harness.training.loss import checked_advantages
 from harness.training.prompts import encode, rendering
@@ -154,9 +155,11 @@ class LocalBackend:
                 return self.generate(prompts, sampling, seed)
         if self._initial is None:  # read again: most methods never ask for it
             options = (self.spec.model.dtype, self.offline)
-            self._initial = load_policy(self.source, self.commit or self.spec.model.revision, *options)[1]
-            self._initial.to(self.model.device).eval()
-        return self.generate(prompts, sampling, seed, self._initial)
+            self._initial = load_policy(self.source, self.commit or self.spec.model.revision, *options)[1].eval()
+        try:
+            return self.generate(prompts, sampling, seed, self._initial.to(self.model.device))
+        finally:
+            self._initial.to("cpu")  # a GPU's memory is the training's until it is asked again
 
     def count_tokens(self, text: str) -> int:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -202,7 +205,7 @@ class LocalBackend:
             cfg=cfg,
             loss=loss,
             pad=self.pad,
-            forward_tokens=local.forward_tokens,
+            forward_tokens=self._forward_tokens(method),
             advantages=advantages,
             recompute=local.gradient_checkpointing,
             share=self.share,
@@ -215,6 +218,14 @@ class LocalBackend:
             self.adapter.merge()
             self.adapter = None
         writing(log.final, self.save)
+
+    def _forward_tokens(self, method: Method) -> int:
+        """Of a pass, as memory allows. Raises HarnessError where an update would not fit."""
+        cfg, local = cast(RunSpec, self.spec).train, self.spec.local
+        if method.loss is None or not method.problems:
+            return local.forward_tokens
+        row = len(self.encode(max((p.text for p in method.problems), key=len))) + cfg.max_new_tokens
+        return fitting_tokens(self.model, cfg, local, min(row, self.positions or row), free_bytes(self.model.device))
 
     def _check_lengths(self, problems: Sequence[Problem]) -> None:
         """Raises UsageError where the model cannot read a training problem."""
