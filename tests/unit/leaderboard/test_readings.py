@@ -108,9 +108,9 @@ def test_what_could_hide_a_figure(line):
 # ---------------------------------------------------------------------- studies
 
 
-def study(change=lambda tree: None):
+def study(change=lambda tree: None, margin=1.0):
     results, questions = arms()
-    compared = compare(results, None, 0.5, questions).to_dict()
+    compared = compare(results, None, 0.5, questions, margin=margin).to_dict()
     tree = {"study": {"title": "A|study", "text": "Of *two* arms."}, "results": {"comparisons": {"": compared}}}
     tree = json.loads(json.dumps(tree, default=lambda x: x.item()))
     change(tree)
@@ -343,7 +343,7 @@ def test_bytes_that_are_no_text_are_shown_as_such(folder):
 
 def test_a_study_is_judged_by_the_margin_of_its_models_board(folder):
     """The board is the folder of the model's name, as `leaderboard add` has it; without one the harness's own margin is."""
-    (folder / "small.json").write_text(json.dumps(study(lambda t: t["results"]["comparisons"][""].update(margin=0.5))))
+    (folder / "small.json").write_text(json.dumps(study(margin=50.0)))
     assert "beyond 1.0 points" in render_readings(folder, [])["small.md"]
     (folder / "testbed").mkdir()
     (folder / "testbed" / "rules.json").write_text('{"schema": 1, "margin": 7, "why": "so"}')
