@@ -16,13 +16,13 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -143,39 +143,49 @@ def run(modules: Sequence[str], deadline: float, again: bool, sample: int | None
             (folder / name).symlink_to(ROOT / name)
     settings = {"source_paths": ["harness"], "only_mutate": [f"harness/{x}" for x in partners(modules[0])], "also_copy": COPIED}
     settings |= {"pytest_add_cli_args_test_selection": [f"{UNIT}/{x}" for x in tests], "use_git_change_detection": False}
-    settings |= {"timeout_multiplier": 4.0, "timeout_constant": 15.0}  # of the seconds its tests take, by the clock
-    if modules[0].startswith(("grading", "leaderboard")):  # whose tests leave a child that mutmut would take for its own
-        settings["process_isolation"] = "forkserver"
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
     project = (ROOT / "pyproject.toml").read_text()
     (folder / "pyproject.toml").write_text(f"{project}\n[tool.mutmut]\n{''.join(lines)}")
     if time.monotonic() >= deadline:
         return
-    if again:  # which test reaches what, too
-        (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
-        names = [name for x in modules for name in (*unexplained(x), *late(x))]
-    else:
-        generate(folder)
-        names = [name for x in modules for name in drawn(x, sample)]
+    generate(folder)
+    of_each = [(*unexplained(x), *late(x)) if again else drawn(x, sample) for x in modules]
+    names = [name for row in zip_longest(*of_each) for name in row if name]  # in turn: a run that is cut short has some of each
     if not names:
         return
     print(f"{', '.join(modules)} ...", flush=True)
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "mutmut", "run", *names]
+    found = folder / "verdicts.json"
+    found.unlink(missing_ok=True)
+    (folder / "asked.json").write_text(json.dumps({"names": names, "verdicts": str(found), "deadline": deadline}))
+    env = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "MUTANTS": str(folder / "asked.json"),
+        "PYTHONPATH": str(Path(__file__).parent),
+    }
+    env |= {"MUTANT_UNDER_TEST": ""}
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "forks", "-p", "no:cacheprovider"]
     with (folder / "log").open("w") as log:
-        # An interrupt is how mutmut is told to keep what it has; a process in the background may have been told to ignore it.
-        heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
-        child = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True, preexec_fn=heard)
-        try:
-            child.wait(deadline - time.monotonic())
-        except (subprocess.TimeoutExpired, KeyboardInterrupt) as e:
-            os.killpg(child.pid, signal.SIGINT)
-            child.wait()
-            if isinstance(e, KeyboardInterrupt):
-                raise
-            return
-    if child.returncode not in (0, -signal.SIGINT):
-        raise SystemExit(f"mutmut failed on {', '.join(modules)}: see {folder / 'log'}")
+        done = subprocess.run(
+            [*command, *(f"{UNIT}/{x}" for x in tests)], cwd=folder / "mutants", env=env, stdout=log, stderr=log
+        )
+    if found.exists():
+        keep(modules, json.loads(found.read_text()))
+    if done.returncode:
+        raise SystemExit(f"the tests of {', '.join(modules)} did not run: see {folder / 'log'}")
+
+
+def keep(modules: Sequence[str], found: Mapping[str, int]) -> None:
+    """Write verdicts to where mutmut has them."""
+    for module in modules:
+        path = meta_of(module)
+        tree = json.loads(path.read_text())
+        tree["exit_code_by_key"] |= {name: code for name, code in found.items() if name in tree["exit_code_by_key"]}
+        path.write_text(json.dumps(tree))
+
+
+def meta_of(module: str) -> Path:
+    return folder_of(module) / "mutants" / "harness" / f"{module}.meta"
 
 
 def folder_of(module: str) -> Path:
@@ -246,7 +256,7 @@ def verdicts(module: str) -> dict[str, str]:
     """Every mutant with what became of it."""
     from mutmut.stats import status_by_exit_code
 
-    path = folder_of(module) / "mutants" / "harness" / f"{module}.meta"
+    path = meta_of(module)
     if not path.exists():
         return {}
     return {name: status_by_exit_code[code] for name, code in json.loads(path.read_text())["exit_code_by_key"].items()}

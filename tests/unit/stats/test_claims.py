@@ -340,6 +340,15 @@ def test_tokens_that_a_claim_is_about_are_no_other_budget(tmp_path):
     assert both == {"budget-mismatch": "rollouts 1,500 against 1,000 per seed; sampled tokens 30,000 against 20,000 per seed"}
 
 
+def test_a_run_of_another_method_is_no_hint(tmp_path):
+    paths = runs(tmp_path)
+    [a] = check([STANDARD], paths[1:])
+    assert a.reasons == ("no run matches its arm, p2o",) and a.missing and set(a.runs) == {"baseline"}
+    [b] = check([claim(settings={"train.temperature": 1.0})], paths[:1])
+    hint = f"; {load_result(paths[0]).run} differs in train.temperature (0.6, claimed 1.0)"
+    assert b.reasons == (f"no run matches its arm, p2o{hint}", "no run matches its baseline, grpo") and b.runs == {}
+
+
 def test_all_that_an_assessment_says(tmp_path):
     """From the runs' seeds, by scipy: 0.3 and 0.4, seeds a point apart."""
     paths = runs(tmp_path, 10)
