@@ -22,8 +22,10 @@ from _pytest.runner import runtestprotocol
 from mutmut.mutation import trampoline
 
 NO_TESTS, TIMEOUT = 33, 36  # as mutmut's
-FACTOR, LEAST = 4, 15
-"""CPU seconds of a mutant: so many times those of its tests without it, and so many more."""
+FACTOR, LEAST = 4, 5
+"""CPU seconds of a test on a mutant: so many times those that it takes without it, and so many more."""
+WAIT = 20
+"""Seconds by the clock for each of those, after which a mutant that only waits is stopped."""
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool:
@@ -59,22 +61,19 @@ def _reach(session: pytest.Session) -> dict[str, list[tuple[float, pytest.Item]]
 
 def _verdict(session: pytest.Session, name: str, tests: list[tuple[float, pytest.Item]]) -> int:
     """The exit code of a fork that runs these tests on a mutant: 1 once one fails, 0 if none does, or a time-out."""
-    limit = math.ceil(LEAST + FACTOR * sum(seconds for seconds, _ in tests))
     child = os.fork()
     if not child:
         code = 1
         try:
             os.setsid()
-            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
             os.environ["MUTANT_UNDER_TEST"] = name
             nowhere = os.open(os.devnull, os.O_RDWR)
             for stream in (0, 1, 2):
                 os.dup2(nowhere, stream)
-            failed = (r.failed for _, item in tests for r in runtestprotocol(item, log=False, nextitem=session))
-            code = int(any(failed))
+            code = int(any(_fails(session, item, LEAST + FACTOR * seconds) for seconds, item in tests))
         finally:
             os._exit(code)  # whatever was raised: a mutant that ends pytest is noticed
-    end = time.monotonic() + 20 * limit  # of one that waits, and uses no CPU
+    end = time.monotonic() + WAIT * sum(LEAST + FACTOR * seconds for seconds, _ in tests)
     while (done := os.waitpid(child, os.WNOHANG)) == (0, 0):
         if time.monotonic() > end:
             os.killpg(child, signal.SIGKILL)
@@ -87,3 +86,10 @@ def _verdict(session: pytest.Session, name: str, tests: list[tuple[float, pytest
         pass
     code = os.waitstatus_to_exitcode(done[1])
     return TIMEOUT if code in (-signal.SIGXCPU, -signal.SIGKILL) else code
+
+
+def _fails(session: pytest.Session, item: pytest.Item, seconds: float) -> bool:
+    """Whether a test fails; the kernel ends this process once the test has used so many CPU seconds."""
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), most))
+    return any(report.failed for report in runtestprotocol(item, log=False, nextitem=session))

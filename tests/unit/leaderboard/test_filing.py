@@ -118,6 +118,10 @@ def test_what_add_refuses(two_runs, tmp_path):
     (run / "result.json").write_text(json.dumps(stamped))
     said = f"{run} is not a result: a rehearsal. --allow-not-a-result files it with that stamp"
     refused(said, UsageError)
+    spec = json.loads((run / "spec.json").read_text())
+    (run / "spec.json").write_text(json.dumps(spec | {"spec": spec["spec"] | {"planted": {}}}))
+    refused(f"{run} is planted, its answers are other runs'; it is never filed", UsageError, allow_stamped=True)
+    (run / "spec.json").write_text(json.dumps(spec))
     wrong = json.loads(text)
     wrong["macro"]["ood"] = 0.75
     (run / "result.json").write_text(json.dumps(wrong))
@@ -511,6 +515,7 @@ def test_a_board_is_built_and_verified(filed):
     assert text.startswith("# testbed, testbed\n\nThe smallest difference that matters on this board is 1 points. ")
     assert "\n\n![OOD macro average: every seed of every arm, and the mean](scores.svg)\n\n" in text
     assert text.endswith(f"{build.UNSEEN}\n") and "**Not a result" not in text
+    assert ">Leaderboard<" in (filed.parent / "index.html").read_text()
     (filed.parent / "scores-2.csv").touch()
     with pytest.raises(HarnessError) as e:
         build._check_built(filed.parent, {p: (filed.parent / p).read_text() for p in names})

@@ -512,6 +512,8 @@ def test_a_run_directory_is_the_same_entry(two_runs, entries):
     own = filed.load_run(run, 3)
     assert own.evidence is None and own.folder == run and own.curves == entries[0].curves
     assert [r.problem for r in own.picks["tb-long"]] == [r.problem for r in entries[0].picks["tb-long"]]
+    asked = {p.id: p.text for p in PROBLEMS}
+    assert all(r.prompt == asked[r.problem] for r in own.picks["tb-long"]), "with prompts, which are not filed here"
     assert own.code == entries[0].code and own.started == entries[0].started and len(own.templates) == 12
     assert own.questions["tb-long"].ids == entries[0].questions["tb-long"].ids
 
