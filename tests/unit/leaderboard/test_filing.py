@@ -40,8 +40,10 @@ def filed(two_runs, tmp_path):
 # ---------------------------------------------------------------------- filing
 
 
-def test_what_is_filed(two_runs):
-    folder, run = two_runs[0], two_runs[0].parents[3] / "p2o"
+def test_what_is_filed(two_runs, tmp_path):
+    run = two_runs[0].parents[3] / "p2o"
+    folder, new = submit.add(run, tmp_path / "boards")
+    assert new and folder.name == two_runs[0].name
     m = read_manifest(folder)
     result, env = json.loads((run / "result.json").read_text()), json.loads((run / "env.json").read_text())
     assert folder.parts[-3:] == ("testbed", "testbed", m.run) and m.run.startswith(f"p2o-{m.spec_sha256[:8]}-")
@@ -432,11 +434,12 @@ class Stopped(Exception):
 def test_a_run_is_made_again_and_filed_beside(filed, monkeypatch, tmp_path):
     """What trains is put in place of the training: it writes the run that the settings ask for. tests/smoke/test_reproduce.py
     trains."""
-    asked = []
+    asked, more, stamp = [], {}, None
 
     def execute(spec, run, command):
         asked.append((spec, run.path, command))
-        make_run(run.path, spec.method, (3, 5, 4)[: len(spec.seeds)], spec=spec.model_dump(mode="json"))
+        tree = spec.model_dump(mode="json") | more
+        make_run(run.path, spec.method, (3, 5, 4)[: len(spec.seeds)], spec=tree, stamp=stamp)
         env = json.loads((run.path / "env.json").read_text())
         (run.path / "env.json").write_text(json.dumps({**env, "started": "2026-03-04T05:06:07+00:00"}))
         for name in ("result.json", "ledger.json"):
@@ -462,6 +465,12 @@ def test_a_run_is_made_again_and_filed_beside(filed, monkeypatch, tmp_path):
         reproduce(filed, [0], 1.0, None, tmp_path / "third", None, False, [])
     assert str(e.value) == f"{found.folder} is there already" and (tmp_path / "third" / "result.json").exists()
     assert asked[0] == (None, False)
+    shutil.rmtree(found.folder)
+    stamp = "half of it"
+    assert reproduce(filed, [0], 1.0, None, tmp_path / "stamped", None, False, []).level == "retrained"
+    more = {"train": {"lr": 0.5}}
+    with pytest.raises(HarnessError, match=r"^/.*/reproductions/p2o-[^/]*: reproduces no run of this board"):
+        reproduce(filed, [0], 1.0, None, tmp_path / "other", None, False, [])
 
 
 def test_what_a_second_run_is_asked_for(filed, monkeypatch, tmp_path):
@@ -524,6 +533,10 @@ def test_a_board_is_built_and_verified(filed):
     assert not (filed.parent / "scores-2.csv").exists(), "what is stale goes"
     built = {p: (filed.parent / p).read_text() for p in names}
     build._check_built(filed.parent, built)
+    (filed.parent / "scores.csv").write_bytes(built["scores.csv"].encode() + b"\xff")
+    with pytest.raises(HarnessError, match=r"scores.csv, line [0-9]+: published '\ufffd', its runs give ''"):
+        build._check_built(filed.parent, built)
+    (filed.parent / "scores.csv").write_text(built["scores.csv"])
     with pytest.raises(HarnessError) as e:
         build._check_built(filed.parent, built | {"more": ""})
     assert str(e.value) == f"{filed.parent / 'more'}: is missing"

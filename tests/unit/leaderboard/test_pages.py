@@ -494,7 +494,7 @@ def test_learning_curves_of_a_page(entries, monkeypatch):
 
 
 def test_a_filed_run_as_a_page_needs_it(two_runs, entries):
-    first = entries[0]
+    first = filed.load_filed(two_runs[0], 3)
     m = read_manifest(two_runs[0])
     assert (first.folder, first.code, first.started, first.evidence) == (two_runs[0], m.code, m.started, "recomputed")
     assert first.result.run == m.run and first.again == "" and set(first.curves) == {"reward"}
