@@ -30,7 +30,7 @@ class SkillsConfig(WorldConfig):
     """0, .3, .6 or .9: how far the phrases that a search knows lift a rate; 0: it knows neutral ones only, the placebo."""
     instructions: Annotated[Literal[1, 2, 8], Kind.ARM] = 2
     """How many phrases are needed to lift all families."""
-    problems: int = Field(320, ge=1, le=100_000)
+    problems: int = Field(640, ge=1, le=100_000)
     """Training problems."""
 
     @field_validator("lift")

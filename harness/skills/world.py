@@ -1,4 +1,4 @@
-"""A small world of many skills, learnt one by one: 48 families of rows, each with its own right way of reading a row.
+"""A small world of many skills, learnt one by one: 96 families of rows, each with its own right way of reading a row.
 
 A problem names two families, `c7 d3`, and shows one to three rows of four symbols. Odd rows belong to the first family, even
 rows to the second. A completion takes, row by row, a way token, which points at a column, and copies the symbol there:
@@ -24,7 +24,7 @@ from typing import Literal
 from harness.core.seeds import derive, stream
 from harness.core.types import Problem
 
-SIZE = 24
+SIZE = 48
 """Families of each kind."""
 WAYS = 4
 """Candidate ways of a family, and columns of a row."""
@@ -192,19 +192,33 @@ def problem(
         text = " ".join([f"{names['c']}{c}", f"{names['d']}{d}", *sum(rows, []), *["."] * (WAYS * (ROWS - n)), "="])
         if part in (None, split(text)):
             break
-    ways = [RIGHT["c", c] if i % 2 == 0 else RIGHT["d", d] for i in range(n)]
-    symbols = [row[COLUMN[way]] for row, way in zip(rows, ways, strict=True)]
-    solution = " ".join(word for pair in zip(ways, symbols, strict=True) for word in pair)
     meta = {"c": c, "d": d, "n": n, "surface": surface, "rows": rows}
-    return Problem(f"sk-{derive('skills', text):016x}", text, " ".join(symbols), "skills", solution=solution, meta=meta)
+    drawn = Problem(f"sk-{derive('skills', text):016x}", text, "", "skills", meta=meta)
+    written = solution(drawn)
+    return replace(drawn, answer=" ".join(written.split()[1::2]), solution=written)
+
+
+def solution(problem: Problem) -> str:
+    """The one completion that takes the right way in every row."""
+    ways = [RIGHT[family_of(problem, row)] for row in range(problem.meta["n"])]
+    symbols = [row[COLUMN[way]] for row, way in zip(problem.meta["rows"], ways, strict=True)]
+    return " ".join(word for pair in zip(ways, symbols, strict=True) for word in pair)
 
 
 @cache
 def pairs(seen: bool) -> tuple[tuple[int, int], ...]:
-    """The pairs of families that training problems have, or the other half of them, in one random order."""
-    every = [(c, d) for c in range(SIZE) for d in range(SIZE)]
-    stream("skills", "pairs").shuffle(every)
-    return tuple(every[: len(every) // 2] if seen else every[len(every) // 2 :])
+    """The pairs of families that training problems have, or the other half of them.
+
+    Whether a pair is seen follows from (d - c) modulo `SIZE`, so that any `SIZE` neighbours, from a multiple of `SIZE` on, have
+    every family once.
+    """
+    shifts = stream("skills", "pairs").sample(range(SIZE), SIZE)
+    half = shifts[: SIZE // 2] if seen else shifts[SIZE // 2 :]
+    found = []
+    for shift in half:
+        order = stream("skills", "order", shift).sample(range(SIZE), SIZE)
+        found += [(c, (c + shift) % SIZE) for c in order]
+    return tuple(found)
 
 
 def hints(problem: Problem, lift: float, instructions: int) -> tuple[str, ...]:

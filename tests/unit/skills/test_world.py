@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from collections import Counter
 
 import pytest
 
@@ -62,8 +63,10 @@ def test_instructions_lift_what_they_are_about_and_nothing_else() -> None:
     assert world.rate(family, "recall everything prove") == max(base, 0.9), "the highest level holds"
     assert world.rate(family, f"recall everything {world.RIGHT[family]}") == 0.9
     for groups, nouns in world.GROUPS.items():
-        sizes = {(kind, noun): sum((kind, i) in world.ABOUT[noun] for i in range(24)) for kind in "cd" for noun in nouns}
-        assert set(sizes.values()) == {24 // groups}
+        sizes = {
+            (kind, noun): sum((kind, i) in world.ABOUT[noun] for i in range(world.SIZE)) for kind in "cd" for noun in nouns
+        }
+        assert set(sizes.values()) == {world.SIZE // groups}
 
 
 def test_a_rate_at_another_temperature_is_that_of_the_sharpened_distribution() -> None:
@@ -125,20 +128,28 @@ def test_grades(text: str, score: float) -> None:
 
 
 def test_training_and_suites_share_no_rows_and_no_held_out_pair() -> None:
-    train = world.train_problems(700, 0.6, 2)
+    train = world.train_problems(1300, 0.6, 2)
     rows = {tuple(map(tuple, p.meta["rows"])) for p in train}
     pairs = {(p.meta["c"], p.meta["d"]) for p in train}
-    assert len(pairs) == 288 and len({p.text for p in train}) == 700 and {p.meta["surface"] for p in train} == {0}
-    assert {p.meta["n"] for p in train} == {1, 2}
+    assert len(pairs) == world.SIZE**2 // 2 and len({p.text for p in train}) == 1300
+    assert {p.meta["n"] for p in train} == {1, 2} and {p.meta["surface"] for p in train} == {0}
     for name, cells in world.SUITES.items():
         problems = world.suite_problems(name, 288)
         assert problems[:7] == world.suite_problems(name, 7) and len({p.text for p in problems}) == 288
         assert not rows & {tuple(map(tuple, p.meta["rows"])) for p in problems}
         found = {(p.meta["c"], p.meta["d"]) for p in problems}
-        assert len(found) == 288 and (found == pairs if cells.seen else not found & pairs)
+        assert len(found) == 288 and (found <= pairs if cells.seen else not found & pairs)
+        for i, kind in enumerate(("c", "d")):
+            assert set(Counter(pair[i] for pair in found).values()) == {288 // world.SIZE}, (
+                f"every {kind} as often as any other"
+            )
         assert [p.meta["n"] for p in problems[:6]] == [cells.rows[i % len(cells.rows)] for i in range(6)]
         assert all(world.split(p.text) == "test" for p in problems) and all(p.solution is None for p in problems)
     assert all(world.split(p.text) == "train" for p in train)
+    own = {(p.meta["c"], p.meta["d"]) for p in world.train_problems(640, 0.6, 2)}
+    assert {(p.meta["c"], p.meta["d"]) for p in world.suite_problems("sk-id", 288)} <= own, (
+        "in distribution for the recipe's set"
+    )
 
 
 def test_a_problem_and_its_name_in_the_other_surface_are_one() -> None:
