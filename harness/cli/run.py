@@ -23,7 +23,7 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 @click.command()
 @click.option("--method", required=True, help="A name from `harness list methods`.")
 @click.option("--bench", default="ood", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
-@click.option("--recipe", default="testbed", show_default=True, help="A name from `harness list recipes`.")
+@click.option("--recipe", help="A name from `harness list recipes`.  [default: skills]")
 @click.option("--model", help="A name from `harness list models`, a Hugging Face id, or a folder.")
 @click.option("--backend", type=click.Choice(["local", "openrlhf"]), help="Where it trains.  [default: the recipe's]")
 @click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")
@@ -41,7 +41,7 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 def run(
     method: str,
     bench: str,
-    recipe: str,
+    recipe: str | None,
     model: str | None,
     backend: str | None,
     seeds: tuple[int, ...] | None,
@@ -59,7 +59,9 @@ def run(
 ) -> None:
     """Train a method and evaluate it."""
     from harness.config import resolve
+    from harness.registry import DEFAULT_RECIPE
 
+    recipe = DEFAULT_RECIPE if recipe is None else recipe
     spec = resolve(method, recipe, configs, sets, _flags(bench, limit, model, backend, rehearse, seeds, match_budget))
     if offline:
         o.go_offline()
