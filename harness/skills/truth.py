@@ -26,6 +26,7 @@ from harness.skills.world import (
     grade,
     known,
     right_phrases,
+    solution,
     suite_problems,
     well_formed,
 )
@@ -70,6 +71,20 @@ class LoadedPolicy:
         return statistics.fmean(right), statistics.fmean(odd)
 
     @torch.no_grad()
+    def success(self, problems: Sequence[Problem], templates: str | Sequence[str]) -> float:
+        """Mean probability of the solutions at T=1, exactly: what the policy gives to the one completion that is right."""
+        each = [templates] * len(problems) if isinstance(templates, str) else templates
+        prompts = [insert(z, p.text) for p, z in zip(problems, each, strict=True)]
+        read = self.tokenizer(prompts)["input_ids"]
+        written = self.tokenizer([solution(p) for p in problems])["input_ids"]
+        width = max(len(x) + len(y) for x, y in zip(read, written, strict=True))
+        pad = [[0] * (width - len(x) - len(y)) for x, y in zip(read, written, strict=True)]
+        ids = torch.tensor([x + y + z for x, y, z in zip(read, written, pad, strict=True)])  # on the right: never seen
+        logps = torch.log_softmax(self.model(ids).logits[:, :-1], -1).gather(2, ids[:, 1:, None])[:, :, 0]
+        own = zip(logps, read, written, strict=True)
+        return statistics.fmean(math.exp(row[len(x) - 1 : len(x) + len(y) - 1].sum().item()) for row, x, y in own)
+
+    @torch.no_grad()
     def score(self, prompts: Sequence[str], completions: Sequence[str], temperature: float) -> list[list[float]]:
         """Log-probabilities of the completions' tokens, as `harness.core.world.Scorer`."""
         found = []
@@ -83,9 +98,9 @@ class LoadedPolicy:
 
 @dataclass
 class Truth:
-    """Of one policy: `table`, (suite, instruction) to success rate as known and as measured; `right`, the same under each
-    problem's own right phrases, by (suite, level, groups). `malformed`: the largest share of any cell. `rates`: per family,
-    unprompted, as measured."""
+    """Of one policy: `table`, (suite, instruction) to success as known and as the policy has it; `right`, the same under each
+    problem's own right phrases, by (suite, level, groups). `malformed`: the share of completions, over all cells. `rates`:
+    per family, unprompted, as the policy has them."""
 
     floor: float
     table: dict[tuple[str, str], tuple[float, float]]
@@ -95,37 +110,35 @@ class Truth:
 
     @property
     def worst(self) -> float:
-        """The largest difference between known and measured success."""
+        """The largest difference between known and found success."""
         return max(abs(a - b) for a, b in [*self.table.values(), *self.right.values()])
 
     @property
     def log_errors(self) -> list[float]:
-        """|log(measured / stated)| of every family's unprompted rate, ascending."""
+        """|log(found / stated)| of every family's unprompted rate, ascending."""
         return sorted(abs(math.log(p / base_rate(family, self.floor))) for family, p in self.rates.items())
 
 
-def measure(folder: Path, floor: float = FLOOR, samples: int = 4, seed: int = 0) -> Truth:
-    """All measurements of the policy in `folder` at T=1."""
+def measure(folder: Path, floor: float = FLOOR, seed: int = 0) -> Truth:
+    """Of the policy in `folder` at T=1. Success is computed, without sampling; completions are drawn to look at their form."""
     meter = LoadedPolicy(folder, seed)
-    table, right, malformed = {}, {}, 0.0
+    table, right, malformed = {}, {}, []
     for suite in SUITES:
         problems = suite_problems(suite, SIZE)
         for told in INSTRUCTIONS:
-            found, odd = meter.sample(problems, told, samples)
-            table[suite, told] = known(problems, told, floor), found
-            malformed = max(malformed, odd)
+            table[suite, told] = known(problems, told, floor), meter.success(problems, told)
+            malformed.append(meter.sample(problems, told, 1)[1])
         for level in VERBS:
             for groups in GROUPS:
                 each = [right_phrases(p, level, groups) for p in problems]
                 stated = statistics.fmean(known([p], z, floor) for p, z in zip(problems, each, strict=True))
-                found, odd = meter.sample(problems, each, samples)
-                right[suite, level, groups] = stated, found
-                malformed = max(malformed, odd)
-    return Truth(floor, table, right, malformed, rates(meter))
+                right[suite, level, groups] = stated, meter.success(problems, each)
+                malformed.append(meter.sample(problems, each, 1)[1])
+    return Truth(floor, table, right, statistics.fmean(malformed), rates(meter))
 
 
 def markdown(truth: Truth) -> str:
-    """The measurements as Markdown tables, known / measured."""
+    """The measurements as Markdown tables, known / found in the policy."""
     head = " | ".join(SUITES)
     lines = [f"| instruction | {head} |", "|" + "---|" * (len(SUITES) + 1)]
     for told in INSTRUCTIONS:
@@ -138,9 +151,9 @@ def markdown(truth: Truth) -> str:
     errors = truth.log_errors
     lines += [
         "",
-        f"- Largest difference between known and measured success: {100 * truth.worst:.1f} points.",
-        f"- Unprompted rates of the {len(errors)} families, |log(measured / stated)|: median {statistics.median(errors):.3f}, "
+        f"- Largest difference between known and found success: {100 * truth.worst:.1f} points.",
+        f"- Unprompted rates of the {len(errors)} families, |log(found / stated)|: median {statistics.median(errors):.3f}, "
         f"largest {errors[-1]:.3f}.",
-        f"- Malformed completions, largest share of any cell: {truth.malformed:.2%}.",
+        f"- Malformed completions: {truth.malformed:.3%}.",
     ]
     return "\n".join(lines)

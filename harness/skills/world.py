@@ -192,11 +192,17 @@ def problem(
         text = " ".join([f"{names['c']}{c}", f"{names['d']}{d}", *sum(rows, []), *["."] * (WAYS * (ROWS - n)), "="])
         if part in (None, split(text)):
             break
-    ways = [RIGHT["c", c] if i % 2 == 0 else RIGHT["d", d] for i in range(n)]
-    symbols = [row[COLUMN[way]] for row, way in zip(rows, ways, strict=True)]
-    solution = " ".join(word for pair in zip(ways, symbols, strict=True) for word in pair)
     meta = {"c": c, "d": d, "n": n, "surface": surface, "rows": rows}
-    return Problem(f"sk-{derive('skills', text):016x}", text, " ".join(symbols), "skills", solution=solution, meta=meta)
+    drawn = Problem(f"sk-{derive('skills', text):016x}", text, "", "skills", meta=meta)
+    written = solution(drawn)
+    return replace(drawn, answer=" ".join(written.split()[1::2]), solution=written)
+
+
+def solution(problem: Problem) -> str:
+    """The one completion that takes the right way in every row."""
+    ways = [RIGHT[family_of(problem, row)] for row in range(problem.meta["n"])]
+    symbols = [row[COLUMN[way]] for row, way in zip(problem.meta["rows"], ways, strict=True)]
+    return " ".join(word for pair in zip(ways, symbols, strict=True) for word in pair)
 
 
 @cache
