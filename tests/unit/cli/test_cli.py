@@ -9,6 +9,7 @@ import sys
 import pytest
 import yaml
 
+from harness.registry import DEFAULT_RECIPE
 from support.command import harness
 from support.paths import ROOT
 from support.states import STATES, finished
@@ -69,6 +70,36 @@ def test_list_json(capsys, what, tmp_path, monkeypatch):
     assert code == 0 and (rows or what == "runs")
     if what == "methods":
         assert {"grpo", "p2o", "gepa"} <= {r["name"] for r in rows} and all(r["summary"] for r in rows)
+
+
+def test_a_run_without_a_recipe_is_in_the_world_of_skills(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HARNESS_RUN_RECIPE")
+    code, out, err = harness(capsys, "run", "--method", "grpo", "--dry-run", "--json")
+    assert code == 0, err
+    found = json.loads(out.splitlines()[-1])
+    assert (found["spec"]["recipe"], found["spec"]["model"]["id"], found["spec"]["eval"]["bench"]) == (
+        "skills",
+        "skills",
+        "ood",
+    )
+    named = json.loads(
+        harness(capsys, "run", "--method", "grpo", "--recipe", "skills", "--dry-run", "--json")[1].splitlines()[-1]
+    )
+    assert found["hash"] == named["hash"] and found["plan"] == named["plan"]
+    assert harness(capsys, "run", "--method", "grpo", "--dry-run")[1].startswith("grpo, recipe skills, model skills,")
+    assert f"[default: {DEFAULT_RECIPE}]" in " ".join(harness(capsys, "run", "--help")[1].split())
+    [marked] = [r["name"] for r in json.loads(harness(capsys, "list", "recipes", "--json")[1]) if "default" in r["summary"]]
+    assert marked == DEFAULT_RECIPE
+
+
+def test_an_evaluation_has_no_default_model_and_an_embedded_policy_knows_its_suites(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = harness(capsys, "eval", "--bench", "id", "--dry-run")
+    assert code == 2 and "MODEL" in err
+    for model, suite in (("skills", "sk-id"), ("testbed", "tb-id")):
+        code, out, err = harness(capsys, "eval", model, "--bench", "id", "--dry-run")
+        assert code == 0 and re.search(rf"problems of {suite}$", out, re.M), err
 
 
 def test_dry_run_plans_and_writes_nothing(capsys, tmp_path, monkeypatch):
@@ -148,8 +179,8 @@ def test_an_existing_run_directory_is_refused(capsys, tmp_path):
 
 
 def test_resume_under_another_spec_names_the_fields(capsys, tmp_path):
-    from harness.config import resolve
     from harness.runs.rundir import RunDir
+    from support.settings import resolve
 
     RunDir(tmp_path / "run").write_spec(resolve("grpo", flags={"eval": {"bench": "ood"}}))
     code, _, err = harness(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from harness.config import EvalSpec, RunSpec, flatten, merge, parse_set, resolve, resolve_eval
+from harness.config import EvalSpec, RunSpec, flatten, merge, parse_set, resolve_eval
 from harness.core.errors import UsageError
 from harness.core.kinds import Kind, leaves
 from harness.core.method import Method
@@ -23,6 +23,7 @@ from harness.stats.comparison import compare
 from support.command import harness
 from support.results import result
 from support.runs import make_run
+from support.settings import resolve
 
 SPECS = {
     f"{method} {recipe}": resolve(method, recipe).model_dump(mode="json")
