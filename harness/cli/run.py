@@ -88,12 +88,23 @@ def _say_what_it_needs(spec: RunSpec, folder: Path) -> None:
     base = baseline_method()
     if method_of(spec.method) == base:
         o.say_sentences(["A baseline by itself decides nothing: run another method in the same way, then compare the two:"])
-        o.say(f"  harness compare RUN {folder}")
+        _say_command(["harness", "compare", "RUN", str(folder)])
         return
     other = folder.with_name(f"{folder.name}-{base}")
     o.say_sentences([f"Whether that is {spec.method}'s doing needs a baseline, and then a comparison:"])
-    o.say(f"  {shlex.join(['harness', 'run', *_instead(sys.argv[2:], base, other)])}")
-    o.say(f"  {shlex.join(['harness', 'compare', str(folder), str(other)])}")
+    _say_command(["harness", "run", *_instead(sys.argv[2:], base, other)])
+    _say_command(["harness", "compare", str(folder), str(other)])
+
+
+def _say_command(words: Sequence[str]) -> None:
+    """A command for a shell, on as many lines of at most 80 columns as it takes; a longer word has one of its own."""
+    lines = [" "]
+    for word in map(shlex.quote, words):
+        if len(lines[-1]) + len(word) > 77 and lines[-1].strip():  # with a space before it, and a backslash after
+            lines.append("     ")
+        lines[-1] += f" {word}"
+    for i, line in enumerate(lines, 1):
+        o.say(line if i == len(lines) else f"{line} \\")
 
 
 def _instead(words: Sequence[str], method: str, out: Path) -> list[str]:
