@@ -151,7 +151,7 @@ def old_identity(key, training_set):
     return key in ("train.limit", "train.reward") or (key.startswith(own) and key != "model.id")
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", [name for name in SPECS if not name.endswith(" skills")])  # a world that the lists knew not
 def test_every_setting_of_the_shipped_recipes_counts_as_it_did(name):
     """Changed alone, on both sides: studies, claims and comparisons say what the three lists of prefixes said."""
     spec = SPECS[name]
