@@ -9,6 +9,7 @@ import sys
 import pytest
 import yaml
 
+from harness.cli.run import _say_command
 from harness.registry import DEFAULT_RECIPE
 from support.command import harness
 from support.paths import ROOT
@@ -91,6 +92,18 @@ def test_a_run_without_a_recipe_is_in_the_world_of_skills(capsys, tmp_path, monk
     assert f"[default: {DEFAULT_RECIPE}]" in " ".join(harness(capsys, "run", "--help")[1].split())
     [marked] = [r["name"] for r in json.loads(harness(capsys, "list", "recipes", "--json")[1]) if "default" in r["summary"]]
     assert marked == DEFAULT_RECIPE
+
+
+def test_a_printed_command_fits_the_terminal_and_is_the_same_for_a_shell(capsys):
+    words = ["harness", "run", "--set", "a='b  c'", *(f"--set=x.y{i}={10**i}" for i in range(12)), "--out", "p/" * 60, "", "z"]
+    _say_command(words)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if "p/p/" not in line) in range(70, 81)
+    shell = subprocess.run(["sh", "-c", "printf '%s\\0' " + "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert shell.stdout.split("\0")[:-1] == words
+    for room in range(60, 73):  # six columns before it, a space and a backslash after
+        _say_command(["harness", "x" * room, "y"])
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_an_evaluation_has_no_default_model_and_an_embedded_policy_knows_its_suites(capsys, tmp_path, monkeypatch):
