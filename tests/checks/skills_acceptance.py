@@ -57,7 +57,12 @@ def ran(out: Path, arm: str, policy_seed: int, count: int, sets: list[str]) -> t
 
 def truth_rows(policy_seed: int) -> Iterator[Row]:
     found = measure(ensure(PolicyConfig(seed=policy_seed), Path("unused")))
-    yield f"policy {policy_seed}: known - found, the worst of 92 cells", f"<= {TRUTH}", f"{100 * found.worst:.2f}", 100 * found.worst <= TRUTH
+    yield (
+        f"policy {policy_seed}: known - found, the worst of 92 cells",
+        f"<= {TRUTH}",
+        f"{100 * found.worst:.2f}",
+        100 * found.worst <= TRUTH,
+    )
     yield f"policy {policy_seed}: malformed, untrained", "0", f"{found.malformed:.2%}", found.malformed < 0.001
 
 

@@ -12,7 +12,7 @@ import torch
 from harness.skills.policy import POLICIES, SHIPPED, PolicyConfig
 from harness.skills.probe import rates
 from harness.skills.truth import LoadedPolicy, Truth
-from harness.skills.world import RIGHT, SUITES, base_rate, family_of, known, suite_problems
+from harness.skills.world import RIGHT, SUITES, base_rate, family_of, known, right_phrases, suite_problems
 
 SAMPLES = 2
 WITHIN = 0.02
@@ -38,10 +38,14 @@ def within(stated: float, found: float) -> bool:
 @pytest.mark.parametrize("suite", SUITES)
 def test_success_is_what_the_formula_says(shipped: tuple[float, int], suite: str) -> None:
     meter, problems = load(*shipped), suite_problems(suite, 288)
-    for told in ("", "think step by step", "derive shapes derive colours"):
+    for told in ("", "think step by step", "derive shapes derive colours", "prove everything"):
+        assert abs(known(problems, told, shipped[0]) - meter.success(problems, told)) <= WITHIN, told
         found, odd = meter.sample(problems, told, SAMPLES)
         assert within(known(problems, told, shipped[0]), found), told
         assert odd < 0.005
+    eight = [right_phrases(p, 0.9, 8) for p in problems]
+    stated = statistics.fmean(known([p], z, shipped[0]) for p, z in zip(problems, eight, strict=True))
+    assert abs(stated - meter.success(problems, eight)) <= WITHIN, "several phrases at once"
     named = [" ".join(RIGHT[family_of(p, row)] for row in range(p.meta["n"])) for p in problems]
     stated = statistics.fmean(known([p], z, shipped[0]) for p, z in zip(problems, named, strict=True))
     assert within(stated, meter.sample(problems, named, SAMPLES)[0])
@@ -53,5 +57,5 @@ def test_every_family_has_its_rate(shipped: tuple[float, int]) -> None:
     truth = Truth(shipped[0], {}, {}, 0.0, rates(meter))
     assert statistics.median(truth.log_errors) < 0.1
     off = {f: abs(math.log(p / base_rate(f))) for f, p in truth.rates.items()}
-    assert max(e for f, e in off.items() if base_rate(f) >= 0.005) < 0.4
-    assert max(off.values()) < 1.3, "the rarest may be off by a factor of three (docs/skills.md)"
+    assert max(e for f, e in off.items() if base_rate(f) >= 0.005) < 0.3
+    assert max(off.values()) < 0.7, "the rarest may be off by a factor of two (docs/skills.md)"
