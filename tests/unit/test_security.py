@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 import harness
-from harness.config import resolve, resolve_eval
+from harness.config import resolve_eval
 from harness.core.errors import HarnessError, UsageError
 from harness.core.secrets import is_secret
 from harness.data import suites
@@ -19,6 +19,7 @@ from harness.runs.result import load_result
 from harness.runs.rundir import RunDir
 from support.results import result
 from support.runs import write_run
+from support.settings import resolve
 
 SPEC = resolve("grpo")
 SOURCES = [p for folder in ("methods", "benchmarks") for p in Path(str(files(f"harness.{folder}"))).rglob("*.py")]
