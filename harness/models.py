@@ -150,6 +150,12 @@ MODELS = {
     "testbed": NamedModel(
         "embedded testbed policy, 0.5M parameters, known truth", "Apache-2.0", "harness.testbed.policy:locate", 20_000.0
     ),
+    "skills": NamedModel(
+        "embedded policy of the world of skills, 0.3M parameters, known truth",
+        "Apache-2.0",
+        "harness.skills.policy:locate",
+        9_500.0,
+    ),
     SMOLLM2.name: NamedModel("SmolLM2-135M-Instruct, 4-bit weights unpacked to bfloat16", "Apache-2.0", SMOLLM2.locate, 150.0),
     QWEN_CODER.name: NamedModel(
         "Qwen2.5-Coder-0.5B-Instruct, 4- to 8-bit weights unpacked to bfloat16", "Apache-2.0", QWEN_CODER.locate, 80.0

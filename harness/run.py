@@ -54,7 +54,7 @@ class PreparedRun(Inputs):
 
 def _method(spec: RunSpec, training_set: TrainingSet, problems: list[Problem], seed: int) -> Method:
     return load_method(spec.method)(
-        config=spec.typed_method_config(), train=spec.train, problems=problems, seed=seed, phrases=training_set.pieces()
+        config=spec.typed_method_config(), train=spec.train, problems=problems, seed=seed, phrases=training_set.pieces(spec)
     )
 
 

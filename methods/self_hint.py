@@ -7,8 +7,9 @@ the problem and its reference solution; the group is sampled again with the firs
 one succeeds, and the last group is kept. All rollouts of a group have the same hint. Modes: `light` carries a level per
 problem from epoch to epoch and hints before the first attempt; `told=answer` shows the writer only the answer (after NuRL,
 arXiv 2509.25666). Differs from the paper: numbered lines instead of JSON, and no second call if they cannot be read; a hint
-that states the answer is refused, and so is an answer that was cut or is reasoning without a reply; `writer=offline` composes
-random hints of the training set's phrases, for a policy that cannot write (level n has n phrases; `told` has no effect then).
+that states the answer is refused, and so is an answer that was cut or is reasoning without a reply; `writer=offline`, for a
+policy that cannot write, takes the three hints that come with the problem, or where there are none composes random ones of the
+training set's phrases (level n has n; `told` has no effect then).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class SelfHintConfig(HintedConfig):
     told: Literal["solution", "answer"] = "solution"
     """What the writer is shown."""
     writer: Literal["policy", "offline"] = "policy"
-    """Who writes: the current policy, or random phrases for one that cannot."""
+    """Who writes: the current policy, or for one that cannot the training set's own hints, failing these random phrases."""
 
 
 class SelfHint(HintedMethod):
@@ -63,11 +64,14 @@ class SelfHint(HintedMethod):
     config: SelfHintConfig
 
     def setup(self) -> None:
-        self.reference = self.config.told if self.config.writer == "policy" else "none"
-        if self.reference == "solution":
+        ready = any(p.hints for p in self.problems)
+        self.reference = self.config.told if self.config.writer == "policy" else "solution" if ready else "none"
+        if self.config.writer == "policy" and self.reference == "solution":
             require_solutions("self-hint (told=solution)", self.problems)
-        if self.config.writer == "offline" and not self.phrases:
-            raise UsageError("self-hint.writer=offline needs a training set with phrases, which only the testbed has")
+        if self.config.writer == "offline" and not ready and not self.phrases:
+            raise UsageError(
+                "self-hint.writer=offline needs a training set with hints or phrases, which only embedded ones have"
+            )
         self.levels: dict[str, int] = {}  # light: problem -> level, 0 if absent
 
     def costs(self) -> Costs:
@@ -94,6 +98,8 @@ class SelfHint(HintedMethod):
 
     async def write(self, problem: Problem, sample: Sample, rng: random.Random) -> tuple[list[str], list[Rollout]]:
         """One hint per level, "" if there is none, and the rollouts that wrote them."""
+        if self.config.writer == "offline" and problem.hints:
+            return list(problem.hints), []
         if self.config.writer == "offline":
             return [" ".join(rng.choices(self.phrases, k=level)) for level in range(1, LEVELS + 1)], []
         reference = problem.solution if self.config.told == "solution" else problem.answer

@@ -1,6 +1,6 @@
-"""P2O's training time per generated token over GRPO's, on the testbed, in one run (target: at most 1.1).
+"""P2O's training time per generated token over GRPO's, on an embedded world, in one run (target: at most 1.1).
 
-    python perf/p2o_per_token.py [--seeds 0,1,2] [--threads 1]
+    python perf/p2o_per_token.py [--seeds 0,1,2] [--threads 1] [--recipe skills]
 
 Runs both arms seed by seed, in turn, with the shipped recipe; the seconds and tokens are the ledgers', so prompt search
 counts and evaluation does not.
@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 
-def seconds_per_token(method: str, seed: int, threads: int, out: Path) -> tuple[float, int]:
+def seconds_per_token(method: str, seed: int, threads: int, recipe: str, out: Path) -> tuple[float, int]:
     command = [
         sys.executable,
         "-c",
@@ -24,8 +24,10 @@ def seconds_per_token(method: str, seed: int, threads: int, out: Path) -> tuple[
         "run",
         "--method",
         method,
+        "--recipe",
+        recipe,
         "--bench",
-        "tb-id",
+        "id",
         "--limit",
         "2",
         "--seeds",
@@ -45,12 +47,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--recipe", default="testbed")
     args = parser.parse_args()
     totals = {"p2o": [0.0, 0], "grpo": [0.0, 0]}
     with tempfile.TemporaryDirectory() as folder:
         for seed in map(int, args.seeds.split(",")):
             for method, total in totals.items():
-                seconds, tokens = seconds_per_token(method, seed, args.threads, Path(folder) / f"{method}{seed}")
+                seconds, tokens = seconds_per_token(method, seed, args.threads, args.recipe, Path(folder) / f"{method}{seed}")
                 total[0] += seconds
                 total[1] += tokens
                 print(f"seed {seed} {method:5} {seconds:6.1f} s {tokens:8,} tokens  {1e3 * seconds / tokens:.3f} ms a token")

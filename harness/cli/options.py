@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -96,7 +97,17 @@ def show_result(result: Result, json_wanted: bool) -> None:
         echo_json(tree({key: getattr(result, key) for key in keys}))
         return
     from harness.report.comparison import print_comparison
+    from harness.report.sentences import sentences
     from harness.stats.comparison import compare
+    from harness.stats.questions import load_questions
 
-    print_comparison(compare([result], None))
+    found = compare([result], None, questions=[load_questions(result)])
+    print_comparison(found)
+    say_sentences(sentences(found))
     say(f"report: {result.run}/report.html")
+
+
+def say_sentences(found: Sequence[str]) -> None:
+    """Each on lines of its own, none over 80 columns."""
+    for sentence in found:
+        say(textwrap.fill(visible(sentence), 78, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))

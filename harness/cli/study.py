@@ -60,6 +60,7 @@ def run(
     FILE is a name from `harness list studies` or a path. Repeat the same command to continue an interrupted study. The
     exit code is 1 if a run failed, after all others are done.
     """
+    from harness.report.sentences import sentences
     from harness.report.tables import print_to_terminal
     from harness.study import StudyDir, load_study, prepare_study, summary_table
 
@@ -70,7 +71,10 @@ def run(
     if as_json:
         o.echo_json({"study": str(out), **results})
     elif rows:
-        print_to_terminal(summary_table(rows).to_rich(), width=150)
+        print_to_terminal(summary_table(rows, ("sampled_tokens", "wall_seconds")).to_rich(), width=80)
+        for condition, comparison in folder.comparisons().items():
+            o.say_sentences([f"{condition}:"] if condition else [])
+            o.say_sentences(sentences(comparison))
         o.say(f"report: {out}/study.html")
     if failed:
         raise HarnessError("; ".join(f"{name}: {why}" for name, why in failed.items()))

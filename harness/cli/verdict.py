@@ -62,6 +62,7 @@ def compare(
     """Compare runs: scores, intervals, tests, budgets."""
     from harness.report.comparison import print_comparison
     from harness.report.formats import render_comparison, write_comparison
+    from harness.report.sentences import sentences
     from harness.stats.comparison import compare_runs
 
     table = compare_runs(runs, baseline, allow, margin, looks, paired)
@@ -74,6 +75,7 @@ def compare(
         o.say(page, nl=False)
     else:
         print_comparison(table)
+        o.say_sentences(sentences(table))
         if out is not None:
             o.say(f"written: {out}")
 

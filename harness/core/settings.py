@@ -93,7 +93,7 @@ class ModelConfig(Strict):
     """Which policy is trained."""
 
     id: str = "testbed"
-    """`testbed`, a name of `harness list models`, a Hugging Face id, or a local folder."""
+    """A name of `harness list models`, a Hugging Face id, or a local folder. Every recipe names its own."""
     revision: str | None = None
     """Hub revision."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -123,7 +123,8 @@ class TrainConfig(Strict):
     """How the policy is trained, in the field's own terms; both backends read these."""
 
     set: Annotated[str, Kind.POLICY] = "testbed"
-    """Training set, named in benchmarks/training_sets.yaml, which also says which suites are in and out of distribution."""
+    """Training set, named in benchmarks/training_sets.yaml, which also says which suites are in and out of distribution.
+    Every recipe names its own."""
     limit: Annotated[int | None, Kind.POLICY] = Field(None, ge=1, le=1_000_000)
     """Train on a random subset of this many problems (seeded)."""
     problems: Literal["all", "hard"] = "all"
@@ -273,6 +274,9 @@ class LocalConfig(Strict):
     """Most tokens in one sampling pass: prompts plus completions of full length."""
     forward_tokens: int = Field(8192, ge=1)
     """Most tokens per forward and backward pass, padding included; gradients are accumulated over passes."""
+    shared_prompts: bool | None = None
+    """Read a prompt once for all its completions, when sampling and in the training pass, if the model type allows it; null
+    does so from 10M parameters on."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, up to a third more time."""
     cuda_graphs: bool = True

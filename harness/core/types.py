@@ -22,6 +22,7 @@ class Problem:
     """One verifiable question. `answer_type` names the grader (see harness/grading/graders.py).
 
     `overlapping_suites`: of a training problem, the run's suites that ask it too; nothing may be selected by its rewards.
+    `hints`, each more specific than the one before, come with the training set where it has any.
     `hint_position`, `answer_form` and `overlap` are those of its training set or suite (harness/data). `cluster_id` names the
     family of questions that it belongs to, where there are families: variations of one template, questions about one text.
     """
@@ -36,6 +37,7 @@ class Problem:
     hint_position: HintPosition = field(default="after", hash=False, compare=False)
     answer_form: str = field(default=BOXED, hash=False, compare=False)
     overlap: Overlap = field(default="near", hash=False, compare=False)
+    hints: tuple[str, ...] = field(default=(), hash=False, compare=False)
     cluster_id: str | None = field(default=None, hash=False, compare=False)
 
     def stated(self, answer: str) -> str:

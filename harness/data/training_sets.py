@@ -58,6 +58,8 @@ class TrainingSet:
     """Share from which on a seed counts as having solved a suite, where seeds solve one or do not."""
     solved_where: dict[str, Any] = field(default_factory=dict, hash=False)
     """The settings under which that holds, by name as in `--set`."""
+    hinted: bool = False
+    """Its problems come with hints, made from their solutions."""
     hint_position: HintPosition = "after"
     answer_form: str = BOXED
     """How a completion states its answer; `{answer}` stands for it."""
@@ -118,9 +120,10 @@ class TrainingSet:
             return f"training set {self.name!r} pins no file; {self.file} has the SHA-256 {found}"
         return f"{self.file} is not the file that training set {self.name!r} pins"
 
-    def pieces(self) -> list[str]:
-        """Pieces of instructions that an offline prompt proposer composes: the world's, and `phrases`."""
-        world = self.world_of()
+    def pieces(self, spec: PolicySpec | None = None) -> list[str]:
+        """Pieces of instructions that an offline prompt proposer composes: the world's under the spec's settings, and
+        `phrases`."""
+        world = self.world_of(spec)
         return [*(world.phrases() if world else ()), *self.phrases]
 
 

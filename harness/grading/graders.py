@@ -157,5 +157,6 @@ GRADERS: dict[str, Grader | str] = {
     "exact": grade_exact,
     "reasoning_gym": grade_reasoning_gym,
     "testbed": "harness.testbed.grading:grade_pairs",
+    "skills": "harness.skills.grading:grade_pairs",
 }
 """By answer type; the grader itself, or where it is (`module:function`). An answer type may be such a reference, too."""

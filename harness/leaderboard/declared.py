@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,14 @@ Spec = RunSpec | EvalSpec
 
 def method_of(spec: RunSpec, seed: int = 0, problems: int = 1) -> Method:
     """The method as its settings make it, with that many problems of no content."""
-    own = [_STAND_IN] * problems
+    training_set = load_training_set(spec.train.set)
+    own = [replace(_STAND_IN, hints=("1",) if training_set.hinted else ())] * problems
     return load_method(spec.method)(
         config=spec.typed_method_config(),
         train=spec.train,
         problems=own,
         seed=seed,
-        phrases=load_training_set(spec.train.set).pieces(),
+        phrases=training_set.pieces(spec),
     )
 
 

@@ -78,7 +78,7 @@ def _plan_line(claim: Claim, spec: RunSpec) -> str:
         problems = [Problem(id=str(i), text="", answer="") for i in range(spec.train.limit)]
     else:
         return "its cost depends on the data: see --dry-run"
-    method = load_method(spec.method)(spec.typed_method_config(), spec.train, problems, 0, training_set.pieces())
+    method = load_method(spec.method)(spec.typed_method_config(), spec.train, problems, 0, training_set.pieces(spec))
     p = plan(spec, method, [load_suite(name) for name in claim.suites])
     return (
         f"per seed: at most {p.rollouts:,} rollouts and {p.generated_tokens:,} tokens, {p.optimiser_steps:,} optimiser "

@@ -90,14 +90,14 @@ def summary(condition: str, comparison: Comparison) -> list[SummaryRow]:
     ]
 
 
-def summary_table(rows: Sequence[SummaryRow]) -> Table:
-    """All finished cells of `summary`; grouped by condition, where there are several."""
+def summary_table(rows: Sequence[SummaryRow], paid: Sequence[str] = tuple(PAID)) -> Table:
+    """All finished cells of `summary`; grouped by condition, where there are several. `paid`: which budgets are shown."""
     measures = list(dict.fromkeys(title for row in rows for title in row.scores))
     solving = [t for t in measures if any(t in row.scores and row.scores[t].solved for row in rows)]
     header = ["condition", "arm", "method", "seeds"]
     for title in measures:
         header += [title.removesuffix(" macro average"), "sd", *(["solved", "95% exact"] if title in solving else [])]
-    header += [BUDGET[key] for key in PAID]
+    header += [BUDGET[key] for key in paid]
     out = []
     for i, row in enumerate(rows):
         first = i == 0 or rows[i - 1].condition != row.condition
@@ -108,7 +108,7 @@ def summary_table(rows: Sequence[SummaryRow]) -> Table:
             if title in solving:
                 x = s.solved if s else None
                 cells += [f"{x.count}/{len(row.seeds)}", interval(x.low, x.high)] if x else ["", ""]
-        out.append((*cells, *(text(row.budget[key]) for key, text in PAID.items())))
+        out.append((*cells, *(PAID[key](row.budget[key]) for key in paid)))
     start = int(not any(row.condition for row in rows))
     notes = ["Percent points, mean over seeds; sd: sample standard deviation. Budgets: of training, a seed on average."]
     if threshold := next((s.solved.at for row in rows for s in row.scores.values() if s.solved), None):

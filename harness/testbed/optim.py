@@ -1,7 +1,8 @@
-"""Muon for the warm start's weight matrices: it learns the modular arithmetic in fewer steps than AdamW."""
+"""What warm starts share: Muon for weight matrices, which learns in fewer steps than AdamW, and the schedule."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -45,3 +46,8 @@ class Muon:
             for parameter, update in zip(own, updates, strict=True):
                 parameter.mul_(1 - rate * self.decay).sub_(update, alpha=rate)
                 parameter.grad = None
+
+
+def schedule(step: int, steps: int) -> float:
+    """Share of the peak learning rate at `step` (from 1): a short linear warm-up times one cosine down to 1%."""
+    return min(1, step / 60) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from tokenizers import Tokenizer, normalizers, pre_tokenizers
-from tokenizers.models import WordLevel
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from harness.core.errors import HarnessError
 from harness.core.seeds import derive
 from harness.models import cache_dir
+from harness.testbed import folders
 from harness.testbed.room import Testbed, TestbedConfig
 from harness.testbed.warmstart import Log, Mixture, warm_start
 from harness.testbed.world import WORDS
@@ -28,7 +22,6 @@ if TYPE_CHECKING:
 
 RECIPE = 1
 """Raised whenever the warm start changes, so that cached policies of an older recipe are not taken for new ones."""
-SPECIAL = ["<pad>", "<eos>", "<unk>"]
 POLICIES = Path(__file__).parent / "policies"
 SHIPPED = {
     ("latent", 0): "ca7da183512ac9cb5b08352e52dc7377befeb8410f52c32759ecdd39daa67f00",
@@ -36,7 +29,7 @@ SHIPPED = {
     ("absent", 0): "32bdf786b360a77a9d479c944bfb52133892461e64c63341d60eea02a3271a49",
     ("open", 0): "b04ec8bbeb1208c7b7c9d5e83612b31a2caa237afc7d89a9737f7114e487aff5",
 }
-"""Policies that come with the package, by world and seed: SHA-256 of what `sha256sum` prints of their files (`digest`)."""
+"""Policies that come with the package, by world and seed: SHA-256 of their files, by `folders.digest`."""
 
 _STYLE_PROBABILITY = {"latent": (0.15, 0.10), "absent": (0.15, 0.10), "open": (0.5, 0.4)}
 
@@ -86,54 +79,13 @@ class PolicyConfig(BaseModel):
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """One token per word of the world. A blank line becomes the word `|`; decoding joins words with one space."""
-    vocabulary = {word: i for i, word in enumerate([*SPECIAL, *WORDS])}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Replace("\n\n", " | ")
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        eos_token="<eos>",
-        unk_token="<unk>",
-        padding_side="left",
-        clean_up_tokenization_spaces=False,
-        model_input_names=["input_ids", "attention_mask"],
-    )
+    """One token per word of the world."""
+    return folders.word_tokenizer(WORDS)
 
 
 def make_model(seed: int) -> LlamaForCausalLM:
     """An untrained policy of 0.5M parameters in float32, its initial weights drawn from `seed`."""
-    config = LlamaConfig(
-        vocab_size=len(SPECIAL) + len(WORDS),
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        initializer_range=0.06,
-        bos_token_id=None,
-        pad_token_id=SPECIAL.index("<pad>"),
-        eos_token_id=SPECIAL.index("<eos>"),
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive("testbed", "weights", seed))
-        model = LlamaForCausalLM(config)
-        torch.nn.init.normal_(model.get_input_embeddings().weight, std=0.02)
-    return model
-
-
-def save(model: LlamaForCausalLM, folder: Path) -> None:
-    """Writes weights (stored as float16, loaded as float32) and tokenizer in the transformers layout."""
-    halves = {name: tensor.half() for name, tensor in model.state_dict().items()}
-    model.save_pretrained(folder, state_dict=halves)
-    # The stored precision saves space only; the policy computes in float32, which `dtype` tells the loader.
-    path = folder / "config.json"
-    config = json.loads(path.read_text())
-    path.write_text(json.dumps({**config, "dtype": "float32"}, indent=2, sort_keys=True) + "\n")
-    make_tokenizer().save_pretrained(folder)
+    return folders.small_llama(WORDS, 128, derive("testbed", "weights", seed))
 
 
 def build(config: PolicyConfig, out_dir: Path, progress: Log | None = None) -> Path:
@@ -143,52 +95,21 @@ def build(config: PolicyConfig, out_dir: Path, progress: Log | None = None) -> P
     Raises FileExistsError when `out_dir` is not empty.
     """
     out_dir = Path(out_dir)
-    if out_dir.exists() and any(out_dir.iterdir()):
-        raise FileExistsError(f"{out_dir} is not empty")
+    folders.refuse_full(out_dir)
     first, second = config.style_probability
     mixture = Mixture(first, second, useful=config.world != "absent", branch_tokens=config.branch_tokens)
-    model = make_model(config.seed)
+    model, tokenizer = make_model(config.seed), make_tokenizer()
     seed = derive("testbed", "policy", config.world, config.seed)
-    warm_start(model, make_tokenizer().get_vocab(), mixture, seed, progress)
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-", dir=out_dir.parent))
-    try:
-        save(model, unfinished)
-        (unfinished / "policy.json").write_text(config.model_dump_json(indent=2) + "\n")
-        for path in (unfinished, *unfinished.iterdir()):  # the temporary folder and the weights are private so far
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        os.replace(unfinished, out_dir)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    return out_dir
-
-
-def digest(folder: Path) -> str:
-    """SHA-256 over name and content of a folder's files."""
-    lines = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(folder.iterdir()))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    warm_start(model, tokenizer.get_vocab(), mixture, seed, progress)
+    return folders.write(model, tokenizer, config.model_dump_json(indent=2), out_dir)
 
 
 def ensure(config: PolicyConfig, cache_dir: Path, progress: Log | None = None) -> Path:
-    """The folder of the policy: shipped, else cached under `cache_dir`, else built there (minutes on a CPU).
-
-    Two processes may build the same policy at once; the first to finish wins, and both get the same folder.
-    """
+    """The folder of the policy: shipped, else cached under `cache_dir`, else built there (minutes on a CPU)."""
     shipped = POLICIES / f"{config.world}-s{config.seed}"
     if config.shipped and shipped.is_dir():
-        if digest(shipped) != SHIPPED[config.world, config.seed]:
-            raise HarnessError(f"the policy in {shipped} is not the one that was shipped: install the package again")
-        return shipped
-    folder = Path(cache_dir) / config.key()
-    if folder.is_dir():
-        return folder
-    try:
-        return build(config, folder, progress)
-    except OSError:
-        if folder.is_dir():
-            return folder
-        raise
+        return folders.checked(shipped, SHIPPED[config.world, config.seed])
+    return folders.cached(Path(cache_dir) / config.key(), lambda folder: build(config, folder, progress))
 
 
 def locate(spec: PolicySpec, offline: bool) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
 from harness.core.seeds import stream
-from harness.testbed.optim import Muon
+from harness.testbed.optim import Muon, schedule
 from harness.testbed.world import PHRASES, Family, Style, problem, target
 
 STEPS = 2400
@@ -137,11 +136,6 @@ def _loss(model: LlamaForCausalLM, vocabulary: dict[str, int], batch: list[Examp
     return (losses * weights[:, 1:][picked]).sum()
 
 
-def _schedule(step: int, steps: int) -> float:
-    """Share of the peak learning rate at `step` (from 1): a short linear warm-up times one cosine down to 1%."""
-    return min(1, step / 60) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
-
-
 def warm_start(
     model: LlamaForCausalLM,
     vocabulary: dict[str, int],
@@ -171,7 +165,7 @@ def warm_start(
             loss = _loss(model, vocabulary, half) / total
             loss.backward()
             mean_loss += loss.item()
-        scale = _schedule(step, steps)
+        scale = schedule(step, steps)
         muon.step(MATRIX_RATE * scale)
         for group in adam.param_groups:
             group["lr"] = OTHER_RATE * scale

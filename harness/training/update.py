@@ -14,7 +14,8 @@ from torch import Tensor
 from harness.core.advantages import group_advantages
 from harness.core.settings import LossSpec, TrainConfig
 from harness.core.types import Group
-from harness.training.local.logps import completion_logps, recomputed_layers
+from harness.training.local.logps import can_share, completion_logps, recomputed_layers
+from harness.training.local.passes import passes_by_length, passes_by_prompt
 from harness.training.loss import aggregate, correction_weights, token_losses
 from harness.training.metrics import Row, batch_metrics
 
@@ -34,11 +35,13 @@ class Updater:
         forward_tokens: int,
         advantages: Callable[[Group], list[float]] | None = None,
         recompute: bool = False,
+        share: bool = False,
     ) -> None:
-        """`advantages` of one group; by default those that the loss names. `recompute`: gradient checkpointing."""
+        """`advantages` of one group; by default those that the loss names. `recompute`: gradient checkpointing. `share`:
+        completions behind one copy of their prompt, if the model can."""
         self.model, self.cfg, self.loss, self.pad, self.forward_tokens = model, cfg, loss, pad, forward_tokens
         self.advantages = advantages or (lambda group: group_advantages(group.rewards_K, self.loss.advantage))
-        self.recompute = recompute
+        self.recompute, self.share = recompute, share and can_share(model)
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.masters = [p if p.dtype == torch.float32 else p.detach().float() for p in self.params]
         self.optimizer = torch.optim.AdamW(self.masters, lr=cfg.lr, betas=cfg.betas, weight_decay=cfg.weight_decay)
@@ -100,20 +103,16 @@ class Updater:
         return row.advantage != 0.0 or row.distilled
 
     def _micro_batches(self, rows: Sequence[Row]) -> list[list[Row]]:
-        """Rows of similar length, at most `forward_tokens` tokens each with padding."""
-        length = {id(r): len(r.prompt_ids) + len(r.rollout.tokens_T) for r in rows}
-        out: list[list[Row]] = []
-        for row in sorted(rows, key=lambda r: length[id(r)]):
-            if out and (len(out[-1]) + 1) * length[id(row)] <= self.forward_tokens:
-                out[-1].append(row)
-            else:
-                out.append([row])
-        return out
+        """Rows that are passed together: of similar length, at most `forward_tokens` tokens with padding; or by prompt."""
+        pairs = [(r.prompt_ids, r.rollout.tokens_T) for r in rows]
+        plan = passes_by_prompt if self.share else passes_by_length
+        return [[rows[i] for i in part] for part in plan(pairs, self.forward_tokens)]
 
-    def _logps(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-        return completion_logps(
-            self.model, [r.prompt_ids for r in rows], [r.rollout.tokens_T for r in rows], self.cfg.temperature, self.pad
-        )
+    def _logps(self, rows: Sequence[Row], prompts: Sequence[list[int]] | None = None) -> tuple[Tensor, Tensor]:
+        """Of rows after their prompts, or after these."""
+        prompts = prompts or [r.prompt_ids for r in rows]
+        completions = [r.rollout.tokens_T for r in rows]
+        return completion_logps(self.model, prompts, completions, self.cfg.temperature, self.pad, self.share)
 
     def _set_old(self, rows: Sequence[Row], logps_B_T: Tensor) -> None:
         """Store log pi_old(y|x) and the correction's weights per row."""
@@ -129,14 +128,8 @@ class Updater:
         """For the log: how much a hint that the gradient sees, too, is relied on."""
         hinted = [r for r in rows if r.rollout.context.template and not r.distilled]
         ids = {text: encode(text) for text in {r.problem.text for r in hinted}}
-        for micro in self._micro_batches(hinted):
-            logps_B_T, _ = completion_logps(
-                self.model,
-                [ids[r.problem.text] for r in micro],
-                [r.rollout.tokens_T for r in micro],
-                self.cfg.temperature,
-                self.pad,
-            )
+        for micro in self._micro_batches(hinted):  # a prompt without its hint is no longer than with it
+            logps_B_T, _ = self._logps(micro, [ids[r.problem.text] for r in micro])
             for i, row in enumerate(micro):
                 row.bare_logps_T = logps_B_T[i, : len(row.rollout.tokens_T)].cpu()
 

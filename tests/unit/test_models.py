@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from harness.config import resolve
 from harness.core.errors import MissingError
 from harness.models import MODELS, Packed
+from support.settings import resolve
 
 WORDS = [*map(chr, range(33, 127)), "ab", "<|end|>", "<|pad|>"]
 WIDTH, LAYERS, INNER = 64, 2, 96
@@ -114,5 +114,5 @@ def test_other_bytes_and_missing_pieces_are_refused(index):
 
 
 def test_every_name_says_what_it_is():
-    assert {"testbed", "smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct"} == set(MODELS)
+    assert {"testbed", "skills", "smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct"} == set(MODELS)
     assert all(m.summary and m.licence and m.cpu_tokens_per_second > 0 for m in MODELS.values())

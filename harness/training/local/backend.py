@@ -23,7 +23,7 @@ from harness.grading.strict import reward_many
 from harness.models import locate
 from harness.runs.samples import OVERLONG
 from harness.training.gather import gather_groups
-from harness.training.local.generation import SampledTokens, sample
+from harness.training.local.generation import SampledTokens, sample, shares_prompts
 from harness.training.local.logps import completion_logps
 from harness.training.loop import train_epochs
 from harness.training.loss import checked_advantages
@@ -62,6 +62,7 @@ class LocalBackend:
         ends = self.model.generation_config.eos_token_id
         self.stop = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends] if ends else [])}
         self.positions: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        self.share = shares_prompts(self.model, spec.local.shared_prompts)
         self._initial: Any = None
         self.tick: Callable[[int], None] = lambda done: None
 
@@ -95,6 +96,7 @@ class LocalBackend:
                 self.spec.local.generation_tokens,
                 self.tick,
                 self.spec.local.cuda_graphs,
+                self.share,
             )
         except torch.OutOfMemoryError as e:
             raise HarnessError(f"out of GPU memory while sampling; lower local.generation_tokens: {e}") from None
@@ -163,7 +165,8 @@ class LocalBackend:
     def score(self, prompts: Sequence[str], completions: Sequence[str], temperature: float) -> list[list[float]]:
         """Log-probability of every token of a completion given a user turn, at `temperature`; no end token."""
         ids = [self.tokenizer(c, add_special_tokens=False)["input_ids"] for c in completions]
-        logps_B_T, _ = completion_logps(self.model, [self.encode(p) for p in prompts], ids, temperature, self.pad)
+        texts = [self.encode(p) for p in prompts]
+        logps_B_T, _ = completion_logps(self.model, texts, ids, temperature, self.pad, self.share)
         return [row[: len(i)].tolist() for row, i in zip(logps_B_T, ids, strict=True)]
 
     def identity(self) -> dict[str, Any]:
@@ -189,6 +192,7 @@ class LocalBackend:
             forward_tokens=local.forward_tokens,
             advantages=advantages,
             recompute=local.gradient_checkpointing,
+            share=self.share,
         )
         self._check_lengths(method.problems)
         log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=self.commit)

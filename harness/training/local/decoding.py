@@ -8,58 +8,26 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface, Cache, DynamicCache
+from transformers import Cache, DynamicCache
 from transformers.cache_utils import CacheLayerMixin
 
 from harness.core.types import Sampling
+from harness.training.local.attention import GROUPED, attention, plain_attention
 from harness.training.local.generation import DROP_AT, Drawn, SampledTokens, draw, prefill
 
-REPLAYED_MODELS = {"llama", "qwen2", "qwen3"}
-"""Types of model whose attention is plain causal attention with grouped heads, which is what `grouped` computes."""
 SEGMENT = 128
 """Steps that share a graph, and see as much of the cache as the last of them needs."""
 LOOK = 16
 """Steps between two looks at whether all rows have ended; each waits for the GPU."""
-GROUPED = "harness_grouped"
 
 
 def can_replay(model: Any) -> bool:
     """Whether `sample_replayed` is for this model: on a GPU, of a known type, every layer seeing the whole context."""
-    return model.device.type == "cuda" and _known(model)
-
-
-def _known(model: Any) -> bool:
-    cfg = model.config
-    layers = set(getattr(cfg, "layer_types", None) or ["full_attention"])
-    return cfg.model_type in REPLAYED_MODELS and layers == {"full_attention"} and cfg._attn_implementation == "sdpa"
-
-
-def grouped(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, scaling: float | None = None, **_: Any
-) -> tuple[Tensor, None]:
-    """Attention of one new token a row, the query heads that share a key head side by side instead of the key repeated."""
-    rows, heads, one, width = query.shape
-    shared = query.reshape(rows, key.shape[1], heads // key.shape[1], width)
-    out = torch.nn.functional.scaled_dot_product_attention(shared, key, value, attn_mask=attention_mask, scale=scaling)
-    return out.reshape(rows, one, heads, width), None
-
-
-AttentionInterface.register(GROUPED, grouped)
-
-
-@contextmanager
-def _grouped_attention(model: Any) -> Iterator[None]:
-    before = model.config._attn_implementation
-    model.config._attn_implementation = GROUPED
-    try:
-        yield
-    finally:
-        model.config._attn_implementation = before
+    return model.device.type == "cuda" and plain_attention(model)
 
 
 class _Layer(CacheLayerMixin):
@@ -174,14 +142,20 @@ def _round_up(tokens: int) -> int:
 
 
 def sample_replayed(
-    model: Any, prompts_B: Sequence[Sequence[int]], sampling: Sampling, stop: set[int], pad: int, generator: torch.Generator
+    model: Any,
+    prompts_B: Sequence[Sequence[int]],
+    sampling: Sampling,
+    stop: set[int],
+    pad: int,
+    generator: torch.Generator,
+    share: bool,
 ) -> Iterator[SampledTokens]:
     """One pass over rows, like `sample_growing`; the same distribution, up to rounding, from other random numbers."""
     limit = sampling.max_new_tokens
     drawn = Drawn(rows=len(prompts_B), limit=limit, stop=stop, pad=pad, device=model.device)
-    logits, mask, cache = prefill(model, prompts_B, pad)
+    logits, mask, cache = prefill(model, prompts_B, pad, share)
     decoder = Decoder(model, mask, cache, limit)
-    with _grouped_attention(model):
+    with attention(model, GROUPED):
         for t in range(limit):
             token, logp = draw(logits, sampling.temperature, generator)
             drawn.add(t, token, logp)

@@ -13,8 +13,8 @@ from transformers import DynamicCache
 from harness.core.types import Sampling
 
 SHARED_PROMPTS = 10_000_000
-"""Parameters from which on rows with the same prompt share its pass. A smaller model's passes are too short to gain by
-it, and sharing changes the last bits of a probability: the testbed's samples stay the recorded ones."""
+"""Parameters from which on rows with the same prompt share its pass, unless `local.shared_prompts` says otherwise. Sharing
+changes the last bits of a probability, and the testbed's samples stay the recorded ones."""
 DROP_AT = 0.8
 """Finished rows are dropped when no more than this share of the rows goes on: it pays for the copy of the cache then."""
 
@@ -39,12 +39,13 @@ def sample(
     max_tokens: int,
     tick: Callable[[int], None] = lambda done: None,
     graphs: bool = True,
+    share: bool = False,
 ) -> list[SampledTokens]:
     """One completion per prompt, in order; `tick` gets the number done so far.
 
     Prompts of similar length share a pass, as many as keep rows x (longest prompt + new tokens) within `max_tokens` and,
-    on a GPU, within its free memory. `graphs`: see harness/training/local/decoding.py. Raises RuntimeError where the
-    model's probabilities are no numbers.
+    on a GPU, within its free memory. `graphs`: see harness/training/local/decoding.py. `share`: equal prompts of a
+    pass are read once. Raises RuntimeError where the model's probabilities are no numbers.
     """
     from harness.training.local.decoding import can_replay, sample_replayed
 
@@ -57,7 +58,7 @@ def sample(
         while done + rows < len(order) and fits(rows + 1, len(prompts_B[order[done + rows]]) + sampling.max_new_tokens):
             rows += 1
         chunk = order[done : done + rows]
-        drawn = draw_rows(model, [prompts_B[i] for i in chunk], sampling, stop, pad, generator)
+        drawn = draw_rows(model, [prompts_B[i] for i in chunk], sampling, stop, pad, generator, share)
         for i, row in zip(chunk, drawn, strict=True):
             out[i] = row
         done += rows
@@ -87,9 +88,16 @@ def left_pad(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> t
     return ids, mask
 
 
-def prefill(model: Any, prompts_B: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor, DynamicCache]:
-    """The prompts' pass: logits of the next token [B, V], attention mask [B, longest prompt], cache of keys and values."""
-    share = sum(p.numel() for p in model.parameters()) >= SHARED_PROMPTS
+def shares_prompts(model: Any, setting: bool | None) -> bool:
+    """What `local.shared_prompts` says for this model."""
+    return sum(p.numel() for p in model.parameters()) >= SHARED_PROMPTS if setting is None else setting
+
+
+def prefill(model: Any, prompts_B: Sequence[Sequence[int]], pad: int, share: bool) -> tuple[Tensor, Tensor, DynamicCache]:
+    """The prompts' pass: logits of the next token [B, V], attention mask [B, longest prompt], cache of keys and values.
+
+    `share`: one pass for equal prompts.
+    """
     distinct = list(dict.fromkeys(map(tuple, prompts_B))) if share else prompts_B
     ids, mask = left_pad(distinct, pad, model.device)
     cache = DynamicCache(config=model.config)
@@ -150,12 +158,18 @@ class Drawn:
 
 
 def sample_growing(
-    model: Any, prompts_B: Sequence[Sequence[int]], sampling: Sampling, stop: set[int], pad: int, generator: torch.Generator
+    model: Any,
+    prompts_B: Sequence[Sequence[int]],
+    sampling: Sampling,
+    stop: set[int],
+    pad: int,
+    generator: torch.Generator,
+    share: bool,
 ) -> Iterator[SampledTokens]:
     """One pass over rows whose cache grows by a token each step: for any model, on any device."""
     limit = sampling.max_new_tokens
     drawn = Drawn(rows=len(prompts_B), limit=limit, stop=stop, pad=pad, device=model.device)
-    logits, mask, cache = prefill(model, prompts_B, pad)
+    logits, mask, cache = prefill(model, prompts_B, pad, share)
     width = mask.shape[1]
     positions = mask.sum(1, keepdim=True)
     mask = torch.cat([mask, mask.new_ones(len(mask), limit)], 1)

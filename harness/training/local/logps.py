@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch.utils.checkpoint
 from torch import Tensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from harness.training.local.attention import BEHIND, attention, behind, plain_attention
 from harness.training.local.generation import left_pad
 
 WHOLE_LOGITS = 2**24
@@ -27,37 +28,75 @@ AFTER_THE_HEAD = re.compile(r"soft_?cap|logits?_(scale|scaling|multiplier)|head_
 
 
 def completion_logps(
-    model: Any, prompts_B: Sequence[Sequence[int]], completions_B: Sequence[Sequence[int]], temperature: float, pad: int
+    model: Any,
+    prompts_B: Sequence[Sequence[int]],
+    completions_B: Sequence[Sequence[int]],
+    temperature: float,
+    pad: int,
+    share: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """log pi(y_t | prompt, y_<t) at `temperature` and the mask of real tokens, both [B, T]; differentiable.
 
     What the first holds where the mask is 0 has no meaning. A large pass applies the head to chunks of tokens and
-    recomputes their logits for the gradient; the values are those of the whole logits up to rounding.
+    recomputes their logits for the gradient; the values are those of the whole logits up to rounding. `share`: equal
+    prompts are passed once, if the model can (`can_share`); likewise.
     """
-    device = model.device
-    ids, mask = left_pad(prompts_B, pad, device)
     longest = max(map(len, completions_B))
-    targets_B_T = torch.tensor([list(c) + [pad] * (longest - len(c)) for c in completions_B], device=device)
-    real_B_T = torch.tensor([[1] * len(c) + [0] * (longest - len(c)) for c in completions_B], device=device)
+    targets_B_T = torch.tensor([list(c) + [pad] * (longest - len(c)) for c in completions_B], device=model.device)
+    real_B_T = torch.tensor([[1] * len(c) + [0] * (longest - len(c)) for c in completions_B], device=model.device)
+    real = real_B_T.bool()
+    head = linear_head(model)
+    if share and head is not None and plain_attention(model) and all(prompts_B):
+        hidden_N_D = _hidden_behind_prompts(model, prompts_B, completions_B)
+    else:
+        inputs = _inputs(prompts_B, targets_B_T, real_B_T, pad)
+        if head is None or targets_B_T.numel() * head.shape[0] <= WHOLE_LOGITS:
+            logps_B_T = whole_logps(model(**inputs, logits_to_keep=longest).logits.transpose(1, 2), targets_B_T, temperature)
+            return logps_B_T, real_B_T.to(logps_B_T.dtype)
+        hidden_N_D = model.base_model(**inputs).last_hidden_state[:, -longest:][real]
+    if len(hidden_N_D) * head.shape[0] <= WHOLE_LOGITS:
+        logps_N = whole_logps(torch.nn.functional.linear(hidden_N_D, head), targets_B_T[real], temperature)
+    else:
+        logps_N = TokenLogps.apply(hidden_N_D, head, targets_B_T[real], temperature, max(1, CHUNK_LOGITS // head.shape[0]))
+    logps_B_T = torch.zeros(real.shape, dtype=logps_N.dtype, device=model.device).masked_scatter(real, logps_N)
+    return logps_B_T, real_B_T.to(logps_B_T.dtype)
+
+
+def _inputs(prompts_B: Sequence[Sequence[int]], targets_B_T: Tensor, real_B_T: Tensor, pad: int) -> dict[str, Any]:
+    """Rows of a prompt and a completion each."""
+    ids, mask = left_pad(prompts_B, pad, targets_B_T.device)
     mask = torch.cat([mask, real_B_T], 1)
-    inputs = {
+    return {
         "input_ids": torch.cat([ids, targets_B_T], 1)[:, :-1],
         "attention_mask": mask[:, :-1],
         "position_ids": (mask.cumsum(1) - 1).clamp(min=0)[:, :-1],
         "use_cache": False,
     }
-    head = linear_head(model)
-    if head is None or targets_B_T.numel() * head.shape[0] <= WHOLE_LOGITS:
-        logits = model(**inputs, logits_to_keep=longest).logits
-        logps_B_T = -torch.nn.functional.cross_entropy(
-            (logits.float() / temperature).transpose(1, 2), targets_B_T, reduction="none"
-        )
-        return logps_B_T, real_B_T.to(logps_B_T.dtype)
-    hidden_B_T_D = model.base_model(**inputs).last_hidden_state[:, -longest:]
-    real = real_B_T.bool()
-    logps_N = TokenLogps.apply(hidden_B_T_D[real], head, targets_B_T[real], temperature, max(1, CHUNK_LOGITS // head.shape[0]))
-    logps_B_T = torch.zeros(real.shape, dtype=logps_N.dtype, device=device).masked_scatter(real, logps_N)
-    return logps_B_T, real_B_T.to(logps_B_T.dtype)
+
+
+def whole_logps(logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """log softmax(logits / temperature)[target] over the second dimension, in float32 at least."""
+    exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return -torch.nn.functional.cross_entropy(exact / temperature, targets, reduction="none")
+
+
+def can_share(model: Any) -> bool:
+    """Whether completions can stand behind one copy of their prompt: see `plain_attention`; any other takes the plain way."""
+    return plain_attention(model) and linear_head(model) is not None
+
+
+def _hidden_behind_prompts(model: Any, prompts_B: Sequence[Sequence[int]], completions_B: Sequence[Sequence[int]]) -> Tensor:
+    """[N, D]: of each real completion token, row after row, the hidden state that predicts it."""
+    layout = behind(prompts_B, completions_B, model.device)
+    with attention(model, BEHIND):
+        hidden = model.base_model(
+            input_ids=layout.tokens_N[None],
+            position_ids=layout.positions_N[None],
+            attention_mask=layout.mask_B_1_T_S,
+            use_cache=False,
+            layout=layout,
+        ).last_hidden_state
+    return hidden[0].index_select(0, layout.before)
 
 
 def linear_head(model: Any) -> Tensor | None:
@@ -119,7 +158,12 @@ def recomputed_layers(model: Any) -> Iterator[None]:
     """
     layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
     before = [m.training for m in layers]
-    again = partial(torch.utils.checkpoint.checkpoint, use_reentrant=False)
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """Of a pass and of its repetition, which comes when the pass has long left its kind of attention."""
+        return nullcontext(), attention(model, model.config._attn_implementation)
+
+    again = partial(torch.utils.checkpoint.checkpoint, use_reentrant=False, context_fn=contexts)
     try:
         for m in layers:
             m.training, m.gradient_checkpointing, m._gradient_checkpointing_func = True, True, again

@@ -79,7 +79,8 @@ def test_without_the_package(monkeypatch):
         load_suite("rg-family").problems(None)
     with pytest.raises(MissingError, match="reasoning_gym"):
         grade_many([("\\boxed{son}", json.dumps({"answer": "son", "task": "untried"}), "reasoning_gym")])
-    assert [s.name for s in at_hand(list_suites(), None)] == ["tb-family", "tb-format", "tb-id", "tb-long"]
+    worlds = [f"sk-{n}" for n in ("combo", "id", "long", "surface")] + [f"tb-{n}" for n in ("family", "format", "id", "long")]
+    assert [s.name for s in at_hand(list_suites(), None)] == worlds
 
 
 # ------------------------------------------------------------------ the answers, by other means

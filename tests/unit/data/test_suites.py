@@ -12,15 +12,16 @@ from dataclasses import replace
 
 import pytest
 
-from harness.config import resolve
 from harness.core.errors import MissingError, UsageError
 from harness.data import suites
 from harness.data.suites import PROMPT_FORMS, benchmarks_dir, list_groups, list_suites, load_suite, read_problems
 from harness.data.training_sets import load_training_set, resolve_bench
 from harness.grading.graders import GRADERS, grade_many
+from support.settings import resolve
 
 MATHS = ["aime24", "aime25", "amc23", "math500", "minerva", "olympiad"]
 TESTBED = ["tb-id", "tb-long", "tb-format", "tb-family"]
+SKILLS = ["sk-id", "sk-combo", "sk-long", "sk-surface"]
 OTHERS = ["aime26", "hmmt-feb-2025", "gsm8k", "svamp", "mmlu-pro", "arc-challenge", "bbh", "gpqa-diamond"]
 PROCEDURAL = ["rg-chain-sum", "rg-color-cube", "rg-equations", "rg-family", "rg-islands", "rg-knights-knaves"]
 
@@ -47,12 +48,13 @@ def row(id="a", problem="1+1?", answer="2", **more):
 
 
 def test_all_suites_are_found_and_consistent():
-    assert set(names(list_suites())) == {*MATHS, *OTHERS, *TESTBED, *PROCEDURAL}
+    assert set(names(list_suites())) == {*MATHS, *OTHERS, *TESTBED, *SKILLS, *PROCEDURAL}
     for suite in list_suites():
         assert suite.answer_type in GRADERS and suite.prompt in PROMPT_FORMS
-        assert (suite.file is None) == (suite.name in TESTBED + PROCEDURAL)
-        assert (suite.generator is not None) == (suite.file is None) == (suite.name in [*TESTBED, *PROCEDURAL])
-        assert suite.k == (16 if suite.size < 100 else 4 if suite.size < 5000 else 1) and suite.temperature == 0.6
+        assert (suite.file is None) == (suite.name in TESTBED + SKILLS + PROCEDURAL)
+        assert (suite.generator is not None) == (suite.file is None) == (suite.name in [*TESTBED, *SKILLS, *PROCEDURAL])
+        assert suite.k == (16 if suite.size < 100 else 4 if suite.size < 5000 else 1)
+        assert suite.temperature == (1.0 if suite.name in SKILLS else 0.6)  # the rates of skills are stated at 1
         assert suite.licence and suite.known_defects and suite.revision
         pinned = suite.sha256 is not None and len(suite.sha256) == 64
         assert pinned == suite.verified == (suite.name != "gpqa-diamond")
@@ -68,7 +70,7 @@ def test_groups():
     assert list(groups) == ["six", "post-cutoff", "reasoning", "school", "procedural"]
     assert list(groups["six"]) == MATHS and list(groups["procedural"]) == PROCEDURAL
     members = [name for group in groups.values() for name in group]
-    assert len(members) == len(set(members)) and {*members, *TESTBED} == set(names(list_suites()))
+    assert len(members) == len(set(members)) and {*members, *TESTBED, *SKILLS} == set(names(list_suites()))
     assert not {*groups} & {*names(list_suites()), "id", "ood", "all"}
     assert load_suite("svamp").groups == ["school"] and load_suite("tb-id").groups == []
 
@@ -98,6 +100,7 @@ def test_roles_belong_to_the_training_set():
     assert names(resolve_bench("id", math)) == ["math500"]
     assert set(names(resolve_bench("ood", math))) == set(MATHS) - {"math500"}
     assert names(resolve_bench("all", testbed)) == TESTBED
+    assert names(resolve_bench("all", load_training_set("skills"))) == SKILLS
     assert (gsm8k.role_of("math500"), math.role_of("math500"), testbed.role_of("math500")) == ("ood", "id", None)
 
 
@@ -133,12 +136,12 @@ def test_planned_respects_the_limit():
 # ------------------------------------------------------------------ data
 
 
-@pytest.mark.parametrize("name", TESTBED)
-def test_testbed_suites_are_the_pinned_ones(name):
+@pytest.mark.parametrize("name", TESTBED + SKILLS)
+def test_suites_of_worlds_are_the_pinned_ones(name):
     suite = load_suite(name)
     problems = suite.problems(None)
     assert len(problems) == suite.size == len({p.text for p in problems})
-    assert {p.answer_type for p in problems} == {"testbed"}
+    assert {p.answer_type for p in problems} == {"skills" if name in SKILLS else "testbed"}
 
 
 def test_changed_generated_problems_are_refused():

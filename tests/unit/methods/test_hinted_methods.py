@@ -3,10 +3,10 @@
 import asyncio
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 
-from harness.config import resolve
 from harness.core.errors import UsageError
 from harness.core.hints import prefix
 from harness.core.ledger import Ledger
@@ -14,6 +14,7 @@ from harness.core.method import EpochReport, Finetuned
 from harness.core.screening import keep_hard, screening_cost
 from harness.core.types import Context, Problem, Rollout
 from harness.registry import load_method
+from support.settings import resolve
 
 K = 6
 SOLUTION = "One of four parts. Two of four parts. Six of four parts. And so: \\boxed{4711}"
@@ -230,6 +231,15 @@ def test_answer_only_and_offline_writers():
     assert made("self-hint").reference == "solution" and made("self-hint-answer").reference == "answer"
     with pytest.raises(UsageError, match="phrases"):
         made("self-hint", "self-hint.writer=offline", phrases=())
+
+
+def test_the_offline_writer_takes_the_hints_that_come_with_a_problem():
+    hinted = replace(PROBLEM, hints=("about parts", "", "one, two, six"))
+    method = made("self-hint", "self-hint.writer=offline", problems=[hinted], phrases=())
+    assert method.reference == "solution", "they are made from it"
+    script = Script(lambda c, i: c.template == "one, two, six")
+    group = run(method, script, hinted)
+    assert [c[0].template for c, _ in script.calls] == ["", "about parts", "one, two, six"] and group.successes == K
 
 
 def test_light_moves_levels_between_epochs_and_hints_before_the_first_try():

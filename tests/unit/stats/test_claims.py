@@ -410,6 +410,9 @@ def test_a_tampered_sample_fails_the_integrity_check(tmp_path):
     assert a.verdict == "not assessable" and "result.json says" in a.reasons[0]
 
 
+SKILLS = {"placebo": 5, "generic-hint": 4.7, "gradient": 5}
+
+
 def test_shipped_claims_are_those_of_the_papers():
     claims = load_claims()
     papers = {"p2o-deepscaler-5k": 4.7, "p2o-deepmath-5k": 9.4, "p2o-distillation": 9.6, "p2o-same-template": 1.0}
@@ -420,6 +423,7 @@ def test_shipped_claims_are_those_of_the_papers():
         "testbed-latent": 16,
         "testbed-absent": 16,
         "testbed-open": 16,
+        **{f"skills-{what}-{policy}": effect for policy in (0, 1) for what, effect in SKILLS.items()},
     }
     for a in check(list(claims.values()), []):
         assert a.verdict == "not assessable" and a.missing and a.as_expected(named=False) is None

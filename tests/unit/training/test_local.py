@@ -8,6 +8,7 @@ from transformers import CohereConfig, CohereForCausalLM, LlamaConfig, LlamaForC
 from harness.core.settings import LossSpec, TrainConfig
 from harness.core.types import Sampling
 from harness.training.local import decoding, generation, logps
+from harness.training.local.attention import GROUPED, attention, plain_attention
 from harness.training.local.decoding import Decoder, sample_replayed
 from harness.training.local.generation import prefill, sample, sample_growing
 from harness.training.local.logps import TokenLogps, completion_logps, linear_head, recomputed_layers
@@ -87,31 +88,31 @@ def test_recomputed_layers_change_no_gradient_and_begin_no_dropout(model):
     assert len(calls) == 2 and not any(m.training for m in model.modules())
 
 
-def test_shared_prompts_have_the_pass_of_their_own(model, monkeypatch):
-    alone = prefill(model, PROMPTS * 3, 0)
+def test_shared_prompts_have_the_pass_of_their_own(model):
+    alone = prefill(model, PROMPTS * 3, 0, False)
     seen = []
     model.model.embed_tokens.register_forward_hook(lambda _, ids, out: seen.append(len(ids[0])))
-    monkeypatch.setattr(generation, "SHARED_PROMPTS", 0)
-    shared = prefill(model, PROMPTS * 3, 0)
+    shared = prefill(model, PROMPTS * 3, 0, True)
     assert seen == [3]
     assert torch.allclose(shared[0], alone[0], atol=1e-5) and torch.equal(shared[1], alone[1])
     for mine, theirs in zip(shared[2].layers, alone[2].layers, strict=True):
         real = alone[1].bool()
         assert torch.allclose(mine.keys.transpose(1, 2)[real], theirs.keys.transpose(1, 2)[real], atol=1e-5)
-    rows = sample(model, PROMPTS * 3, Sampling(0.8, 20), {1}, 0, torch.Generator().manual_seed(2), 10_000)
-    monkeypatch.setattr(generation, "SHARED_PROMPTS", 10**9)
-    again = sample(model, PROMPTS * 3, Sampling(0.8, 20), {1}, 0, torch.Generator().manual_seed(2), 10_000)
+    rows, again = (
+        sample(model, PROMPTS * 3, Sampling(0.8, 20), {1}, 0, torch.Generator().manual_seed(2), 10_000, share=share)
+        for share in (True, False)
+    )
     assert [r.tokens_T for r in rows] == [r.tokens_T for r in again]
 
 
 def replayed(model, prompts, sampling, seed=0):
     with torch.inference_mode():
-        return list(sample_replayed(model, prompts, sampling, {1}, 0, torch.Generator().manual_seed(seed)))
+        return list(sample_replayed(model, prompts, sampling, {1}, 0, torch.Generator().manual_seed(seed), False))
 
 
 def growing(model, prompts, sampling, seed=0):
     with torch.inference_mode():
-        return list(sample_growing(model, prompts, sampling, {1}, 0, torch.Generator().manual_seed(seed)))
+        return list(sample_growing(model, prompts, sampling, {1}, 0, torch.Generator().manual_seed(seed), False))
 
 
 def test_the_replayed_cache_gives_the_growing_ones_tokens(model, monkeypatch):
@@ -156,8 +157,8 @@ class Waits(TorchDispatchMode):
 
 def test_a_step_waits_for_nothing_and_may_be_done_twice(model):
     with torch.inference_mode():
-        _, mask, cache = prefill(model, PROMPTS, 0)
-    with torch.inference_mode(), decoding._grouped_attention(model):
+        _, mask, cache = prefill(model, PROMPTS, 0, False)
+    with torch.inference_mode(), attention(model, GROUPED):
         decoder = Decoder(model, mask, cache, 16)
         decoder.begin(16, None)
         with Waits() as waits:
@@ -169,9 +170,9 @@ def test_a_step_waits_for_nothing_and_may_be_done_twice(model):
 
 
 def test_only_plain_causal_attention_is_replayed(model):
-    assert decoding._known(model) and not decoding.can_replay(model)  # no GPU here
+    assert plain_attention(model) and not decoding.can_replay(model)  # no GPU here
     sliding = Qwen2Config(**SIZES, use_sliding_window=True, sliding_window=4, max_window_layers=1)
-    assert not decoding._known(Qwen2ForCausalLM(sliding))
+    assert not plain_attention(Qwen2ForCausalLM(sliding))
 
 
 def test_broken_weights_are_found_after_the_pass(model):
