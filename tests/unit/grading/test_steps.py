@@ -14,7 +14,7 @@ import pytest
 from harness.core.errors import MissingError
 from harness.core.types import Problem
 from harness.data import procedural
-from harness.grading import answers, compare, equivalence, golds, graders, layout, parity, strict
+from harness.grading import answers, compare, equivalence, golds, graders, layout, parity, quantities, strict
 from harness.grading.answers import (
     MAX_CHARS,
     bare,
@@ -30,6 +30,7 @@ from harness.grading.answers import (
 )
 from harness.grading.graders import Grade, grade_choice, grade_exact, grade_many, grade_math, grader_of
 from harness.grading.pool import default_workers
+from harness.grading.units import Unit
 
 assert compare.same  # loads what the children load, once
 
@@ -919,6 +920,13 @@ def test_texts_but_for_spaces_and_braces(left, right, same):
 )
 def test_words_whatever_their_case(answer, gold, same):
     assert layout.same_words(answer, gold) is same
+
+
+def test_pieces_are_a_plain_number_and_radians_are_a_unit():
+    assert quantities.quantity("5\\text{ units}").unit is None
+    assert quantities.quantity("5\\text{ radians}").unit == Unit(Fraction(1), ())
+    assert quantities.quantity("5\\text{ cm}").unit == Unit(Fraction(1, 100), (("length", 1),))
+    assert quantities.quantity("2\\text{ dozen units}").expr.doit() == 24
 
 
 def test_brackets_alone():

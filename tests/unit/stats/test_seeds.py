@@ -208,10 +208,10 @@ def test_one_degree_of_freedom_shows_no_two_kinds():
 
 
 def test_a_gap_counts_from_ten_points():
-    for top, seen in ((0.125, True), (0.0999, False)):
+    for top, seen in ((0.125, True), (0.1, True), (0.0999, False)):
         found = seeds.split_of([np.array([0.0, 0.0, 0.0, top, top, top])])
         assert (found is not None) is seen
-        assert not seen or (found.at, found.low, found.high) == (top / 2, 0.0, top)
+        assert not seen or (found.at, found.low, found.high) == pytest.approx((top / 2, 0.0, top))
 
 
 def test_the_widest_gap_within_an_arm_counts_though_one_between_arms_is_wider():
@@ -228,3 +228,16 @@ def test_a_spread_for_a_file_has_plain_numbers():
     assert [type(x) for x in (plain.split.low, plain.split.high)] == [float, float]
     assert (plain.split.low, plain.split.high) == (pytest.approx(0.15), pytest.approx(0.85))
     assert seeds.as_numbers(Spread(floor=0.02)) == Spread(floor=0.02)
+
+
+def test_pairs_differ_by_no_less_than_their_scores_resolve():
+    """Differences without spread: each of the two scores has the floor's variance."""
+    found = seeds.difference(np.full(4, 0.6), np.full(4, 0.5), Spread(floor=0.01), paired=True)
+    assert found.se == pytest.approx(np.sqrt(2 * 0.01**2 / 4)) and found.value == pytest.approx(0.1)
+
+
+def test_a_variance_within_the_kinds_is_that_of_the_seeds_alone():
+    """Of n seeds and one of each kind on top, which have none: n of n + 2, and the mean of n + 2 once more."""
+    for n in (2, 5):
+        plain, loose = (seeds.counted((1, 1), n, 0.1, 0.9, within) for within in (0.0, 0.02))
+        assert loose.se**2 - plain.se**2 == pytest.approx(2 * 0.02 * n / (n + 2) / (n + 2))
