@@ -241,7 +241,7 @@ def test_graders_by_name_and_by_reference():
     assert grader_of("testbed") is grade_pairs is grader_of("harness.testbed.grading:grade_pairs")
     with pytest.raises(ValueError) as e:
         grader_of("maths")
-    assert str(e.value) == "no grader for answer type 'maths'; known: math, choice, exact, reasoning_gym, testbed"
+    assert str(e.value) == "no grader for answer type 'maths'; known: math, choice, exact, reasoning_gym, testbed, skills"
     with pytest.raises(MissingError, match="the grader of answer type 'nowhere.at.all:grade'"):
         grader_of("nowhere.at.all:grade")
 
