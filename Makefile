@@ -53,7 +53,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 # The wheel as a user installs it: in an empty environment, used outside of the checkout.
-WHEEL_RUN := run --method p2o --bench tb-id --seeds 0 --limit 4 --set train.epochs=1 --set testbed.problems=16 --out run
+WHEEL_RUN := run --method p2o --bench sk-id --seeds 0 --limit 4 --set train.epochs=1 --set skills.problems=32 --out run
 test-wheel:
 	rm -rf $(VENV_WHEEL) build && $(PYTHON) -m venv $(VENV_WHEEL)
 	$(VENV_WHEEL)/bin/python -m pip wheel -q --no-deps -w $(VENV_WHEEL)/dist .
@@ -78,7 +78,7 @@ $(VENV_OLDEST)/.installed: pyproject.toml constraints-oldest.txt constraints.txt
 	@touch $@
 
 rehearse: venv-openrlhf
-	$(VENV_OPENRLHF)/bin/harness run --method p2o --bench ood --backend openrlhf --rehearse --config $(REHEARSAL)/short.yaml --limit 20
+	$(VENV_OPENRLHF)/bin/harness run --method p2o --recipe testbed --bench ood --backend openrlhf --rehearse --config $(REHEARSAL)/short.yaml --limit 20
 
 test-openrlhf: venv-openrlhf
 	$(VENV_OPENRLHF)/bin/python -m pytest -o addopts=-q -o timeout=900 -m "not slow" tests/openrlhf

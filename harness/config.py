@@ -31,7 +31,18 @@ from harness.core.settings import (
     TrainConfig,
 )
 from harness.core.world import World, WorldConfig
-from harness.registry import Preset, home_of, load_method, load_world, method_of, methods, presets, recipes, worlds
+from harness.registry import (
+    DEFAULT_RECIPE,
+    Preset,
+    home_of,
+    load_method,
+    load_world,
+    method_of,
+    methods,
+    presets,
+    recipes,
+    worlds,
+)
 
 M = TypeVar("M", bound=BaseModel)
 MAX_VALUES = 100_000
@@ -116,7 +127,7 @@ class RunSpec(PolicySpec):
     """A name of `harness list methods`: a method or a preset of one."""
     method_config: Annotated[dict[str, Any], Kind.ARM] = {}
     """Resolved settings of the method (its own class checks them)."""
-    recipe: Annotated[str, Kind.PLACE] = "testbed"
+    recipe: Annotated[str, Kind.PLACE]
     """Where the settings came from."""
     train: Annotated[TrainConfig, Kind.ARM] = TrainConfig()
     backend: Annotated[BackendConfig, Kind.PLACE] = BackendConfig()
@@ -241,7 +252,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def resolve(
     method: str,
-    recipe: str = "testbed",
+    recipe: str = DEFAULT_RECIPE,
     configs: Sequence[Path] = (),
     sets: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,

@@ -154,7 +154,7 @@ MODELS = {
         "embedded policy of the world of skills, 0.3M parameters, known truth",
         "Apache-2.0",
         "harness.skills.policy:locate",
-        6_000.0,
+        9_500.0,
     ),
     SMOLLM2.name: NamedModel("SmolLM2-135M-Instruct, 4-bit weights unpacked to bfloat16", "Apache-2.0", SMOLLM2.locate, 150.0),
     QWEN_CODER.name: NamedModel(

@@ -28,6 +28,8 @@ GROUP = "harness.methods"
 """Entry points `name = "package.module:Class"`: a method."""
 PRESETS_GROUP = "harness.presets"
 """Entry points `name = "package"`: a package with a presets.yaml in its folder. The name says where presets come from."""
+DEFAULT_RECIPE = "skills"
+"""What a run or a study takes that names no recipe."""
 
 
 def methods() -> dict[str, str]:

@@ -133,7 +133,7 @@ def load(folder: Path) -> Policy:
     from harness.config import RunSpec
     from harness.training.local.backend import LocalBackend
 
-    return LocalBackend(RunSpec(method="grpo"), offline=True, model=folder)
+    return LocalBackend(RunSpec(method="grpo", recipe="testbed"), offline=True, model=folder)
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """Where the seconds of a run on OpenRLHF went, after its start-up: share outside generation and optimiser steps.
 
-    harness run --method p2o --bench tb-id --backend openrlhf --rehearse --seeds 0,1 --out RUN
+    harness run --method p2o --recipe testbed --bench tb-id --backend openrlhf --rehearse --seeds 0,1 --out RUN
     python perf/openrlhf_overhead.py RUN
 
 Per epoch: sampling, scoring under the train prompt (the old log-probabilities), optimiser steps, sending the weights to

@@ -128,7 +128,7 @@ def main() -> None:
 
     folder = str(Path(POLICIES) / "latent-s0")
     sets = ["train.lr=1e-9", f"train.max_new_tokens={NEW}", f"local.threads={args.threads}"]
-    spec = resolve("grpo", sets=sets)
+    spec = resolve("grpo", "testbed", sets=sets)
     problems = train_problems(320, 0.4, 0)
     backend = LocalBackend(spec, offline=True, model=folder)
     method = GRPO(spec.typed_method_config(), spec.train, problems, 0)

@@ -1,10 +1,23 @@
-"""What tests of several folders are handed by pytest; plain functions that they share are in tests/support."""
+"""What tests of several folders are handed by pytest; plain functions that they share are in tests/support.
+
+The machinery is tested on the testbed: its small runs, tables and figures by hand are of that world. So `harness run` in a
+test that names no recipe takes `testbed`, by the environment variable of the option, child processes too; a test of the
+command line as users meet it deletes the variable. `support.settings.resolve` and study files of tests name it themselves.
+"""
 
 import os
 
 import pytest
 
 from support.paths import DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def on_the_testbed():
+    """The recipe of `harness run` in tests that name none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_RUN_RECIPE", "testbed")
+        yield
 
 
 @pytest.fixture(scope="session")

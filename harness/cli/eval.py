@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     "--engine", type=click.Choice(["transformers", "vllm", "openai"]), help="What generates.  [default: transformers]"
 )
 @click.option("--base-url", help="Address of an OpenAI-compatible server for MODEL; implies --engine openai.")
-@click.option("--train-set", help="Training set that defines id and ood.  [default: the run's own, else deepscaler]")
+@click.option(
+    "--train-set", help="Training set that defines id and ood.  [default: the run's or embedded policy's own, else deepscaler]"
+)
 @click.option(
     "--seeds", type=o.Numbers(), help="Evaluation seeds, or training seeds of a run.  [default: 0, or all of the run's]"
 )

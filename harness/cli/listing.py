@@ -118,10 +118,10 @@ def list_backends() -> list[dict[str, Any]]:
 
 
 def list_recipes() -> list[dict[str, Any]]:
-    from harness.registry import recipes
+    from harness.registry import DEFAULT_RECIPE, recipes
 
     first = {n: p.read_text().split("\n")[0].lstrip("# ") for n, p in recipes().items()}
-    return [{"name": n, "summary": s} for n, s in first.items()]
+    return [{"name": n, "summary": f"{s} The default." if n == DEFAULT_RECIPE else s} for n, s in first.items()]
 
 
 def list_studies() -> list[dict[str, Any]]:

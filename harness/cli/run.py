@@ -23,7 +23,7 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 @click.command()
 @click.option("--method", required=True, help="A name from `harness list methods`.")
 @click.option("--bench", default="ood", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
-@click.option("--recipe", default="testbed", show_default=True, help="A name from `harness list recipes`.")
+@click.option("--recipe", help="A name from `harness list recipes`.  [default: skills]")
 @click.option("--model", help="A name from `harness list models`, a Hugging Face id, or a folder.")
 @click.option("--backend", type=click.Choice(["local", "openrlhf"]), help="Where it trains.  [default: the recipe's]")
 @click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")
@@ -41,7 +41,7 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 def run(
     method: str,
     bench: str,
-    recipe: str,
+    recipe: str | None,
     model: str | None,
     backend: str | None,
     seeds: tuple[int, ...] | None,
@@ -59,7 +59,9 @@ def run(
 ) -> None:
     """Train a method and evaluate it."""
     from harness.config import resolve
+    from harness.registry import DEFAULT_RECIPE
 
+    recipe = DEFAULT_RECIPE if recipe is None else recipe
     spec = resolve(method, recipe, configs, sets, _flags(bench, limit, model, backend, rehearse, seeds, match_budget))
     if offline:
         o.go_offline()
@@ -86,12 +88,23 @@ def _say_what_it_needs(spec: RunSpec, folder: Path) -> None:
     base = baseline_method()
     if method_of(spec.method) == base:
         o.say_sentences(["A baseline by itself decides nothing: run another method in the same way, then compare the two:"])
-        o.say(f"  harness compare RUN {folder}")
+        _say_command(["harness", "compare", "RUN", str(folder)])
         return
     other = folder.with_name(f"{folder.name}-{base}")
     o.say_sentences([f"Whether that is {spec.method}'s doing needs a baseline, and then a comparison:"])
-    o.say(f"  {shlex.join(['harness', 'run', *_instead(sys.argv[2:], base, other)])}")
-    o.say(f"  {shlex.join(['harness', 'compare', str(folder), str(other)])}")
+    _say_command(["harness", "run", *_instead(sys.argv[2:], base, other)])
+    _say_command(["harness", "compare", str(folder), str(other)])
+
+
+def _say_command(words: Sequence[str]) -> None:
+    """A command for a shell, on as many lines of at most 80 columns as it takes; a longer word has one of its own."""
+    lines = [" "]
+    for word in map(shlex.quote, words):
+        if len(lines[-1]) + len(word) > 77 and lines[-1].strip():  # with a space before it, and a backslash after
+            lines.append("     ")
+        lines[-1] += f" {word}"
+    for i, line in enumerate(lines, 1):
+        o.say(line if i == len(lines) else f"{line} \\")
 
 
 def _instead(words: Sequence[str], method: str, out: Path) -> list[str]:

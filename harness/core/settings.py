@@ -93,7 +93,7 @@ class ModelConfig(Strict):
     """Which policy is trained."""
 
     id: str = "testbed"
-    """`testbed`, a name of `harness list models`, a Hugging Face id, or a local folder."""
+    """A name of `harness list models`, a Hugging Face id, or a local folder. Every recipe names its own."""
     revision: str | None = None
     """Hub revision."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -134,7 +134,8 @@ class TrainConfig(Strict):
     """How the policy is trained, in the field's own terms; both backends read these."""
 
     set: Annotated[str, Kind.POLICY] = "testbed"
-    """Training set, named in benchmarks/training_sets.yaml, which also says which suites are in and out of distribution."""
+    """Training set, named in benchmarks/training_sets.yaml, which also says which suites are in and out of distribution.
+    Every recipe names its own."""
     limit: Annotated[int | None, Kind.POLICY] = Field(None, ge=1, le=1_000_000)
     """Train on a random subset of this many problems (seeded)."""
     problems: Literal["all", "hard"] = "all"

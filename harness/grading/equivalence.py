@@ -61,7 +61,7 @@ def rational(text: str) -> Fraction | None:
 
 def gold_text(gold: str) -> str:
     """The answer in a gold text as a user may have it: after `####` of a solution, in a box, without a sign of rounding."""
-    gold = gold.rpartition("####")[2].strip() if "####" in gold else gold.strip()
+    gold = gold.rpartition("####")[2].strip()
     return re.sub(r"^\$?\s*\\approx(?![a-zA-Z])\s*", "", last_boxed(gold) or gold)
 
 

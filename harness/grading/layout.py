@@ -58,7 +58,7 @@ _GREEK = {
     for size in ("SMALL", "CAPITAL")
     if size == "SMALL" or name in "gamma delta theta xi pi sigma phi psi omega".split()
 } | {"\u03bb": r"\lambda ", "\u039b": r"\Lambda ", "\u03d5": r"\phi ", "\u03f5": r"\epsilon "}
-_SHIFTED = re.compile(r"(?:<(super|sub)>[^<]*</>)+")
+_SHIFTED = re.compile(r"(?:<super>[^<]*</>)+|(?:<sub>[^<]*</>)+")
 
 TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _THIN = r"(?:\\[,!;: ]|\\thinspace\s*|'|~|\{,\}|\{\\,\}|,\\!\s*|\{,\\!\}|\\!,| )"
@@ -206,7 +206,7 @@ def _plain_characters(text: str) -> str:
 
 
 def _shifted(run: re.Match[str]) -> str:
-    mark = "^" if run[1] == "super" else "_"
+    mark = "^" if run[0].startswith("<super>") else "_"
     content = re.sub("<[^>]*>", "", run[0]).replace("\u2212", "-")
     return f"{mark}{{{content}}}"
 
@@ -245,8 +245,8 @@ def with_braces(text: str) -> str:
         for _ in range(1 if found[1] == "sqrt" else 2):
             while text[i : i + 1] == " ":
                 i += 1
-            if text[i : i + 1] == "{" or (found[1] == "sqrt" and text[i : i + 1] == "("):
-                end = closing(text, i)
+            end = closing(text, i)
+            if text[i : i + 1] == "{" or (found[1] == "sqrt" and text[i : i + 1] == "(" and text[end - 1] == ")"):
                 inner = text[i + 1 : end - 1]
             else:
                 sign = re.compile(r"\\[a-zA-Z]+|.|$", re.DOTALL).match(text, i)

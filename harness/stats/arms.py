@@ -9,15 +9,17 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from harness.config import flatten
+from harness.config import flatten, resolve
 from harness.core.errors import UsageError, nearest
 from harness.core.kinds import Kind
-from harness.registry import baseline_method, worlds
+from harness.registry import baseline_method, recipes, worlds
 from harness.runs.result import Result
 from harness.stats.comparable import kind_of, of_policy
 
 PROTOCOL = ("n", "k", "temperature", "max_new_tokens")
 """Suite entries that must be equal: problems, samples per problem, and how they are drawn."""
+BUDGET = {f"train.{name}" for name in ("epochs", "max_rollouts", "max_sampled_tokens", "max_seconds")}
+"""Settings that say when a run stops. They do not name an arm where other settings do: budgets have columns of their own."""
 TRAINED_ON = "problems_sha256"
 """The hash of the training problems, which must be equal where both results have one: a set's file may be another."""
 
@@ -132,6 +134,9 @@ def _label(result: Result, same: Sequence[Result], most: int = 3) -> str:
     own = flatten(result.spec)
     differ = [k for k in sorted(own) if len({_text(s.get(k)) for s in specs}) > 1]
     shown = [k for k in differ if kind_of(k, result.method) in (Kind.POLICY, Kind.PROTOCOL, Kind.ARM)]
+    others = [k for k in shown if k not in BUDGET]
+    if len({tuple(_text(s.get(k)) for k in others) for s in specs}) == len(specs):
+        shown = others
     shown = shown or [k for k in differ if k == "seeds"] or differ
     if not shown:
         return result.method
@@ -145,13 +150,23 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
+def _changed(result: Result) -> int:
+    """How many settings of training differ from those of the run's recipe; 0 where there is none."""
+    name = result.spec.get("recipe")
+    if name not in recipes():
+        return 0
+    plain = flatten(resolve(result.method, name).model_dump(mode="json"))
+    return sum(plain.get(key) != value for key, value in flatten(result.spec).items() if key.startswith("train."))
+
+
 def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int | str | None) -> int:
-    """The index of the baseline, given as an index, a label, a run or a method; by default the first arm of the method
-    that calls itself a baseline, or else the first arm. Raises UsageError if `wanted` matches no arm, or is the method of
-    several.
+    """The index of the baseline, given as an index, a label, a run or a method; by default the arm of the method that calls
+    itself a baseline, of several the one with the fewest settings of its own, or else the first arm. Raises UsageError if
+    `wanted` matches no arm, or is the method of several.
     """
     if wanted is None:
-        return next((i for i, r in enumerate(results) if r.method == baseline_method()), 0)
+        own = [i for i, r in enumerate(results) if r.method == baseline_method()]
+        return min(own, key=lambda i: _changed(results[i])) if len(own) > 1 else [*own, 0][0]
     if isinstance(wanted, int):
         if not 0 <= wanted < len(results):
             raise UsageError(f"no arm {wanted}: there are {len(results)} arms, counted from 0")

@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 from harness.config import flatten, parse_set, read_yaml, validated
 from harness.core.errors import UsageError, nearest
 from harness.core.settings import Strict
-from harness.registry import studies
+from harness.registry import DEFAULT_RECIPE, studies
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
 """Of an arm or a condition: part of a folder's name."""
@@ -38,7 +38,7 @@ class Study(Strict):
     """One line."""
     text: str = ""
     """What it is to show, and how it is to be read."""
-    recipe: str = "testbed"
+    recipe: str = DEFAULT_RECIPE
     """A name of `harness list recipes`."""
     bench: str = "id,ood"
     """Suites, groups, or the roles id, ood, all."""

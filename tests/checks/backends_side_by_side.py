@@ -1,7 +1,7 @@
 r"""P2O's learning curves on the local backend and on OpenRLHF (rehearsal), same recipe and seeds, in one plot.
 
-    harness run --method p2o --bench id,ood --seeds 0,1 --set train.temperature=1.0 --out runs/local
-    harness run --method p2o --bench id,ood --seeds 0,1 --set train.temperature=1.0 --out runs/openrlhf \
+    harness run --method p2o --recipe testbed --bench id,ood --seeds 0,1 --set train.temperature=1.0 --out runs/local
+    harness run --method p2o --recipe testbed --bench id,ood --seeds 0,1 --set train.temperature=1.0 --out runs/openrlhf \
         --backend openrlhf --rehearse
     python tests/checks/backends_side_by_side.py runs/local runs/openrlhf --out docs/backends.svg
 

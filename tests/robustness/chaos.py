@@ -37,6 +37,7 @@ TINY = (
 )
 STUDY = """
 title: Two arms
+recipe: testbed
 bench: tb-id
 seeds: [0]
 settings:
@@ -48,7 +49,7 @@ settings:
 arms: {p2o: {method: p2o}, grpo: {method: grpo}}
 """
 WORDS = {
-    "run": f"run --method p2o --bench tb-id,tb-long --seeds 0,1 {TINY} --out OUT",
+    "run": f"run --method p2o --recipe testbed --bench tb-id,tb-long --seeds 0,1 {TINY} --out OUT",
     "eval": "eval testbed --bench tb-id,tb-long --limit 40 --seeds 0,1 --set local.threads=1 "
     "--set local.generation_tokens=400 --out OUT",
     "study": "study run STUDY --jobs 2 --out OUT",

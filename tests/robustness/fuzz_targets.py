@@ -143,7 +143,7 @@ def config(folder: Path) -> Target:
     def target(data: bytes) -> None:
         path.write_bytes(data[1:])
         args: dict[str, Any] = {"configs": [path]} if data[:1] < b"\x40" else {"sets": text_of(data[1:]).split("\x00")}
-        spec = resolve("p2o", **args)
+        spec = resolve("p2o", "testbed", **args)
         stored = json.loads(json.dumps(spec.model_dump(mode="json"), ensure_ascii=False).encode())
         check(RunSpec(**stored).hash() == spec.hash(), data)
 

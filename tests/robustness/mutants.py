@@ -1,11 +1,14 @@
-"""Whether the tests would notice: small changes to the code (mutmut), one at a time, under the tests of its module.
+"""Whether the tests would notice: small changes to the code, one at a time, under the tests of its module.
+
+mutmut makes the changes; forks.py runs the tests on each.
 
 python tests/robustness/mutants.py [--minutes 60] [--again] [--show] [--sample 60] [MODULE ...]
 
 Runs what has no verdict yet, module after module, until the time is up, then prints the table of all modules. Verdicts are
 kept in build/mutants; a changed function loses those of its mutants. `--again` runs the survivors anew, after new tests, and
 what ran out of time; `--show` runs nothing and prints the survivors that are not explained. `--sample N` runs N mutants of
-each module at most, drawn with the seed printed. Exit code 1 where a module that is done has less than 95% killed of the
+each module at most, drawn with the seed printed, and the table is of those alone; with `--after M` it leaves out the first M,
+whose survivors one has written tests for. Exit code 1 where a module that is done has less than 95% killed of the
 mutants that can be killed; equivalent.toml has those that cannot, with the reasons.
 """
 
@@ -16,13 +19,13 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -115,6 +118,7 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="run the survivors anew, and what ran out of time")
     parser.add_argument("--show", action="store_true", help="print the survivors, run nothing")
     parser.add_argument("--sample", type=int, help="mutants of each module at most, drawn at random")
+    parser.add_argument("--after", type=int, default=0, help="with --sample: without the first so many of it")
     args = parser.parse_args()
     if unknown := set(args.modules) - set(MODULES):
         parser.error(f"no module {', '.join(sorted(unknown))}")
@@ -125,57 +129,65 @@ def main() -> int:
             show(module)
     else:
         for of_equal_tests in dict.fromkeys(tuple(x for x in wanted if x in partners(module)) for module in wanted):
-            run(of_equal_tests, deadline, args.again, args.sample)
-    return report()
+            run(of_equal_tests, deadline, args.again, slice(args.after, args.sample))
+    return report(slice(args.after, args.sample))
 
 
 def partners(module: str) -> list[str]:
-    """The modules that have the tests of this one: they share a folder and mutmut's start, which takes a minute."""
+    """The modules that have the tests of this one: they share a folder, and one run of the tests without any mutant."""
     return [x for x, tests in MODULES.items() if tests == MODULES[module]]
 
 
-def run(modules: Sequence[str], deadline: float, again: bool, sample: int | None) -> None:
-    """Mutmut on modules of equal tests, until it is done or the time is up."""
+def run(modules: Sequence[str], deadline: float, again: bool, sample: slice) -> None:
+    """The mutants of modules of equal tests, until they are done or the time is up."""
     folder, tests = folder_of(modules[0]), MODULES[modules[0]]
     folder.mkdir(parents=True, exist_ok=True)
     for name in ["harness", "tests", *COPIED]:
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
     settings = {"source_paths": ["harness"], "only_mutate": [f"harness/{x}" for x in partners(modules[0])], "also_copy": COPIED}
-    settings |= {"pytest_add_cli_args_test_selection": [f"{UNIT}/{x}" for x in tests], "use_git_change_detection": False}
-    settings |= {"timeout_multiplier": 4.0, "timeout_constant": 15.0}  # of the seconds its tests take, by the clock
-    if modules[0].startswith(("grading", "leaderboard")):  # whose tests leave a child that mutmut would take for its own
-        settings["process_isolation"] = "forkserver"
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in settings.items()]
     project = (ROOT / "pyproject.toml").read_text()
     (folder / "pyproject.toml").write_text(f"{project}\n[tool.mutmut]\n{''.join(lines)}")
     if time.monotonic() >= deadline:
         return
-    if again:  # which test reaches what, too
-        (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
-        names = [name for x in modules for name in (*unexplained(x), *late(x))]
+    generate(folder)
+    if again:
+        of_each = [[*unexplained(x), *late(x)] for x in modules]
     else:
-        generate(folder)
-        names = [name for x in modules for name in drawn(x, sample)]
+        of_each = [[name for name, verdict in drawn(x, sample).items() if verdict == "not checked"] for x in modules]
+    names = [name for row in zip_longest(*of_each) for name in row if name]  # in turn: a run that is cut short has some of each
     if not names:
         return
-    print(f"{', '.join(modules)} ...", flush=True)
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "mutmut", "run", *names]
-    with (folder / "log").open("w") as log:
-        # An interrupt is how mutmut is told to keep what it has; a process in the background may have been told to ignore it.
-        heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
-        child = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True, preexec_fn=heard)
-        try:
-            child.wait(deadline - time.monotonic())
-        except (subprocess.TimeoutExpired, KeyboardInterrupt) as e:
-            os.killpg(child.pid, signal.SIGINT)
-            child.wait()
-            if isinstance(e, KeyboardInterrupt):
-                raise
-            return
-    if child.returncode not in (0, -signal.SIGINT):
-        raise SystemExit(f"mutmut failed on {', '.join(modules)}: see {folder / 'log'}")
+    print(f"{', '.join(modules)}: {len(names)}, seed {SEED} ...", flush=True)
+    found = folder / "verdicts.json"
+    found.unlink(missing_ok=True)
+    (folder / "asked.json").write_text(json.dumps({"names": names, "verdicts": str(found), "deadline": deadline}))
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    env |= {"MUTANTS": str(folder / "asked.json"), "MUTANT_UNDER_TEST": ""}
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "forks", "-p", "no:cacheprovider"]
+    command += [f"{UNIT}/{x}" for x in tests]
+    try:
+        with (folder / "log").open("w") as log:
+            done = subprocess.run(command, cwd=folder / "mutants", env=env, stdout=log, stderr=log)
+    finally:
+        if found.exists():
+            keep(modules, json.loads(found.read_text()))
+    if done.returncode:
+        raise SystemExit(f"the tests of {', '.join(modules)} did not run: see {folder / 'log'}")
+
+
+def keep(modules: Sequence[str], found: Mapping[str, int]) -> None:
+    """Write verdicts to where mutmut has them."""
+    for module in modules:
+        path = meta_of(module)
+        tree = json.loads(path.read_text())
+        tree["exit_code_by_key"] |= {name: code for name, code in found.items() if name in tree["exit_code_by_key"]}
+        path.write_text(json.dumps(tree))
+
+
+def meta_of(module: str) -> Path:
+    return folder_of(module) / "mutants" / "harness" / f"{module}.meta"
 
 
 def folder_of(module: str) -> Path:
@@ -193,14 +205,12 @@ def generate(folder: Path) -> None:
         subprocess.run([sys.executable, "-c", GENERATE], cwd=folder, stdout=log, stderr=log, check=True)
 
 
-def drawn(module: str, sample: int | None) -> list[str]:
-    """Those of a module's mutants, or of a sample of them, that have no verdict yet."""
+def drawn(module: str, sample: slice) -> dict[str, str]:
+    """A module's mutants with their verdicts, or those of a sample."""
     found = verdicts(module)
     names = sorted(found)
     random.Random(SEED).shuffle(names)  # and the first of them: a larger sample holds the smaller one
-    if sample:
-        print(f"{module}: {min(sample, len(found))} of {len(found)}, seed {SEED}", flush=True)
-    return [name for name in names[:sample] if found[name] == "not checked"]
+    return {name: found[name] for name in names[sample]}
 
 
 def survivors(module: str) -> list[str]:
@@ -246,14 +256,14 @@ def verdicts(module: str) -> dict[str, str]:
     """Every mutant with what became of it."""
     from mutmut.stats import status_by_exit_code
 
-    path = folder_of(module) / "mutants" / "harness" / f"{module}.meta"
+    path = meta_of(module)
     if not path.exists():
         return {}
     return {name: status_by_exit_code[code] for name, code in json.loads(path.read_text())["exit_code_by_key"].items()}
 
 
-def report() -> int:
-    """The table; 1 where a module that is done has too many survivors.
+def report(sample: slice) -> int:
+    """The table of all mutants, or of a sample of each module's; 1 where a module that is done has too many survivors.
 
     The share is of mutants that a test could kill and that have a verdict: those that EXPLAINED says are the same program are
     left out, and those that ran out of time, which on a busy machine says nothing of the tests.
@@ -264,10 +274,11 @@ def report() -> int:
         + "---:|" * 8
     )
     for module in MODULES:
-        if not (found := Counter(verdicts(module).values())):
+        own = drawn(module, sample)
+        if not (found := Counter(own.values())):
             continue
         killed, late, rest, todo = (found[x] for x in ("killed", "timeout", "no tests", "not checked"))
-        same = len(survivors(module)) - len(unexplained(module))
+        same = len(set(survivors(module)) & set(own) - set(unexplained(module)))
         done = found.total() - todo - late - same
         share = killed / done if done else 0.0
         counts = [f"{share:.1%}" if done else "", done - killed - rest, same, rest, late, todo]

@@ -47,7 +47,7 @@ def install(revision: str | None, site: Path) -> None:
 
 def run(site: Path, out: Path, method: str, seeds: str, more: list[str]) -> None:
     """One `harness run` of the code in `site`."""
-    words = ["run", "--method", method, "--bench", "id,ood", "--seeds", seeds, "--out", str(out), *more]
+    words = ["run", "--recipe", "testbed", "--method", method, "--bench", "id,ood", "--seeds", seeds, "--out", str(out), *more]
     env = {**os.environ, "PYTHONPATH": str(site), "OMP_WAIT_POLICY": "PASSIVE"}
     subprocess.run(
         [sys.executable, "-P", "-c", CODE, str(site), *words], check=True, env=env, cwd=site, stdout=subprocess.DEVNULL
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("revision", help="what the working tree is held against")
     parser.add_argument("--method", action="append", help="may be repeated; by default p2o and grpo")
     parser.add_argument("--seeds", default="0,1")
-    parser.add_argument("--more", default="", help="further words of `harness run`")
+    parser.add_argument("--more", default="", help="further words of `harness run`, e.g. --recipe skills; without, testbed")
     parser.add_argument("--out", type=Path, help="keep the runs in this folder")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

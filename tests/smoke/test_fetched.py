@@ -6,13 +6,13 @@ import pytest
 import yaml
 
 from harness import registry
-from harness.config import resolve
 from harness.data import training_sets
 from harness.data.suites import benchmarks_dir
 from harness.models import locate
 from harness.run import execute, prepare
 from harness.runs.rundir import RunDir
 from support.command import harness
+from support.settings import resolve
 
 ROWS = [{"question": f"What is {i} + {i}?", "final_answer": str(2 * i), "difficulty": 8.0} for i in range(8)]
 SETS = {

@@ -1,9 +1,12 @@
 """Each method end to end through the command line on the testbed: outputs, ledger, interruption and resume."""
 
 import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +39,33 @@ def test_method_end_to_end(capsys, tmp_path, method):
         assert (folder / name).exists(), name
     assert "not a result" in (folder / "report.md").read_text().lower()
     check_ledger(folder, method)
+
+
+def commands_in(lines):
+    """The commands that a run ends with, as words; each may go over several lines."""
+    return [shlex.split(text) for text in "\n".join(lines).replace("\\\n", " ").splitlines() if text.startswith("  harness ")]
+
+
+def test_a_first_run_ends_in_its_score_and_in_what_a_comparison_takes(capsys, tmp_path, monkeypatch):
+    """As a user begins: the default recipe, a word or two; then the printed commands, word for word."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HARNESS_RUN_RECIPE")
+    short = ["--seeds", "0,1", "--limit", "12", "--set", "train.max_rollouts=384", "--set", "p2o.evolve={metric_calls: 96}"]
+    code, out, err = harness(capsys, "run", "--method", "p2o", "--bench", "ood", *short)
+    assert code == 0, err
+    lines = out[out.rindex("\np2o scores ") :].splitlines()[1:]
+    assert re.match(r"p2o scores \d+\.\d out of distribution \(2 seeds; 95%: \d+\.\d to \d+\.\d\)\.$", lines[0])
+    assert "Whether that is p2o's doing needs a baseline, and then a comparison:" in lines
+    assert all(len(line) <= 80 for line in lines)
+    baseline, comparison = commands_in(lines)
+    assert baseline[:4] == ["harness", "run", "--method", "grpo"] and baseline[4:-2] == ["--bench", "ood", *short]
+    code, out, err = harness(capsys, *baseline[1:])
+    assert code == 0 and "A baseline by itself decides nothing" in out, err
+    assert json.loads((Path(baseline[-1]) / "spec.json").read_text())["spec"]["recipe"] == "skills"
+    [after] = commands_in(out.splitlines())
+    assert after == ["harness", "compare", "RUN", baseline[-1]] and comparison[-1] == baseline[-1]
+    code, out, err = harness(capsys, *comparison[1:])
+    assert code == 0 and "p2o" in out and "grpo" in out, err
 
 
 def check_ledger(folder, method):

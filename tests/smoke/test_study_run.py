@@ -24,7 +24,14 @@ def write(path, **more):
         "train": {"epochs": 3, "prompts_per_batch": 16, "checkpoint_steps": 1},
         "p2o": {"min_hard": 6, "evolve": {"metric_calls": 120, "dev_size": 8}},
     }
-    tree = {"title": "Tiny", "bench": "tb-id,tb-long", "seeds": [0], "settings": settings, "baseline": "grpo"}
+    tree = {
+        "title": "Tiny",
+        "recipe": "testbed",
+        "bench": "tb-id,tb-long",
+        "seeds": [0],
+        "settings": settings,
+        "baseline": "grpo",
+    }
     path.write_text(yaml.safe_dump({**tree, "arms": {**arms, **more}}, sort_keys=False))
     return path
 

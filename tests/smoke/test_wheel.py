@@ -33,7 +33,8 @@ def site(tmp_path_factory):
 
 
 def test_list_and_run_from_the_wheel(site, tmp_path):
-    env = {**os.environ, "PYTHONPATH": str(site)}
+    users = {k: v for k, v in os.environ.items() if k != "HARNESS_RUN_RECIPE"}
+    env = {**users, "PYTHONPATH": str(site)}
 
     def harness(*args):
         code = f"import harness, sys; assert harness.__file__.startswith({str(site)!r}), harness.__file__\n"
@@ -47,7 +48,7 @@ def test_list_and_run_from_the_wheel(site, tmp_path):
         ("studies", "testbed-main"),
         ("benches", "tb-long"),
         ("recipes", "smollm2"),
-        ("models", "testbed"),
+        ("models", "skills"),
     ):
         assert word in harness("list", what)
     assert "p2o-deepscaler-5k" in harness("claim", "list")
@@ -56,7 +57,7 @@ def test_list_and_run_from_the_wheel(site, tmp_path):
         "--method",
         "grpo",
         "--bench",
-        "tb-id",
+        "sk-id",
         "--seeds",
         "0",
         "--limit",
@@ -64,7 +65,7 @@ def test_list_and_run_from_the_wheel(site, tmp_path):
         "--set",
         "train.epochs=1",
         "--set",
-        "testbed.problems=16",
+        "skills.problems=32",
         "--out",
         "out",
     )

@@ -6,7 +6,7 @@ import random
 
 import msgspec
 
-from harness.config import RunSpec, merge, resolve
+from harness.config import RunSpec, merge
 from harness.core.hints import insert
 from harness.core.ledger import Ledger
 from harness.data.suites import content_sha256, load_suite
@@ -17,6 +17,7 @@ from harness.runs.files import append_jsonl
 from harness.runs.packing import compress
 from support.results import environment, result, sample
 from support.runs import write_run
+from support.settings import resolve
 
 HOSTILE = '</script><script>window.hit=1</script><img src=x onerror="hit=1"> \u202eevil\u2066 \u0007 --> <!-- & \'"'
 

@@ -3,10 +3,11 @@
 import json
 import shutil
 
-from harness.config import resolve, resolve_eval
+from harness.config import resolve_eval
 from harness.runs.files import write_json
 from harness.runs.rundir import RunDir
 from support.boards import make_run
+from support.settings import resolve
 
 SETTINGS = ("train.epochs=0", "testbed.problems=16", "eval.decoding={kind: sampled, k: 2}")
 BENCH = "tb-long"

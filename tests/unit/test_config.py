@@ -2,9 +2,12 @@
 
 import pytest
 
-from harness.config import RunSpec, parse_set, resolve
+from harness import config
+from harness.config import RunSpec, parse_set, read_yaml
 from harness.core.errors import MissingError, UsageError
-from harness.registry import methods, recipes
+from harness.registry import DEFAULT_RECIPE, methods, recipes
+from harness.study import load_study
+from support.settings import resolve
 
 
 @pytest.mark.parametrize("recipe", recipes())
@@ -13,6 +16,22 @@ def test_every_shipped_recipe_resolves_for_every_method(recipe, method):
     spec = resolve(method, recipe)
     again = RunSpec(**spec.model_dump(mode="json"))
     assert again == spec and again.hash() == spec.hash() and again.typed_method_config()
+
+
+def test_a_run_and_a_study_without_a_recipe_are_in_the_world_of_skills(tmp_path):
+    assert DEFAULT_RECIPE == "skills"
+    spec = config.resolve("p2o")
+    assert (spec.recipe, spec.model.id, spec.train.set) == ("skills", "skills", "skills")
+    assert spec == config.resolve("p2o", "skills") != config.resolve("p2o", "testbed")
+    (tmp_path / "s.yaml").write_text("title: t\narms: {grpo: {method: grpo}}\n")
+    assert load_study(str(tmp_path / "s.yaml")).recipe == "skills"
+
+
+@pytest.mark.parametrize("recipe", recipes())
+def test_every_recipe_names_its_policy_and_its_training_set(recipe):
+    """The class defaults of both are the testbed's, as the first filed runs had them, and no recipe rests on them."""
+    tree = read_yaml(recipes()[recipe])
+    assert tree["model"]["id"] and tree["train"]["set"]
 
 
 def test_precedence(tmp_path):

@@ -52,6 +52,7 @@ def test_command(command, capsys, monkeypatch, tmp_path):
     if words[1] == "fetch":
         return  # needs the hub; tests/unit/data/test_fetch.py runs it on a folder
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HARNESS_RUN_RECIPE")
     dry = words[1] in ("run", "eval") and "--help" not in words
     sys.argv = [*words, *(["--dry-run"] if dry else [])]
     with pytest.raises(SystemExit) as e:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.config import merge, parse_set, read_yaml, resolve
+from harness.config import merge, parse_set, read_yaml
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.ledger import Ledger
 from harness.core.types import Context, Group, Problem, Rollout
@@ -23,6 +23,7 @@ from harness.runs.files import append_jsonl, mend, read_jsonl
 from harness.training.gather import gather_groups
 from support.fuzzing import JSON, TEXT, fuzz
 from support.hostile import boxed_by_hand
+from support.settings import resolve
 
 KNOWN = ["train.lr", "eval.decoding", "train.loss.ratio_band", "p2o.evolve", "seeds", "model", "p2o", "train", "backend.flags"]
 

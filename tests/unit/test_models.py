@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from harness.config import resolve
 from harness.core.errors import MissingError
 from harness.models import MODELS, Packed
+from support.settings import resolve
 
 WORDS = [*map(chr, range(33, 127)), "ab", "<|end|>", "<|pad|>"]
 WIDTH, LAYERS, INNER = 64, 2, 96

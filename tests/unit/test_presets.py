@@ -3,11 +3,11 @@
 import pytest
 
 from harness.cli.listing import list_methods
-from harness.config import resolve
 from harness.core.errors import UsageError
 from harness.core.method import Method
 from harness.core.types import Problem
 from harness.registry import load_method, methods, presets
+from support.settings import resolve
 
 
 @pytest.mark.parametrize("name", presets())

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 import harness
-from harness.config import resolve, resolve_eval
+from harness.config import resolve_eval
 from harness.core.errors import HarnessError, UsageError
 from harness.core.secrets import is_secret
 from harness.data import suites
@@ -19,6 +19,7 @@ from harness.runs.result import load_result
 from harness.runs.rundir import RunDir
 from support.results import result
 from support.runs import write_run
+from support.settings import resolve
 
 SPEC = resolve("grpo")
 SOURCES = [p for folder in ("methods", "benchmarks") for p in Path(str(files(f"harness.{folder}"))).rglob("*.py")]
@@ -49,7 +50,7 @@ def test_no_call_runs_code_that_came_as_data():
 
 WRITERS = {  # who writes files otherwise than by harness/runs/files.py: into a folder made for this, which is renamed
     "submit.py": {"path.write_bytes"},
-    "policy.py": {"path.write_text", "(unfinished / 'policy.json').write_text", "model.save_pretrained", "save_pretrained"},
+    "folders.py": {"path.write_text", "(unfinished / 'policy.json').write_text", "model.save_pretrained", "save_pretrained"},
     "models.py": {"(folder / 'model.gguf').open", "model.save_pretrained", "tokenizer.save_pretrained"},
     "backend.py": {"self.model.save_pretrained", "self.tokenizer.save_pretrained"},
     "update.py": {"torch.save"},

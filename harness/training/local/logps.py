@@ -46,7 +46,7 @@ def completion_logps(
     real_B_T = torch.tensor([[1] * len(c) + [0] * (longest - len(c)) for c in completions_B], device=model.device)
     real = real_B_T.bool()
     head = linear_head(model)
-    if head is not None and share and can_share(model) and all(prompts_B):
+    if share and head is not None and plain_attention(model) and all(prompts_B):
         hidden_N_D = _hidden_behind_prompts(model, prompts_B, completions_B)
     else:
         inputs = _inputs(prompts_B, targets_B_T, real_B_T, pad)

@@ -9,6 +9,8 @@ import sys
 import pytest
 import yaml
 
+from harness.cli.run import _say_command
+from harness.registry import DEFAULT_RECIPE
 from support.command import harness
 from support.paths import ROOT
 from support.states import STATES, finished
@@ -69,6 +71,48 @@ def test_list_json(capsys, what, tmp_path, monkeypatch):
     assert code == 0 and (rows or what == "runs")
     if what == "methods":
         assert {"grpo", "p2o", "gepa"} <= {r["name"] for r in rows} and all(r["summary"] for r in rows)
+
+
+def test_a_run_without_a_recipe_is_in_the_world_of_skills(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HARNESS_RUN_RECIPE")
+    code, out, err = harness(capsys, "run", "--method", "grpo", "--dry-run", "--json")
+    assert code == 0, err
+    found = json.loads(out.splitlines()[-1])
+    assert (found["spec"]["recipe"], found["spec"]["model"]["id"], found["spec"]["eval"]["bench"]) == (
+        "skills",
+        "skills",
+        "ood",
+    )
+    named = json.loads(
+        harness(capsys, "run", "--method", "grpo", "--recipe", "skills", "--dry-run", "--json")[1].splitlines()[-1]
+    )
+    assert found["hash"] == named["hash"] and found["plan"] == named["plan"]
+    assert harness(capsys, "run", "--method", "grpo", "--dry-run")[1].startswith("grpo, recipe skills, model skills,")
+    assert f"[default: {DEFAULT_RECIPE}]" in " ".join(harness(capsys, "run", "--help")[1].split())
+    [marked] = [r["name"] for r in json.loads(harness(capsys, "list", "recipes", "--json")[1]) if "default" in r["summary"]]
+    assert marked == DEFAULT_RECIPE
+
+
+def test_a_printed_command_fits_the_terminal_and_is_the_same_for_a_shell(capsys):
+    words = ["harness", "run", "--set", "a='b  c'", *(f"--set=x.y{i}={10**i}" for i in range(12)), "--out", "p/" * 60, "", "z"]
+    _say_command(words)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if "p/p/" not in line) in range(70, 81)
+    shell = subprocess.run(["sh", "-c", "printf '%s\\0' " + "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert shell.stdout.split("\0")[:-1] == words
+    for room in range(60, 73):  # six columns before it, a space and a backslash after
+        _say_command(["harness", "x" * room, "y"])
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_an_evaluation_has_no_default_model_and_an_embedded_policy_knows_its_suites(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = harness(capsys, "eval", "--bench", "id", "--dry-run")
+    assert code == 2 and "MODEL" in err
+    for model, suite in (("skills", "sk-id"), ("testbed", "tb-id")):
+        code, out, err = harness(capsys, "eval", model, "--bench", "id", "--dry-run")
+        assert code == 0 and re.search(rf"problems of {suite}$", out, re.M), err
 
 
 def test_dry_run_plans_and_writes_nothing(capsys, tmp_path, monkeypatch):
@@ -148,8 +192,8 @@ def test_an_existing_run_directory_is_refused(capsys, tmp_path):
 
 
 def test_resume_under_another_spec_names_the_fields(capsys, tmp_path):
-    from harness.config import resolve
     from harness.runs.rundir import RunDir
+    from support.settings import resolve
 
     RunDir(tmp_path / "run").write_spec(resolve("grpo", flags={"eval": {"bench": "ood"}}))
     code, _, err = harness(

@@ -52,7 +52,7 @@ from harness.cli import main
 main()
 """
 
-STUDY = "title: t\nseeds: [0]\nbench: tb-id\narms: {grpo: {method: grpo}}\n"
+STUDY = "title: t\nrecipe: testbed\nseeds: [0]\nbench: tb-id\narms: {grpo: {method: grpo}}\n"
 TINY = ("--bench", "tb-id", "--seeds", "0", "--limit", "2", "--set", "train.epochs=0")
 WORKS = [
     ("list", "methods"),

@@ -13,6 +13,7 @@ from support.states import COMMAND, HARMS, STATES, finished, without
 
 STUDY = """
 title: t
+recipe: testbed
 bench: tb-long
 seeds: [0, 1]
 settings: {train.epochs: 0, testbed.problems: 16}

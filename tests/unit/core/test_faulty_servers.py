@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 from werkzeug import Response
 
-from harness.config import resolve
 from harness.core import chat
 from harness.core.chat import Chat, ChatError
 from harness.core.errors import HarnessError, MissingError
@@ -26,6 +25,7 @@ from harness.search.asking import ReflectorConfig
 from harness.search.reflect import ReflectionRequest, make_proposer
 from harness.training.loop import train_epochs
 from harness.training.seedlog import SeedLog
+from support.settings import resolve
 
 URL = "/v1/chat/completions"
 KEY = "sk-planted-secret"

@@ -6,7 +6,6 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from harness.config import resolve
 from harness.core.errors import HarnessError
 from harness.core.guards import Guard
 from harness.core.method import EpochReport
@@ -19,6 +18,7 @@ from harness.training.local.backend import LocalBackend
 from harness.training.loop import train_epochs
 from harness.training.seedlog import SeedLog
 from harness.training.update import Updater
+from support.settings import resolve
 
 PROBLEMS = [Problem(f"p{i:02d}", f"q{i}", "1") for i in range(20)]
 SOUND = {

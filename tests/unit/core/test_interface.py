@@ -50,7 +50,7 @@ def toy(tmp_path, monkeypatch):
 
 
 def test_a_toy_method_costs_three_touches(toy):
-    from harness.config import resolve
+    from support.settings import resolve
 
     cls = load_method("repeat")
     spec = resolve("repeat", sets=["repeat.times=2"])

@@ -12,12 +12,12 @@ from dataclasses import replace
 
 import pytest
 
-from harness.config import resolve
 from harness.core.errors import MissingError, UsageError
 from harness.data import suites
 from harness.data.suites import PROMPT_FORMS, benchmarks_dir, list_groups, list_suites, load_suite, read_problems
 from harness.data.training_sets import load_training_set, resolve_bench
 from harness.grading.graders import GRADERS, grade_many
+from support.settings import resolve
 
 MATHS = ["aime24", "aime25", "amc23", "math500", "minerva", "olympiad"]
 TESTBED = ["tb-id", "tb-long", "tb-format", "tb-family"]

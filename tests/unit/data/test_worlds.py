@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from harness import registry
-from harness.config import EvalSpec, RunSpec, resolve, resolve_eval
+from harness.config import EvalSpec, RunSpec, resolve_eval
 from harness.core.errors import MissingError, UsageError
 from harness.core.hints import with_hint
 from harness.core.types import Problem
@@ -21,6 +21,7 @@ from harness.models import locate
 from harness.run import execute, prepare
 from harness.runs.rundir import RunDir
 from harness.stats.comparison import compare_runs
+from support.settings import resolve
 
 WORDS = "p m sw ad run back".split()
 """Of the testbed's vocabulary, so that its policy can be trained here."""

@@ -185,11 +185,11 @@ def test_plain_lm_eval_sees_the_same_prompts_and_gives_the_same_scores(small, mo
 
 def test_a_suite_without_a_pinned_file_stamps_the_run(tmp_path):
     """The whole way but for the policy: prepare, evaluate, summarise."""
-    from harness.config import resolve
     from harness.core.ledger import Ledger
     from harness.evaluation.results import seed_result
     from harness.run import prepare, summarise
     from harness.runs.rundir import RunDir
+    from support.settings import resolve
 
     (tmp_path / "eval").mkdir()
     questions = [{"id": f"g{i}", "problem": f"Which {i}?\n\n(A) x\n(B) y", "answer": "AB"[i]} for i in (0, 1)]

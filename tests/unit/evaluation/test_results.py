@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.config import resolve, resolve_eval
+from harness.config import resolve_eval
 from harness.core.errors import HarnessError, MissingError
 from harness.core.ledger import Ledger
 from harness.data.suites import load_suite
@@ -23,6 +23,7 @@ from harness.evaluation.results import (
     what_was_told,
 )
 from support.results import sample
+from support.settings import resolve
 
 SCORES = {  # suite: its role for the training set `testbed`, and its score by seed
     "tb-id": ("id", {3: 1.0, 8: 0.0}),

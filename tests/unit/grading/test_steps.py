@@ -5,6 +5,7 @@ What the pool's children do is done here directly, so that whoever measures the 
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ import pytest
 from harness.core.errors import MissingError
 from harness.core.types import Problem
 from harness.data import procedural
-from harness.grading import answers, compare, equivalence, golds, graders, parity, strict
+from harness.grading import answers, compare, equivalence, golds, graders, layout, parity, quantities, strict
 from harness.grading.answers import (
     MAX_CHARS,
     bare,
@@ -28,6 +29,8 @@ from harness.grading.answers import (
     words,
 )
 from harness.grading.graders import Grade, grade_choice, grade_exact, grade_many, grade_math, grader_of
+from harness.grading.pool import default_workers
+from harness.grading.units import Unit
 
 assert compare.same  # loads what the children load, once
 
@@ -102,6 +105,15 @@ def in_process(monkeypatch):
         (brackets, "\\{ \\left( \\rbrace \\langle\\rangle \\lbrack \\rbrack \\lt\\gt \\lbrace\\right)", "{(}<>[]<>{)"),
         (brackets, "\\foo $[`\"',]", "\\foo[]"),
         (brackets, "\\quad ] \\, }", "]}"),
+        (brackets, "\\text{] \n }}", "]}"),
+        (last_boxed, "$\\boxed\\frac{1}{2}$", "\\frac{1}{2}"),
+        (last_boxed, "$\\boxed\\frac{1}{2$", None),
+        (last_boxed, "$\\boxed\\frac1}2$", None),
+        (last_boxed, "$\\boxed\\text{\\{}$", "\\text{\\{}"),
+        (last_boxed, "\\boxed\\text{\\boxed}", None),
+        (last_boxed, "$\\boxed\\frac12\\$", None),
+        (last_boxed, "$\\boxed 3,;.$", "3"),
+        (whole_box, "\\boxed{a " * 30 + "5" + "}" * 30, "a " + "\\boxed{a " * 20 + "5" + "}" * 20),
         (boxed_brackets, "so \\boxed{(} or \\boxed {] } >}", "] } >"),
         (boxed_brackets, "\\boxed{\\{ [}", "\\{ ["),
         (boxed_brackets, "\\boxed{a ]}", None),
@@ -187,7 +199,7 @@ def test_workers_and_seconds_reach_the_pool(monkeypatch):
     )
     grade_many([(box("x+1"), "1+x", "math"), (box("x+1"), "1+x", "math"), (box("a"), "b", "math")], 3, 1.5)
     grade_many([(box("x+1"), "1+x", "math")])
-    assert asked == [([("a", "b"), ("x+1", "1+x")], 3, 1.5), ([("x+1", "1+x")], graders.default_workers(), 4.0)]
+    assert asked == [([("a", "b"), ("x+1", "1+x")], 3, 1.5), ([("x+1", "1+x")], default_workers(), 4.0)]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +241,7 @@ def test_graders_by_name_and_by_reference():
     assert grader_of("testbed") is grade_pairs is grader_of("harness.testbed.grading:grade_pairs")
     with pytest.raises(ValueError) as e:
         grader_of("maths")
-    assert str(e.value) == "no grader for answer type 'maths'; known: math, choice, exact, reasoning_gym, testbed"
+    assert str(e.value) == "no grader for answer type 'maths'; known: math, choice, exact, reasoning_gym, testbed, skills"
     with pytest.raises(MissingError, match="the grader of answer type 'nowhere.at.all:grade'"):
         grader_of("nowhere.at.all:grade")
 
@@ -317,6 +329,8 @@ def test_plain_numbers(text, value):
     ("gold", "found"),
     [
         ("so 5\n#### 7 ", "7"),
+        ("#### 5\n#### 7", "7"),
+        ("#### \\boxed{7}", "7"),
         (" 7 ", "7"),
         ("It is \\boxed{8}.", "8"),
         ("$\\approx 3.2$", "3.2$"),
@@ -387,6 +401,31 @@ def test_golds_that_no_grader_accepts(monkeypatch):
     found = golds.check_golds(suite("math", "5", "6", rejected={"p0": "slow"}), None)
     assert (found["n"], found["accepted"]) == (2, 1)
     assert found["rejected"] == [{"id": "p0", "gold": "5", "status": "timeout", "reason": "slow"}]
+
+
+def test_golds_have_twenty_seconds_each(monkeypatch):
+    """Four children at most, as wherever answers are graded, and each gold has more time than an answer, so that no gold fails
+    for being slow."""
+    asked = []
+    monkeypatch.setattr(golds, "verify_many", lambda pairs, *own: asked.append((pairs, *own)) or dict.fromkeys(pairs, "right"))
+    monkeypatch.setattr(golds, "run_many", lambda f, own, *how: asked.append((f, own, *how)) or ["value"] * len(own))
+    golds.check_golds(suite("math", "6", "5 ", "5"), None)
+    assert asked == [
+        ([("5", "5"), ("6", "6")], default_workers(), 20.0),
+        (golds.read_as, [("5",), ("6",)], default_workers(), 20.0),
+    ]
+
+
+def test_golds_of_generated_tasks(monkeypatch):
+    """Their answer stands in what the task wrote down, and is put into the sentence that a problem of the suite ends in."""
+    graded = []
+    monkeypatch.setattr(procedural, "gold_answer", lambda text: f"answer of {text}")
+    found = [Grade(1.0, "ok", ""), Grade(0.0, "ok", ""), Grade(0.0, "error", "")]
+    monkeypatch.setattr(golds, "grade_many", lambda items: graded.extend(items) or found)
+    told = golds.check_golds(suite("reasoning_gym", "a", "b", "c"), None)
+    assert graded == [(f"\\boxed{{answer of {x}}}", x, "reasoning_gym") for x in "abc"]
+    assert (told["n"], told["accepted"], told["words"], told["doubtful"]) == (3, 1, 0, [])
+    assert [(r["id"], r["status"]) for r in told["rejected"]] == [("p1", "wrong"), ("p2", "error")]
 
 
 def test_golds_of_choices():
@@ -661,6 +700,11 @@ def test_paritys_numbers(text, value):
         ("\\pi", "3.14160", True),
         ("\\pi", "3.15", False),
         ("x<3", "x<4", False),
+        ("2x=3", "2x=5", False),
+        ("x-y=3", "y-x=-3", True),
+        ("x-y", "y-x", False),
+        ("x-y=0", "y-x", False),
+        ("x-y", "y-x=0", False),
         ("\\sqrt{", "2", False),
     ],
 )
@@ -693,6 +737,196 @@ def test_parity_never_reads_what_is_too_long(in_process):
         0.0,
         0.0,
     ]
+
+
+def test_parity_reads_answers_up_to_its_bound(in_process):
+    """Numbers with leading zeros, which only a child reads."""
+    pairs = [(f"\\boxed{{{'0' * (MAX_CHARS - more)}5}}", "5") for more in (1, 0)]
+    assert parity.parity_many(pairs) == [1.0, 0.0]
+    assert parity.parity_many([("\\boxed{5}", " 5"), ("\\boxed{}", ""), ("\\boxed{05}", "6")]) == [1.0, 0.0, 0.0]
+
+
+def test_workers_and_seconds_of_parity_reach_the_pool(monkeypatch):
+    asked = []
+    monkeypatch.setattr(parity, "run_many", lambda f, pairs, *own: asked.append((f, list(pairs), *own)) or [True] * len(pairs))
+    pairs = [("\\boxed{x+1}", "1+x"), ("\\boxed{7}", "7"), ("\\boxed{a}", "b"), ("\\boxed{x+1}", "1+x"), ("\\boxed{5}", "6")]
+    assert parity.parity_many(pairs, 3, 1.5) == [1.0, 1.0, 1.0, 1.0, 0.0]
+    parity.parity_many(pairs[:1])
+    distinct = [("a", "b"), ("x+1", "1+x")]
+    assert asked == [(parity.equal, distinct, 3, 1.5), (parity.equal, distinct[1:], default_workers(), 4.0)]
+
+
+# ---------------------------------------------------------------------- one spelling
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("\u03b1\u03bb\u039b", "\\alpha \\lambda \\Lambda "),
+        ("x\u00b2", "x^{2}"),
+        ("x\u2081\u2082", "x_{12}"),
+        ("x\u207b\u00b9", "x^{-1}"),
+        ("x\u2081\u00b2", "x_{1}^{2}"),
+        ("x\u00b2\u2081\u2082", "x^{2}_{12}"),
+        ("\u00bd\u2153", "\\frac{1}{2}\\frac{1}{3}"),
+        ("\U0001d465\uff11\ufb01", "x1fi"),
+        ("\u00e9 \u2460 \u2030", "\u00e9 \u2460 \u2030"),
+        ("\u200b5\u2212\u221e", "5-\\infty "),
+        ("\u211d", "\\mathbb{R}"),
+        ("plain", "plain"),
+    ],
+)
+def test_unicode_as_latex(text, plain):
+    assert layout._plain_characters(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "braced"),
+    [
+        ("\\frac\\pi2", "\\frac{\\pi}{2}"),
+        ("\\frac12", "\\frac{1}{2}"),
+        ("\\frac 1 2", "\\frac{1}{2}"),
+        ("\\frac{1}{2}\\frac34x", "\\frac{1}{2}\\frac{3}{4}x"),
+        ("\\frac{\\frac12}3", "\\frac{\\frac{1}{2}}{3}"),
+        ("\\binom52", "\\binom{5}{2}"),
+        ("\\sqrt\\pi", "\\sqrt{\\pi}"),
+        ("\\sqrt12", "\\sqrt{12}"),
+        ("\\sqrt x1", "\\sqrt{x}1"),
+        ("\\sqrt[3]8", "\\sqrt[3]{8}"),
+        ("\\sqrt[3]{\\sqrt2}", "\\sqrt[3]{\\sqrt{2}}"),
+        ("\\sqrt[3 8", "\\sqrt{[}3 8"),
+        ("\\sqrt (2+(1))3", "\\sqrt{2+(1)}3"),
+        ("\\sqrt(12", "\\sqrt{(}12"),
+        ("\\fracx", "\\fracx"),
+        ("a\\frac", "a\\frac{}{}"),
+        ("\\frac\n2", "\\frac{2}{}"),
+    ],
+)
+def test_arguments_in_braces(text, braced):
+    """TeX's reading: one sign or command is an argument; \\sqrt alone takes all digits, or brackets that close."""
+    assert layout.with_braces(text) == braced
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("2^(1/3)", "2^{1/3}"),
+        ("x^ (2)(3)", "x^{2}(3)"),
+        ("2^(1)^(2)", "2^{1}^{2}"),
+        ("abs (1+(2))+3", "|1+(2)|+3"),
+        ("tabs(x)", "tabs(x)"),
+        ("2^(1", "2^(1"),
+        ("a\\cis(1)b", "ae^{i((1))}b"),
+        ("\\cis x", "e^{i(x)}"),
+        ("2\\cis\\frac{1}{2}+1", "2e^{i(\\frac{1}{2})}+1"),
+    ],
+)
+def test_arguments_in_brackets(text, found):
+    assert layout._bracketed_arguments(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{}^5C_2", "\\binom{5}{2}"),
+        ("{}_{10}C_{3}", "\\binom{10}{3}"),
+        ("C_5^2", "\\binom{5}{2}"),
+        ("C_{10}^{3}+1", "\\binom{10}{3}+1"),
+        ("C(5,2)C( 6 , 3 )", "\\binom{5}{2}\\binom{6}{3}"),
+        ("C(3,3)", "\\binom{3}{3}"),
+        ("C(5,2)+C", "C(5,2)+C"),
+        ("F(C(5,2))", "F(C(5,2))"),
+        ("C(2,5)", "C(2,5)"),
+        ("C(2,1)", "C(2,1)"),
+        ("x+1", "x+1"),
+        ("C", "C"),
+    ],
+)
+def test_numbers_of_combinations(text, found):
+    assert layout._binomials(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end"),
+    [
+        ("(a)b", 0, 3),
+        ("a(b[c]{d})e", 1, 10),
+        ("\\{a\\}b", 0, 5),
+        ("((a)", 0, 4),
+        ("(a]b", 0, 3),
+        ("x(a)(b)", 4, 7),
+        ("\\(a\\)", 0, 5),
+    ],
+)
+def test_where_brackets_close(text, start, end):
+    """Every kind is closed by any other: half-open intervals."""
+    assert layout.closing(text, start) == end
+
+
+@pytest.mark.parametrize("decimal", ["0.333", "0.1666", "2.142857142857", "12.3454545", "0.0909", "7.000"])
+def test_repeating_decimals_are_their_fractions(decimal):
+    """By the geometric series: a period of p digits after f fixed ones."""
+    whole, digits = decimal.split(".")
+    for fixed in range(len(digits)):
+        period = digits[fixed:]
+        exact = Fraction(int(whole + digits[:fixed]), 10**fixed) + Fraction(int(period), 10**fixed * (10 ** len(period) - 1))
+        found = re.fullmatch(r"\\frac\{(\d+)\}\{(\d+)\}", layout._repeating(whole, digits[:fixed], period))
+        assert Fraction(int(found[1]), int(found[2])) == exact
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ("{x}", "x", True),
+        ("{{x}}", "x", True),
+        ("{a}{b}", "ab", False),
+        ("x _ {1}", "x_1", True),
+        ("x^{\\pi}", "x^\\pi", True),
+        ("x^{12}", "x^12", False),
+        ("\\{ 1 \\mid 2 \\}", "\\{1|2\\}", True),
+        ("\\pi x", "\\pix", False),
+        ("\\pi 2", "\\pi2", True),
+        ("2 x", "2x", True),
+        ("x 2", "x2", True),
+        ("1 2", "12", False),
+        ("a b", "ab", False),
+        ("( 1 , 2 )", "(1,2)", True),
+        ("\\text{a b}", "a b", True),
+        ("x \\pi", "x\\pi", True),
+    ],
+)
+def test_texts_but_for_spaces_and_braces(left, right, same):
+    assert layout.same_text(left, right) is same
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "same"),
+    [
+        ("EAST", "\\text{east}", True),
+        ("\\text{East}", "\\text{east}", True),
+        ("north east", "\\text{northeast}", True),
+        ("\\text{north} \\text{east}", "\\text{north east}", True),
+        ("east", "east", False),
+        ("east", "\\text{east} 1", False),
+        ("west", "\\text{east}", False),
+        ("e+ast", "\\text{east}", False),
+        ("\\east", "\\text{east}", False),
+        ("e/ast", "\\text{east}", False),
+        ("\\text{...}", "\\text{.}", False),
+        ("a, b", "\\text{a}, \\text{b}", True),
+        ("a", "\\text{a} and {b}", False),
+        ("a and b", "\\text{a} and {b}", True),
+    ],
+)
+def test_words_whatever_their_case(answer, gold, same):
+    assert layout.same_words(answer, gold) is same
+
+
+def test_pieces_are_a_plain_number_and_radians_are_a_unit():
+    assert quantities.quantity("5\\text{ units}").unit is None
+    assert quantities.quantity("5\\text{ radians}").unit == Unit(Fraction(1), ())
+    assert quantities.quantity("5\\text{ cm}").unit == Unit(Fraction(1, 100), (("length", 1),))
+    assert quantities.quantity("2\\text{ dozen units}").expr.doit() == 24
 
 
 def test_brackets_alone():

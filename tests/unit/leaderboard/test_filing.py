@@ -19,7 +19,7 @@ from harness.core.errors import HarnessError, UsageError
 from harness.core.ledger import Ledger
 from harness.leaderboard import build, evidence, submit, verify
 from harness.leaderboard.evidence import TOLERANCE, original_of, outcome
-from harness.leaderboard.reproduce import _spec
+from harness.leaderboard.reproduce import Reproduced, _spec, reproduce
 from harness.runs.filed import Curve, Manifest, read_index, read_manifest
 from harness.runs.packing import decompress, sha256
 from harness.runs.samples import FiledSample
@@ -40,8 +40,10 @@ def filed(two_runs, tmp_path):
 # ---------------------------------------------------------------------- filing
 
 
-def test_what_is_filed(two_runs):
-    folder, run = two_runs[0], two_runs[0].parents[3] / "p2o"
+def test_what_is_filed(two_runs, tmp_path):
+    run = two_runs[0].parents[3] / "p2o"
+    folder, new = submit.add(run, tmp_path / "boards")
+    assert new and folder.name == two_runs[0].name
     m = read_manifest(folder)
     result, env = json.loads((run / "result.json").read_text()), json.loads((run / "env.json").read_text())
     assert folder.parts[-3:] == ("testbed", "testbed", m.run) and m.run.startswith(f"p2o-{m.spec_sha256[:8]}-")
@@ -118,6 +120,10 @@ def test_what_add_refuses(two_runs, tmp_path):
     (run / "result.json").write_text(json.dumps(stamped))
     said = f"{run} is not a result: a rehearsal. --allow-not-a-result files it with that stamp"
     refused(said, UsageError)
+    spec = json.loads((run / "spec.json").read_text())
+    (run / "spec.json").write_text(json.dumps(spec | {"spec": spec["spec"] | {"planted": {}}}))
+    refused(f"{run} is planted, its answers are other runs'; it is never filed", UsageError, allow_stamped=True)
+    (run / "spec.json").write_text(json.dumps(spec))
     wrong = json.loads(text)
     wrong["macro"]["ood"] = 0.75
     (run / "result.json").write_text(json.dumps(wrong))
@@ -421,6 +427,85 @@ def test_an_evaluation_is_done_again_on_its_first_problems(two_runs):
     assert _spec(two_runs[0], own, [1], 1, None).eval.limit is None
 
 
+class Stopped(Exception):
+    pass
+
+
+def test_a_run_is_made_again_and_filed_beside(filed, monkeypatch, tmp_path):
+    """What trains is put in place of the training: it writes the run that the settings ask for. tests/smoke/test_reproduce.py
+    trains."""
+    asked, more, stamp = [], {}, None
+
+    def execute(spec, run, command):
+        asked.append((spec, run.path, command))
+        tree = spec.model_dump(mode="json") | more
+        make_run(run.path, spec.method, (3, 5, 4)[: len(spec.seeds)], spec=tree, stamp=stamp)
+        env = json.loads((run.path / "env.json").read_text())
+        (run.path / "env.json").write_text(json.dumps({**env, "started": "2026-03-04T05:06:07+00:00"}))
+        for name in ("result.json", "ledger.json"):
+            text = (run.path / name).read_text()
+            total = f"{10.0 * len(spec.seeds)}"
+            text = text.replace('"wall_seconds": 10.0', '"wall_seconds": 11.0').replace(total, f"{11.0 * len(spec.seeds)}")
+            (run.path / name).write_text(text)
+
+    monkeypatch.setattr("harness.run.prepare", lambda *own: asked.append(own[1:]) or own[0])
+    monkeypatch.setattr("harness.run.execute", execute)
+    filed_m = read_manifest(filed)
+    out = tmp_path / "again"
+    found = reproduce(filed, None, 1.0, None, out, None, True, ["a", "b"])
+    (offline, (spec, path, command)), asked[:] = tuple(asked), []
+    assert offline == (None, True) and command == ["a", "b"] and path == out
+    assert list(spec.seeds) == [0], "without seeds the first one"
+    assert spec.model_dump(mode="json") == {**filed_m.spec, "seeds": [0]}
+    again = read_manifest(found.folder)
+    text = "seed 0: trained and evaluated again, all 320 samples the same"
+    assert found == Reproduced(out, filed.parent / "reproductions" / again.run, "retrained", text)
+    assert again.seeds == (0,) and again.started == "2026-03-04T05:06:07+00:00"
+    with pytest.raises(UsageError) as e:
+        reproduce(filed, [0], 1.0, None, tmp_path / "third", None, False, [])
+    assert str(e.value) == f"{found.folder} is there already" and (tmp_path / "third" / "result.json").exists()
+    assert asked[0] == (None, False)
+    shutil.rmtree(found.folder)
+    stamp = "half of it"
+    assert reproduce(filed, [0], 1.0, None, tmp_path / "stamped", None, False, []).level == "retrained"
+    more = {"train": {"lr": 0.5}}
+    with pytest.raises(HarnessError, match=r"^/.*/reproductions/p2o-[^/]*: reproduces no run of this board"):
+        reproduce(filed, [0], 1.0, None, tmp_path / "other", None, False, [])
+
+
+def test_what_a_second_run_is_asked_for(filed, monkeypatch, tmp_path):
+    asked = []
+
+    def stop(*own):
+        asked.append(own)
+        raise Stopped
+
+    monkeypatch.setattr("harness.run.prepare", stop)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Stopped):
+        reproduce(filed, [2, 1], 0.5, None, None, tmp_path / "data", False, [])
+    [(spec, data_dir, offline)] = asked
+    assert (list(spec.seeds), spec.train.max_rollouts, spec.eval.limit) == ([2, 1], 5136, 1)
+    assert (data_dir, offline) == (tmp_path / "data", False) and not (tmp_path / "runs").exists()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "x").touch()
+    with pytest.raises(UsageError, match="already holds files"):
+        reproduce(filed, [1], 1.0, None, tmp_path / "out", None, False, [])
+    prepared = []
+    monkeypatch.setattr("harness.evalrun.prepare_eval", lambda *own: prepared.append(own) or "prepared")
+    monkeypatch.setattr("harness.evalrun.execute_eval", stop)
+    run = make_run(tmp_path / "run")
+    with pytest.raises(Stopped):
+        reproduce(filed, [1], 0.1, run, tmp_path / "eval", tmp_path / "data", True, ["c"])
+    [(spec, data_dir, offline)] = prepared
+    assert isinstance(spec, EvalSpec) and (data_dir, offline) == (tmp_path / "data", True)
+    assert (spec.run, list(spec.seeds), spec.train_set) == (str(run), [1], "testbed")
+    m = read_manifest(filed)
+    assert spec.eval.model_dump(mode="json") == {**m.spec["eval"], "limit": 16}, "its own protocol, a tenth of 160 problems"
+    what, where, command = asked[-1]
+    assert (what, where.path, command) == ("prepared", tmp_path / "eval", ["c"])
+
+
 # ---------------------------------------------------------------------- the index, and what is built
 
 
@@ -439,6 +524,7 @@ def test_a_board_is_built_and_verified(filed):
     assert text.startswith("# testbed, testbed\n\nThe smallest difference that matters on this board is 1 points. ")
     assert "\n\n![OOD macro average: every seed of every arm, and the mean](scores.svg)\n\n" in text
     assert text.endswith(f"{build.UNSEEN}\n") and "**Not a result" not in text
+    assert ">Leaderboard<" in (filed.parent / "index.html").read_text()
     (filed.parent / "scores-2.csv").touch()
     with pytest.raises(HarnessError) as e:
         build._check_built(filed.parent, {p: (filed.parent / p).read_text() for p in names})
@@ -447,6 +533,10 @@ def test_a_board_is_built_and_verified(filed):
     assert not (filed.parent / "scores-2.csv").exists(), "what is stale goes"
     built = {p: (filed.parent / p).read_text() for p in names}
     build._check_built(filed.parent, built)
+    (filed.parent / "scores.csv").write_bytes(built["scores.csv"].encode() + b"\xff")
+    with pytest.raises(HarnessError, match=r"scores.csv, line [0-9]+: published '\ufffd', its runs give ''"):
+        build._check_built(filed.parent, built)
+    (filed.parent / "scores.csv").write_text(built["scores.csv"])
     with pytest.raises(HarnessError) as e:
         build._check_built(filed.parent, built | {"more": ""})
     assert str(e.value) == f"{filed.parent / 'more'}: is missing"
@@ -466,6 +556,38 @@ def test_a_board_is_built_and_verified(filed):
     with pytest.raises(HarnessError) as e:
         build._check_index(filed.parent, runs, [])
     assert str(e.value) == f"{filed.parent / 'index.json'} is missing: `harness leaderboard build` writes it"
+
+
+def test_readings_beside_a_board_are_built_and_verified(filed):
+    root, above = filed.parents[2], filed.parents[1]
+    (above / "reading.md").write_text("{from testbed/scores}\n{OOD macro average; p2o; score}")
+    build.build(root)
+    assert (above / "README.md").read_text().endswith("\n\n50.0")
+    (above / "README.md").write_text((above / "README.md").read_text().replace("50.0", "51.0"))
+    with pytest.raises(HarnessError) as e:
+        build.verify(root)
+    assert str(e.value) == f"{above / 'README.md'}, line 3: published '51.0', its runs give '50.0'"
+    other = shutil.copytree(filed.parent, above / "other")
+    assert build._beside(root, [filed.parent, other]) == {above: [filed.parent, other]}
+    assert build._beside(filed.parent, [filed.parent]) == {}, "above the root nothing is built"
+
+
+def test_another_version_of_the_plots_draws_other_strokes_of_the_same_figures(filed):
+    board = filed.parent
+    build.build(filed.parents[2])
+    built = {p.name: p.read_text() for p in board.iterdir() if p.is_file()}
+    (board / "index.json").write_text(built["index.json"].replace('"matplotlib": "', '"matplotlib": "0.'))
+    (board / "scores.svg").write_text(built["scores.svg"].replace("p2o", "P2O"))
+    html = re.sub(r"(<svg.*?)</svg>", r"\1<g/></svg>", built["index.html"], count=1, flags=re.DOTALL)
+    (board / "index.html").write_text(html)
+    build._check_built(board, built)  # strokes are not compared
+    (board / "index.html").write_text(html.replace("50.0", "50.1", 1))
+    with pytest.raises(HarnessError, match=r"index.html, line [0-9]+: published .*50\.1.*its runs give .*50\.0"):
+        build._check_built(board, built)
+    (board / "index.html").write_text(html)
+    (board / "index.json").write_text((board / "index.json").read_text() + " ")
+    with pytest.raises(HarnessError, match="index.json, line "):
+        build._check_built(board, built)
 
 
 def test_folders_of_a_board(filed):

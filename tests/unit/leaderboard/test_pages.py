@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from markupsafe import escape
 from msgspec import structs
 
-from harness.core.errors import HarnessError, MissingError
+from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.leaderboard import ancestry, build, groups, page
 from harness.leaderboard import entries as filed
+from harness.report import plots
+from harness.report.comparison import budget_table, protocol_table, scores_table, several_tables, tables
+from harness.report.pages import overview
+from harness.report.run import render_report
 from harness.runs.environment import Code
-from harness.runs.filed import Curve, read_manifest
+from harness.runs.filed import Curve, Rules, read_manifest
 from harness.runs.logs import Template, TemplateRow
 from support.boards import PROBLEMS
 from support.results import sample
@@ -39,6 +47,26 @@ def test_runs_are_grouped_by_what_can_be_compared_best_first(entries):
     again = replace(p2o, result=structs.replace(p2o.result, run="a"))
     [(_, own)] = groups.group([p2o, again])
     assert [e.result.run for e in own] == ["a", p2o.result.run], "equal scores by name"
+
+
+def test_the_margin_and_the_threshold_reach_the_comparison(entries):
+    """A seed of the testbed solves it at half, as its training set says."""
+    [(c, _)] = groups.group(entries, 4.0)
+    assert c.margin == 0.04 and groups.group(entries)[0][0].margin == 0.01
+    assert [arm.scores["macro:ood"].solved.count for arm in c.arms] == [2, 0]
+    assert [groups.group([e for e in entries[:n]])[0][0].arms[0].contrasts == {} for n in (1, 2)] == [True, False]
+    assert c.arms[0].scores["tb-long"].low is not None, "its questions are there"
+
+
+def test_a_title_says_no_more_than_there_is(entries):
+    [own] = groups.group(entries)
+    assert groups.titles([own]) == ["2 runs of model testbed, trained on testbed; suites tb-long"]
+    c = own[0]
+    suites = [m for m in c.measures if m.protocol]
+    several = replace(
+        c, measures=[replace(suites[0], key=key) for key in ("b", "a")] + [m for m in c.measures if not m.protocol]
+    )
+    assert groups._what(replace(several, arms=c.arms[:1])) == "1 run of model testbed, trained on testbed; suites b, a"
 
 
 def test_titles_name_what_differs(entries):
@@ -232,6 +260,16 @@ def test_the_table_of_a_suite(grouped):
     assert table.rows[1][8:10] == ("", "") and table.align == "l" + "r" * 9 + "l"
 
 
+def test_the_header_of_every_column_that_only_some_suites_have(grouped):
+    c, own = grouped
+    for field, name in (("parity_avg", "parity score"), ("disagreement", "graders differ"), ("greedy", "greedy")):
+        suite = structs.replace(own[1].result.suites["tb-long"], **{field: 0.125})
+        one = replace(own[1], result=structs.replace(own[1].result, suites={"tb-long": suite}))
+        table = page.suite_table(c, [own[0], one], "tb-long")
+        assert table.header[-3:] == ("grader faults", name, "seeds") and table.align == "l" + "r" * 7 + "l"
+        assert [row[-2] for row in table.rows] == ["", "12.5"]
+
+
 def test_the_table_of_pilots(entries):
     macro = SimpleNamespace(id=0.25, ood=None)
     few = [
@@ -258,6 +296,105 @@ def test_how_many_samples_a_page_shows():
         1,
         8,
     ]
+
+
+# ---------------------------------------------------------------------- the page
+
+
+def words_of(html, tag):
+    return [re.sub(r"<[^>]+>", "", x).strip() for x in re.findall(rf"<{tag}\b[^>]*>(.*?)</{tag}>", html, re.DOTALL)]
+
+
+def test_all_parts_of_a_page(entries):
+    p2o, grpo = entries
+    other = replace(p2o, result=structs.replace(p2o.result, model="another", run="z", not_a_result="it is a trial"))
+    found = groups.group([p2o, grpo, other])
+    html = page.page("A <title>", "Kind", found, notes=("first & note", "second"))
+    assert words_of(html, "title") == ["A &lt;title&gt;"] and words_of(html, "h1") == ["A &lt;title&gt;"]
+    assert "Kind" in html and "first &amp; note" in html and "second" in html
+    assert [x for x in words_of(html, "h2") if x in groups.titles(found)] == groups.titles(found)
+    assert "it is a trial" in html and html.count("it is a trial") == page.page("t", "k", found[1:]).count("it is a trial")
+    lone = page.page("t", "k", found[:1])
+    c, own = found[0]
+    parts = [scores_table(c), *several_tables(c), page.suite_table(c, own, "tb-long"), budget_table(c), protocol_table(c)]
+    for table in (*parts, page.runs_table(c, own)):
+        first = "".join(re.findall(r"<td[^>]*>(.*?)</td>", lone, re.DOTALL))
+        assert f'aria-label="{table.title}"' in lone or table.title in lone, table.title
+        assert all(escape(cell) in first for cell in table.rows[0]), table.title
+    summaries = words_of(lone, "summary")
+    assert summaries[0] == next(m.title for m in c.measures if m.key == "tb-long")
+    assert summaries[1:3] == ["p2o", "seed 0, after epoch 1: 1 selected of 4"] and "macro" not in "".join(summaries)
+    heads = words_of(lone, "h2")
+    assert [h for h in heads if h in ("Learning curves", "Suites", "Templates", "Samples")] == [
+        "Learning curves",
+        "Suites",
+        "Templates",
+        "Samples",
+    ]
+    pictures = [p["title"] for p in (*overview(c), *page._budgets(c), *page._curves(own))]
+    assert len(pictures) >= 3 and all(escape(title) in lone for title in pictures)
+    bare = page.page("t", "k", [(c, [replace(e, picks={}, curves={}, templates=[]) for e in own])])
+    assert not {"Learning curves", "Templates", "Samples"} & set(words_of(bare, "h2"))
+    assert plots.colour(0) in lone and plots.colour(1) in lone
+    data = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', html, re.DOTALL)[1]
+    samples = json.loads(data)
+    assert [len(own) for own in samples] == [6, 3] and {s["arm"] for s in samples[0]} == {"p2o", "grpo"}
+    script = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in html
+    assert 'aria-label="Pilots"' not in html and 'aria-label="Pilots"' in page.page(
+        "t", "k", found, page.pilots_table([p2o], 5)
+    )
+
+
+def test_the_bytes_of_samples_are_shared_by_all_of_a_page(grouped, monkeypatch):
+    c, own = grouped
+    asked = []
+    monkeypatch.setattr(page, "_samples", lambda c, entries, most: asked.append(most) or [])
+    page.page("t", "k", [(c, own)])
+    page.page("t", "k", [(c, [replace(e, picks={}) for e in own])])
+    page.page("t", "k", [(c, own), (c, own)])
+    assert asked == [1_200_000 // 6, 1_200_000, *[1_200_000 // 12] * 2]
+
+
+def test_where_a_page_is_written_and_of_what(two_runs, tmp_path):
+    root = tmp_path / "study"
+    runs = [shutil.copytree(two_runs[0].parents[3] / name, root / name) for name in ("p2o", "grpo")]
+
+    def refused(error, words, *args):
+        with pytest.raises(error) as e:
+            page.write_page(*args)
+        assert str(e.value) == words
+
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bare").mkdir()
+    refused(MissingError, f"no finished run in {tmp_path / 'empty'}", [tmp_path / "empty"], None)
+    both = [tmp_path / "empty", root, tmp_path / "bare"]
+    refused(MissingError, f"no finished run in {both[0]}, {both[2]}", both, tmp_path / "x.html")
+    refused(UsageError, "there are several runs: name the page with --out", runs, None)
+    refused(UsageError, "filed runs stay as they are: name the page with --out", [two_runs[0]], None)
+    refused(UsageError, "filed runs stay as they are: name the page with --out", [two_runs[0].parent], None)
+    assert page.write_page(runs[:1], None) == runs[0] / "report.html"
+    assert (runs[0] / "report.html").read_text() == render_report(runs[0])[0]
+    deep = tmp_path / "a" / "b" / "one.html"
+    assert page.write_page([runs[0], runs[0]], deep) == deep, "a run that is named twice is one"
+    assert deep.read_text() == render_report(runs[0])[0]
+    assert page.write_page([root], None) == root / "report.html"
+    of_root = page.page("study", "Study", groups.group([filed.load_run(r, 8) for r in sorted(runs)]))
+    assert (root / "report.html").read_text() == of_root
+    page.write_page([root, *runs], deep)
+    assert deep.read_text() == of_root.replace(">study<", ">Runs<"), "once each, under another name"
+    page.write_page(runs, tmp_path / "two.html")
+    in_turn = page.page("Runs", "Study", groups.group([filed.load_run(r, 8) for r in runs]))
+    assert (tmp_path / "two.html").read_text() == in_turn
+    board = shutil.copytree(two_runs[0].parent, tmp_path / "board")
+    (board / "rules.json").write_text('{"schema": 1, "margin": 7, "why": "so"}')
+    page.write_page([board], tmp_path / "board.html")
+    own = [filed.load_filed(p, 8) for p in sorted(board.iterdir()) if p.is_dir()]
+    assert (tmp_path / "board.html").read_text() == page.page("board", "Study", groups.group(own, 7.0))
+    assert page.write_page([two_runs[0]], tmp_path / "filed.html").read_text() == page.page(
+        two_runs[0].name, "Study", groups.group([filed.load_filed(two_runs[0], 8)])
+    )
 
 
 # ---------------------------------------------------------------------- samples
@@ -357,7 +494,7 @@ def test_learning_curves_of_a_page(entries, monkeypatch):
 
 
 def test_a_filed_run_as_a_page_needs_it(two_runs, entries):
-    first = entries[0]
+    first = filed.load_filed(two_runs[0], 3)
     m = read_manifest(two_runs[0])
     assert (first.folder, first.code, first.started, first.evidence) == (two_runs[0], m.code, m.started, "recomputed")
     assert first.result.run == m.run and first.again == "" and set(first.curves) == {"reward"}
@@ -365,8 +502,6 @@ def test_a_filed_run_as_a_page_needs_it(two_runs, entries):
     assert (len(q.ids), q.k, q.seeds) == (160, 2, (0, 1, 2))
     rows = first.picks["tb-long"]
     assert len(rows) == 3 and {(r.seed, r.index) for r in rows} == {(0, 0)}
-    import hashlib
-
     wanted = sorted(p.id for p in sorted(PROBLEMS, key=lambda p: hashlib.sha256(p.id.encode()).hexdigest())[:3])
     assert [r.problem for r in rows] == wanted == [r.problem for r in entries[1].picks["tb-long"]]
     assert filed.load_filed(two_runs[0]).picks == {"tb-long": []}
@@ -377,6 +512,8 @@ def test_a_run_directory_is_the_same_entry(two_runs, entries):
     own = filed.load_run(run, 3)
     assert own.evidence is None and own.folder == run and own.curves == entries[0].curves
     assert [r.problem for r in own.picks["tb-long"]] == [r.problem for r in entries[0].picks["tb-long"]]
+    asked = {p.id: p.text for p in PROBLEMS}
+    assert all(r.prompt == asked[r.problem] for r in own.picks["tb-long"]), "with prompts, which are not filed here"
     assert own.code == entries[0].code and own.started == entries[0].started and len(own.templates) == 12
     assert own.questions["tb-long"].ids == entries[0].questions["tb-long"].ids
 
@@ -459,6 +596,33 @@ def test_pictures_are_left_out_of_a_comparison():
 
 def test_names_of_files():
     assert [build._suffix(i) for i in (0, 1, 8)] == ["", "-2", "-9"]
+
+
+def test_what_a_board_says_of_its_margin():
+    own = "The smallest difference that matters on this board is 1 points. The harness's own margin, since the board has no "
+    assert build.margin_line(Rules()) == own + "rule of its own."
+    said = build.margin_line(Rules(margin=2.5, why=" It is *what* we ask. "))
+    assert said == "The smallest difference that matters on this board is 2.5 points. It is *what* we ask."
+
+
+def test_a_boards_tables_as_text(entries):
+    p2o, grpo = entries
+    other = replace(p2o, result=structs.replace(p2o.result, model="a|b", run="z", not_a_result="a *trial*"))
+    found = groups.group([p2o, grpo, other])
+    first, second = (what.replace("|", "\\|") for what in groups.titles(found))
+    pilots = page.pilots_table([p2o], 5)
+    text = build._markdown("A|B", found, pilots, "1 *point*.")
+    assert text.startswith("# A\\|B\n\n1 \\*point\\*.\n\n## ") and text.endswith(f"{pilots.to_markdown()}\n{build.UNSEEN}\n")
+    heads = re.findall("^## (.*)$", text, re.MULTILINE)
+    assert [h for h in heads if " of model " in h] == [first, second]
+    drawn = "![OOD macro average: every seed of every arm, and the mean]"
+    assert re.findall(r"^!.*$", text, re.MULTILINE) == [f"{drawn}(scores.svg)", f"{drawn}(scores-2.svg)"]
+    assert re.findall("^> .*$", text, re.MULTILINE) == ["> **Not a result.** p2o: a \\*trial\\*"]
+    one = build._markdown("t", found[:1], None, "m")
+    assert " of model " not in one and "Pilots" not in one and one.endswith(f"\n{build.UNSEEN}\n")
+    c, own = found[0]
+    for table in (page.runs_table(c, own), *tables(c)):
+        assert f"\n{table.to_markdown()}" in one
 
 
 def test_the_measure_of_a_boards_picture(grouped):

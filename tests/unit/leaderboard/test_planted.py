@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import sys
 
 import msgspec
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 
 from harness.core.errors import UsageError
+from harness.core.ledger import Ledger
 from harness.leaderboard import submit
-from harness.leaderboard.planted import draw, mixture, plant, seed_weights
+from harness.leaderboard.planted import _mixed, draw, mixture, plant, seed_weights
 from harness.runs import formats
+from harness.runs.filed import spec_sha256
 from harness.runs.files import write_text
-from harness.runs.result import ResultFile, load_result, write_result
+from harness.runs.result import Macro, ResultFile, RoleMeans, load_result, write_result
 from harness.runs.samples import read_samples, samples_path
 from harness.stats.chances import Noise, of_outcome
 from harness.stats.comparison import compare_runs
@@ -187,6 +190,109 @@ def test_what_cannot_be_planted_is_said_in_one_sentence(sources, tmp_path, capsy
     ):
         found = harness(capsys, "plant", *runs, "--effect", effect, "--out", tmp_path / out)
         assert found[0] == code and words in found[2] and len(found[2].splitlines()) == 1, found
+
+
+def with_result(run, path, change):
+    """A copy of a run whose result is changed."""
+    shutil.copytree(run, path)
+    write_result(path, change(formats.read(path / "result.json", ResultFile)))
+    return path
+
+
+def in_distribution(found):
+    """The same with its suite in distribution."""
+    suites = {n: msgspec.structs.replace(s, role="id") for n, s in found.suites.items()}
+    per_seed = {s: RoleMeans(id=m.ood, ood=None) for s, m in found.macro.per_seed.items()}
+    macro = msgspec.structs.replace(found.macro, id=found.macro.ood, ood=None, per_seed=per_seed)
+    return msgspec.structs.replace(found, suites=suites, macro=macro)
+
+
+def of_neither(found):
+    suites = {n: msgspec.structs.replace(s, role="other") for n, s in found.suites.items()}
+    per_seed = {s: RoleMeans(id=None, ood=None) for s in found.macro.per_seed}
+    return msgspec.structs.replace(found, suites=suites, macro=Macro(id=None, ood=None, per_seed=per_seed))
+
+
+def test_without_a_suite_out_of_distribution_the_effect_is_on_the_one_in_it(sources, tmp_path):
+    runs = [with_result(run, tmp_path / name, in_distribution) for run, name in zip(sources, "ab", strict=True)]
+    made = planted(runs, tmp_path / "out")
+    assert made.measure == "macro:id" and np.isclose(made.truth["macro:id"], 5) and made.names == ("a", "b")
+    assert made.truth.keys() == {"tb-long", "macro:id"}
+    neither = [with_result(run, tmp_path / name, of_neither) for run, name in zip(sources, "cd", strict=True)]
+    with pytest.raises(UsageError) as e:
+        planted(neither, tmp_path / "none")
+    assert str(e.value) == "the runs have no suite in or out of distribution, and so no macro average"
+
+
+def test_what_stands_in_the_files_of_a_planted_run(sources, tmp_path):
+    made = planted(sources, tmp_path / "out", seeds=6, seed_sd=1.5, random=9)
+    assert made.runs == (tmp_path / "out" / "arm", tmp_path / "out" / "baseline") and made.names == ("p2o", "grpo")
+    own = [load_result(run) for run in sources]
+    for run, source, side in zip(made.runs, own, ("arm", "baseline"), strict=True):
+        found = load_result(run)
+        said = found.spec["planted"]
+        assert {k: v for k, v in said.items() if k not in ("weight", "scores")} == {
+            "of": ["p2o", "grpo"],
+            "effect": 5.0,
+            "measure": "macro:ood",
+            "seed_sd": 1.5,
+            "random": 9,
+        }
+        assert {k: v for k, v in found.spec.items() if k not in ("planted", "seeds")} == {
+            k: v for k, v in source.spec.items() if k != "seeds"
+        }
+        assert found.seeds == tuple(range(6)) and list(found.spec["seeds"]) == list(range(6))
+        stored = json.loads((run / "spec.json").read_text())
+        assert stored["spec"] == json.loads(json.dumps(found.spec)) and stored["hash"] == spec_sha256(found.spec)
+        assert json.loads((run / "result.json").read_text())["run"] == side and found.spec_hash == stored["hash"]
+        assert [found.ledgers[s] for s in range(6)] == [source.ledgers[s % 4] for s in range(6)]
+        assert found.ledger == Ledger.total(found.ledgers.values())
+        assert found.not_a_result == "it is planted: its answers are drawn from those of p2o and grpo"
+        assert found.stopped == {} and found.method == source.method
+        rows = read_samples(samples_path(run, "tb-long"))
+        assert {(r.seed, r.eval_seed) for r in rows} == {(s, s) for s in range(6)} and {r.suite for r in rows} == {"tb-long"}
+        plain = [r for r in rows if not r.greedy]
+        assert {r.index for r in plain} == {0, 1, 2, 3} and {r.index for r in rows if r.greedy} == {0}
+        assert found.suites["tb-long"].avg == pytest.approx(np.mean([r.score for r in plain]))
+        assert found.macro.ood == found.suites["tb-long"].avg and set(found.macro.per_seed) == set(range(6))
+    stamped = [
+        with_result(r, tmp_path / f"s{i}", lambda f: msgspec.structs.replace(f, not_a_result="four problems"))
+        for i, r in enumerate(sources)
+    ]
+    again = planted(stamped, tmp_path / "stamped")
+    assert load_result(again.runs[0]).not_a_result.startswith("four problems; it is planted: its answers are drawn from")
+
+
+def test_runs_of_other_questions_cannot_be_planted(sources, tmp_path):
+    """Nor those of which one has greedy answers to others."""
+    pools = [{False: {"p": [1]}, True: {}}, {False: {"q": [1]}, True: {}}]
+    with pytest.raises(UsageError) as e:
+        _mixed("tb-long", tuple(pools), 2, np.array([0.5]), np.random.default_rng(0))
+    assert str(e.value) == "the runs differ in the questions of tb-long"
+    row = read_samples(samples_path(sources[0], "tb-long"))[0]
+    pools = [{False: {"p": [row]}, True: {"p": [row]}}, {False: {"p": [row]}, True: {}}]
+    with pytest.raises(UsageError) as e:
+        _mixed("tb-long", tuple(pools), 2, np.array([0.5]), np.random.default_rng(0))
+    assert str(e.value) == "the runs differ in the questions of tb-long that have a greedy pass"
+    pools = [{False: {"p": [row]}, True: {}}] * 2
+    found = _mixed("tb-long", tuple(pools), 3, np.array([0.5, 0.1]), np.random.default_rng(0))
+    assert [(r.seed, r.index, r.greedy, r.problem) for r in found] == [
+        (s, i, row.greedy, row.problem) for s in (0, 1) for i in (0, 1, 2)
+    ]
+    assert all(r.completion == row.completion and r.prompt == row.prompt for r in found)
+
+
+def test_room_for_an_effect_to_the_digit():
+    """Half the effect over the gap, and three standard deviations over it, must leave weights between 0 and 1."""
+    assert mixture(10.0, 10.0, 0.0).weights == (1.0, 0.0) and mixture(-10.0, 10.0, 0.0).weights == (0.0, 1.0)
+    assert mixture(12.0, 0.0, 2.0).sd == pytest.approx(1 / 6)
+    with pytest.raises(UsageError) as e:
+        mixture(-12.04, -1.25, 1.9)
+    room = "the two runs are 12.0 points apart, which leaves no room for 1.25 points with 1.9 between seeds"
+    assert str(e.value) == f"{room}: take runs further apart"
+    with pytest.raises(UsageError) as e:
+        mixture(0.0, 5.0, 1.0)
+    assert str(e.value) == "the two runs score the same, so that no mixture of them makes a difference"
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
+from msgspec import structs
+from scipy.stats import t, ttest_ind, ttest_rel
 
 from harness.core.errors import HarnessError
-from harness.leaderboard.readings import NOT_FILED, _by_hand, _consistent, _fill, check_readings, render_readings
+from harness.leaderboard.readings import (
+    NOT_FILED,
+    _by_hand,
+    _consistent,
+    _estimate,
+    _fill,
+    _judged,
+    check_readings,
+    render_readings,
+)
+from harness.runs.result import Macro, RoleMeans
+from harness.stats.claims import load_claims
 from harness.stats.comparison import compare
-from support.results import arms
+from support.results import arms, result, suite_scores
 
 TABLES = {
     "m/scores": [
@@ -92,9 +108,9 @@ def test_what_could_hide_a_figure(line):
 # ---------------------------------------------------------------------- studies
 
 
-def study(change=lambda tree: None):
+def study(change=lambda tree: None, margin=1.0):
     results, questions = arms()
-    compared = compare(results, None, 0.5, questions).to_dict()
+    compared = compare(results, None, 0.5, questions, margin=margin).to_dict()
     tree = {"study": {"title": "A|study", "text": "Of *two* arms."}, "results": {"comparisons": {"": compared}}}
     tree = json.loads(json.dumps(tree, default=lambda x: x.item()))
     change(tree)
@@ -175,8 +191,6 @@ def test_a_study_that_contradicts_itself_is_refused(folder, change, words):
 
 
 def test_differences_follow_from_the_seeds():
-    from dataclasses import replace
-
     results, questions = arms()
     c = compare(results, None, 0.5, questions)
     _consistent(c)
@@ -192,3 +206,148 @@ def test_differences_follow_from_the_seeds():
             _consistent(replace(c, arms=arms_))
     near = copy.copy(arm.contrasts) | {key: replace(x, difference=x.difference + 5e-10)}
     _consistent(replace(c, arms=[replace(a, contrasts=near) if a is arm else a for a in c.arms]))
+
+
+# ---------------------------------------------------------------------- what follows from the seeds
+
+
+def several(*scores, training_set="testbed"):
+    """Results, each of two OOD suites of different sizes and an ID one: `scores` by seed, for each of the three suites."""
+    sizes = {"a": ("ood", 4, 1), "b": ("ood", 25, 4), "c": ("id", 100, 1)}
+    out = []
+    for name, own in zip(("grpo", "p2o", "gepa"), scores, strict=False):
+        one = result(name, dict(enumerate(own[0])))
+        suites = {
+            key: suite_scores(dict(enumerate(values)), role=role, n=n, k=k)
+            for (key, (role, n, k)), values in zip(sizes.items(), own, strict=True)
+        }
+        a, b, c = (np.array(values) for values in own)
+        per_seed = {s: RoleMeans(id=c[s], ood=(a[s] + b[s]) / 2) for s in range(len(a))}
+        macro = Macro(id=c.mean(), ood=(a + b).mean() / 2, per_seed=per_seed)
+        out.append(structs.replace(one, suites=suites, macro=macro, training_set=training_set))
+    return out
+
+
+FLAT = [[(0.4, 0.4, 0.4), (0.3, 0.3, 0.3), (0.7, 0.7, 0.7)], [(0.6, 0.6, 0.6), (0.34, 0.34, 0.34), (0.71, 0.71, 0.71)]]
+"""Seeds without spread: their intervals are as wide as one sample of each suite of the measure, and no other, makes them."""
+TWO_KINDS = [
+    [(0.1, 0.11, 0.1, 0.9), (0.1, 0.1, 0.12, 0.88), (0.1, 0.1, 0.1, 0.9)],
+    [(0.1, 0.9, 0.91, 0.9), (0.1, 0.9, 0.9, 0.88), (0.12, 0.9, 0.9, 0.9)],
+]
+NOISY = [
+    [(0.40, 0.44, 0.48), (0.30, 0.35, 0.28), (0.70, 0.72, 0.69)],
+    [(0.60, 0.62, 0.55), (0.34, 0.31, 0.36), (0.71, 0.74, 0.73)],
+    [(0.20, 0.22, 0.25), (0.31, 0.30, 0.38), (0.41, 0.44, 0.43)],
+]
+
+
+@pytest.mark.parametrize("scores", [FLAT, NOISY, TWO_KINDS])
+@pytest.mark.parametrize("at", [0.5, None])
+def test_what_a_comparison_says_of_several_suites_is_consistent(scores, at):
+    c = compare(several(*scores), None, at)
+    _consistent(c)
+    rules = {x.rule for arm in c.arms for x in arm.contrasts.values()}
+    assert rules == ({"shares"} if at or scores is TWO_KINDS else {"Welch"})
+    if scores is FLAT and at is None:
+        half = {m.key: c.arms[1].contrasts[m.key].fixed.high - c.arms[1].contrasts[m.key].difference for m in c.measures}
+        floor = {"a": 1 / 4, "b": 1 / 100, "c": 1 / 100, "macro:ood": np.hypot(1 / 4, 1 / 100) / 2, "macro:id": 1 / 100}
+        df = 4
+        for key, f in floor.items():
+            assert half[key] == pytest.approx(t.ppf(0.975, df) * f * np.sqrt(2 / 3)), key
+
+
+@pytest.mark.parametrize("scores", [FLAT, NOISY, TWO_KINDS])
+@pytest.mark.parametrize("margin", [0.01, 5.0, 60.0])
+def test_verdicts_by_another_margin_are_those_of_a_comparison_by_it(scores, margin):
+    found = _judged(compare(several(*scores), None, 0.5), margin / 100)
+    expected = compare(several(*scores), None, 0.5, margin=margin)
+    assert found.margin == expected.margin and found.alpha == expected.alpha
+    for own, other in zip(found.arms, expected.arms, strict=True):
+        assert own == replace(other, contrasts=own.contrasts), "nothing else changes"
+        assert {k: (x.verdict, x.fixed) for k, x in own.contrasts.items()} == {
+            k: (x.verdict, x.fixed) for k, x in other.contrasts.items()
+        }
+    lone = compare([structs.replace(r, seeds=(0,)) for r in several(*[[x[:1] for x in own] for own in scores])], None, 0.5)
+    assert all(x.fixed is None for arm in lone.arms for x in arm.contrasts.values())
+    assert _judged(lone, margin / 100) == replace(lone, margin=margin / 100)
+    _consistent(lone)
+
+
+def test_seeds_that_a_study_paired_are_compared_as_pairs():
+    c = compare(several(*NOISY), None, None)
+    arms_ = [replace(a, contrasts={k: replace(x, rule="paired") for k, x in a.contrasts.items()}) for a in c.arms]
+    own = replace(c, arms=arms_)
+    for key, at in (("b", 1), ("c", 2), ("macro:id", 2)):  # those whose seeds differ by more than their samples resolve
+        for arm, scores in zip(own.arms[1:], NOISY[1:], strict=True):
+            expected = ttest_rel(scores[at], NOISY[0][at]).confidence_interval()
+            assert _estimate(own, arm, key).interval() == pytest.approx((expected.low, expected.high))
+
+
+def with_contrast(c, key, **own):
+    def changed(x):
+        return replace(x, fixed=replace(x.fixed, **ends), **rest)
+
+    ends = {k: v for k, v in own.items() if k in ("low", "high")}
+    rest = {k: v for k, v in own.items() if k not in ends}
+    arms_ = [replace(a, contrasts={k: changed(x) if k == key else x for k, x in a.contrasts.items()}) for a in c.arms]
+    return replace(c, arms=arms_)
+
+
+def test_everything_that_contradicts_the_seeds_is_named():
+    c = compare(several(*NOISY[:2]), None, None)
+    welch = ttest_ind(NOISY[1][2], NOISY[0][2], equal_var=False)
+    low, high = welch.confidence_interval()
+    for key, x in (("low", low), ("high", high), ("p", welch.pvalue)):
+        with pytest.raises(ValueError, match=f"^{key} of p2o on c is 0.3, its seeds give ") as e:
+            _consistent(with_contrast(c, "c", **{key: 0.3}))
+        assert float(str(e.value).split()[-1]) == pytest.approx(x)
+    with pytest.raises(ValueError, match="^p of p2o on c is 0.0, its seeds give "):
+        _consistent(with_contrast(c, "c", p=None))
+    with pytest.raises(ValueError) as e:
+        _consistent(with_contrast(c, "c", verdict="loss"))
+    assert str(e.value) == "verdict of p2o on c is loss, its seeds give undecided"
+    for key, x in (("low", low), ("high", high), ("p", welch.pvalue)):
+        _consistent(with_contrast(c, "c", **{key: x + 9e-10}))
+        for wrong in (x + 2e-9, x - 2e-9):
+            with pytest.raises(ValueError, match=f"^{key} of p2o on c is "):
+                _consistent(with_contrast(c, "c", **{key: wrong}))
+    assert compare(several(*NOISY[:2]), None, None).alpha == 0.05
+    for alpha in (0.0, -0.01, 0.050001, 1.0):
+        with pytest.raises(ValueError) as e:
+            _consistent(replace(c, alpha=alpha))
+        assert str(e.value) == f"alpha is {alpha}, and intervals are 95% or wider"
+    _consistent(compare(several(*NOISY[:2]), None, None, looks=(3, 5)))
+
+
+# ---------------------------------------------------------------------- files
+
+
+def test_a_reading_may_take_the_verdicts_on_claims(two_runs, tmp_path):
+    """No claim is about the training set of these two runs; the one about DeepMath finds none of its own among them."""
+    of_testbed = shutil.copytree(two_runs[0].parents[1], tmp_path / "testbed")
+    other = shutil.copytree(of_testbed, tmp_path / load_claims()["p2o-deepmath-5k"].training_set)
+    for folder in (of_testbed, other):
+        (folder / "reading.md").write_text("{from claims}\n{p2o-deepmath-5k; verdict}, {p2o-deepmath-5k; claimed}")
+    assert render_readings(other, [])["README.md"] == f"{HEAD}not assessable, +9.4"
+    with pytest.raises(HarnessError, match=r"reading.md, line 2: \{p2o-deepmath-5k; verdict\} names 0 rows"):
+        render_readings(of_testbed, [])
+    (other / "reading.md").write_text("from claims\n{from nothing}")
+    with pytest.raises(HarnessError, match=r"there is no table 'nothing'; known: $"):
+        render_readings(other, [])
+
+
+def test_bytes_that_are_no_text_are_shown_as_such(folder):
+    (folder / "reading.md").write_bytes(b"words \xff")
+    assert render_readings(folder, [])["README.md"] == f"{HEAD}words \ufffd"
+
+
+def test_a_study_is_judged_by_the_margin_of_its_models_board(folder):
+    """The board is the folder of the model's name, as `leaderboard add` has it; without one the harness's own margin is."""
+    (folder / "small.json").write_text(json.dumps(study(margin=50.0)))
+    assert "beyond 1.0 points" in render_readings(folder, [])["small.md"]
+    (folder / "testbed").mkdir()
+    (folder / "testbed" / "rules.json").write_text('{"schema": 1, "margin": 7, "why": "so"}')
+    assert "beyond 7.0 points" in render_readings(folder, [])["small.md"]
+    (folder / "testbed" / "rules.json").write_text("{")
+    with pytest.raises(HarnessError, match="rules.json"):
+        render_readings(folder, [])

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from harness.config import resolve
 from harness.core.errors import UsageError
 from harness.core.hints import prefix
 from harness.core.ledger import Ledger
@@ -15,6 +14,7 @@ from harness.core.method import EpochReport, Finetuned
 from harness.core.screening import keep_hard, screening_cost
 from harness.core.types import Context, Problem, Rollout
 from harness.registry import load_method
+from support.settings import resolve
 
 K = 6
 SOLUTION = "One of four parts. Two of four parts. Six of four parts. And so: \\boxed{4711}"

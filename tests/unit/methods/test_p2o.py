@@ -8,12 +8,12 @@ from collections import Counter
 
 import pytest
 
-from harness.config import resolve
 from harness.core.hints import insert
 from harness.core.ledger import Ledger
 from harness.core.types import Context, Group, Problem, Rollout
 from harness.methods.p2o import P2O, greedy_cover
 from harness.search.prompt_search import Pool
+from support.settings import resolve
 
 PROBLEMS = [Problem(f"p{i:02d}", f"question {i}", str(i)) for i in range(40)]
 

@@ -14,13 +14,13 @@ import pytest
 
 import harness.run
 from harness.cli import main
-from harness.config import resolve
 from harness.core.errors import HarnessError, UsageError
 from harness.core.types import Context, Group, Problem, Rollout
 from harness.runs.files import append_jsonl, mend, read_jsonl, write_json
 from harness.runs.rundir import RunDir
 from harness.training.seedlog import SeedLog
 from support.results import sample
+from support.settings import resolve
 
 SPEC = resolve("grpo")
 PROBLEMS = [Problem(f"p{i}", f"q{i}", "1") for i in range(4)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harness.config import resolve
 from harness.core.types import Context, Group, Problem, Rollout
 from harness.runs.logs import first_rollouts, rollouts_path
 from harness.runs.rundir import RunDir
 from harness.training.seedlog import SeedLog
+from support.settings import resolve
 
 PROBLEMS = [Problem(f"p{i}", f"q{i}", "1") for i in range(4)]
 

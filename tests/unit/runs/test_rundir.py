@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from harness.config import resolve
 from harness.core.errors import HarnessError, UsageError
 from harness.core.ledger import Ledger
 from harness.core.types import Context, Group, Problem, Rollout
@@ -18,6 +17,7 @@ from harness.runs.rundir import RunDir
 from harness.runs.samples import read_samples, samples_path
 from harness.training.seedlog import SeedLog
 from support.results import result, sample
+from support.settings import resolve
 
 SPEC = resolve("grpo")
 PROBLEMS = [Problem(f"p{i}", f"q{i}", "1") for i in range(4)]

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 
-from harness.config import resolve
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.hints import insert
 from harness.core.ledger import Ledger
@@ -20,6 +19,7 @@ from harness.search.asking import ReflectorConfig
 from harness.search.beam import draw_parents, feedback, tie_counts
 from harness.search.prompt_search import EvolveConfig, Pool, evolve, split
 from harness.search.reflect import ReflectionRequest, make_proposer
+from support.settings import resolve
 
 GREEDY = Sampling(0.0, 8)
 PIECES = ["magic", "spell", "please", "now", "think", "hello"]

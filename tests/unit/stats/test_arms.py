@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from harness.config import resolve
 from harness.core.errors import UsageError
 from harness.stats.arms import check_identity, distinguishing_settings, find_baseline, labels
 from support.results import result, suite_scores
@@ -27,6 +28,18 @@ def test_an_arm_is_called_after_its_method_and_what_tells_it_from_others_of_that
     assert labels(places) == ["grpo (seeds=[0])", "grpo (seeds=[1])"], "of places, the seeds"
     own = [arm("p2o", method_config={"width": n}, model={"dtype": d}) for n, d in ((3, "float32"), (4, "bfloat16"))]
     assert labels(own) == ["p2o (p2o.width=3, model.dtype=float32)", "p2o (p2o.width=4, model.dtype=bfloat16)"]
+
+
+def test_a_budget_names_an_arm_only_where_nothing_else_does():
+    warm = arm(train={"temperature": 1.3, "max_rollouts": None, "max_sampled_tokens": 40, "epochs": 1000})
+    plain = arm(train={"temperature": 1.0, "max_rollouts": 90, "max_sampled_tokens": None, "epochs": 60})
+    assert labels([warm, plain]) == ["grpo (train.temperature=1.3)", "grpo (train.temperature=1.0)"]
+    longer = arm(train={"temperature": 1.0, "max_rollouts": 180, "max_sampled_tokens": None, "epochs": 60})
+    assert labels([plain, longer]) == ["grpo (train.max_rollouts=90)", "grpo (train.max_rollouts=180)"]
+    assert labels([warm, plain, longer])[1:] == [
+        "grpo (train.epochs=60, train.max_rollouts=90, train.max_sampled_tokens=null, 1 more)",
+        "grpo (train.epochs=60, train.max_rollouts=180, train.max_sampled_tokens=null, 1 more)",
+    ], "the temperature alone leaves two with one name"
 
 
 def test_of_many_differences_three_are_shown_and_the_rest_counted():
@@ -68,6 +81,16 @@ def test_a_baseline_by_index_label_run_folder_or_method():
         assert str(e.value) == f"baseline {wanted!r} matches 2 arms; choose one of: first, second, third, fourth"
     with pytest.raises(UsageError, match="^no arm 'frist'; did you mean 'first'"):
         find_baseline(results, names, "frist")
+
+
+def test_of_several_baselines_the_one_with_the_fewest_settings_of_its_own():
+    spec = resolve("grpo", "skills").model_dump(mode="json")
+    warm = {**spec, "train": {**spec["train"], "temperature": 1.3, "lr": 0.5}}
+    cool = {**spec, "train": {**spec["train"], "temperature": 0.6}}
+    results = [arm("p2o"), arm(**warm), arm(**cool), arm(**spec)]
+    names = labels(results)
+    assert find_baseline(results, names, None) == 3 and find_baseline(results[:3], names[:3], None) == 2
+    assert find_baseline([arm("p2o"), arm(), arm()], ["p2o", "one", "two"], None) == 1, "without a recipe, the first"
 
 
 # ------------------------------------------------------------------ what must be equal

@@ -7,16 +7,19 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from msgspec import structs
 from scipy.stats import norm, ttest_ind
+from scipy.stats import t as student
 
 from harness.config import resolve
 from harness.core.errors import MissingError, UsageError
 from harness.data.suites import load_suite
 from harness.runs.result import load_result
-from harness.stats.assess import check
+from harness.stats.assess import _gather, check
 from harness.stats.chances import seeds_to_see
 from harness.stats.claims import Claim, choose, claims_dir, load_claims
 from harness.stats.comparable import CLAIMED, differing
+from harness.stats.judge import _Gain, _modifiers
 from harness.stats.looks import level_at
 from harness.stats.questions import load_questions
 from harness.study.file import as_sets, load_study
@@ -262,6 +265,122 @@ def test_contaminated_problems_are_left_out_to_see(tmp_path):
     assert a.modifiers["contaminated"] == f"{len(first)} problems match training problems; without them: no gain"
 
 
+def test_contaminated_problems_go_with_their_families(tmp_path):
+    """Two problems a family; the families of those that are left out are not asked for."""
+    first = [f"p{i:03d}" for i in range(round(0.29 * SIZE), round(0.42 * SIZE))]
+    clusters = {f"p{i:03d}": f"f{i // 2}" for i in range(SIZE)}
+    [a] = check([STANDARD], runs(tmp_path, flagged=first, clusters=clusters, seeds=5))
+    assert a.modifiers["contaminated"] == f"{len(first)} problems match training problems; without them: no gain"
+    there = f"there are {SIZE // 2} of {SUITE}"
+    assert a.modifiers["new-families"] == f"new questions are of new families: {there}"
+
+
+def evidence(tmp_path, c=STANDARD, change=lambda results: results, **more):
+    """What is known of a claim, with results that a function of both changes."""
+    found = _gather(c, [load_result(p) for p in runs(tmp_path, c=c, **more)], False)
+    return dataclasses.replace(found, results=tuple(change(found.results)))
+
+
+def told(x, verdict, fixed=0.1, new=0.1, published=(0.0, 0.2), rule="Welch", baseline=30.0):
+    """The modifiers of a gain that is known exactly; what a repetition would find lies between `published`."""
+    from harness.stats.intervals import Estimate
+
+    middle = sum(published) / 2
+    half = Estimate(middle, (published[1] - published[0]) / 2 / norm.ppf(0.975), 1e9)
+    gain = _Gain(Estimate(fixed, 0.0, 10, rule), Estimate(new, 0.0, 10), half)
+    return _modifiers(x, gain, verdict, 0.05, baseline)
+
+
+def test_modifiers_by_hand(tmp_path):
+    """Of a claim of 10 points."""
+    x = evidence(tmp_path)
+    assert told(x, "reproduced", new=0.0) == {} == told(x, "no gain") == told(x, "undecided")
+    general = {"generalises": "the interval for new questions lies above 0, too"}
+    assert told(x, "reproduced", new=0.001) == told(x, "gain, below the claim", new=0.001) == general
+    larger = {"larger": "the gain is larger than a repetition of the publication would find"}
+    assert told(x, "reproduced", new=-1.0, published=(0.11, 0.2)) == larger
+    assert told(x, "reproduced", new=-1.0, published=(0.09, 0.2)) == {} == told(x, "no gain", published=(0.11, 0.2))
+    smaller = {"below-the-claim": "the gain is smaller than claimed; whether it matters is open"}
+    assert told(x, "undecided", published=(0.0, 0.09)) == smaller and told(x, "no gain", published=(0.0, 0.09)) == {}
+    kinds = "seeds solve the suites or do not, so the shares of solved seeds are compared"
+    assert told(x, "no gain", rule="shares") == {"two-kinds-of-seeds": kinds}
+    published = {"scores": {"arm": 45.0, "baseline": 35.0}, "tolerance": 2.0}
+    near = evidence(tmp_path / "near", claim(**published))
+    assert [set(told(near, "no gain", baseline=b)) for b in (33.0, 37.0, 32.9, 37.1)] == [
+        set(),
+        set(),
+        {"baseline-differs"},
+        {"baseline-differs"},
+    ]
+    said = "it scores 32.9, published: 35.0; 2 points are its sampling error"
+    assert told(near, "no gain", baseline=32.9) == {"baseline-differs": said}
+    selected = evidence(tmp_path / "selected", claim(checkpoint="selected"))
+    chosen = "the published scores come from a selected checkpoint, these from the last"
+    assert told(selected, "no gain") == {"checkpoint-selected": chosen}
+
+
+def test_the_truth_of_planted_runs_is_said(tmp_path):
+    def plant(results, scores=(0.4321, 0.3)):
+        return [
+            structs.replace(r, spec={**r.spec, "planted": {"scores": {SUITE: s}}}) for r, s in zip(results, scores, strict=True)
+        ]
+
+    x = evidence(tmp_path, change=plant)
+    assert told(x, "no gain") == {"planted": "no result: its true difference of avg@k is +13.21 points"}
+    half = dataclasses.replace(x, results=(x.results[0], evidence(tmp_path / "b").results[1]))
+    assert told(half, "no gain") == {}, "both must be planted"
+
+
+def test_tokens_that_a_claim_is_about_are_no_other_budget(tmp_path):
+    """Of 1,500 rollouts of 20 tokens against 1,000; a claim about tokens says nothing of a gain that generalises either."""
+    fewer = claim(effect=0, tokens=0.5, budget="any", margin=2.0)
+    found = told(evidence(tmp_path, fewer, rollouts=1500), "reproduced", new=1.0)
+    assert found == {"budget-mismatch": "rollouts 1,500 against 1,000 per seed"}
+    both = told(evidence(tmp_path / "b", claim(budget="any"), rollouts=1500), "no gain")
+    assert both == {"budget-mismatch": "rollouts 1,500 against 1,000 per seed; sampled tokens 30,000 against 20,000 per seed"}
+
+
+def test_a_run_of_another_method_is_no_hint(tmp_path):
+    paths = runs(tmp_path)
+    [a] = check([STANDARD], paths[1:])
+    assert a.reasons == ("no run matches its arm, p2o",) and a.missing and set(a.runs) == {"baseline"}
+    [b] = check([claim(settings={"train.temperature": 1.0})], paths[:1])
+    hint = f"; {load_result(paths[0]).run} differs in train.temperature (0.6, claimed 1.0)"
+    assert b.reasons == (f"no run matches its arm, p2o{hint}", "no run matches its baseline, grpo") and b.runs == {}
+
+
+def test_all_that_an_assessment_says(tmp_path):
+    """From the runs' seeds, by scipy: 0.3 and 0.4, seeds a point apart."""
+    paths = runs(tmp_path, 10)
+    [a] = check([claim(expected="reproduced")], paths, alpha=0.1)
+    scores = [load_questions(load_result(p))[SUITE].scores_S_Q.mean(1) for p in paths]
+    welch = ttest_ind(*scores, equal_var=False)
+    ends = welch.confidence_interval(0.9)
+    assert (a.claim, a.text, a.effect, a.verdict, a.expected) == ("mine", "P2O beats GRPO.", 10.0, "reproduced", "reproduced")
+    assert a.scores == {side: pytest.approx(100 * s.mean()) for side, s in zip(("arm", "baseline"), scores, strict=True)}
+    assert (a.fixed.low, a.fixed.high) == pytest.approx((100 * ends.low, 100 * ends.high))
+    assert a.p == pytest.approx(welch.pvalue) and a.fixed.df == pytest.approx(welch.df) and a.level == 0.1
+    assert a.fixed.se == pytest.approx(100 * np.sqrt(sum(s.var(ddof=1) / 3 for s in scores)))
+    variance = sum(s.var(ddof=1) for s in scores) / 2
+    assert a.published.se == pytest.approx(100 * np.sqrt(2 * variance / 3 + 2 * variance)), "of one published seed an arm"
+    assert a.runs == {"arm": str(load_result(paths[0]).run), "baseline": str(load_result(paths[1]).run)}
+    assert a.spent["rollouts"] == (1000, 1000) and a.spent["sampled_tokens"] == (20_000, 20_000)
+    assert (a.rule, a.look, a.tokens, a.needs, a.missing, a.reasons) == ("Welch", "", None, (), False, ())
+    assert a.as_expected(True) is True and dataclasses.replace(a, verdict="no gain").as_expected(False) is False
+    assert dataclasses.replace(a, expected=None).as_expected(True) is None
+    gone = dataclasses.replace(a, missing=True, verdict="not assessable")
+    assert gone.as_expected(False) is None and gone.as_expected(True) is False
+
+
+def test_the_share_of_tokens_that_was_spent(tmp_path):
+    """Seeds of the arm spend half of the baseline's tokens to the token, so that the interval is as wide as its floor, a
+    thousandth of a seed's logarithm: sqrt(2 / 5) of it, times t of 8 degrees of freedom."""
+    fewer = claim(effect=0, tokens=0.5, budget="any", margin=2.0)
+    [a] = check([fewer], runs(tmp_path, 0, seeds=5, rollouts=500))
+    half = student.ppf(0.975, 8) * 0.001 * math.sqrt(2 / 5)
+    assert a.tokens == pytest.approx((0.5 * math.exp(-half), 0.5 * math.exp(half)))
+
+
 def test_baseline_outside_its_tolerance_and_selected_checkpoints_are_said(tmp_path):
     published = {"scores": {"arm": 45.0, "baseline": 35.0}, "tolerance": 2.0, "checkpoint": "selected"}
     [a] = check([claim(**published)], runs(tmp_path))
@@ -291,6 +410,9 @@ def test_a_tampered_sample_fails_the_integrity_check(tmp_path):
     assert a.verdict == "not assessable" and "result.json says" in a.reasons[0]
 
 
+SKILLS = {"placebo": 5, "generic-hint": 4.7, "gradient": 5}
+
+
 def test_shipped_claims_are_those_of_the_papers():
     claims = load_claims()
     papers = {"p2o-deepscaler-5k": 4.7, "p2o-deepmath-5k": 9.4, "p2o-distillation": 9.6, "p2o-same-template": 1.0}
@@ -301,6 +423,7 @@ def test_shipped_claims_are_those_of_the_papers():
         "testbed-latent": 16,
         "testbed-absent": 16,
         "testbed-open": 16,
+        **{f"skills-{what}-{policy}": effect for policy in (0, 1) for what, effect in SKILLS.items()},
     }
     for a in check(list(claims.values()), []):
         assert a.verdict == "not assessable" and a.missing and a.as_expected(named=False) is None

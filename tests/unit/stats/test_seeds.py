@@ -180,3 +180,64 @@ def test_counts_of_solved_seeds_say_what_their_scores_say(n):
 def test_a_split_says_whether_it_was_declared():
     arms = [np.array([0.1, 0.12, 0.9, 0.88]), np.array([0.1, 0.11, 0.13, 0.91])]
     assert seeds.split_of(arms, 0.5).declared and not seeds.split_of(arms).declared
+
+
+@pytest.mark.parametrize(("gap", "seen"), [(0.142, True), (0.141, False)])
+def test_a_gap_counts_from_five_standard_deviations_within_its_sides(gap: float, seen: bool):
+    """Sides of seeds 0.04 apart: their pooled standard deviation is 0.04 / sqrt(2), and five of them 0.1414."""
+    arm = np.array([0.10, 0.14, 0.14 + gap, 0.18 + gap])
+    found = seeds.split_of([arm])
+    assert (found is not None) is seen
+    assert not seen or found.at == pytest.approx(0.14 + gap / 2)
+    wide = np.array([0.10, 0.14, 0.50])
+    pooled = seeds.split_of([arm, np.array([*wide, 0.9])])
+    assert pooled is None or pooled.at > 0.3, "the widest gap of all arms is the one that is looked at"
+
+
+def test_sides_of_several_seeds_weigh_as_much_as_their_seeds():
+    """A side of six seeds 0.03 from their mean and one of two that agree: six squares over 6 degrees of freedom are 0.03 again,
+    and five of them 0.15."""
+    for gap, seen in ((0.151, True), (0.149, False)):
+        arm = np.array([0.10, 0.16, 0.10, 0.16, 0.10, 0.16, 0.16 + gap, 0.16 + gap])
+        assert (seeds.split_of([arm]) is not None) is seen
+
+
+def test_one_degree_of_freedom_shows_no_two_kinds():
+    assert seeds.split_of([np.array([0.1, 0.1001, 0.9])]) is None and seeds.split_of([np.array([0.1, 0.9])]) is None
+    assert seeds.split_of([np.array([0.1, 0.1001, 0.9, 0.9001])]) is not None
+
+
+def test_a_gap_counts_from_ten_points():
+    for top, seen in ((0.125, True), (0.1, True), (0.0999, False)):
+        found = seeds.split_of([np.array([0.0, 0.0, 0.0, top, top, top])])
+        assert (found is not None) is seen
+        assert not seen or (found.at, found.low, found.high) == pytest.approx((top / 2, 0.0, top))
+
+
+def test_the_widest_gap_within_an_arm_counts_though_one_between_arms_is_wider():
+    found = seeds.split_of([np.array([0.1, 0.1, 0.3, 0.3]), np.array([0.9, 0.9])])
+    assert found.at == pytest.approx(0.2) and found.low == pytest.approx(0.1)
+    assert found.high == pytest.approx((0.3 * 2 + 0.9 * 2) / 4)
+
+
+def test_a_spread_for_a_file_has_plain_numbers():
+    arms = [np.array([0.1, 0.9]), np.array([0.2, 0.8])]
+    found = seeds.spread_of(arms, 0.01, 0.5)
+    plain = seeds.as_numbers(found)
+    assert plain == found and plain.floor == 0.01 and plain.split.declared and plain.split.at == 0.5
+    assert [type(x) for x in (plain.split.low, plain.split.high)] == [float, float]
+    assert (plain.split.low, plain.split.high) == (pytest.approx(0.15), pytest.approx(0.85))
+    assert seeds.as_numbers(Spread(floor=0.02)) == Spread(floor=0.02)
+
+
+def test_pairs_differ_by_no_less_than_their_scores_resolve():
+    """Differences without spread: each of the two scores has the floor's variance."""
+    found = seeds.difference(np.full(4, 0.6), np.full(4, 0.5), Spread(floor=0.01), paired=True)
+    assert found.se == pytest.approx(np.sqrt(2 * 0.01**2 / 4)) and found.value == pytest.approx(0.1)
+
+
+def test_a_variance_within_the_kinds_is_that_of_the_seeds_alone():
+    """Of n seeds and one of each kind on top, which have none: n of n + 2, and the mean of n + 2 once more."""
+    for n in (2, 5):
+        plain, loose = (seeds.counted((1, 1), n, 0.1, 0.9, within) for within in (0.0, 0.02))
+        assert loose.se**2 - plain.se**2 == pytest.approx(2 * 0.02 * n / (n + 2) / (n + 2))

@@ -14,13 +14,13 @@ import yaml
 from msgspec.structs import replace
 
 from harness import study as s
-from harness.config import resolve
 from harness.core.errors import HarnessError, UsageError
 from harness.core.ledger import Ledger
 from harness.registry import methods, presets, studies
 from harness.runs.files import write_json
 from support.results import result
 from support.runs import write_run
+from support.settings import resolve
 
 TINY = {"train": {"epochs": 2, "prompts_per_batch": 16}, "testbed.problems": 32}
 
@@ -28,7 +28,7 @@ TINY = {"train": {"epochs": 2, "prompts_per_batch": 16}, "testbed.problems": 32}
 def write(folder, arms=None, **more):
     path = folder / "study.yaml"
     arms = {"p2o": {"method": "p2o"}, "grpo": {"method": "grpo"}} if arms is None else arms
-    tree = {"title": "t", "bench": "tb-id", "seeds": [0, 1], "settings": TINY, "arms": arms, **more}
+    tree = {"title": "t", "recipe": "testbed", "bench": "tb-id", "seeds": [0, 1], "settings": TINY, "arms": arms, **more}
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
     return path
 

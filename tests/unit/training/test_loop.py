@@ -5,7 +5,6 @@ import itertools
 import pytest
 from msgspec.structs import replace
 
-from harness.config import resolve
 from harness.core.budget import rollouts_left, spent
 from harness.core.errors import UsageError
 from harness.core.ledger import Ledger
@@ -20,6 +19,7 @@ from harness.training.loop import train_epochs
 from harness.training.seedlog import SeedLog
 from support.results import result
 from support.runs import write_run
+from support.settings import resolve
 
 PROBLEMS = [Problem(f"p{i:02d}", f"q{i}", "1") for i in range(20)]
 TOKENS = 5  # of every completion

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import resolve
 from harness.core.errors import UsageError
 from harness.core.types import Problem
 from harness.registry import load_method
 from harness.training.openrlhf.backend import environment
 from harness.training.openrlhf.flags import translate
+from support.settings import resolve
 
 QWEN = "qwen3-4b-deepscaler-5k"
 

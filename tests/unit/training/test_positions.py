@@ -2,13 +2,13 @@
 
 import pytest
 
-from harness.config import resolve
 from harness.core.errors import HarnessError, UsageError
 from harness.core.types import Context, Problem, Sampling
 from harness.evaluation.engines import UNREAD, BackendEngine, Block
 from harness.methods.grpo import GRPO
 from harness.training.local.backend import LocalBackend
 from support.models import tiny_llama
+from support.settings import resolve
 
 POSITIONS = 24
 HOT = Sampling(1.0, 16)

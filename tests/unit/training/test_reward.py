@@ -10,12 +10,12 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from harness.config import resolve
 from harness.core.ledger import Ledger
 from harness.core.types import Context, Problem, Rollout, Sampling
 from harness.registry import load_method
 from harness.search.reflect import Answer
 from harness.training.local.backend import LocalBackend
+from support.settings import resolve
 
 PROBLEM = Problem("1", "2 and 3?", "5")
 TEXTS = ["\\boxed{5}", "\\boxed{2+3}", "First \\boxed{4}. No, that is wrong: \\boxed{5}", "\\boxed{6}"]

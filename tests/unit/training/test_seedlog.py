@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-from harness.config import resolve
 from harness.core.errors import HarnessError
 from harness.core.types import Context, Group, Problem, Rollout
 from harness.runs.files import read_jsonl
@@ -14,6 +13,7 @@ from harness.runs.result import SeedResult
 from harness.runs.rundir import RunDir
 from harness.runs.sums import SUMS, check_sums, write_sums
 from harness.training.seedlog import SeedLog, writing
+from support.settings import resolve
 
 SPEC = resolve("grpo")
 PROBLEMS = [Problem(f"p{i}", f"q{i}", "1") for i in range(4)]

@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from harness.config import resolve
 from harness.core.errors import UsageError
 from harness.core.ledger import Ledger
 from harness.core.method import Finetuned
 from harness.core.types import Problem
 from harness.registry import load_method
+from support.settings import resolve
 
 PROBLEMS = [Problem(f"p{i}", f"q{i}", f"{i} {i}", "testbed", f"let <S> {i} ans {i} {i}") for i in range(4)]
 
