@@ -166,7 +166,7 @@ def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int |
     """
     if wanted is None:
         own = [i for i, r in enumerate(results) if r.method == baseline_method()]
-        return min(own, key=lambda i: _changed(results[i])) if len(own) > 1 else [*own, 0][0]
+        return min(own, key=lambda i: _changed(results[i]), default=0)
     if isinstance(wanted, int):
         if not 0 <= wanted < len(results):
             raise UsageError(f"no arm {wanted}: there are {len(results)} arms, counted from 0")
