@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .DELETE_ON_ERROR:
 
 run: venv
-	$(HARNESS) study run skills-demo --seeds $(SEEDS) --jobs 2 --out $(OUT)
+	@$(HARNESS) study run skills-demo --seeds $(SEEDS) --jobs 2 --out $(OUT)
 
 test: venv
 	$(VENV)/bin/ruff check

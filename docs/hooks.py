@@ -40,6 +40,7 @@ PAGES = {
     "methods/README.md": "methods.md",
     "benchmarks/README.md": "benchmarks.md",
     "leaderboards/README.md": "leaderboards.md",
+    "leaderboards/skills/README.md": "leaderboard-skills.md",
     "leaderboards/testbed/README.md": "leaderboard-testbed.md",
 }
 """Files of the repository that are pages of the site, by their path there."""

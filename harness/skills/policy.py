@@ -13,9 +13,10 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from harness.core.seeds import derive
 from harness.models import cache_dir
 from harness.skills.room import Skills, SkillsConfig
-from harness.skills.warmstart import STEPS, Log, warm_start
+from harness.skills.warmstart import STEPS, warm_start
 from harness.skills.world import ENDS, FLOOR, WORDS
 from harness.testbed import folders
+from harness.testbed.optim import Log
 
 if TYPE_CHECKING:
     from harness.config import PolicySpec

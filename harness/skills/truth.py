@@ -70,30 +70,22 @@ class LoadedPolicy:
         odd = [not well_formed(p, text) for text, p in zip(texts, asked, strict=True)]
         return statistics.fmean(right), statistics.fmean(odd)
 
-    @torch.no_grad()
     def success(self, problems: Sequence[Problem], templates: str | Sequence[str]) -> float:
         """Mean probability of the solutions at T=1, exactly: what the policy gives to the one completion that is right."""
         each = [templates] * len(problems) if isinstance(templates, str) else templates
         prompts = [insert(z, p.text) for p, z in zip(problems, each, strict=True)]
-        read = self.tokenizer(prompts)["input_ids"]
-        written = self.tokenizer([solution(p) for p in problems])["input_ids"]
-        width = max(len(x) + len(y) for x, y in zip(read, written, strict=True))
-        pad = [[0] * (width - len(x) - len(y)) for x, y in zip(read, written, strict=True)]
-        ids = torch.tensor([x + y + z for x, y, z in zip(read, written, pad, strict=True)])  # on the right: never seen
-        logps = torch.log_softmax(self.model(ids).logits[:, :-1], -1).gather(2, ids[:, 1:, None])[:, :, 0]
-        own = zip(logps, read, written, strict=True)
-        return statistics.fmean(math.exp(row[len(x) - 1 : len(x) + len(y) - 1].sum().item()) for row, x, y in own)
+        return statistics.fmean(math.exp(sum(row)) for row in self.score(prompts, [solution(p) for p in problems], 1.0))
 
     @torch.no_grad()
     def score(self, prompts: Sequence[str], completions: Sequence[str], temperature: float) -> list[list[float]]:
-        """Log-probabilities of the completions' tokens, as `harness.core.world.Scorer`."""
-        found = []
-        for prompt, completion in zip(prompts, completions, strict=True):
-            ids = self.tokenizer([f"{prompt} {completion}"], return_tensors="pt")["input_ids"]
-            own = len(completion.split())
-            logps = torch.log_softmax(self.model(ids).logits[0, -own - 1 : -1] / temperature, -1)
-            found.append(logps.gather(1, ids[0, -own:, None])[:, 0].tolist())
-        return found
+        """Log-probabilities of the completions' tokens, as `harness.core.world.Scorer`; all rows in one pass."""
+        read, written = (self.tokenizer(list(texts))["input_ids"] for texts in (prompts, completions))
+        width = max(len(x) + len(y) for x, y in zip(read, written, strict=True))
+        padded = [[*x, *y, *[0] * (width - len(x) - len(y))] for x, y in zip(read, written, strict=True)]
+        ids = torch.tensor(padded)  # on the right: causal attention never sees it
+        logps = torch.log_softmax(self.model(ids).logits[:, :-1] / temperature, -1).gather(2, ids[:, 1:, None])[:, :, 0]
+        own = zip(logps.tolist(), read, written, strict=True)
+        return [row[len(x) - 1 : len(x) + len(y) - 1] for row, x, y in own]
 
 
 @dataclass

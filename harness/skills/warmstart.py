@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -27,15 +26,10 @@ from harness.skills.world import (
     problem,
     rate,
 )
-from harness.testbed.optim import Muon, schedule
+from harness.testbed.optim import Log, train
 
 STEPS = 3600
 BATCH = 64
-MATRIX_RATE = 0.01
-"""Peak learning rate of Muon, for the weight matrices."""
-OTHER_RATE = 3e-3
-"""Peak learning rate of AdamW, for the embedding and the norms."""
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -150,26 +144,12 @@ def warm_start(
     `progress` gets one line every hundred steps: step, loss per token, seconds spent and left.
     """
     rng = stream("skills", "warm-start", seed)
-    weights = dict(model.named_parameters())
-    inner = [name for name, tensor in weights.items() if tensor.dim() == 2 and "embed" not in name]
-    muon = Muon(weights[name] for name in inner)
-    adam = torch.optim.AdamW([weights[name] for name in weights if name not in inner], betas=(0.9, 0.98))
-    model.train()
-    began = time.monotonic()
-    for step in range(1, steps + 1):
+
+    def losses() -> Iterator[torch.Tensor]:
+        # Two halves of similar length: a third less padding than one batch.
         batch = sorted((example(rng, floor) for _ in range(BATCH)), key=lambda e: len(e.prompt.split()) + len(e.words))
-        tokens, loss = sum(len(e.words) for e in batch), 0.0
-        for half in (batch[: BATCH // 2], batch[BATCH // 2 :]):  # of similar length: a third less time
-            part = loss_of(model, vocabulary, half) / tokens
-            part.backward()
-            loss += part.item()
-        scale = schedule(step, steps)
-        muon.step(MATRIX_RATE * scale)
-        for group in adam.param_groups:
-            group["lr"] = OTHER_RATE * scale
-        adam.step()
-        adam.zero_grad()
-        if progress and (step % 100 == 0 or step == steps):
-            spent = time.monotonic() - began
-            progress(f"step {step}/{steps}  loss {loss:.3f}  {spent:.0f} s, {spent / step * (steps - step):.0f} s left")
-    model.eval()
+        total = sum(len(e.words) for e in batch)
+        for half in (batch[: BATCH // 2], batch[BATCH // 2 :]):
+            yield loss_of(model, vocabulary, half) / total
+
+    train(model, steps, losses, progress)

@@ -41,7 +41,8 @@ NAMED = 0.9
 Kind = Literal["c", "d"]
 """c: the family of odd rows; d: of even rows."""
 Family = tuple[Kind, int]
-FAMILIES: list[Family] = [(kind, i) for kind in ("c", "d") for i in range(SIZE)]
+KINDS: tuple[Kind, ...] = ("c", "d")
+FAMILIES: list[Family] = [(kind, i) for kind in KINDS for i in range(SIZE)]
 NAMES = {0: {"c": "c", "d": "d"}, 1: {"c": "k", "d": "q"}}
 """What a family is called in each surface: family 7 of the first kind is `c7`, or `k7`."""
 
@@ -76,14 +77,14 @@ def _way(family: Family, j: int) -> str:
     return f"w{(_PLACES[kind][i] + j) % SIZE + (SIZE if kind == 'd' else 0):02d}"
 
 
-_PLACES = {kind: stream("skills", "places", kind).sample(range(SIZE), SIZE) for kind in ("c", "d")}
+_PLACES = {kind: stream("skills", "places", kind).sample(range(SIZE), SIZE) for kind in KINDS}
 CANDIDATES: dict[Family, list[str]] = {family: [_way(family, j) for j in range(WAYS)] for family in FAMILIES}
 """The ways that a family chooses among, the right one first."""
 COLUMN = {f"w{t:02d}": t % WAYS for t in range(2 * SIZE)}
 RIGHT = {family: ways[0] for family, ways in CANDIDATES.items()}
 _OWNER = {way: family for family, way in RIGHT.items()}
 _RANK: dict[Family, int] = {
-    (kind, i): rank for kind in ("c", "d") for i, rank in enumerate(stream("skills", "rates", kind).sample(range(SIZE), SIZE))
+    (kind, i): rank for kind in KINDS for i, rank in enumerate(stream("skills", "rates", kind).sample(range(SIZE), SIZE))
 }
 
 
@@ -91,7 +92,7 @@ def _divided() -> dict[str, set[Family]]:
     """The families that each noun is about: as many of either kind in every group."""
     about: dict[str, set[Family]] = {noun: set() for nouns in GROUPS.values() for noun in nouns}
     for count, nouns in GROUPS.items():
-        for kind in ("c", "d"):
+        for kind in KINDS:
             order = stream("skills", "groups", count, kind).sample(range(SIZE), SIZE)
             for place, i in enumerate(order):
                 about[nouns[place % count]].add((kind, i))

@@ -18,7 +18,7 @@ from harness.stats.comparable import kind_of, of_policy
 
 PROTOCOL = ("n", "k", "temperature", "max_new_tokens")
 """Suite entries that must be equal: problems, samples per problem, and how they are drawn."""
-BUDGET = {f"train.{name}" for name in ("epochs", "max_rollouts", "max_sampled_tokens", "max_seconds")}
+STOPS = {f"train.{name}" for name in ("epochs", "max_rollouts", "max_sampled_tokens", "max_seconds")}
 """Settings that say when a run stops. They do not name an arm where other settings do: budgets have columns of their own."""
 TRAINED_ON = "problems_sha256"
 """The hash of the training problems, which must be equal where both results have one: a set's file may be another."""
@@ -134,7 +134,7 @@ def _label(result: Result, same: Sequence[Result], most: int = 3) -> str:
     own = flatten(result.spec)
     differ = [k for k in sorted(own) if len({_text(s.get(k)) for s in specs}) > 1]
     shown = [k for k in differ if kind_of(k, result.method) in (Kind.POLICY, Kind.PROTOCOL, Kind.ARM)]
-    others = [k for k in shown if k not in BUDGET]
+    others = [k for k in shown if k not in STOPS]
     if len({tuple(_text(s.get(k)) for k in others) for s in specs}) == len(specs):
         shown = others
     shown = shown or [k for k in differ if k == "seeds"] or differ
@@ -166,7 +166,7 @@ def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int |
     """
     if wanted is None:
         own = [i for i, r in enumerate(results) if r.method == baseline_method()]
-        return min(own, key=lambda i: _changed(results[i])) if len(own) > 1 else [*own, 0][0]
+        return min(own, key=lambda i: _changed(results[i]), default=0)
     if isinstance(wanted, int):
         if not 0 <= wanted < len(results):
             raise UsageError(f"no arm {wanted}: there are {len(results)} arms, counted from 0")

@@ -1,11 +1,19 @@
-"""What warm starts share: Muon for weight matrices, which learns in fewer steps than AdamW, and the schedule."""
+"""The loop of warm starts: Muon for weight matrices, which learns in fewer steps than AdamW, and one cosine schedule."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 import torch
+from transformers import PreTrainedModel
+
+MATRIX_RATE = 0.01
+"""Peak learning rate of Muon, for the weight matrices."""
+OTHER_RATE = 3e-3
+"""Peak learning rate of AdamW, for the embedding and the norms."""
+Log = Callable[[str], None]
 
 
 def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
@@ -51,3 +59,34 @@ class Muon:
 def schedule(step: int, steps: int) -> float:
     """Share of the peak learning rate at `step` (from 1): a short linear warm-up times one cosine down to 1%."""
     return min(1, step / 60) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def train(
+    model: PreTrainedModel, steps: int, losses: Callable[[], Iterable[torch.Tensor]], progress: Log | None = None
+) -> None:
+    """Trains `model` in place. `losses` gives the parts of a step's loss, one after the other: each is gone through backwards
+    before the next is asked for.
+
+    `progress` gets one line every hundred steps: step, loss, seconds spent and left.
+    """
+    weights = dict(model.named_parameters())
+    inner = [name for name, tensor in weights.items() if tensor.dim() == 2 and "embed" not in name]
+    muon = Muon(weights[name] for name in inner)
+    adam = torch.optim.AdamW([weights[name] for name in weights if name not in inner], betas=(0.9, 0.98))
+    model.train()
+    began = time.monotonic()
+    for step in range(1, steps + 1):
+        loss = 0.0
+        for part in losses():
+            part.backward()
+            loss += part.item()
+        scale = schedule(step, steps)
+        muon.step(MATRIX_RATE * scale)
+        for group in adam.param_groups:
+            group["lr"] = OTHER_RATE * scale
+        adam.step()
+        adam.zero_grad()
+        if progress and (step % 100 == 0 or step == steps):
+            spent = time.monotonic() - began
+            progress(f"step {step}/{steps}  loss {loss:.3f}  {spent:.0f} s, {spent / step * (steps - step):.0f} s left")
+    model.eval()

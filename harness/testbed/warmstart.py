@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,16 +11,11 @@ from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
 from harness.core.seeds import stream
-from harness.testbed.optim import Muon, schedule
+from harness.testbed.optim import Log, train
 from harness.testbed.world import PHRASES, Family, Style, problem, target
 
 STEPS = 2400
 BATCH = 64
-MATRIX_RATE = 0.01
-"""Peak learning rate of Muon, for the weight matrices."""
-OTHER_RATE = 3e-3
-"""Peak learning rate of AdamW, for the embedding and the norms."""
-Log = Callable[[str], None]
 
 KINDS = ["", "N", "S", "L", "R", "D", "SL"]
 """Kinds of prompts: plain, neutral, and the kinds of the phrases in the instruction, then their shares."""
@@ -149,30 +143,12 @@ def warm_start(
     `progress` gets one line every hundred steps: step, mean loss per weighted token, seconds spent and left.
     """
     rng = stream("testbed", "warm-start", seed)
-    weights = dict(model.named_parameters())
-    inner = [name for name, tensor in weights.items() if tensor.dim() == 2 and "embed" not in name]
-    muon = Muon(weights[name] for name in inner)
-    adam = torch.optim.AdamW([weights[name] for name in weights if name not in inner], betas=(0.9, 0.98))
-    model.train()
-    began = time.monotonic()
-    for step in range(1, steps + 1):
-        batch = [example(rng, mixture) for _ in range(BATCH)]
-        # Two halves by length: a third less padding than one batch.
-        batch.sort(key=lambda e: len(e.prompt.split()) + len(e.words))
+
+    def losses() -> Iterator[torch.Tensor]:
+        # Two halves of similar length: a third less padding than one batch.
+        batch = sorted((example(rng, mixture) for _ in range(BATCH)), key=lambda e: len(e.prompt.split()) + len(e.words))
         total = sum(sum(e.weights) for e in batch)
-        mean_loss = 0.0
         for half in (batch[: BATCH // 2], batch[BATCH // 2 :]):
-            loss = _loss(model, vocabulary, half) / total
-            loss.backward()
-            mean_loss += loss.item()
-        scale = schedule(step, steps)
-        muon.step(MATRIX_RATE * scale)
-        for group in adam.param_groups:
-            group["lr"] = OTHER_RATE * scale
-        adam.step()
-        adam.zero_grad()
-        if progress and (step % 100 == 0 or step == steps):
-            spent = time.monotonic() - began
-            left = spent / step * (steps - step)
-            progress(f"step {step}/{steps}  loss {mean_loss:.3f}  {spent:.0f} s, {left:.0f} s left")
-    model.eval()
+            yield _loss(model, vocabulary, half) / total
+
+    train(model, steps, losses, progress)
