@@ -225,7 +225,9 @@ class LocalBackend:
         if method.loss is None or not method.problems:
             return local.forward_tokens
         row = len(self.encode(max((p.text for p in method.problems), key=len))) + cfg.max_new_tokens
-        return fitting_tokens(self.model, cfg, local, min(row, self.positions or row), free_bytes(self.model.device))
+        device = self.model.device
+        lower = device.type == "cuda"  # on a CPU, what else is in memory must not change a run's numbers
+        return fitting_tokens(self.model, cfg, local, min(row, self.positions or row), free_bytes(device), lower)
 
     def _check_lengths(self, problems: Sequence[Problem]) -> None:
         """Raises UsageError where the model cannot read a training problem."""

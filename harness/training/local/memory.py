@@ -6,6 +6,7 @@ V = vocabulary, s = bytes of a number of its weights. perf/memory.py measures th
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,9 @@ class Memory:
     head: int
     """While the head's gradient is made."""
     token: int
-    """A token of a pass: what the backward pass needs of it."""
+    """A token of a pass: what is kept of it for the backward pass."""
+    layer: int
+    """A token while the backward pass is inside of a layer, beside `token`. The head's logits are gone by then."""
     vocabulary: int
     itemsize: int
 
@@ -58,7 +61,7 @@ class Memory:
         # them (keys repeated for its heads), its result twice; the MLP's two halves, the activation, their product.
         layer = 2 * (4 + 2 * s) * d + s * (6 * q + 2 * k) + 4 * s * i
         at_once = s * (3 * i + 2 * d)  # gradients inside of a layer
-        kept = s * d * cfg.num_hidden_layers + layer if recompute else layer * cfg.num_hidden_layers
+        kept = (s * d if recompute else layer) * cfg.num_hidden_layers
         mask = row * (1 + s)
         return cls(
             weights=sum(p.numel() * p.dtype.itemsize for p in parameters),
@@ -66,7 +69,8 @@ class Memory:
             optimiser=8 * trained,
             gradients=4 * trained,
             head=head.numel() * (4 + 2 * s) if head.requires_grad else 0,
-            token=kept + at_once + mask + 12 * d,
+            token=kept + mask + 12 * d,
+            layer=at_once + (layer if recompute else 0),
             vocabulary=head.shape[0],
             itemsize=s,
         )
@@ -78,8 +82,12 @@ class Memory:
     def pass_(self, tokens: int) -> int:
         """Bytes of one pass, forwards and backwards."""
         logits = tokens * self.vocabulary
-        logits = logits * 16 if logits <= WHOLE_LOGITS else min(logits, CHUNK_LOGITS) * (8 + self.itemsize)
-        return tokens * self.token + logits + self.head
+        if logits <= WHOLE_LOGITS:
+            head = logits * 16 + self.head
+        else:  # a chunk's logits in float32 and a copy inside of their logarithmic sum; then they, and a rounded copy
+            chunk = min(logits, CHUNK_LOGITS)
+            head = max(chunk * 8, chunk * (4 + self.itemsize) + self.head)
+        return tokens * self.token + max(head, tokens * self.layer)
 
     def ahead(self, tokens: int) -> int:
         """What is still to come when only the weights are there: all that `step` counts beside them."""
@@ -87,8 +95,8 @@ class Memory:
 
     def tokens(self, free: int) -> int:
         """How many tokens a pass may have where so much is free, by 256; 0 where not even that many fit."""
-        spare = free - self.ahead(0) - CHUNK_LOGITS * (8 + self.itemsize)
-        return max(0, spare // self.token // 256 * 256)
+        fitting = bisect_right(range(2**20), free, key=lambda n: self.ahead(256 * n))
+        return 256 * max(0, fitting - 1)
 
     def with_adapters(self, model: Any) -> Memory:
         """The same, were adapters of rank `RANK` trained in its linear layers instead of all weights."""
@@ -117,8 +125,8 @@ def free_bytes(device: torch.device) -> int | None:
         return None
 
 
-def fitting_tokens(model: Any, cfg: TrainConfig, local: LocalConfig, row: int, free: int | None) -> int:
-    """Most tokens of a pass: `local.forward_tokens`, on a GPU fewer where no more fit. `row`: tokens of the longest prompt
+def fitting_tokens(model: Any, cfg: TrainConfig, local: LocalConfig, row: int, free: int | None, lower: bool) -> int:
+    """Most tokens of a pass: `local.forward_tokens`, or where `lower` as many as fit. `row`: tokens of the longest prompt
     and completion.
 
     Raises HarnessError before anything is trained where an update does not fit, with the setting that would.
@@ -132,7 +140,7 @@ def fitting_tokens(model: Any, cfg: TrainConfig, local: LocalConfig, row: int, f
     if memory.ahead(wanted) <= free:
         return local.forward_tokens
     fewer = memory.tokens(free)
-    if fewer >= row and model.device.type == "cuda":
+    if lower and fewer >= row:
         return fewer
     gb = [x / 1e9 for x in (memory.ahead(wanted), memory.masters + memory.optimiser, memory.gradients, memory.pass_(wanted))]
     raise HarnessError(

@@ -68,31 +68,51 @@ def test_what_fits_is_as_the_setting_says():
     model = tiny()
     enough = int(Memory.of(model, False, 600).ahead(4096) / memory.SHARE) + 1
     local = LocalConfig(forward_tokens=4096)
-    assert fitting_tokens(model, CFG, local, 600, enough) == fitting_tokens(model, CFG, local, 600, None) == 4096
+    assert fitting_tokens(model, CFG, local, 600, enough, False) == 4096
+    assert fitting_tokens(model, CFG, local, 600, None, True) == 4096
     with pytest.raises(HarnessError, match="too little memory"):
-        fitting_tokens(model, CFG, local, 600, enough - 2_000_000)
+        fitting_tokens(model, CFG, local, 600, enough - 2_000_000, False)
+
+
+def test_a_pass_has_as_many_tokens_as_fit_where_it_may_have_fewer():
+    model, local = tiny(), LocalConfig(forward_tokens=4096)
+    memory_ = Memory.of(model, False, 600)
+    for tokens in (800, 1500, 3000, 4095):
+        free = int(memory_.ahead(tokens) / memory.SHARE) + 1
+        assert fitting_tokens(model, CFG, local, 600, free, True) == tokens // 256 * 256
+        with pytest.raises(HarnessError, match=f"it fits with --set local.forward_tokens={tokens // 256 * 256}$"):
+            fitting_tokens(model, CFG, local, 600, free, False)
+    assert fitting_tokens(model, CFG, local, 600, 2**50, True) == 4096, "no more than the setting"
+    with pytest.raises(HarnessError, match="it fits with --set local.gradient_checkpointing=true"):
+        fitting_tokens(model, CFG, local, 600, int(memory_.ahead(500) / memory.SHARE), True)
 
 
 def test_a_refusal_names_the_least_setting_that_fits_and_it_does():
+    """Free memory that suffices for so many tokens of a pass, all else as each case sets it."""
     model, local = tiny(), LocalConfig(forward_tokens=60_000)
     plain, again = (Memory.of(model, r, 600) for r in (False, True))
-    rest = memory.CHUNK_LOGITS * 10
+    adapted = again.with_adapters(model)
     cases = [
-        (plain.ahead(0) + rest + 5000 * plain.token, ["--set local.forward_tokens=4864"]),
-        (
-            again.ahead(0) + rest + 1500 * again.token,
-            ["--set local.gradient_checkpointing=true ", "=1280"],
-        ),
-        (again.with_adapters(model).ahead(0) + rest + 1000 * again.token, ["--set train.lora.rank=16", "=768"]),
-        (1_000_000, ["not even adapters", "lower train.max_new_tokens"]),
+        (plain.ahead(4900), {"local.forward_tokens": "4864"}),
+        (again.ahead(1500), {"local.gradient_checkpointing": "true", "local.forward_tokens": "1280"}),
+        (adapted.ahead(1000), {"train.lora.rank": "16", "local.gradient_checkpointing": "true", "local.forward_tokens": "768"}),
     ]
-    for free, words in cases:
+    assert plain.ahead(600) > again.ahead(1500) and again.ahead(600) > adapted.ahead(1000)
+    for need, settings in cases:
+        free = int(need / memory.SHARE) + 1
         with pytest.raises(HarnessError) as e:
-            fitting_tokens(model, TrainConfig(), local, 600, int(free / memory.SHARE))
-        assert all(w in str(e.value) for w in words), e.value
-    [fitting] = [int(words[0].split("=")[-1]) for _, words in cases[:1]]
-    local = LocalConfig(forward_tokens=fitting)
-    assert fitting_tokens(model, TrainConfig(), local, 600, int(cases[0][0] / memory.SHARE)) == fitting
+            fitting_tokens(model, TrainConfig(), local, 600, free, False)
+        assert str(e.value).endswith("it fits with " + " ".join(f"--set {k}={v}" for k, v in settings.items()))
+        followed = LocalConfig(
+            forward_tokens=int(settings["local.forward_tokens"]),
+            gradient_checkpointing="local.gradient_checkpointing" in settings,
+        )
+        policy = tiny()
+        if "train.lora.rank" in settings:
+            Adapter(policy, LoraConfig(rank=16), 0, "base")
+        assert fitting_tokens(policy, TrainConfig(), followed, 600, free, False) == followed.forward_tokens
+    with pytest.raises(HarnessError, match="not even adapters .* lower train.max_new_tokens"):
+        fitting_tokens(model, TrainConfig(), local, 600, 1_000_000, True)
 
 
 def test_this_machine_says_how_much_is_free():
