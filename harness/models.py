@@ -163,6 +163,15 @@ MODELS = {
 }
 
 
+ADAPTER = "adapter_config.json"
+"""What peft calls the settings of adapters, in a folder that holds no model of its own."""
+
+
+def holds_adapters(source: str | Path) -> bool:
+    """Whether a model's folder holds adapters for another model."""
+    return (Path(source) / ADAPTER).is_file()
+
+
 def locate(spec: PolicySpec, offline: bool) -> str | Path:
     """The folder of a named model, fetched or built if need be; any other id is left to the backend."""
     named = MODELS.get(spec.model.id)

@@ -99,7 +99,7 @@ class ModelConfig(Strict):
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Number format of weights and activations."""
     chat_template: bool = True
-    """Render the user turn with the tokenizer's chat template, if it has one."""
+    """Render the user turn with the tokenizer's chat template; false puts its bare text to the model."""
     chat_options: dict[str, bool] = {}
     """Switches passed to that template, e.g. enable_thinking."""
 

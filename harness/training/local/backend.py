@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils.logging import disable_progress_bar
 
 from harness.config import PolicySpec, RunSpec
 from harness.core.errors import HarnessError, MissingError, UsageError
@@ -26,6 +24,7 @@ from harness.runs.samples import OVERLONG
 from harness.training.gather import gather_groups
 from harness.training.local.adapter import Adapter
 from harness.training.local.generation import SampledTokens, sample, shares_prompts
+from harness.training.local.loading import load_policy, load_weights
 from harness.training.local.logps import completion_logps
 from harness.training.local.memory import fitting_tokens, free_bytes
 from harness.training.loop import train_epochs
@@ -33,8 +32,6 @@ from harness.training.loss import checked_advantages
 from harness.training.prompts import encode, rendering
 from harness.training.seedlog import SeedLog, writing
 from harness.training.update import Updater
-
-disable_progress_bar()  # of loading and saving weights; the run has a progress display of its own
 
 
 class LocalBackend:
@@ -59,11 +56,10 @@ class LocalBackend:
         elif device == "cuda" and not torch.cuda.is_available():
             raise MissingError("local.device is cuda, but torch sees no GPU; use local.device=auto")
         self.source = str(model or locate(spec, offline))
-        self.tokenizer, self.model = load_policy(self.source, spec.model.revision, spec.model.dtype, offline)
+        self.tokenizer, self.model = self._load(spec.model.revision)
+        rendering(self.tokenizer, spec.model)  # a template that cannot render a turn is found before anything is written
         self.model.to(device).eval()
         self.commit: str | None = getattr(self.model.config, "_commit_hash", None)  # of the hub; None for a folder
-        if self.tokenizer.eos_token_id is None:
-            raise UsageError(f"the tokenizer of {self.source} names no end-of-text token, so completions cannot end")
         self.pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
         ends = self.model.generation_config.eos_token_id
         self.stop = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends] if ends else [])}
@@ -71,6 +67,14 @@ class LocalBackend:
         self.share = shares_prompts(self.model, spec.local.shared_prompts)
         self._initial: Any = None
         self.tick: Callable[[int], None] = lambda done: None
+
+    def _load(self, revision: str | None) -> tuple[Any, Any]:
+        return load_policy(self.source, revision, self.spec.model.dtype, self.offline, self._locate)
+
+    def _locate(self, name: str) -> str | Path:
+        """Where the model of this name is, which adapters are for."""
+        model = self.spec.model.model_copy(update={"id": name, "revision": None})
+        return locate(self.spec.model_copy(update={"model": model}), self.offline)
 
     # ------------------------------------------------------------------ sampling
 
@@ -154,8 +158,7 @@ class LocalBackend:
             with self.adapter.off():
                 return self.generate(prompts, sampling, seed)
         if self._initial is None:  # read again: most methods never ask for it
-            options = (self.spec.model.dtype, self.offline)
-            self._initial = load_policy(self.source, self.commit or self.spec.model.revision, *options)[1].eval()
+            self._initial = self._load(self.commit or self.spec.model.revision)[1].eval()
         try:
             return self.generate(prompts, sampling, seed, self._initial.to(self.model.device))
         finally:
@@ -287,7 +290,7 @@ class LocalBackend:
         if self.adapter:
             self.adapter.load(folder)
         else:
-            self.model.load_state_dict(_load(folder, self.model.dtype).state_dict())
+            self.model.load_state_dict(load_weights(folder, self.model.dtype).state_dict())
         self._updater.load(folder / "optimizer.pt")
 
     def __enter__(self) -> LocalBackend:
@@ -302,28 +305,3 @@ def _cut(row: SampledTokens, room: int) -> SampledTokens:
     if len(row.tokens_T) <= room:
         return row
     return SampledTokens(row.tokens_T[:room], row.logps_T[:room], True)
-
-
-def _load(folder: Path, dtype: torch.dtype) -> Any:
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
-
-
-def load_policy(source: str, revision: str | None, dtype: str, offline: bool) -> tuple[Any, Any]:
-    """(tokenizer, model) of a folder or hub id; one clear sentence when either is not there."""
-    options = {"revision": revision, "local_files_only": offline or Path(source).is_dir()}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
-    except (OSError, ValueError) as e:
-        raise _not_a_policy(source, "tokenizer", e) from None
-    try:
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), use_safetensors=True, **options)
-    except (OSError, ValueError) as e:
-        raise _not_a_policy(source, "causal language model", e) from None
-    return tokenizer, model
-
-
-def _not_a_policy(source: str, what: str, error: Exception) -> Exception:
-    reason = str(error).strip().split("\n")[0]
-    if Path(source).is_dir():
-        return UsageError(f"the model folder {source} holds no usable {what}: {reason}")
-    return MissingError(f"cannot load the {what} of model {source!r} (no such folder; hub: {reason})")
