@@ -280,7 +280,9 @@ def make_engine(spec: EvalSpec, source: str, offline: bool) -> Engine:
         return Server(spec.model, spec.engine)
     if spec.engine.name == "vllm":
         if holds_adapters(source):
-            raise UsageError(f"{source} holds adapters, which only engine.name=transformers reads; name a folder of merged weights")
+            raise UsageError(
+                f"{source} holds adapters, which only engine.name=transformers reads; name a folder of merged weights"
+            )
         return VLLM(source, spec.model, spec.engine)
     from harness.training.local.backend import LocalBackend
 

@@ -28,9 +28,7 @@ def encode(tokenizer: Any, model: ModelConfig, prompt: str) -> list[int]:
             ) from None
         return list(ids)
     if model.chat_template and not _of_words(tokenizer):
-        raise UsageError(
-            f"the tokenizer of {model.id} has no chat template; model.chat_template=false puts problems to the model as they are"
-        )
+        raise UsageError(f"the tokenizer of {model.id} has no chat template; model.chat_template=false asks it without one")
     return list(tokenizer(prompt, add_special_tokens=True)["input_ids"])
 
 

@@ -46,8 +46,7 @@ class Updater:
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.masters = [p if p.dtype == torch.float32 else p.detach().float() for p in self.params]
         fused = True if any(m.is_cuda for m in self.masters) else None  # a GPU's default makes copies of all weights in a step
-        adam = {"lr": cfg.lr, "betas": cfg.betas, "weight_decay": cfg.weight_decay, "fused": fused}
-        self.optimizer = torch.optim.AdamW(self.masters, **adam)
+        self.optimizer = torch.optim.AdamW(self.masters, lr=cfg.lr, betas=cfg.betas, weight_decay=cfg.weight_decay, fused=fused)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda s: min(1.0, (s + 1) / (cfg.warmup_steps + 1)))
 
     def save(self, path: Path) -> None:

@@ -53,6 +53,7 @@ WRITERS = {  # who writes files otherwise than by harness/runs/files.py: into a 
     "folders.py": {"path.write_text", "(unfinished / 'policy.json').write_text", "model.save_pretrained", "save_pretrained"},
     "models.py": {"(folder / 'model.gguf').open", "model.save_pretrained", "tokenizer.save_pretrained"},
     "backend.py": {"self.model.save_pretrained", "self.tokenizer.save_pretrained"},
+    "adapter.py": {"self.peft.save_pretrained"},
     "update.py": {"torch.save"},
     "plots.py": {"figure.savefig"},  # into memory
     "files.py": {"open"},

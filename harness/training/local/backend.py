@@ -26,7 +26,7 @@ from harness.training.local.adapter import Adapter
 from harness.training.local.generation import SampledTokens, sample, shares_prompts
 from harness.training.local.loading import load_policy, load_weights
 from harness.training.local.logps import completion_logps
-from harness.training.local.memory import fitting_tokens, free_bytes
+from harness.training.local.memory import fitting_tokens, free_bytes, peak_bytes
 from harness.training.loop import train_epochs
 from harness.training.loss import checked_advantages
 from harness.training.prompts import encode, rendering
@@ -274,7 +274,7 @@ class LocalBackend:
         log.ledger.add_update(groups, cfg.updates_per_batch)
         if log.world:
             metrics |= log.world.observe(rows)
-        return groups, metrics
+        return groups, metrics | {"memory_gb": peak_bytes(self.model.device) / 1e9}
 
     # ------------------------------------------------------------------ weights
 

@@ -6,6 +6,8 @@ V = vocabulary, s = bytes of a number of its weights. perf/memory.py measures th
 
 from __future__ import annotations
 
+import resource
+import sys
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,6 +125,13 @@ def free_bytes(device: torch.device) -> int | None:
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):  # not Linux
         return None
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most that this process has had of a GPU's memory, or of this machine's, since it began."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_reserved(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def fitting_tokens(model: Any, cfg: TrainConfig, local: LocalConfig, row: int, free: int | None, lower: bool) -> int:

@@ -1,4 +1,4 @@
-"""Folders that are no usable policy: one sentence each, exit codes as documented, and nothing written. And adapters that are."""
+"""Folders that are no usable policy: one sentence each, the documented exit codes, nothing written. And adapters that are."""
 
 import json
 import shutil
