@@ -24,8 +24,8 @@ def load_weights(folder: str | Path, dtype: torch.dtype, **options: Any) -> Any:
 
     Raises ValueError where the folder lacks some: transformers would make them up.
     """
-    options |= {"dtype": dtype, "use_safetensors": True, "output_loading_info": True}
-    model, found = AutoModelForCausalLM.from_pretrained(folder, **options)
+    options |= {"dtype": dtype, "output_loading_info": True}
+    model, found = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **options)
     if missing := sorted(found["missing_keys"]):
         raise ValueError(f"{len(missing)} weights are not there, the first of them {missing[0]}")
     return model
