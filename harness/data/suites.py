@@ -16,7 +16,7 @@ from functools import cache
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 import yaml
@@ -38,9 +38,12 @@ PROMPT_FORMS = {
     "choice": "Please reason step by step and put the letter of the right option within \\boxed{}.\nQuestion: {problem}",
     "short": "Please reason step by step and put only the final answer within \\boxed{}: the letter of an option, one word "
     "(yes or no, true or false, valid or invalid), a number, or a sequence.\nQuestion: {problem}",
+    "examples": "Question: What is 2 + 3?\nAnswer: \\boxed{5}\n\nQuestion: Which number is the largest: 4, 7, 1?\n"
+    "Answer: \\boxed{7}\n\nQuestion: {problem}\nAnswer:",
 }
 """The user turn by name, in training and evaluation alike; `boxed` after the released P2O code (one instruction line,
-then the question; Lu et al. 2026)."""
+then the question; Lu et al. 2026). `examples` is a text to be continued, for models that follow a pattern more readily than an
+instruction."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,9 @@ class Suite:
         generates it.
         """
         if self.file is None:
-            return [replace(p, answer_form=self.answer_form, overlap=self.overlap) for p in self._generated()]
+            return [
+                replace(p, answer_form=self.answer_form, overlap=self.overlap) for p in generated(self, f"suite {self.name!r}")
+            ]
         path = located(self.name, self.file, data_dir)
         if self.hub is not None and not path.exists():
             raise MissingError(f"no file {path}: harness fetch {self.name} --data-dir {data_dir} writes it")
@@ -128,16 +133,6 @@ class Suite:
             return {}
         return {p.id: p.cluster_id or p.id for p in problems}
 
-    def _generated(self) -> list[Problem]:
-        if self.generator is None:
-            raise UsageError(f"the card of suite {self.name!r} names neither a file nor a generator")
-        arguments = dict(self.generator)
-        function = load_object(arguments.pop("function"), f"the generator of suite {self.name!r}")
-        problems: list[Problem] = function(self, **arguments)
-        if content_sha256(problems) != self.sha256:
-            raise UsageError(f"the generated problems of suite {self.name!r} are not those its card pins by SHA-256")
-        return problems
-
     def deviation(self, data_dir: Path | None) -> str | None:
         """Why scores on this data are not a result; None for pinned data (any other is refused by `problems`)."""
         if self.sha256 is not None or self.file is None:
@@ -149,6 +144,31 @@ class Suite:
         return self.sha256 or file_sha256(located(self.name, str(self.file), data_dir))
 
 
+class Generated(Protocol):
+    """A suite or a training set whose problems are generated."""
+
+    @property
+    def generator(self) -> dict[str, Any] | None: ...
+    @property
+    def sha256(self) -> str | None: ...
+
+
+def generated(source: Generated, named: str) -> list[Problem]:
+    """The problems of a suite or a training set without a file, made by its generator; `named` is what messages call it.
+
+    Raises UsageError where it has no generator or the problems are not the pinned ones, and MissingError without what
+    generates them.
+    """
+    if source.generator is None:
+        raise UsageError(f"{named} has neither a file nor a generator")
+    arguments = dict(source.generator)
+    function = load_object(arguments.pop("function"), f"the generator of {named}")
+    problems: list[Problem] = function(source, **arguments)
+    if content_sha256(problems) != source.sha256:
+        raise UsageError(f"the generated problems of {named} are not those that are pinned by SHA-256")
+    return problems
+
+
 def render(problem: str, prompt: str) -> str:
     """The user turn of a problem's text under a prompt of PROMPT_FORMS."""
     return PROMPT_FORMS[prompt].replace("{problem}", problem)
@@ -158,7 +178,8 @@ def unwrap(text: str) -> str:
     """The problem's text of a user turn that `render` made, under whichever prompt."""
     for template in PROMPT_FORMS.values():
         before, after = template.split("{problem}")
-        text = text.removeprefix(before).removesuffix(after)
+        if text.startswith(before) and text.endswith(after):
+            text = text.removeprefix(before).removesuffix(after)
     return text
 
 

@@ -23,6 +23,7 @@ MATHS = ["aime24", "aime25", "amc23", "math500", "minerva", "olympiad"]
 TESTBED = ["tb-id", "tb-long", "tb-format", "tb-family"]
 SKILLS = ["sk-id", "sk-combo", "sk-long", "sk-surface"]
 OTHERS = ["aime26", "hmmt-feb-2025", "gsm8k", "svamp", "mmlu-pro", "arc-challenge", "bbh", "gpqa-diamond"]
+DRILLS = ["dr-id", "dr-items", "dr-digits", "dr-kinds"]
 PROCEDURAL = ["rg-chain-sum", "rg-color-cube", "rg-equations", "rg-family", "rg-islands", "rg-knights-knaves"]
 
 
@@ -48,13 +49,15 @@ def row(id="a", problem="1+1?", answer="2", **more):
 
 
 def test_all_suites_are_found_and_consistent():
-    assert set(names(list_suites())) == {*MATHS, *OTHERS, *TESTBED, *SKILLS, *PROCEDURAL}
+    assert set(names(list_suites())) == {*MATHS, *OTHERS, *TESTBED, *SKILLS, *DRILLS, *PROCEDURAL}
     for suite in list_suites():
         assert suite.answer_type in GRADERS and suite.prompt in PROMPT_FORMS
-        assert (suite.file is None) == (suite.name in TESTBED + SKILLS + PROCEDURAL)
-        assert (suite.generator is not None) == (suite.file is None) == (suite.name in [*TESTBED, *SKILLS, *PROCEDURAL])
+        assert (suite.file is None) == (suite.name in TESTBED + SKILLS + DRILLS + PROCEDURAL)
+        assert (
+            (suite.generator is not None) == (suite.file is None) == (suite.name in [*TESTBED, *SKILLS, *DRILLS, *PROCEDURAL])
+        )
         assert suite.k == (16 if suite.size < 100 else 4 if suite.size < 5000 else 1)
-        assert suite.temperature == (1.0 if suite.name in SKILLS else 0.6)  # the rates of skills are stated at 1
+        assert suite.temperature == (1.0 if suite.name in SKILLS + DRILLS else 0.6)  # rates are stated at 1
         assert suite.licence and suite.known_defects and suite.revision
         pinned = suite.sha256 is not None and len(suite.sha256) == 64
         assert pinned == suite.verified == (suite.name != "gpqa-diamond")
@@ -70,7 +73,7 @@ def test_groups():
     assert list(groups) == ["six", "post-cutoff", "reasoning", "school", "procedural"]
     assert list(groups["six"]) == MATHS and list(groups["procedural"]) == PROCEDURAL
     members = [name for group in groups.values() for name in group]
-    assert len(members) == len(set(members)) and {*members, *TESTBED, *SKILLS} == set(names(list_suites()))
+    assert len(members) == len(set(members)) and {*members, *TESTBED, *SKILLS, *DRILLS} == set(names(list_suites()))
     assert not {*groups} & {*names(list_suites()), "id", "ood", "all"}
     assert load_suite("svamp").groups == ["school"] and load_suite("tb-id").groups == []
 
@@ -146,7 +149,7 @@ def test_suites_of_worlds_are_the_pinned_ones(name):
 
 def test_changed_generated_problems_are_refused():
     suite = replace(load_suite("tb-id"), sha256="0" * 64)
-    with pytest.raises(UsageError, match="not those its card pins"):
+    with pytest.raises(UsageError, match="not those that are pinned"):
         suite.problems(None)
 
 
