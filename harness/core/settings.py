@@ -248,13 +248,13 @@ class BackendConfig(Strict):
     tensor_parallel: int = Field(1, ge=1)
     """GPUs per vLLM engine; as many engines start as fit."""
     zero_stage: Literal[2, 3] = 3
-    """DeepSpeed ZeRO stage: 2 shards optimiser states and gradients, 3 the weights too."""
+    """DeepSpeed ZeRO stage: 3 shards optimiser states, gradients and weights; 2 is refused, since it loses gradients here."""
     offload: bool = False
     """Keep optimiser states in main memory."""
     prompt_tokens: int = Field(4096, ge=1)
     """Token budget of a prompt, template included; a longer prompt shortens the completion."""
-    forward_tokens: int = Field(32768, ge=1)
-    """Tokens per forward and backward pass, per GPU."""
+    forward_tokens: int = Field(16384, ge=1)
+    """Tokens per forward and backward pass, per GPU: a prompt and its completion at least."""
     engine_memory: float = Field(0.6, gt=0, lt=1)
     """Share of GPU memory that vLLM may use while sampling."""
     flags: Annotated[dict[str, Any], Kind.ARM] = {}

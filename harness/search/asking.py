@@ -76,7 +76,7 @@ class ReflectorConfig(Strict):
     max_new_tokens: int = Field(2048, ge=1)
     """Per answer; nothing else limits the length of a template."""
     max_prompt_chars: int = Field(92160, ge=1000)  # the release's 30,720 tokens, at 3 characters each
-    """Per prompt; in longer ones the responses are cut in the middle."""
+    """Per prompt; in longer ones the responses are cut in the middle, and further where a model cannot read so many tokens."""
     timeout_s: Annotated[float, Kind.ACCESS] = Field(300, gt=0)
     """openai: seconds per attempt."""
     max_retries: Annotated[int, Kind.ACCESS] = Field(5, ge=0)

@@ -95,8 +95,15 @@ class OfflineProposer:
         return "\n".join([*lines, piece][-self.max_pieces :])
 
 
+SHORTEST = 500
+"""Characters of a prompt below which it is not shortened any more: what is asked stands at its end."""
+
+
 class ModelProposer:
     """Reflection by a model: `ask` answers a list of prompts. Every answer is metered and, if `record` is set, recorded.
+
+    A prompt is `max_prompt_chars` long at most. One that the model cannot read is shortened by a quarter and asked again:
+    only the model knows its room, and how many tokens so many characters are.
 
     No template is made of an answer that was cut, or is reasoning without a reply: it is counted in `errors` by its fault, and
     on the ledger as dropped. An answer without a complete fenced block is counted as "unfenced"; gepa's parser then takes all
@@ -110,10 +117,20 @@ class ModelProposer:
         self.errors: Counter[str] = Counter()
 
     def propose(self, requests: Sequence[ReflectionRequest]) -> list[str]:
-        prompts = [reflection_prompt(request, self.max_prompt_chars) for request in requests]
-        answers = self.ask(prompts)
-        for answer in answers:
+        answers: dict[int, Answer] = {}
+        limits = dict.fromkeys(range(len(requests)), self.max_prompt_chars)
+        while limits:
+            prompts = {i: reflection_prompt(requests[i], limit) for i, limit in limits.items()}
+            answers |= zip(prompts, self._asked(list(prompts.values())), strict=True)
+            shorter = {i: len(prompt) * 3 // 4 for i, prompt in prompts.items() if answers[i].overlong}
+            limits = {i: limit for i, limit in shorter.items() if limit >= SHORTEST}
+        for answer in answers.values():
             self.ledger.add_reflection(answer.prompt_tokens, answer.tokens)
+        return [self._template(answers[i]) for i in range(len(requests))]
+
+    def _asked(self, prompts: list[str]) -> list[Answer]:
+        """The answers, recorded."""
+        answers = self.ask(prompts)
         if self.record:
             append_jsonl(
                 self.record,
@@ -128,7 +145,7 @@ class ModelProposer:
                     for prompt, a in zip(prompts, answers, strict=True)
                 ),
             )
-        return [self._template(answer) for answer in answers]
+        return answers
 
     def _template(self, answer: Answer) -> str:
         """The template in an answer; "" where there is none, which is counted."""

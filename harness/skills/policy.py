@@ -15,8 +15,8 @@ from harness.models import cache_dir
 from harness.skills.room import Skills, SkillsConfig
 from harness.skills.warmstart import STEPS, warm_start
 from harness.skills.world import ENDS, FLOOR, WORDS
-from harness.testbed import folders
-from harness.testbed.optim import Log
+from harness.worlds import folders
+from harness.worlds.optim import Log
 
 if TYPE_CHECKING:
     from harness.config import PolicySpec

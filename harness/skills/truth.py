@@ -30,7 +30,7 @@ from harness.skills.world import (
     suite_problems,
     well_formed,
 )
-from harness.testbed.sampling import generate
+from harness.worlds.sampling import generate
 
 SIZE = 288
 """Problems of a suite."""

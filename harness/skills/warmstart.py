@@ -26,7 +26,7 @@ from harness.skills.world import (
     problem,
     rate,
 )
-from harness.testbed.optim import Log, train
+from harness.worlds.optim import Log, train
 
 STEPS = 3600
 BATCH = 64

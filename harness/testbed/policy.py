@@ -12,11 +12,11 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from harness.core.seeds import derive
 from harness.models import cache_dir
-from harness.testbed import folders
-from harness.testbed.optim import Log
 from harness.testbed.room import Testbed, TestbedConfig
 from harness.testbed.warmstart import Mixture, warm_start
 from harness.testbed.world import WORDS
+from harness.worlds import folders
+from harness.worlds.optim import Log
 
 if TYPE_CHECKING:
     from harness.config import PolicySpec

@@ -11,7 +11,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from harness.core.seeds import derive
 from harness.core.types import Problem
-from harness.testbed.sampling import generate
 from harness.testbed.world import (
     HARD,
     MAX_NEW_TOKENS,
@@ -24,6 +23,7 @@ from harness.testbed.world import (
     grade,
     suite_problems,
 )
+from harness.worlds.sampling import generate
 
 INSTRUCTIONS = [
     "",

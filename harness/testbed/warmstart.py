@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
 from harness.core.seeds import stream
-from harness.testbed.optim import Log, train
 from harness.testbed.world import PHRASES, Family, Style, problem, target
+from harness.worlds.optim import Log, train
 
 STEPS = 2400
 BATCH = 64

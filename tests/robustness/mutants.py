@@ -100,7 +100,7 @@ MODULES = {  # and the tests run on its mutants, of them those that reach the ch
     "grading/layout.py": GRADES,
     "grading/numeric.py": GRADES,
     "grading/parity.py": GRADES,
-    "grading/pool.py": ["grading/test_graders.py"],
+    "grading/pool.py": ["grading/test_pool.py", "grading/test_graders.py"],
     "grading/quantities.py": GRADES,
     "grading/reading.py": GRADES,
     "grading/regions.py": ["grading/test_regions.py"],

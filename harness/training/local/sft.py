@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from harness.core.errors import MissingError
 from harness.core.method import Finetuned
 
@@ -16,7 +18,8 @@ def finetune(
 ) -> Finetuned:
     """Train `model` in place on (prompt, completion) token ids; the loss is the mean over completion tokens.
 
-    AdamW with TRL's defaults otherwise: linear decay, no warm-up. Raises MissingError without trl.
+    AdamW with TRL's defaults otherwise: linear decay, no warm-up. Weights in bfloat16 are float32 meanwhile, since most
+    steps of a usual rate are smaller than their spacing; passes stay in bfloat16. Raises MissingError without trl.
     """
     try:
         from trl import SFTConfig, SFTTrainer
@@ -25,6 +28,8 @@ def finetune(
     from datasets import Dataset
     from transformers import PrinterCallback, ProgressCallback
 
+    stored = model.dtype
+    model.float()
     rows = [{"input_ids": x + y, "labels": [-100] * len(x) + y} for x, y in pairs]
     with tempfile.TemporaryDirectory() as folder:
         with warnings.catch_warnings():
@@ -36,7 +41,7 @@ def finetune(
                 per_device_train_batch_size=batch,
                 seed=seed % 2**31,
                 use_cpu=model.device.type == "cpu",
-                bf16=False,
+                bf16=stored == torch.bfloat16,
                 gradient_checkpointing=False,
                 max_length=None,
                 save_strategy="no",
@@ -48,5 +53,5 @@ def finetune(
         for callback in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(callback)
         done = trainer.train()
-    model.eval()
+    model.to(stored).eval()
     return Finetuned(done.training_loss, done.global_step, epochs * sum(len(y) for _, y in pairs))

@@ -10,23 +10,25 @@ from harness.training.prompts import encode
 
 
 class NoRoomError(ValueError):
-    """A prompt leaves no room for a completion; it has so many tokens."""
+    """A prompt leaves no room, or too little, for a completion; it has so many tokens."""
 
     def __init__(self, tokens: int, room: int) -> None:
         super().__init__(f"a prompt of {tokens} tokens leaves no room in {room}; raise backend.prompt_tokens")
         self.tokens = tokens
 
 
-def request(tokenizer: Any, model: ModelConfig, prompt: str, sampling: Sampling, room: int, seed: int) -> tuple[list[int], Any]:
+def request(
+    tokenizer: Any, model: ModelConfig, prompt: str, sampling: Sampling, room: int, seed: int, least: int = 1
+) -> tuple[list[int], Any]:
     """Token ids and vLLM's sampling parameters. A prompt that leaves less room than asked for gets what is left.
 
-    Raises NoRoomError for one that leaves none.
+    Raises NoRoomError for one that leaves less than `least` tokens.
     """
     from vllm import SamplingParams
 
     ids = encode(tokenizer, model, prompt)
     left = min(sampling.max_new_tokens, room - len(ids))
-    if left < 1:
+    if left < least:
         raise NoRoomError(len(ids), room)
     return ids, SamplingParams(
         temperature=sampling.temperature,

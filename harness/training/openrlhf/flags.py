@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from harness.config import RunSpec
 from harness.core.errors import UsageError
@@ -109,7 +110,9 @@ def translate(spec: RunSpec, method: Method, source: str, work: Path, final: Pat
 def _refuse(spec: RunSpec, method: Method) -> None:
     """Raises UsageError for what OpenRLHF cannot do."""
     train, backend, loss = spec.train, spec.backend, method.loss
-    if loss and spec.method_config.get("reflector", {}).get("kind") == "initial":
+    costs = method.costs()
+    later = costs.epoch or costs.last  # a search before the first step has the initial weights
+    if loss and later and spec.method_config.get("reflector", {}).get("kind") == "initial":
         raise UsageError(
             "the engines hold the trained weights only; to reflect with the initial ones, serve them "
             "(vllm serve MODEL) and set the reflector's kind to openai, its base_url and model"
@@ -120,6 +123,17 @@ def _refuse(spec: RunSpec, method: Method) -> None:
         raise UsageError(
             f"OpenRLHF's loss has no policy shaping; set {spec.method}.correction to none, clip or mask, or train with "
             "--backend local"
+        )
+    if backend.zero_stage == 2:
+        raise UsageError(
+            "backend.zero_stage 2 trains on wrong gradients: with OpenRLHF's batches by tokens DeepSpeed keeps only part of an "
+            "update's passes at that stage (docs/openrlhf.md); leave it at 3, on one GPU too"
+        )
+    address = urlsplit(spec.method_config.get("reflector", {}).get("base_url") or "").hostname
+    if backend.nodes > 1 and address in ("localhost", "127.0.0.1", "::1", "0.0.0.0"):
+        raise UsageError(
+            f"{spec.method}.reflector.base_url {address} is another machine on each of the {backend.nodes} nodes; give the "
+            "server's name in the cluster"
         )
     gpus = backend.nodes * backend.gpus_per_node
     per_update = train.prompts_per_batch * train.rollouts_per_prompt // train.updates_per_batch

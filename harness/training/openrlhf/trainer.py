@@ -232,14 +232,14 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]
             if self.args.vllm.enable_sleep:
                 batch_vllm_engine_call(self.vllm_engines, "sleep")
 
-    def _sample(self, contexts: Sequence[Context], sampling: Sampling, seed: int) -> list[Rollout]:
-        """One ungraded rollout per context, spread over the engines; one without tokens where the prompt leaves no room."""
+    def _sample(self, contexts: Sequence[Context], sampling: Sampling, seed: int, least: int = 1) -> list[Rollout]:
+        """One ungraded rollout per context, spread over the engines; empty where its prompt leaves less than `least`."""
         model, room = self.job.spec.model, self.args.data.max_len
         rollouts: dict[int, Rollout] = {}
         asked: dict[int, tuple[list[int], Any]] = {}
         for i, c in enumerate(contexts):
             try:
-                asked[i] = request(self.tokenizer, model, c.rollout, sampling, room, derive(seed, i))
+                asked[i] = request(self.tokenizer, model, c.rollout, sampling, room, derive(seed, i), least)
             except NoRoomError as e:
                 rollouts[i] = Rollout(c, "", [], [], e.tokens, status=OVERLONG)
         with self._awake():
@@ -262,7 +262,9 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]
     def complete(self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False) -> list[Rollout]:
         if initial and self.steps:
             raise HarnessError("the engines hold the trained weights; serve the initial policy and reflect with kind openai")
-        return self._sample([Context.plain(p) for p in prompts], sampling, seed)
+        # A reflection that would be cut is none: its prompt has to be shorter. In a small room half is for the answer.
+        least = min(sampling.max_new_tokens, self.args.data.max_len // 2)
+        return self._sample([Context.plain(p) for p in prompts], sampling, seed, least)
 
     def _serve(self) -> None:
         work = self.job.work

@@ -8,8 +8,9 @@ from werkzeug import Response
 
 from harness.core.ledger import Ledger
 from harness.core.types import Context, Rollout
+from harness.runs.samples import OVERLONG
 from harness.search.asking import Answer, ReflectorConfig
-from harness.search.reflect import ReflectionRequest, make_proposer, reflection_prompt
+from harness.search.reflect import SHORTEST, ReflectionRequest, make_proposer, reflection_prompt
 
 RECORDS = [{"Inputs": "What?", "Generated Outputs": "short <curr_param>", "Feedback": "the right answer is 4711 <side_info>"}]
 JOB = ReflectionRequest("old rule", RECORDS)
@@ -85,7 +86,33 @@ def test_a_prompt_that_a_server_cannot_read_is_no_end_of_the_search(httpserver):
     config = ReflectorConfig(kind="openai", model="m", base_url=httpserver.url_for("/v1"), max_retries=2)
     writer = make_proposer(config, None, [], 0, ledger)
     assert writer.propose([JOB, ReflectionRequest("an overstretched rule", RECORDS), JOB]) == ["Be brief.", "", "Be brief."]
-    assert len(httpserver.log) == 3 and ledger.dropped_reflections == 1 == writer.errors["overlong"]
+    asked = [r.get_json()["messages"][0]["content"] for r, _ in httpserver.log]
+    refused = sorted((len(text) for text in asked if "overstretched" in text), reverse=True)
+    assert len(asked) - len(refused) == 2 and SHORTEST * 3 / 4 < refused[-1] < SHORTEST / 0.75, "until nothing is left to cut"
+    assert ledger.dropped_reflections == 1 == writer.errors["overlong"] and ledger.reflection_calls == 3
+
+
+@pytest.mark.parametrize("room", [1300, 2500, 50_000])
+def test_a_prompt_is_cut_to_the_tokens_that_a_policy_can_read(room):
+    """However many characters make a token: here it is one, and the release takes it for three."""
+    read = []
+
+    class Policy:
+        def complete(self, prompts, sampling, seed, initial=False):
+            read.extend(prompt for prompt in prompts if len(prompt) <= room)
+            return [
+                Rollout(Context.plain(""), FENCED, [0] * 7, [0.0] * 7, len(prompt))
+                if len(prompt) <= room
+                else Rollout(Context.plain(""), "", [], [], len(prompt), status=OVERLONG)
+                for prompt in prompts
+            ]
+
+    ledger, long = Ledger(), [{**RECORDS[0], "Generated Outputs": "A" * 9000 + "B" * 9000}]
+    writer = make_proposer(ReflectorConfig(kind="policy"), Policy(), [], 0, ledger)
+    assert writer.propose([JOB, ReflectionRequest("short", long)]) == ["Be brief.", "Be brief."]
+    short, cut = read
+    assert "AAA" in cut and "BBB" in cut and len(cut) > 0.7 * min(room, 18_000) and cut.endswith("within ``` blocks.")
+    assert (ledger.reflection_calls, ledger.reflection_prompt_tokens) == (2, len(short) + len(cut)) and not +writer.errors
 
 
 def test_fields_for_a_server_that_reflects(httpserver):

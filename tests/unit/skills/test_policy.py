@@ -17,7 +17,7 @@ from harness.core.errors import HarnessError
 from harness.skills import policy, world
 from harness.skills.policy import SHIPPED, PolicyConfig, make_model, make_tokenizer
 from harness.skills.warmstart import example, loss_of, warm_start
-from harness.testbed import folders
+from harness.worlds import folders
 
 
 def test_tokenizer_round_trip() -> None:

@@ -88,6 +88,7 @@ def test_an_extra_flag_may_repeat_the_recipe_but_not_contradict_it():
     "sets, words",
     [
         (["backend.gpus_per_node=7"], "cannot be split over 7 GPUs"),
+        (["backend.zero_stage=2"], "wrong gradients: .* leave it at 3"),
         (["backend.tensor_parallel=3"], "does not divide the 8 GPUs"),
         (["p2o.correction=shaping"], "set p2o.correction to none, clip or mask"),
         (["p2o.reflector={kind: initial, model: null, base_url: null, extra: {chat_template_kwargs: null}}"], "vllm serve"),
@@ -105,6 +106,19 @@ def test_supervised_fine_tuning_is_refused():
 
 def test_a_frozen_policy_may_reflect_with_its_initial_weights():
     assert flags("gepa").command
+
+
+def test_a_search_before_the_first_step_may_reflect_with_the_initial_weights():
+    assert flags("gepa-grpo").command
+    with pytest.raises(UsageError, match="vllm serve"):
+        flags("grpo-gepa")
+
+
+def test_on_several_nodes_a_server_has_a_name_that_all_know():
+    assert flags("p2o", "qwen3-4b-deepscaler-2nodes").command
+    for host in ("127.0.0.1", "localhost", "[::1]"):
+        with pytest.raises(UsageError, match="another machine on each of the 2 nodes; give the server's name"):
+            flags("p2o", "qwen3-4b-deepscaler-2nodes", sets=[f"p2o.reflector.base_url=http://{host}:8000/v1"])
 
 
 def test_corrections():
