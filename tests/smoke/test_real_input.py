@@ -24,6 +24,10 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
+SETS = ["train.set=gsm8k", "train.limit=16", "train.epochs=2", "train.rollouts_per_prompt=4", "model.chat_template=true"]
+SETS += ["p2o.min_hard=4", "p2o.evolve.dev_size=8", "p2o.reflector.kind=policy", "seeds=[0]"]
+
+
 def test_p2o_with_self_reflection_on_own_data(capsys, tmp_path, model, data):
     out = tmp_path / "run"
     sys.argv = [
@@ -45,6 +49,7 @@ def test_p2o_with_self_reflection_on_own_data(capsys, tmp_path, model, data):
         str(out),
         "--json",
         "--offline",
+        *(part for item in SETS for part in ("--set", item)),
         "--set",
         "train.max_new_tokens=8",
         "--set",
