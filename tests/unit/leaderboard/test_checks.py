@@ -447,7 +447,8 @@ def row_said(held, at, **own):
     with pytest.raises(HarnessError) as e:
         other.check()
     row = held.rows[at] | own
-    at = f"{held.folder / 'samples' / 'tb-long.jsonl.zst'}, problem {row['problem']}, seed {row['seed']}, sample {row['index']}: "
+    file = held.folder / "samples" / "tb-long.jsonl.zst"
+    at = f"{file}, problem {row['problem']}, seed {row['seed']}, sample {row['index']}: "
     assert str(e.value).startswith(at), str(e.value)
     return str(e.value).removeprefix(at)
 
