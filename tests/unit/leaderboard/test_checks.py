@@ -436,6 +436,10 @@ def test_a_search_may_come_first_last_or_between(held_p2o):
     assert of("grpo-gepa", rollouts=80 * BATCH + 2400, optimiser_steps=80, **searched) == [f"rollouts is 10,080, {on}"]
     assert of("p2o", rollouts=10200, optimiser_steps=95, search_rollouts=1080) == [], "its searches are paid from the bound"
     assert of("p2o", rollouts=10199, optimiser_steps=95, search_rollouts=1079) == [f"rollouts is 10,199, {on}"]
+    released = {"method": "grpo-gepa", "method_config": {}}
+    tokens = {"prompt_tokens": 195168, "generated_tokens": 20000, "trained_tokens": 20000}
+    few = {**tokens, "rollouts": 50 * BATCH, "optimiser_steps": 50}
+    assert wrong(held_p2o, spec=released, problems=256, **few) == [], "the released search grows with the problems"
     for method in ("gepa-grpo", "grpo-gepa", "p2o", "prefix-curriculum"):
         assert not any("does not search" in x for x in of(method, **trained, search_rollouts=1)), method
     assert of("sft-teacher", rollouts=0, prompt_tokens=0, generated_tokens=0, trained_tokens=5, optimiser_steps=5) == []

@@ -221,6 +221,16 @@ def test_rows_that_cannot_be_read_are_named_with_their_file(filed):
             read()
 
 
+def test_a_curve_has_a_value_at_every_point(filed):
+    tree = json.loads((filed / "training.json").read_text())
+    tree["curves"]["reward"][1]["y"].pop()
+    (filed / "training.json").write_text(json.dumps(tree))
+    with pytest.raises(HarnessError) as e:
+        read_curves(filed)
+    at, said = filed / "training.json", "9 points have 8 values"
+    assert str(e.value).startswith(f"{at} cannot be read: ") and said in str(e.value)
+
+
 def test_a_wrong_figure_is_named(filed):
     metrics = json.loads((filed / "metrics.json").read_text())
     metrics["suites"]["tb-long"]["avg"] = 0.75
@@ -787,6 +797,8 @@ def test_evaluations_of_a_model_are_compared_by_all_their_settings(two_runs):
     longer = spec.model_copy(update={"eval": spec.eval.model_copy(update={"max_new_tokens": 7})})
     assert not evidence._same_settings(longer, again, spec, first)
     assert not evidence._same_settings(spec, again, trained, first) and not evidence._same_settings(trained, again, spec, first)
+    of_a_run = spec.model_copy(update={"run": "p2o-1"})
+    assert "run" not in evidence._settings(of_a_run, tuple(evidence.Kind)), "where the policies lie is no setting of theirs"
 
 
 def test_what_is_compared_of_two_runs(two_runs, monkeypatch):
@@ -850,6 +862,8 @@ def test_curves_of_other_seeds_and_of_nothing_do_not_end_the_comparison():
     assert evidence._same_curves(filed, again, (1,), AT) == (2, 4.0), "nothing, and next to nothing"
     more = {"new": [Curve(1, "batch", x, y)], **again, "other": [Curve(1, "batch", [1.0, 3.0, 9.0], [0.0, 0.0, 0.0])]}
     assert evidence._same_curves(filed, more, (1,), AT) == (3, 4.0)
+    early = {"reward": [Curve(1, "batch", [0.5], [0.1])]}
+    assert evidence._same_curves(early, early, (1,), AT) == (1, 0.5)
 
 
 def test_levels_come_of_what_is_filed_and_of_every_second_run(monkeypatch):
