@@ -228,9 +228,9 @@ def test_a_model_folder_without_a_tokenizer(capsys, tmp_path, files):
     assert code == 2 and "\n" not in err.strip()
 
 
-@pytest.mark.parametrize("model", ["nowhere/at/all", "./nowhere", "/nowhere/at/all"])
+@pytest.mark.parametrize("model", ["nobody/nothing", "nowhere/at/all", "./nowhere", "/nowhere/at/all"])
 @pytest.mark.parametrize("offline", [(), ("--offline",)])
-def test_a_model_folder_that_is_not_there(capsys, tmp_path, monkeypatch, model, offline):
+def test_a_model_that_is_not_there(capsys, tmp_path, monkeypatch, model, offline):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     code, _, err = harness(capsys, "eval", model, "--bench", "tb-id", "--limit", "1", *offline)
