@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from harness.core.errors import UsageError
 from harness.core.seeds import derive, stream
 from harness.core.types import Problem
-from harness.data.suites import Suite, render
+from harness.data.problems import render
+from harness.data.suites import Suite
 
 if TYPE_CHECKING:
     from harness.data.training_sets import TrainingSet

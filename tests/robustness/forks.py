@@ -9,6 +9,8 @@ tests/robustness/mutants.py starts it, with the environment's MUTANTS, a JSON fi
 for exit codes by name in mutmut's terms, and `deadline`, a reading of the monotonic clock.
 """
 
+import functools
+import gc
 import json
 import math
 import os
@@ -49,6 +51,7 @@ def _reach(session: pytest.Session) -> dict[str, list[tuple[float, pytest.Item]]
     os.environ["MUTANT_UNDER_TEST"] = "stats"
     reach: dict[str, list[tuple[float, pytest.Item]]] = {}
     for item, following in zip(session.items, [*session.items[1:], session], strict=True):
+        _forget()
         called.clear()
         started = time.process_time()
         if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
@@ -59,6 +62,13 @@ def _reach(session: pytest.Session) -> dict[str, list[tuple[float, pytest.Item]]
     return reach
 
 
+def _forget() -> None:
+    """Empty the harness's caches: what a function returned before would hide who calls it, and what a mutant returns."""
+    for thing in gc.get_objects():
+        if isinstance(thing, functools._lru_cache_wrapper) and str(thing.__module__).startswith("harness."):
+            thing.cache_clear()
+
+
 def _verdict(session: pytest.Session, name: str, tests: list[tuple[float, pytest.Item]]) -> int:
     """The exit code of a fork that runs these tests on a mutant: 1 once one fails, 0 if none does, or a time-out."""
     child = os.fork()
@@ -67,6 +77,7 @@ def _verdict(session: pytest.Session, name: str, tests: list[tuple[float, pytest
         try:
             os.setsid()
             os.environ["MUTANT_UNDER_TEST"] = name
+            _forget()
             nowhere = os.open(os.devnull, os.O_RDWR)
             for stream in (0, 1, 2):
                 os.dup2(nowhere, stream)

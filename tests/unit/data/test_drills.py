@@ -10,7 +10,8 @@ import pytest
 from harness.core.errors import UsageError
 from harness.data import drills
 from harness.data.contamination import find
-from harness.data.suites import content_sha256, load_suite, unwrap
+from harness.data.problems import unwrap
+from harness.data.suites import content_sha256, load_suite
 from harness.data.training_sets import load_training_set
 from harness.grading.graders import grade_many
 
