@@ -17,6 +17,7 @@ from harness.core.chat import Chat, ChatError, RefusedError, TooLongError
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.settings import EngineConfig, ModelConfig
 from harness.core.types import Rollout, Sampling
+from harness.models import holds_adapters
 from harness.runs.samples import OVERLONG
 from harness.training.prompts import encode, rendering
 from harness.training.vllm_requests import request_parameters, vllm_version
@@ -266,6 +267,10 @@ def make_engine(spec: EvalSpec, source: str, offline: bool) -> Engine:
             raise UsageError("--offline and a server do not go together")
         return Server(spec.model, spec.engine)
     if spec.engine.name == "vllm":
+        if holds_adapters(source):
+            raise UsageError(
+                f"{source} holds adapters, which only engine.name=transformers reads; name a folder of merged weights"
+            )
         return VLLM(source, spec.model, spec.engine)
     from harness.training.local.backend import LocalBackend
 

@@ -124,7 +124,7 @@ def test_a_model_that_vllm_cannot_serve_is_refused_in_a_sentence():
 
 
 def test_auto_leaves_a_cpu_to_transformers(policy):
-    assert not takes_vllm("auto", policy.model) and takes_vllm("vllm", policy.model)
+    assert not takes_vllm("auto", policy.model, False) and takes_vllm("vllm", policy.model, False)
 
 
 SETTINGS = ["--bench", "tb-id", "--limit", 8, "--set", "testbed.problems=32", "--set", "train.epochs=2"]

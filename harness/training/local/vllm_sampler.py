@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.core.errors import HarnessError, MissingError
+from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.seeds import derive
 from harness.core.settings import LocalConfig
 from harness.core.types import Sampling
@@ -27,8 +27,15 @@ WORTH_IT = 10_000_000
 """Parameters from which on `auto` takes vLLM: below, its start costs more than its speed saves."""
 
 
-def takes_vllm(setting: str, model: Any) -> bool:
-    """What `local.sampler` means for this model. Raises MissingError where vLLM is asked for and not installed."""
+def takes_vllm(setting: str, model: Any, adapters: bool) -> bool:
+    """What `local.sampler` means for this model, of which all weights or `adapters` are trained.
+
+    Raises MissingError where vLLM is asked for and not installed, UsageError where it is asked for with adapters.
+    """
+    if adapters:
+        if setting == "vllm":
+            raise UsageError("local.sampler=vllm takes over whole weights; with train.lora take local.sampler=transformers")
+        return False
     installed = find_spec("vllm") is not None
     if setting == "vllm" and not installed:
         raise MissingError("local.sampler=vllm needs vLLM: pip install vllm, or take local.sampler=transformers")
