@@ -63,16 +63,16 @@ class Progress:
             self._resumed_at, self._start = done, time.monotonic()
         self.done, text = min(done, self.total), visible(text)
         if self._bar:
-            self._bar.update(self._task, completed=self.done, description=text, left=self._when())
+            self._bar.update(self._task, completed=self.done, description=text, left=self._left().strip())
         elif time.monotonic() - self._printed >= self.every_s:
             self._printed = time.monotonic()
-            line = " ".join(filter(None, (f"{100 * self.done / self.total:.0f}%", self._when(), text)))
+            line = f"{100 * self.done / self.total:.0f}%{self._left()} {text}".rstrip()
             if len(named := f"{self.label}: {line}") <= WIDTH:
                 line = named
             print(line, file=sys.stderr, flush=True)
 
-    def _when(self) -> str:
-        return "" if (left := self.left_s) is None else f"{spoken(left)} left"
+    def _left(self) -> str:
+        return "" if self.left_s is None else f" {spoken(self.left_s)} left"
 
     @property
     def left_s(self) -> float | None:

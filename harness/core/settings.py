@@ -283,8 +283,11 @@ class LocalConfig(Strict):
     """auto uses a GPU if there is one."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; null leaves the choice to torch."""
+    sampler: Literal["auto", "transformers", "vllm"] = "auto"
+    """What samples in a run: transformers, or vLLM in this process. auto takes vLLM on a GPU where it is installed, for a model
+    from 10M parameters on. `harness eval` goes by engine.name instead."""
     generation_tokens: int = Field(65536, ge=1)
-    """Most tokens in one sampling pass: prompts plus completions of full length."""
+    """Most tokens in one sampling pass: prompts plus completions of full length; with vLLM, what its cache holds."""
     forward_tokens: int = Field(8192, ge=1)
     """Most tokens per forward and backward pass, padding included; gradients are accumulated over passes."""
     shared_prompts: bool | None = None

@@ -27,11 +27,13 @@ from harness.training.local.generation import SampledTokens, sample, shares_prom
 from harness.training.local.loading import load_policy, load_weights
 from harness.training.local.logps import completion_logps
 from harness.training.local.memory import fitting_tokens, free_bytes, peak_bytes
+from harness.training.local.vllm_sampler import VLLMSampler, takes_vllm
 from harness.training.loop import train_epochs
 from harness.training.loss import checked_advantages
 from harness.training.prompts import encode, rendering
 from harness.training.seedlog import SeedLog, writing
 from harness.training.update import Updater
+from harness.training.vllm_requests import vllm_version
 
 
 class LocalBackend:
@@ -66,6 +68,9 @@ class LocalBackend:
         self.positions: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         self.share = shares_prompts(self.model, spec.local.shared_prompts)
         self._initial: Any = None
+        self.vllm: VLLMSampler | None = None  # an evaluation says which engine it wants itself
+        if isinstance(spec, RunSpec) and takes_vllm(spec.local.sampler, self.model, spec.train.lora.rank > 0):
+            self.vllm = VLLMSampler(self.model, spec.local)
         self.tick: Callable[[int], None] = lambda done: None
 
     def _load(self, revision: str | None) -> tuple[Any, Any]:
@@ -94,20 +99,25 @@ class LocalBackend:
         if self.positions is not None:
             room = {p: self.positions - len(ids) for p, ids in cached.items()}
         read = [p for p in prompts if room[p] > 0]
-        generator = torch.Generator(device=self.model.device).manual_seed(seed)
+        ids = [cached[p] for p in read]
         try:
-            rows = sample(
-                model or self.model,
-                [cached[p] for p in read],
-                sampling,
-                self.stop,
-                self.pad,
-                generator,
-                self.spec.local.generation_tokens,
-                self.tick,
-                self.spec.local.cuda_graphs,
-                self.share,
-            )
+            if self.vllm:
+                limits = [min(room[p], sampling.max_new_tokens) for p in read]
+                rows = self.vllm.sample(model or self.model, ids, limits, sampling, self.stop, seed)
+                self.tick(len(rows))
+            else:
+                rows = sample(
+                    model or self.model,
+                    ids,
+                    sampling,
+                    self.stop,
+                    self.pad,
+                    torch.Generator(device=self.model.device).manual_seed(seed),
+                    self.spec.local.generation_tokens,
+                    self.tick,
+                    self.spec.local.cuda_graphs,
+                    self.share,
+                )
         except torch.OutOfMemoryError as e:
             raise HarnessError(f"out of GPU memory while sampling; lower local.generation_tokens: {e}") from None
         except RuntimeError as e:
@@ -171,6 +181,7 @@ class LocalBackend:
         """Each completion is followed by the end token. Raises MissingError without trl."""
         from harness.training.local.sft import finetune
 
+        self._weights_change()
         end = [self.tokenizer.eos_token_id]
         pairs = [(self.encode(x), self.tokenizer(y, add_special_tokens=False)["input_ids"] + end) for x, y in examples]
         return finetune(self.model, self.tokenizer, pairs, lr, epochs, batch, seed)
@@ -185,8 +196,8 @@ class LocalBackend:
 
     def identity(self) -> dict[str, Any]:
         return {
-            "engine": "transformers",
-            "version": version("transformers"),
+            "engine": "vllm" if self.vllm else "transformers",
+            "version": vllm_version() if self.vllm else version("transformers"),
             "dtype": self.spec.model.dtype,
             "rendering_sha256": rendering(self.tokenizer, self.spec.model),
         }
@@ -266,6 +277,7 @@ class LocalBackend:
             return rollouts
 
         groups = gather_groups(method, problems, cfg.rollouts_per_prompt, serve, (log.seed, "group", epoch, batch))
+        self._weights_change()
         try:
             rows, metrics = self._updater.step(groups, self.encode)
         except torch.OutOfMemoryError as e:
@@ -282,11 +294,17 @@ class LocalBackend:
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
+    def _weights_change(self) -> None:
+        """To be called before they do."""
+        if self.vllm:
+            self.vllm.changed()
+
     def write_checkpoint(self, folder: Path) -> None:
         (self.adapter or self).save(folder)
         self._updater.save(folder / "optimizer.pt")
 
     def read_checkpoint(self, folder: Path) -> None:
+        self._weights_change()
         if self.adapter:
             self.adapter.load(folder)
         else:
@@ -297,7 +315,8 @@ class LocalBackend:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Nothing runs outside this process."""
+        """Nothing runs outside this process. An engine of vLLM is the next seed's too."""
+        self._weights_change()
 
 
 def _cut(row: SampledTokens, room: int) -> SampledTokens:
