@@ -63,16 +63,16 @@ class Progress:
             self._resumed_at, self._start = done, time.monotonic()
         self.done, text = min(done, self.total), visible(text)
         if self._bar:
-            left = "" if self.left_s is None else f"{spoken(self.left_s)} left"
-            self._bar.update(self._task, completed=self.done, description=text, left=left)
+            self._bar.update(self._task, completed=self.done, description=text, left=self._left().strip())
         elif time.monotonic() - self._printed >= self.every_s:
             self._printed = time.monotonic()
-            left = self.left_s
-            when = f" {spoken(left)} left" if left is not None else ""
-            line = f"{100 * self.done / self.total:.0f}%{when} {text}".rstrip()
+            line = f"{100 * self.done / self.total:.0f}%{self._left()} {text}".rstrip()
             if len(named := f"{self.label}: {line}") <= WIDTH:
                 line = named
             print(line, file=sys.stderr, flush=True)
+
+    def _left(self) -> str:
+        return "" if self.left_s is None else f" {spoken(self.left_s)} left"
 
     @property
     def left_s(self) -> float | None:

@@ -27,9 +27,12 @@ PROMPT_FORMS = {
     "brief": "Write the calculation in one line, without words, and put the result within \\boxed{}.\nQuestion: {problem}",
     "short": "Please reason step by step and put only the final answer within \\boxed{}: the letter of an option, one word "
     "(yes or no, true or false, valid or invalid), a number, or a sequence.\nQuestion: {problem}",
+    "examples": "Question: What is 2 + 3?\nAnswer: \\boxed{5}\n\nQuestion: Which number is the largest: 4, 7, 1?\n"
+    "Answer: \\boxed{7}\n\nQuestion: {problem}\nAnswer:",
 }
 """The user turn by name, in training and evaluation alike; `boxed` after the released P2O code (one instruction line,
-then the question; Lu et al. 2026)."""
+then the question; Lu et al. 2026). `examples` is a text to be continued, for models that follow a pattern more readily than an
+instruction."""
 
 
 def render(problem: str, prompt: str) -> str:
@@ -41,7 +44,8 @@ def unwrap(text: str) -> str:
     """The problem's text of a user turn that `render` made, under whichever prompt."""
     for template in PROMPT_FORMS.values():
         before, after = template.split("{problem}")
-        text = text.removeprefix(before).removesuffix(after)
+        if text.startswith(before) and text.endswith(after):
+            text = text.removeprefix(before).removesuffix(after)
     return text
 
 

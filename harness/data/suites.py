@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 import yaml
@@ -90,7 +90,9 @@ class Suite:
         generates it.
         """
         if self.file is None:
-            return [replace(p, answer_form=self.answer_form, overlap=self.overlap) for p in self._generated()]
+            return [
+                replace(p, answer_form=self.answer_form, overlap=self.overlap) for p in generated(self, f"suite {self.name!r}")
+            ]
         path = located(self.name, self.file, data_dir)
         if self.hub is not None and not path.exists():
             raise MissingError(f"no file {path}: harness fetch {self.name} --data-dir {data_dir} writes it")
@@ -113,16 +115,6 @@ class Suite:
             return {}
         return {p.id: p.cluster_id or p.id for p in problems}
 
-    def _generated(self) -> list[Problem]:
-        if self.generator is None:
-            raise UsageError(f"the card of suite {self.name!r} names neither a file nor a generator")
-        arguments = dict(self.generator)
-        function = load_object(arguments.pop("function"), f"the generator of suite {self.name!r}")
-        problems: list[Problem] = function(self, **arguments)
-        if content_sha256(problems) != self.sha256:
-            raise UsageError(f"the generated problems of suite {self.name!r} are not those its card pins by SHA-256")
-        return problems
-
     def deviation(self, data_dir: Path | None) -> str | None:
         """Why scores on this data are not a result; None for pinned data (any other is refused by `problems`)."""
         if self.sha256 is not None or self.file is None:
@@ -132,6 +124,31 @@ class Suite:
     def data_sha256(self, data_dir: Path | None) -> str:
         """The pinned hash, or that of the file at hand where none is pinned."""
         return self.sha256 or file_sha256(located(self.name, str(self.file), data_dir))
+
+
+class Generated(Protocol):
+    """A suite or a training set whose problems are generated."""
+
+    @property
+    def generator(self) -> dict[str, Any] | None: ...
+    @property
+    def sha256(self) -> str | None: ...
+
+
+def generated(source: Generated, named: str) -> list[Problem]:
+    """The problems of a suite or a training set without a file, made by its generator; `named` is what messages call it.
+
+    Raises UsageError where it has no generator or the problems are not the pinned ones, and MissingError without what
+    generates them.
+    """
+    if source.generator is None:
+        raise UsageError(f"{named} has neither a file nor a generator")
+    arguments = dict(source.generator)
+    function = load_object(arguments.pop("function"), f"the generator of {named}")
+    problems: list[Problem] = function(source, **arguments)
+    if content_sha256(problems) != source.sha256:
+        raise UsageError(f"the generated problems of {named} are not those that are pinned by SHA-256")
+    return problems
 
 
 def benchmarks_dir() -> Path:

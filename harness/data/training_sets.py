@@ -19,7 +19,7 @@ from harness.core.errors import MissingError, UsageError, dotted, nearest
 from harness.core.types import BOXED, HintPosition, Overlap, Problem
 from harness.core.world import World
 from harness.data.problems import draw, file_sha256, located, read_problems, without
-from harness.data.suites import Suite, list_groups, load_suite, suite_names
+from harness.data.suites import Suite, generated, list_groups, load_suite, suite_names
 from harness.registry import load_world, training_set_fields
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class TrainingSet:
     title: str
     source: str
     file: str | None
-    """Relative to the data directory; None: the world generates it."""
+    """Relative to the data directory; None: it is generated."""
     sha256: str | None
     licence: str
     answer_type: str
@@ -50,6 +50,9 @@ class TrainingSet:
     """Who wrote the reference solutions: "human", "model:NAME", "world"; None where the file has none."""
     hub: dict[str, Any] | None = field(default=None, hash=False)
     """Where `harness fetch` gets it: dataset id, split, columns, and a least `level` where only hard ones belong."""
+    generator: dict[str, Any] | None = field(default=None, hash=False)
+    """What makes the problems where there is neither a file nor a world: `function`, a reference `module:name`, called with the
+    set and all else that is given here. `sha256` is then that of the problems."""
     world: str | None = None
     """`module:Class` of what generates it and observes its training (harness/core/world.py)."""
     policy: str | None = None
@@ -111,7 +114,7 @@ class TrainingSet:
         elif world := self.world_of(spec):
             found = world.problems()
         else:
-            raise UsageError(f"training set {self.name!r} has neither a file nor a world")
+            found = generated(self, f"training set {self.name!r}")
         return [replace(p, hint_position=self.hint_position, answer_form=self.answer_form, overlap=self.overlap) for p in found]
 
     def to_fetch(self, data_dir: Path | None) -> bool:

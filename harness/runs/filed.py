@@ -81,6 +81,10 @@ class Curve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     x: list[float]
     y: list[float]
 
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y):
+            raise ValueError(f"{len(self.x)} points have {len(self.y)} values")
+
 
 class CurvesFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=1):
     """training.json: the curves that a page draws, by metric."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from harness.core.ledger import Ledger
 
@@ -30,7 +30,7 @@ class Pace:
 
 def line(seed: int, epoch: int, metrics: Mapping[str, float]) -> str:
     """What a batch was like, in at most 64 characters; what was not measured is left out. `epoch` counts from 0."""
-    words = {
+    words: dict[str, Callable[[float], str]] = {
         "reward": lambda x: f"reward {x:.2f}",
         "entropy": lambda x: f"entropy {x:.2f}",
         "tokens_per_rollout": lambda x: f"{_short(x)} tok",

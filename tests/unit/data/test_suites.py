@@ -26,6 +26,7 @@ SKILLS = ["sk-id", "sk-combo", "sk-long", "sk-surface"]
 OTHERS = ["aime26", "hmmt-feb-2025", "gsm8k", "svamp", "asdiv", "aqua", "mmlu-pro", "arc-challenge", "bbh", "gpqa-diamond"]
 SCHOOL = ["gsm8k", "svamp", "asdiv", "aqua"]
 WORDS = ["words-asdiv", "words-svamp", "words-gsm8k", "words-long"]
+DRILLS = ["dr-id", "dr-items", "dr-digits", "dr-kinds"]
 PROCEDURAL = ["rg-chain-sum", "rg-color-cube", "rg-equations", "rg-family", "rg-islands", "rg-knights-knaves"]
 
 
@@ -51,13 +52,15 @@ def row(id="a", problem="1+1?", answer="2", **more):
 
 
 def test_all_suites_are_found_and_consistent():
-    assert set(names(list_suites())) == {*MATHS, *OTHERS, *WORDS, *TESTBED, *SKILLS, *PROCEDURAL}
+    assert set(names(list_suites())) == {*MATHS, *OTHERS, *WORDS, *TESTBED, *SKILLS, *DRILLS, *PROCEDURAL}
     for suite in list_suites():
         assert suite.answer_type in GRADERS and suite.prompt in PROMPT_FORMS
-        assert (suite.file is None) == (suite.name in TESTBED + SKILLS + PROCEDURAL)
-        assert (suite.generator is not None) == (suite.file is None) == (suite.name in [*TESTBED, *SKILLS, *PROCEDURAL])
+        assert (suite.file is None) == (suite.name in TESTBED + SKILLS + DRILLS + PROCEDURAL)
+        assert (
+            (suite.generator is not None) == (suite.file is None) == (suite.name in [*TESTBED, *SKILLS, *DRILLS, *PROCEDURAL])
+        )
         assert suite.k == (16 if suite.size < 100 else 4 if suite.size < 5000 else 1)
-        assert suite.temperature == (1.0 if suite.name in SKILLS else 0.6)  # the rates of skills are stated at 1
+        assert suite.temperature == (1.0 if suite.name in SKILLS + DRILLS else 0.6)  # rates are stated at 1
         assert suite.licence and suite.known_defects and suite.revision
         pinned = suite.sha256 is not None and len(suite.sha256) == 64
         assert pinned == suite.verified == (suite.name != "gpqa-diamond")
@@ -73,7 +76,7 @@ def test_groups():
     assert list(groups) == ["six", "post-cutoff", "reasoning", "school", "words", "procedural"]
     assert list(groups["six"]) == MATHS and list(groups["procedural"]) == PROCEDURAL
     members = [name for group in groups.values() for name in group]
-    assert len(members) == len(set(members)) and {*members, *TESTBED, *SKILLS} == set(names(list_suites()))
+    assert len(members) == len(set(members)) and {*members, *TESTBED, *SKILLS, *DRILLS} == set(names(list_suites()))
     assert not {*groups} & {*names(list_suites()), "id", "ood", "all"}
     assert load_suite("svamp").groups == ["school"] and load_suite("tb-id").groups == []
 
@@ -153,7 +156,7 @@ def test_suites_of_worlds_are_the_pinned_ones(name):
 
 def test_changed_generated_problems_are_refused():
     suite = replace(load_suite("tb-id"), sha256="0" * 64)
-    with pytest.raises(UsageError, match="not those its card pins"):
+    with pytest.raises(UsageError, match="not those that are pinned"):
         suite.problems(None)
 
 

@@ -12,10 +12,11 @@ import pytest
 from msgspec import UNSET, structs
 
 from harness.config import resolve_eval
-from harness.core.errors import HarnessError, UsageError
+from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.ledger import Ledger
-from harness.leaderboard import checks, questions
-from harness.leaderboard.budget import _contradictions
+from harness.core.text import visible
+from harness.leaderboard import budget, checks, questions
+from harness.leaderboard.budget import _contradictions, check_ledgers
 from harness.leaderboard.checks import Content, check_run
 from harness.leaderboard.declared import _of_evaluation, check_declared, method_of, problems_of
 from harness.leaderboard.questions import prompts_of
@@ -23,6 +24,7 @@ from harness.runs.filed import Curve
 from harness.runs.spec import typed_spec
 from support.boards import PROBLEMS, SUITE
 from support.forgeries import FORGERIES, field, ledgers, one, together, without_seed
+from support.settings import resolve
 
 
 @pytest.mark.parametrize("name", FORGERIES)
@@ -350,3 +352,182 @@ def test_batches_of_several_steps_and_of_screened_problems(held_p2o):
     hard = {"method": "grpo", "method_config": {}, "train": {**train, "problems": "hard"}}
     few = {"rollouts": 5 * BATCH, "optimiser_steps": 5, "generated_tokens": 5000, "trained_tokens": 5000}
     assert wrong(held_p2o, spec=hard, problems=256, **few) == [], "how many problems are hard is not known"
+
+
+def test_every_check_is_given_what_it_needs(held_p2o, monkeypatch, tmp_path):
+    """The data, whether it is a second run, and the file that an error is to name."""
+    asked = {}
+
+    def record(name):
+        real = getattr(checks, name)
+
+        def recorded(*own):
+            asked[name] = own, (found := real(*own))
+            return found
+
+        monkeypatch.setattr(checks, name, recorded)
+
+    for name in ("check_declared", "check_ledgers", "prompts_of", "check_complete", "check_questions", "check_sampling"):
+        record(name)
+    m, samples, folder = held_p2o.manifest(), held_p2o.samples(), held_p2o.folder
+    content = Content(samples=samples, curves=held_p2o.curves, templates=held_p2o.templates)
+    assert check_run(folder, m, content, tmp_path, True) == {"data": ("tb-long",)}
+    spec = typed_spec(held_p2o.m["spec"], folder)
+    rows, where = samples["tb-long"], folder / "samples" / "tb-long.jsonl.zst"
+    prompts = asked["prompts_of"][1]
+    assert {name: own for name, (own, _) in asked.items()} == {
+        "check_declared": (folder, m, tmp_path, True),
+        "check_ledgers": (folder, m, spec, held_p2o.curves, 320),
+        "prompts_of": (spec, held_p2o.templates, m.seeds),
+        "check_complete": (rows, 160, 2, m.seeds, where),
+        "check_questions": ("tb-long", SUITE.sha256, rows, spec, prompts, tmp_path, where),
+        "check_sampling": (samples, m.suites, m.seeds, False, folder),
+    }
+
+
+def test_suites_are_told_by_what_they_were_held_against(held_p2o, monkeypatch):
+    m, rows = held_p2o.manifest(), held_p2o.samples()["tb-long"]
+    several = structs.replace(m, suites={name: m.suites["tb-long"] for name in ("a", "b", "c")})
+    for name in ("check_ledgers", "check_sampling"):
+        monkeypatch.setattr(checks, name, lambda *_: None)
+    spec = typed_spec(held_p2o.m["spec"], held_p2o.folder)
+    monkeypatch.setattr(checks, "check_declared", lambda *_: (spec, None))
+    monkeypatch.setattr(checks, "check_questions", lambda name, *_: "list" if name == "b" else "data")
+    content = Content(samples=dict.fromkeys("abc", rows), curves={}, templates=[])
+    assert check_run(held_p2o.folder, several, content) == {"data": ("a", "c"), "list": ("b",)}
+
+
+def test_ledgers_are_held_seed_by_seed(held_p2o, monkeypatch):
+    asked = []
+    monkeypatch.setattr(budget, "_contradictions", lambda *own: asked.append(own) or ())
+    m = SimpleNamespace(ledgers={0: "a", 4: "b"}, stopped={4: "NaN"})
+    check_ledgers(held_p2o.folder, m, "spec", {}, 320)
+    assert asked == [("a", "spec", False, 320), ("b", "spec", True, 320)]
+    nothing = SimpleNamespace(ledgers={0: Ledger()}, stopped={})
+    check_ledgers(held_p2o.folder, nothing, "spec", {"reward": [Curve(0, "batch", [], [])]}, None)  # no point, no rollout
+    with pytest.raises(HarnessError) as e:
+        check_ledgers(held_p2o.folder, nothing, "spec", {"a\x1b": [Curve(0, "batch", [1.0], [0.0])]}, None)
+    words = f"{held_p2o.folder / 'training.json'}: a\x1b of seed 0 goes on to 1 rollouts, which its ledger does not have"
+    assert str(e.value) == visible(words) != words
+    monkeypatch.setattr(budget, "_contradictions", lambda *_: iter(["first", "second"]))
+    with pytest.raises(HarnessError) as e:
+        check_ledgers(held_p2o.folder, m, "spec", {}, 320)
+    assert str(e.value) == f"{held_p2o.folder / 'manifest.json'}: ledger of seed 0: first"
+
+
+def test_a_search_may_come_first_last_or_between(held_p2o):
+    """What is searched counts on neither side of what the training goes on to."""
+
+    def of(method, **own):
+        """256 problems are 96 batches in 6 epochs, 9,216 rollouts."""
+        tokens = {"prompt_tokens": 195168, "generated_tokens": 20000, "trained_tokens": 20000}
+        spec = {"method": method, "method_config": resolve(method).model_dump(mode="json")["method_config"]}
+        return wrong(held_p2o, spec=spec, problems=256, **{**tokens, **own})
+
+    trained = {"rollouts": 9120, "optimiser_steps": 95}
+    on = "and its settings go on to 9,216, or to a bound that is not reached"
+    assert of("grpo", **trained) == [f"rollouts is 9,120, {on}"]
+    assert of("prefix-curriculum", **trained) == [], "how many problems are hard is not known"
+    assert of("gepa-grpo", **trained) == [], "its first search takes what it takes"
+    assert of("grpo-gepa", rollouts=82 * BATCH, optimiser_steps=82) == [], "of 10,200, 2,400 are kept for the search"
+    assert of("grpo-gepa", rollouts=80 * BATCH, optimiser_steps=80) == [f"rollouts is 7,680, {on}"]
+    searched = {"search_rollouts": 2400}
+    assert of("grpo-gepa", rollouts=82 * BATCH + 2400, optimiser_steps=82, **searched) == []
+    assert of("grpo-gepa", rollouts=80 * BATCH + 2400, optimiser_steps=80, **searched) == [f"rollouts is 10,080, {on}"]
+    assert of("p2o", rollouts=10200, optimiser_steps=95, search_rollouts=1080) == [], "its searches are paid from the bound"
+    assert of("p2o", rollouts=10199, optimiser_steps=95, search_rollouts=1079) == [f"rollouts is 10,199, {on}"]
+    released = {"method": "grpo-gepa", "method_config": {}}
+    tokens = {"prompt_tokens": 195168, "generated_tokens": 20000, "trained_tokens": 20000}
+    few = {**tokens, "rollouts": 50 * BATCH, "optimiser_steps": 50}
+    assert wrong(held_p2o, spec=released, problems=256, **few) == [], "the released search grows with the problems"
+    for method in ("gepa-grpo", "grpo-gepa", "p2o", "prefix-curriculum"):
+        assert not any("does not search" in x for x in of(method, **trained, search_rollouts=1)), method
+    assert of("sft-teacher", rollouts=0, prompt_tokens=0, generated_tokens=0, trained_tokens=5, optimiser_steps=5) == []
+
+
+def row_said(held, at, **own):
+    """What is said of the suite whose row `at` has these other entries, and that row's place."""
+    other = held.changed(one(at=at, **own))
+    with pytest.raises(HarnessError) as e:
+        other.check()
+    row = held.rows[at] | own
+    file = held.folder / "samples" / "tb-long.jsonl.zst"
+    at = f"{file}, problem {row['problem']}, seed {row['seed']}, sample {row['index']}: "
+    assert str(e.value).startswith(at), str(e.value)
+    return str(e.value).removeprefix(at)
+
+
+def test_whole_messages_of_rows(held_p2o):
+    row = held_p2o.rows[7]
+    assert row_said(held_p2o, 7, gold="x") == f"gold is 'x', the suite says {row['gold']!r}"
+    given = sha256(row["prompt"].encode()).hexdigest()
+    assert row_said(held_p2o, 7, prompt_sha256="F" * 64) == f"prompt_sha256 is '{'F' * 64}', its prompt gives '{given}'"
+    other = sha256(b"more").hexdigest()
+    asked = row_said(held_p2o, 7, prompt="more", prompt_sha256=other)
+    assert asked == "its prompt is not what the suite and the run's settings give"
+    without = held_p2o.changed(lambda m, rows: [{k: v for k, v in r.items() if k != "prompt"} for r in rows])
+    with pytest.raises(HarnessError) as e:
+        without.check()
+    first = held_p2o.rows[0]
+    place = f"problem {first['problem']}, seed {first['seed']}, sample {first['index']}"
+    assert str(e.value) == f"{held_p2o.folder / 'samples' / 'tb-long.jsonl.zst'}, {place}: its prompt is missing"
+
+
+def test_the_form_of_a_row(held_p2o):
+    """One prompt has one number of tokens; a hash is 64 lower-case digits. Nothing of it needs the problems."""
+    base = structs.replace(held_p2o.samples()["tb-long"][0], prompt=UNSET, problem="p", seed=3, index=1, prompt_tokens=5)
+    where = held_p2o.folder / "rows"
+    svamp = questions.load_suite("svamp")
+
+    def check(*rows):
+        questions._check_form(svamp, [structs.replace(base, **own) for own in rows], where)
+
+    a, b = "a" * 64, "b" * 64
+    check({"prompt_sha256": a}, {"prompt_sha256": b, "prompt_tokens": 6}, {"prompt_sha256": a, "problem": "q"})
+    for rows, words in (
+        ([{"prompt_sha256": "A" * 64}], f"prompt_sha256 '{'A' * 64}' is none"),
+        ([{"prompt_sha256": "a" * 63}], f"prompt_sha256 '{'a' * 63}' is none"),
+        ([{"prompt_sha256": "a" * 65}], f"prompt_sha256 '{'a' * 65}' is none"),
+        (
+            [{"prompt_sha256": a}, {"prompt_sha256": a, "prompt_tokens": 6}],
+            "prompt_tokens is 6, for the same prompt elsewhere 5",
+        ),
+        ([{"prompt_sha256": a, "prompt": "x"}], "prompts of this suite are not filed"),
+    ):
+        with pytest.raises(HarnessError) as e:
+            check(*rows)
+        assert str(e.value) == f"{where}, problem p, seed 3, sample 1: {words}"
+
+
+def test_a_template_is_adopted_by_the_method_of_its_seed(held_gepa, monkeypatch):
+    asked = []
+    monkeypatch.setattr(questions, "method_of", lambda *own: asked.append(own) or method_of(*own))
+    spec = typed_spec(held_gepa.m["spec"], held_gepa.folder)
+    prompts_of(spec, held_gepa.templates, (2, 0))
+    assert asked == [(spec, 2), (spec, 0)]
+
+
+def test_data_are_at_hand_where_they_are_those_that_were_used(monkeypatch):
+    asked = []
+
+    def missing(data_dir):
+        raise MissingError("not here")
+
+    def found(said, data_sha256=lambda data_dir: asked.append(data_dir) or "a"):
+        suite = SimpleNamespace(name="s", file="f", data_sha256=data_sha256, problems=lambda data_dir: ("problems", data_dir))
+        return questions._at_hand(suite, said, "data")
+
+    assert found("a") == ("problems", "data") and found("b") is None and found(None) is None
+    assert found("a", missing) is None and asked == ["data"] * 3
+
+
+def test_problems_of_the_data_are_those_within_the_limit(held_p2o, monkeypatch):
+    asked, where = [], held_p2o.folder / "rows"
+    monkeypatch.setattr(questions, "_check_form", lambda *own: asked.append(own))
+    monkeypatch.setattr(questions, "_at_hand", lambda *own: asked.append(own) or PROBLEMS)
+    monkeypatch.setattr(questions, "_check_data", lambda *own: asked.append(own))
+    spec = typed_spec(held_p2o.m["spec"], held_p2o.folder)
+    spec = spec.model_copy(update={"eval": spec.eval.model_copy(update={"limit": 3})})
+    assert questions.check_questions("tb-long", "sha", ["row"], spec, {0: str}, "data", where) == "data"
+    first = {p.id: p for p in PROBLEMS[:3]}
+    assert asked == [(SUITE, ["row"], where), (SUITE, "sha", "data"), (first, ["row"], {0: str}, where)]

@@ -15,13 +15,15 @@ import pytest
 from msgspec import structs
 
 from harness.config import EvalSpec, resolve_eval
-from harness.core.errors import HarnessError, UsageError
+from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.ledger import Ledger
+from harness.core.text import visible
 from harness.leaderboard import build, evidence, submit, verify
+from harness.leaderboard.checks import Content
 from harness.leaderboard.evidence import TOLERANCE, original_of, outcome
 from harness.leaderboard.reproduce import Reproduced, _spec, reproduce
-from harness.runs.filed import Curve, Manifest, read_index, read_manifest
-from harness.runs.packing import decompress, sha256
+from harness.runs.filed import Curve, Manifest, read_curves, read_filed_templates, read_index, read_manifest
+from harness.runs.packing import compress, decompress, sha256
 from harness.runs.samples import FiledSample
 from harness.runs.spec import typed_spec
 from support.boards import make_run, sample_rows
@@ -196,8 +198,6 @@ def test_errors_of_a_filed_run_name_its_folder(filed):
 
 
 def test_rows_in_another_order_are_no_filed_suite(filed):
-    from harness.runs.packing import compress
-
     m = read_manifest(filed)
     rows = sample_rows(filed)
     data = "".join(json.dumps(r, separators=(",", ":")) + "\n" for r in [rows[1], rows[0], *rows[2:]]).encode()
@@ -207,6 +207,99 @@ def test_rows_in_another_order_are_no_filed_suite(filed):
     with pytest.raises(HarnessError) as e:
         verify._from_samples(filed, structs.replace(m, files=m.files | {name: own}), None, False)
     assert str(e.value) == f"{filed / name}: holds other rows or fields than a filed suite, or in another order"
+
+
+def test_rows_that_cannot_be_read_are_named_with_their_file(filed):
+    """By a verification, and by what is shown of second runs."""
+    m, name = read_manifest(filed), "samples/tb-long.jsonl.zst"
+    data = b'{"problem": 1}\n'
+    (filed / name).write_bytes(compress(data))
+    own = structs.replace(m.files[name], rows=1, content_bytes=len(data), content_sha256=sha256(data))
+    damaged = structs.replace(m, files=m.files | {name: own})
+    for read in (lambda: verify._from_samples(filed, damaged, None, False), lambda: evidence._rows(filed, damaged, "tb-long")):
+        with pytest.raises(HarnessError, match=f"^{re.escape(str(filed / name))} cannot be read: "):
+            read()
+
+
+def test_a_curve_has_a_value_at_every_point(filed):
+    tree = json.loads((filed / "training.json").read_text())
+    tree["curves"]["reward"][1]["y"].pop()
+    (filed / "training.json").write_text(json.dumps(tree))
+    with pytest.raises(HarnessError) as e:
+        read_curves(filed)
+    at, said = filed / "training.json", "9 points have 8 values"
+    assert str(e.value).startswith(f"{at} cannot be read: ") and said in str(e.value)
+
+
+def test_a_wrong_figure_is_named(filed):
+    metrics = json.loads((filed / "metrics.json").read_text())
+    metrics["suites"]["tb-long"]["avg"] = 0.75
+    (filed / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(HarnessError) as e:
+        verify._from_samples(filed, read_manifest(filed), None, False)
+    assert str(e.value) == f"{filed / 'metrics.json'}: suites.tb-long.avg is 0.75, the samples give 0.5"
+    with pytest.raises(HarnessError) as e:
+        verify._agree(Path("a\x1b"), {"b": 1}, {"b": 2})
+    assert str(e.value) == visible("a\x1b: b is 1, the samples give 2") != "a\x1b: b is 1, the samples give 2"
+
+
+def test_all_that_is_filed_is_held_against_the_run(two_runs, monkeypatch):
+    folder, asked = two_runs[0], []
+    m = read_manifest(folder)
+    monkeypatch.setattr(verify, "check_run", lambda *own: asked.append(own) or "held")
+    assert verify._check(folder, m, {"tb-long": ["row"]}, Path("data"), True) == "held"
+    content = Content(samples={"tb-long": ["row"]}, curves=read_curves(folder), templates=read_filed_templates(folder))
+    assert asked == [(folder, m, content, Path("data"), True)]
+    assert set(content.curves) == {"reward"} and len(content.templates) == 12
+
+
+def test_what_was_found_reaches_what_is_returned(two_runs, monkeypatch):
+    folder, asked = two_runs[0], []
+    m = read_manifest(folder)
+    monkeypatch.setattr(verify, "_check", lambda *own: asked.append(own) or {"data": ("a", "b"), "list": ("c",), "ids": ("d",)})
+    monkeypatch.setattr(verify, "confirm_grades", lambda *own: asked.append(own) or 7)
+    found = verify._from_samples(folder, m, Path("data"), True)
+    (where, of, samples, *rest), (graded, at) = asked
+    assert (where, of, rest) == (folder, m, [Path("data"), True]) and (graded, at) == (samples, str(folder / "samples"))
+    assert (found.run, found.samples, found.faults, found.golds, found.listed) == (m.run, 960, 7, ("a", "b"), ("c",))
+    monkeypatch.setattr(verify, "_check", lambda *_: {"nothing": ("tb-long",)})
+    found = verify._from_samples(folder, m, None, False)
+    assert (found.golds, found.listed) == ((), ()), "held against nothing"
+
+
+def test_a_run_is_verified_by_its_samples_where_it_has_them(two_runs, monkeypatch):
+    folder, asked = two_runs[0], []
+    m = read_manifest(folder)
+    monkeypatch.setattr(verify, "check_files", lambda *own: asked.append(("files", *own)))
+    monkeypatch.setattr(verify, "_from_samples", lambda *own: asked.append(("samples", *own)) or 1)
+    monkeypatch.setattr(verify, "_reported", lambda *own: asked.append(("reported", *own)) or 2)
+    assert verify.verify_run(folder) == 1 == verify.verify_run(folder, Path("data"), True)
+    without = structs.replace(m, files={k: f for k, f in m.files.items() if not k.startswith("samples/")})
+    monkeypatch.setattr(verify, "read_manifest", lambda at: without)
+    assert not without.has_samples and verify.verify_run(folder, Path("data"), True) == 2
+    given, again = (folder, m, None, False), (folder, m, Path("data"), True)
+    files = ("files", folder, m)
+    last = [("files", folder, without), ("reported", folder, without, Path("data"), True)]
+    assert asked == [files, ("samples", *given), files, ("samples", *again), *last]
+
+
+def test_errors_say_which_run_they_are_of(two_runs, monkeypatch):
+    folder = two_runs[0]
+
+    def said(error):
+        def fails(*_):
+            raise error
+
+        monkeypatch.setattr(verify, "check_files", fails)
+        with pytest.raises(HarnessError) as e:
+            verify.verify_run(folder)
+        return e.value
+
+    named, missing = HarnessError(f"{folder / 'x'}: is wrong"), MissingError("no data")
+    assert said(named) is named and said(missing) is missing
+    assert str(said(HarnessError("suite \x1b is unknown"))) == visible(f"{folder}: suite \x1b is unknown")
+    assert str(said(UsageError("None such"))) == f"{folder}: None such"
+    assert str(said(OverflowError("too large"))) == f"{folder} cannot be read: too large"
 
 
 # ---------------------------------------------------------------------- what second runs show
@@ -654,3 +747,138 @@ def test_policies_evaluated_again_are_those_of_the_run_by_method_model_and_proto
     assert same() and same(seeds=(0, 2))
     assert not same(method="grpo") and not same(seeds=(0, 3)) and not same(training_set="gsm8k")
     assert not same(spec.model_copy(update={"eval": spec.eval.model_copy(update={"max_new_tokens": 7})}))
+
+
+def test_settings_of_another_version_are_named_with_their_run(two_runs):
+    """That of the board, or the second run."""
+    folder = two_runs[0]
+    m = read_manifest(folder)
+    other = with_spec(second(m), lambda s: s["train"].update(magic=1))
+    for read, where in (
+        (lambda: original_of(other, {folder: m}, AT), AT),
+        (lambda: original_of(second(m), {folder: other}, AT), folder),
+        (lambda: outcome(folder, m, AT, other), AT),
+        (lambda: outcome(folder, other, AT, second(m)), folder),
+    ):
+        with pytest.raises(HarnessError) as e:
+            read()
+        assert str(e.value) == f"the run at {where} was made by another version of the harness: train.magic"
+
+
+def test_a_second_run_may_take_no_time_where_the_first_took_none(two_runs):
+    folder = two_runs[0]
+    m = read_manifest(folder)
+    free = {s: replace(x, wall_seconds=0.0) for s, x in m.ledgers.items()}
+    first = structs.replace(m, ledgers=free)
+    assert original_of(structs.replace(first, started="2026-09-09T00:00:00+00:00"), {folder: first}, AT) == folder
+
+
+def test_settings_of_the_method_make_another_run(two_runs):
+    """Those that change what is trained, by the method's own word, and not where its search is run."""
+    folder = two_runs[0]
+    m = read_manifest(folder)
+    spec = typed_spec(m.spec, folder)
+    found = evidence._settings(spec, (evidence.Kind.ARM,))
+    own = {key for key in found if key.startswith("method_config.")}
+    assert own == {k for k in evidence.flatten(m.spec) if evidence.kind_of(k, "p2o") is evidence.Kind.ARM and "method_c" in k}
+    everything = {k for k in evidence.flatten(m.spec) if k.startswith("method_config.")}
+    assert own < everything, "others are no arm's"
+    assert evidence._settings(spec, tuple(evidence.Kind)) == {k: v for k, v in evidence.flatten(m.spec).items() if k != "run"}
+
+
+def test_evaluations_of_a_model_are_compared_by_all_their_settings(two_runs):
+    m = read_manifest(two_runs[0])
+    tree = {"model": m.spec["model"], "engine": {"name": "transformers"}, "train_set": "testbed"}
+    spec = resolve_eval([], [], tree, {"eval": m.spec["eval"], "seeds": [0, 1]})
+    again = SimpleNamespace(seeds=(0,), training_set="testbed", method="testbed")
+    first = SimpleNamespace(seeds=(0, 1), training_set="testbed", method="testbed")
+    trained = typed_spec(m.spec, two_runs[0])
+    assert evidence._same_settings(spec, again, spec, first)
+    longer = spec.model_copy(update={"eval": spec.eval.model_copy(update={"max_new_tokens": 7})})
+    assert not evidence._same_settings(longer, again, spec, first)
+    assert not evidence._same_settings(spec, again, trained, first) and not evidence._same_settings(trained, again, spec, first)
+    of_a_run = spec.model_copy(update={"run": "p2o-1"})
+    assert "run" not in evidence._settings(of_a_run, tuple(evidence.Kind)), "where the policies lie is no setting of theirs"
+
+
+def test_what_is_compared_of_two_runs(two_runs, monkeypatch):
+    folder = two_runs[0]
+    m = read_manifest(folder)
+    asked = []
+    monkeypatch.setattr(evidence, "read_curves", lambda at: ("curves", at))
+    monkeypatch.setattr(evidence, "_same_curves", lambda *own: asked.append(own) or (3, 1234.0))
+    monkeypatch.setattr(evidence, "_same_samples", lambda *own: asked.append(own) or "all the same")
+    part = with_spec(second(m), lambda s: s["train"].update(max_rollouts=96))
+    text = "seeds 0, 1, 2: first 1,234 rollouts trained again, all 3 points of the curves the same"
+    assert outcome(folder, m, AT, part) == ("reproduced", text)
+    assert asked == [(("curves", folder), ("curves", AT), m.seeds, AT)]
+    asked.clear()
+    whole = second(m)
+    assert outcome(folder, m, AT, whole) == ("retrained", "seeds 0, 1, 2: trained and evaluated again, all the same")
+    assert asked == [(folder, m, AT, whole)]
+    tree = {"model": m.spec["model"], "engine": {"name": "transformers"}, "train_set": "testbed"}
+    spec = resolve_eval([], [], tree, {"eval": m.spec["eval"], "seeds": [1]})
+    evaluated = SimpleNamespace(spec=spec.model_dump(mode="json"), seeds=(1,))
+    assert outcome(folder, m, AT, evaluated) == ("reproduced", "seed 1: evaluated again, all the same")
+    assert outcome(folder, evaluated, AT, whole)[0] == "retrained", "nothing of a training can be compared"
+
+
+def test_samples_of_several_suites(monkeypatch):
+    asked = []
+    first, again = (SimpleNamespace(suites={"a": 1, "b": 2}, seeds=(0,), at=at) for at in ("first", "again"))
+    mine = rows([(0, 0)] * 20 + [(1, 1)] * 80)
+    apart = rows([(1, 1)] * 100)
+    one = rows([(0, 1)] * 2 + [(0, 0)] * 18 + [(1, 1)] * 80)
+    theirs = {"a": apart, "b": apart}
+
+    def read(folder, m, name):
+        asked.append((folder, m, name))
+        return mine if m is first else theirs[name]
+
+    monkeypatch.setattr(evidence, "_rows", read)
+    with pytest.raises(HarnessError) as e:
+        evidence._same_samples(Path("a/first"), first, AT, again)
+    said = evidence._scores_apart(mine, apart, (0,))
+    assert str(e.value) == f"{AT}: does not reproduce first: a: {said}; b: {said}"
+    assert asked == [(at, m, name) for name in "ab" for at, m in ((Path("a/first"), first), (AT, again))]
+    theirs |= {"a": mine, "b": one}
+    words = evidence._same_samples(Path("a/first"), first, AT, again)
+    assert words == "398 of 400 samples the same, scores within 3 standard errors"
+    theirs |= {"a": one, "b": mine}
+    assert evidence._same_samples(Path("a/first"), first, AT, again) == words
+
+
+def test_two_problems_have_a_standard_error():
+    mine = rows([(0, 0), (0, 0)])
+    assert evidence._scores_apart(mine, rows([(0, 1), (0, 0)]), (0,)) is None, "25 points, with an error of 25"
+    told = evidence._scores_apart(mine, rows([(0, 1), (0, 1)]), (0,))
+    assert told == "seed 0 scores +50.0 points from the filed one, standard error 0.0"
+
+
+def test_curves_of_other_seeds_and_of_nothing_do_not_end_the_comparison():
+    x, y = [2.0, 4.0], [0.0, 0.2]
+    filed = {"reward": [Curve(1, "epoch", x, [9.0, 9.0]), Curve(1, "batch", x, y)], "other": [Curve(1, "batch", x, y)]}
+    again = {"reward": [Curve(0, "batch", x, y), Curve(1, "epoch", x, y), Curve(1, "batch", x, [1e-10, 0.2])]}
+    assert evidence._same_curves(filed, again, (1,), AT) == (2, 4.0), "nothing, and next to nothing"
+    more = {"new": [Curve(1, "batch", x, y)], **again, "other": [Curve(1, "batch", [1.0, 3.0, 9.0], [0.0, 0.0, 0.0])]}
+    assert evidence._same_curves(filed, more, (1,), AT) == (3, 4.0)
+    early = {"reward": [Curve(1, "batch", [0.5], [0.1])]}
+    assert evidence._same_curves(early, early, (1,), AT) == (1, 0.5)
+
+
+def test_levels_come_of_what_is_filed_and_of_every_second_run(monkeypatch):
+    asked = []
+    runs, again = [Path("a"), Path("b")], [Path("x"), Path("y")]
+    manifests = {p: SimpleNamespace(has_samples=p == Path("a"), at=p) for p in (*runs, *again)}
+    monkeypatch.setattr(evidence, "read_manifest", manifests.get)
+    monkeypatch.setattr(evidence, "original_of", lambda *own: asked.append(own) or Path("b"))
+    monkeypatch.setattr(evidence, "outcome", lambda *own: asked.append(own) or ("reproduced", str(own[2])))
+    assert evidence.levels(runs, []) == {Path("a"): ("recomputed", ""), Path("b"): ("self-reported", "")} and asked == []
+    assert evidence.levels(runs, again) == {Path("a"): ("recomputed", ""), Path("b"): ("reproduced", "x; y")}
+    filed = {p: manifests[p] for p in runs}
+    assert asked == [
+        (manifests[Path("x")], filed, Path("x")),
+        (Path("b"), manifests[Path("b")], Path("x"), manifests[Path("x")]),
+        (manifests[Path("y")], filed, Path("y")),
+        (Path("b"), manifests[Path("b")], Path("y"), manifests[Path("y")]),
+    ]

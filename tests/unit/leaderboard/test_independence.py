@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import statistics
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +19,8 @@ from harness.leaderboard import independence
 from harness.leaderboard.independence import (
     BYTES_PER_TOKEN,
     CHANCE,
+    DEVIATIONS,
+    EXCESS,
     HASHES,
     LABELS,
     LONG,
@@ -299,3 +303,103 @@ def test_copies_in_any_suite_are_found(copied):
     }
     with pytest.raises(HarnessError, match="have the same texts in 40 of the 80 problems where these vary"):
         check_sampling(samples, dict.fromkeys(names, facts(4)), [0, 1], False, WHERE)
+
+
+def test_hash_functions_are_the_same_at_every_call():
+    texts = [["a b c d", "e f g"], ["a b", ""]]
+    assert (signatures(texts) == signatures(texts)).all()
+
+
+def test_how_much_more_alike_is_too_much(monkeypatch):
+    """The mean over problems, against its standard error by hand; excess of the pairs (0, 1) and (0, 2) by problem."""
+
+    def check(one, other):
+        tables = iter([np.array([[9, a, b], [a, 9, -1], [b, -1, 9]]) for a, b in zip(one, other, strict=True)])
+        monkeypatch.setattr(independence, "_excess", lambda _: next(tables))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            independence._check_alike([[["a"], ["b"], ["c"]]] * len(one), [4, 5, 6], WHERE)
+
+    def refused(one, other, seeds):
+        found = one if seeds == "4 and 5" else other
+        mean, error = statistics.fmean(found), statistics.stdev(found) / math.sqrt(len(found))
+        assert mean > EXCESS and mean > DEVIATIONS * error
+        with pytest.raises(HarnessError) as e:
+            check(one, other)
+        assert str(e.value) == (
+            f"{WHERE}: the samples of seeds {seeds} are copies: they are more alike than samples of one seed, by {mean:.3f} "
+            f"with standard error {error:.3f}; independent ones are not"
+        )
+
+    none = [-0.1, -0.2, -0.1]
+    check(none, none)
+    refused([0.5, 0.45, 0.4], none, "4 and 5")
+    refused(none, [0.5, 0.45, 0.4], "4 and 6")
+    refused([0.3, 0.29], [0.0, 0.0], "4 and 5")
+    check([0.5], [0.5])  # of one problem nothing is said
+    check([EXCESS * 0.99] * 3, none)  # sure, and too small to matter
+    check([0.4, 0.0], [0.0, 0.9])  # large, and as likely chance
+    mean_error = [0.2 + x for x in (0.06, -0.06, 0.0)]
+    assert 5 < statistics.fmean(mean_error) / (statistics.stdev(mean_error) / math.sqrt(3)) < DEVIATIONS
+    check(mean_error, none)
+
+
+def test_what_may_be_as_likely_as_not_is_no_surprise():
+    """As many coincidences as are expected have no bound below 1."""
+    assert tail([0.5] * 4, 2) == tail([0.25] * 4, 1) == tail([], 0) == tail([1.0], 1) == 1.0
+    assert tail([0.5] * 4, 3) < 1.0
+
+
+def test_suites_with_one_sample_a_problem_do_not_hide_the_others():
+    """Copies with words changed are found beside a suite of which nothing can be told."""
+    first = drawn(1, words=30)
+    rng = random.Random(3)
+
+    def reworded(text):
+        words = text.split()
+        words[1], words[-2] = (f"x{rng.random()}" for _ in range(2))
+        return " ".join(words)
+
+    second = [[reworded(t) for t in texts] for texts in first]
+    samples = {"one": [], "two": []}
+    for s, of in enumerate((first, second)):
+        samples["one"] += [row(texts[0], s, f"o{q}", 0, answer=str(rng.random())) for q, texts in enumerate(drawn(20 + s))]
+        for q, texts in enumerate(of):
+            own = [row(t, s, f"p{q}", i, answer=str(rng.random()), tokens=rng.randrange(60, 99)) for i, t in enumerate(texts)]
+            samples["two"] += own
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for names in (("one", "two"), ("two", "one")):
+            with pytest.raises(HarnessError, match="samples: the samples of seeds 0 and 1 are copies"):
+                check_sampling({n: samples[n] for n in names}, {"one": facts(1), "two": facts(4)}, [0, 1], False, WHERE)
+        check_sampling({"one": samples["one"]}, {"one": facts(1)}, [0, 1], False, WHERE)
+
+
+def test_copies_of_two_samples_a_problem_are_found():
+    with pytest.raises(HarnessError, match="seeds 0 and 1 have the same texts in 40 of the 40 problems"):
+        check([drawn(1, k=2), drawn(1, k=2)])
+    with pytest.raises(HarnessError, match="seeds 1 and 2 have the same texts"):
+        check([drawn(3, k=2), drawn(1, k=2), drawn(1, k=2)])
+
+
+def test_errors_name_the_suite_whose_rows_are_wrong():
+    for rows, facts_of, words in (
+        ([row(tokens=101)], facts(1), "problem p0, seed 0, sample 0: tokens is 101 of at most 100, for 8 bytes"),
+        ([row(prompt_tokens=0)], facts(1), "problem p0, seed 0, sample 0: tokens is 100 of at most 100, for 8 bytes"),
+    ):
+        with pytest.raises(HarnessError) as e:
+            check_sampling({"s": rows}, {"s": facts_of}, [0], False, WHERE)
+        assert str(e.value) == f"board/run/samples/s.jsonl.zst, {words}"
+
+
+def test_greedy_answers_of_any_two_seeds_are_compared():
+    same = [[f"w{q} a b c d e"] for q in range(20)]
+    with pytest.raises(HarnessError, match="seeds 1 and 2 open 20 of 20 answers|seeds 0 and 2 open 20 of 20 answers"):
+        check([same, same, [[f"x{q}"] for q in range(20)]], one_policy=True, temperature=0.0)
+    check([same, same, same], one_policy=True, temperature=0.0)
+
+
+def test_a_little_temperature_is_one():
+    texts = [[[long(f"a{q}")] for q in range(6)] for _ in range(2)]
+    with pytest.raises(HarnessError, match="6 of 6 long samples of seed 0 come again"):
+        check(texts, temperature=0.01)

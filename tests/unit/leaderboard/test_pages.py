@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -518,6 +519,56 @@ def test_a_run_directory_is_the_same_entry(two_runs, entries):
     assert own.questions["tb-long"].ids == entries[0].questions["tb-long"].ids
 
 
+def test_questions_and_shown_samples_are_read_from_the_named_file(two_runs, monkeypatch):
+    """Of a filed run and of a run directory; without samples there are none."""
+    folder, run = two_runs[0], two_runs[0].parents[3] / "p2o"
+    asked = []
+    real = filed.read_questions
+    monkeypatch.setattr(filed, "read_questions", lambda *own: asked.append(own) or real(*own))
+    monkeypatch.setattr(filed, "_pick", lambda *own: asked.append(own) or ["row"])
+    m = read_manifest(folder)
+    data = filed.read_packed(folder, m, "tb-long")
+    at = folder / "samples" / "tb-long.jsonl.zst"
+    first = filed.load_filed(folder, 5)
+    q = first.questions["tb-long"]
+    assert asked == [(data, at, first.result.suites["tb-long"], (0, 1, 2)), (data, q, 5, at)]
+    assert first.picks == {"tb-long": ["row"]} and len(first.templates) == 12
+    asked.clear()
+    own = filed.load_run(run, 5)
+    at = run / "samples" / "tb-long.jsonl"
+    rows = filed.canonical(filed.read_samples(at), (0, 1, 2), True)
+    lines = filed.sample_lines(rows)
+    assert asked == [(lines, at, own.result.suites["tb-long"], own.result.seeds), (lines, own.questions["tb-long"], 5, at)]
+    asked.clear()
+    assert filed.load_run(run).picks == filed.load_filed(folder).picks and {x[2] for x in asked[1::2]} == {0}
+    bare = structs.replace(m, files={k: f for k, f in m.files.items() if not k.startswith("samples/")})
+    monkeypatch.setattr(filed, "read_manifest", lambda at: bare)
+    none = filed.load_filed(folder, 5)
+    assert (none.questions, none.picks, none.evidence) == ({}, {}, "self-reported")
+
+
+def test_a_run_directory_without_samples_or_environment(two_runs, tmp_path):
+    run = shutil.copytree(two_runs[0].parents[3] / "p2o", tmp_path / "run")
+    shutil.rmtree(run / "samples")
+    (run / "env.json").unlink()
+    own = filed.load_run(run, 3)
+    assert (own.questions, own.picks, own.code, own.started) == ({}, {}, None, None) and own.result.method == "p2o"
+
+
+def test_a_shown_sample_that_cannot_be_read_is_named_with_its_file():
+    q = SimpleNamespace(ids=["a", "b"], k=2)
+    with pytest.raises(HarnessError, match="^board/samples/s cannot be read: "):
+        filed._pick(b"{}\n" * 4, q, 1, Path("board/samples/s"))
+    assert filed._pick(b"{}\n" * 4, q, 0, Path("board/samples/s")) == []
+
+
+def test_sample_lines_are_ascii_one_a_row(two_runs, entries):
+    rows = [structs.replace(r, completion="\u4e2d \u202e\n") for r in entries[0].picks["tb-long"]]
+    data = filed.sample_lines(rows)
+    assert data.isascii() and len(data.splitlines()) == 3 and data.endswith(b"}\n")
+    assert filed.decode_filed(data, Path("x")) == rows
+
+
 def test_curves_are_thinned_by_seed_and_kind(two_runs):
     from harness.runs.logs import MetricRow, Metrics
 
@@ -557,6 +608,7 @@ def test_the_boards_below_a_folder(tmp_path):
     again = run("s", "m", "reproductions", "z"), run("s", "m", "reproductions", "y")
     run("s", "m", "reproductions", ".tmp")
     assert filed.second_runs(one.parent) == sorted(again)
+    assert filed.boards(tmp_path) == {one.parent: [two, one], other.parent: [other]}, "second runs are no runs of the board"
     (tmp_path / "s" / "m" / "reproductions" / "file").touch()
     with pytest.raises(HarnessError, match="reproductions/file: is a link or no folder; a board holds its own files$"):
         filed.second_runs(one.parent)

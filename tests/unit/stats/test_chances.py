@@ -163,6 +163,35 @@ def test_seeds_to_decide_are_the_fewest():
     assert chances.seeds_to_decide(1.0, 1.0, 2.0) is None  # at the margin more seeds do not decide
 
 
+def test_seeds_to_exclude_a_gain_are_the_fewest():
+    found = chances.seeds_to_exclude(4.0, 2.0, wanted=0.7)
+    rejects = [n for n in range(3, 60) if chances.gain_seen(4.0, 0.0, Noise(2.0), n, 0.1) >= 0.7]
+    assert found == rejects[0] > 3, "a one-sided test that the gain is 4 where there is none"
+    assert chances.seeds_to_exclude(0.01, 2.0) is None
+
+
+def test_seeds_to_decide_between_shares_are_the_fewest():
+    kinds, wanted = Kinds(0.1, 0.8), 0.6
+
+    def decided(n):
+        found = chances.of_shares((0.9, 0.3), kinds, n, lambda e, _, level: outcome(e, 0.05, level), 0.1)
+        return 1 - found.get("undecided", 0.0)
+
+    found = chances.shares_to_decide((0.9, 0.3), kinds, 0.05, 0.1, wanted)
+    assert decided(found) >= wanted > decided(found - 1) and found > 3
+
+
+def test_several_looks_are_simulated_from_seed_0():
+    asked = []
+
+    def draw(rng, reps, n):
+        asked.append((rng.bit_generator.state, reps, n))
+        return np.zeros((reps, n)) + 1.0 + rng.random((reps, n)), rng.random((reps, n))
+
+    chances.at_looks(draw, (3, 5), (0.01, 0.05), lambda e, n, level: outcome(e, 0.1, level))
+    assert asked == [(np.random.default_rng(0).bit_generator.state, chances.REPS, 5)]
+
+
 def test_the_fewest_are_found_over_dips():
     enough = {6, *range(8, 201)}
     assert chances.fewest(lambda n: n in enough) == 6

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from harness.core.errors import UsageError
-from harness.stats.looks import in_words, level_at, levels
+from harness.stats.looks import in_words, level_at, levels, unplanned
 from harness.stats.seeds import difference
 
 
@@ -83,6 +83,10 @@ def test_a_look_that_was_not_planned_has_no_level():
     ):
         with pytest.raises(UsageError, match=words):
             level_at(seeds, (3, 5, 8))
+    assert unplanned(6, (3, 5, 8)) == (
+        "6 seeds an arm are none of the planned looks (3, 5, 8): the next is at 8, what 5 said stands until then; "
+        "a look between is added to the plan first"
+    )
     with pytest.raises(UsageError, match="rising"):
         level_at(3, (3, 8, 5))
 
@@ -91,6 +95,12 @@ def test_a_look_in_words():
     first, last = in_words(3, (3, 5, 8)), in_words(8, (3, 5, 8))
     assert first == "look 1 of 3 (at 3, 5, 8 seeds): decided at 2.5%, 2.5% of the 5% spent"
     assert last.startswith("look 3 of 3") and last.endswith("5% of the 5% spent")
+    only = in_words(7, (7,), 0.5)
+    assert only == "look 1 of 1 (at 7 seeds): decided at 50%, 50% of the 50% spent"
+    middle = 100 * levels((3, 5), 8, 0.5)[1], 50 * math.log(1 + (math.e - 1) * 5 / 8)
+    assert in_words(5, (3, 5, 8), 0.5) == (
+        f"look 2 of 3 (at 3, 5, 8 seeds): decided at {middle[0]:.2g}%, {middle[1]:.2g}% of the 50% spent"
+    )
 
 
 @pytest.mark.parametrize("looks", [(), (1, 3), (5, 3), (3, 9)])

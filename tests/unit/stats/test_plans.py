@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -11,12 +12,13 @@ import pytest
 from harness.core.errors import MissingError, UsageError
 from harness.data.suites import load_suite
 from harness.runs.result import load_result
-from harness.stats import chances, seeds
-from harness.stats.chances import Noise
+from harness.stats import chances, scenarios, seeds
+from harness.stats.chances import Kinds, Noise
 from harness.stats.claims import Claim, claims_dir, find_claim
 from harness.stats.looks import levels
-from harness.stats.noise import of_question, sources
-from harness.stats.plans import AT, plan, right_verdicts
+from harness.stats.noise import Known, _size, of_question, sources
+from harness.stats.plans import AT, _many, plan, right_verdicts, sides_of
+from harness.stats.power import ceiling, questions_needed
 from harness.stats.seeds import Spread, resolution
 from harness.stats.verdicts import on_claim, prediction
 from support.command import harness
@@ -188,6 +190,175 @@ def test_runs_of_the_arms_say_what_to_assume(tmp_path):
     known = {k.what: (k.value, k.source) for k in found.known}
     assert known["seeds"] == ("of two kinds, scoring 10.0 or 80.0, each with an sd of 0.0", "the given runs")
     assert known["baseline seeds that solve the suites"] == ("33%", "1 of 4 in the given runs, and one of each kind")
+
+
+def test_runs_of_an_arm_are_those_of_its_settings_or_else_of_its_method(tmp_path):
+    c = claim()
+    own = [load_result(p) for p in runs_of(c, tmp_path / "own", ([40, 44, 48], [30, 33, 36]))]
+    other = claim(settings={"train.lr": 0.5})
+    others = [load_result(p) for p in runs_of(other, tmp_path / "other", ([40, 44, 48], [30, 33, 36]))]
+    assert sides_of(c, [*own, *others]) == ({"arm": own[:1], "baseline": own[1:]}, True)
+    assert sides_of(c, [own[0], *others]) == ({"arm": own[:1], "baseline": []}, True), "one arm's is enough"
+    assert sides_of(c, others) == ({"arm": others[:1], "baseline": others[1:]}, False)
+    assert plan(c, others, seeds=(3,)).known[0].source == "the given runs, 4 degrees of freedom"
+
+
+def test_one_seed_of_each_kind_shows_no_spread_within_it(tmp_path):
+    two = claim(kinds=None)
+    results = [load_result(p) for p in runs_of(two, tmp_path / "two", ([80, 10], [80, 10]))]
+    found = scenarios.Basis()
+    scenarios.scenarios_of(two, results, results[1:], sources(two, [], [], {}, 0.8), found)
+    assert found.known == [
+        Known("seeds", "of two kinds, scoring 10.0 or 80.0, each with an sd of 2.0", "the given runs"),
+        Known("baseline seeds that solve the suites", "50%", "1 of 2 in the given runs, and one of each kind"),
+    ]
+
+
+def test_two_kinds_without_a_published_score():
+    c = claim(kinds=True, effect=34.0, kind_scores=[12, 80])
+    found = plan(c, seeds=(3,))
+    assert found.known[0] == Known(
+        "seeds", "of two kinds, scoring 12.0 or 80.0, each with an sd of 2.0", "the claim's kind_scores"
+    )
+    origin = "assumed, both arms about one half: the most seeds"
+    assert found.known[1] == Known("baseline seeds that solve the suites", "25%", origin)
+
+
+def test_a_seeds_score_of_two_kinds_scatters_as_a_coin_does(monkeypatch):
+    """Half way between the arms; every chance goes by the level and the looks that were asked for."""
+    asked = []
+    monkeypatch.setattr(chances, "of_shares", lambda *own: asked.append(own))
+    monkeypatch.setattr(chances, "at_looks", lambda *own, **more: asked.append((*own, more)))
+    c, kinds = claim(effect=34.0), Kinds(0.12, 0.8)
+    found = scenarios._of_kinds(c, kinds, 0.25)
+    middle = (0.25 + 0.75) / 2
+    assert found.name == scenarios.KINDS and found.sd == pytest.approx(68 * math.sqrt(middle * (1 - middle)))
+    found.at(34.0, 5, 0.01)
+    found.by_looks(17.0, (3, 5), (0.01, 0.04))
+    (solving, of, n, _, level), (_, looks, levels, _, more) = asked
+    assert solving == pytest.approx((0.75, 0.25)) and (of, n, level) == (kinds, 5, 0.01)
+    assert (looks, levels, more) == ((3, 5), (0.01, 0.04), {"kinds": kinds})
+    draws = scenarios._of_kinds(c, kinds, 0.9)
+    draws.at(34.0, 5, 0.01)
+    draws.at(-90.0, 5, 0.01)
+    assert [x[0] for x in asked[2:]] == [(1.0, 0.9), (0.0, 0.9)], "no more than all of them, no less than none"
+
+
+def test_scattering_scores_have_the_floor_of_their_resolution(monkeypatch):
+    asked = []
+    monkeypatch.setattr(chances, "at_looks", lambda *own: asked.append(own))
+    monkeypatch.setattr(chances, "of_claim", lambda *own: asked.append(own))
+    c = claim(margin=2.0, published_seeds=4)
+    noise = sources(c, [], [], {}, 0.8)
+    found = scenarios._scattering(c, 3.0, noise)
+    found.at(8.0, 5, 0.01)
+    found.by_looks(4.0, (3, 5), (0.01, 0.04))
+    (of_claim, (draw, *looks, _, floor)) = asked
+    assert of_claim == (8.0, 8.0, 2.0, Noise(3.0, floor=noise.floor()), 5, 4, 0.01)
+    assert (looks, floor) == ([(3, 5), (0.01, 0.04)], noise.floor()) and floor > 0
+    a, b = draw(np.random.default_rng(0), 20_000, 2)
+    assert (a.mean() - b.mean(), a.std(), b.std()) == pytest.approx((4.0, 3.0, 3.0), abs=0.1)
+
+
+def test_the_rule_of_a_plan_is_that_of_a_claims_verdict():
+    """With the interval of the published score, in points or in shares."""
+    c = claim(published_seeds=3, margin=2.0)
+    rng = np.random.default_rng(5)
+    for unit in (1.0, 0.01):
+        a, b = (rng.normal(m, 3 * unit, (R, 4)) for m in (6 * unit, 0.0))
+        e = seeds.difference(a, b, Spread())
+        found = scenarios._rule(c, unit)(e, 4, 0.05)
+        assert (found == on_claim(e, 8 * unit, 2 * unit, prediction(e, (4, 4), 3), 0.05)).all()
+        assert len(np.unique(found)) >= 4
+
+
+def test_how_tokens_vary_is_said(tmp_path):
+    c = claim(effect=0.0, tokens=0.6, budget="any")
+    none = plan(c, seeds=(3,))
+    words = "taken not to vary over seeds: the chances are the most there can be"
+    assert Known("tokens", words, "no runs") in none.known
+    paths = runs_of(c, tmp_path, ([40, 44, 48], [30, 33, 36]))
+    results = [load_result(p) for p in paths]
+    logs = [[math.log(x.sampled_tokens) for x in r.ledgers.values()] for r in results]
+    spread = math.sqrt(np.mean([np.var(x, ddof=1) for x in logs]))
+    assert Known("tokens", f"vary by {100 * spread:.1f}% over seeds", "the given runs") in plan(c, results, seeds=(3,)).known
+
+
+def test_seeds_of_a_part_are_the_fewest_at_its_level():
+    c = claim(seed_sd=[3.0], margin=2.0)
+    for alpha in (0.05, 0.2):
+        found = plan(c, seeds=(3,), alpha=alpha)
+        floor = sources(c, [], [], {}, 0.8).floor
+        for part in found.parts:
+            own = Noise(math.hypot(part.training, part.decoding), floor=floor(part.k))
+            seen = [n for n in range(3, 60) if chances.gain_seen(8.0, 2.0, own, n, alpha) >= 0.8]
+            assert part.seeds == seen[0]
+    part = found.parts[0]
+    own = Noise(math.hypot(part.training, part.decoding), floor=floor(None))
+    exactly = chances.gain_seen(8.0, 2.0, own, 7, 0.05)
+    assert plan(c, seeds=(3,), wanted=exactly).parts[0].seeds == 7, "what is wanted is enough"
+
+
+def test_the_advice_in_words():
+    c = claim(seed_sd=[2.0], margin=1.0)
+    wanted = 0.9
+    found = plan(c, accuracies={"tb-long": 0.5}, seeds=(3,), wanted=wanted)
+    own, *others = found.parts
+    many = others[-1]
+    share = 100 * (own.decoding**2 - many.decoding**2) / 2.0**2
+    assert share > 100 / 3 and many.seeds < own.seeds
+    more = f"64 samples per question would take away {share:.0f}% of a seed's variance"
+    known = sources(c, [], [], {"tb-long": 0.5}, 0.8)
+    new = Noise(2.0, known.question_se, known.floor())
+    chance = chances.gain_seen(8.0, 0.0, new, own.seeds, 0.05)
+    most = ceiling(8.0, known.question_se, 0.05)
+    wider = f"{100 * chance:.0f}% at {own.seeds} seeds that it generalises to new questions, {100 * most:.0f}% at most"
+    factor = questions_needed(8.0, new, own.seeds, 0.05, wanted)
+    assert chance < wanted < most < 1 and factor > 1
+    assert found.notes == [
+        f"seed sd 2.00: raise k, {more}, and {many.seeds} seeds do what takes {own.seeds} now.",
+        f"seed sd 2.00: {wider}; suites {factor:.2g} times as large would make it 90%.",
+    ]
+    loud = plan(claim(seed_sd=[9.0], margin=2.0), accuracies={"tb-long": 0.5}, seeds=(3,))
+    own, *_, many = loud.parts
+    share = 100 * (own.decoding**2 - many.decoding**2) / 9.0**2
+    more = f"64 samples per question would take away {share:.0f}% of a seed's variance"
+    assert loud.notes[0] == f"seed sd 9.00: add seeds, {more} only."
+    assert (_many(7), _many(None)) == ("7", "more than 200")
+
+
+def test_greedy_answers_have_no_more_samples(monkeypatch):
+    strict = find_claim("p2o-deepscaler-5k-strict")
+    card = SUITE
+    sampled, greedy = (type("Pass", (), {"greedy": x, "k": 7}) for x in (False, True))
+    assert _size(card, sampled) == (SUITE.size, 7, True) and _size(card, greedy) == (SUITE.size, 1, False)
+    sampled.k = None
+    assert _size(card, sampled) == (SUITE.size, SUITE.k, True)
+    cold = dataclasses.replace(card, temperature=0.0)
+    assert _size(cold, sampled) == (SUITE.size, 1, False)
+    real = sources(strict, [], [], {}, 0.8)
+    none = dataclasses.replace(real, sizes=tuple((n, 1, False) for n, _, _ in real.sizes))
+    monkeypatch.setattr("harness.stats.plans.sources", lambda *_: none)
+    found = plan(strict, seeds=(3,))
+    assert {part.k for part in found.parts} == {None}
+    names = dict.fromkeys(part.scenario for part in found.parts)
+    said = [f"{name}: add seeds, there are no more samples to be had." for name in names]
+    assert [n for n in found.notes if "add seeds" in n] == said
+
+
+def test_what_is_known_is_said_in_words():
+    c = claim()
+    found = sources(c, [], [], {"tb-long": 0.3}, 0.8)
+    model = "a model of suites that hard, agreement 0.8"
+    decoding, questions = (f"{x:.2f}" for x in (found.decoding(), found.question_se))
+    assert found.known == (
+        Known("accuracy", "tb-long 30", "--scores"),
+        Known("decoding", f"{decoding} points of a seed's score", model),
+        Known("questions", f"{questions} points of a difference", model),
+    )
+    assert sources(c, [], [], {}, 0.8).known[0] == Known("accuracy", "tb-long 50", "assumed, half right")
+    published = claim(effect=34.0, scores={"arm": 63, "baseline": 29})
+    assert sources(published, [], [], {}, 0.8).known[0] == Known("accuracy", "tb-long 46", "as published")
 
 
 def test_claims_by_name_and_by_file(tmp_path):
