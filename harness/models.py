@@ -163,11 +163,26 @@ MODELS = {
 }
 
 
+ADAPTER = "adapter_config.json"
+"""What peft calls the settings of adapters, in a folder that holds no model of its own."""
+
+
+def holds_adapters(source: str | Path) -> bool:
+    """Whether a model's folder holds adapters for another model."""
+    return (Path(source) / ADAPTER).is_file()
+
+
 def locate(spec: PolicySpec, offline: bool) -> str | Path:
-    """The folder of a named model, fetched or built if need be; any other id is left to the backend."""
-    named = MODELS.get(spec.model.id)
+    """The folder of a named model, fetched or built if need be; any other id is left to the backend, a folder or a hub's.
+
+    Raises MissingError for what can only be a folder and is none.
+    """
+    id_ = spec.model.id
+    named = MODELS.get(id_)
     if named is None:
-        return spec.model.id
+        if (id_.startswith((".", "/", "~")) or id_.count("/") > 1) and not Path(id_).is_dir():
+            raise MissingError(f"no model folder {id_}")
+        return id_
     locate_it = named.locate
     if isinstance(locate_it, str):
         locate_it = cast("Locate", load_object(locate_it, f"model {spec.model.id!r}"))

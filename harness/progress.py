@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 
+WIDTH = 80
+"""Columns of a narrow terminal. A line of a training fills them alone: it has its label where there is room."""
+
+
+def spoken(seconds: float) -> str:
+    """`42 s`, `12 min` or `30 h`."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.0f} h"
+
+
 class Progress:
     """Counts units of work (rollouts and evaluation samples) of a whole command."""
 
@@ -26,21 +37,20 @@ class Progress:
     def __enter__(self) -> Progress:
         if sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
 
+            console = Console(stderr=True)
+            console.print(self.label, markup=False, highlight=False)
             self._bar = Bar(
-                TextColumn(self.label, markup=False),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f}%"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
+                BarColumn(bar_width=6 if console.width <= WIDTH else 20),
+                TextColumn("{task.percentage:.0f}%"),
+                TextColumn("{task.fields[left]}"),
                 TextColumn("{task.description}", markup=False),
-                console=Console(stderr=True),
+                console=console,
             )
             self._bar.start()
-            self._task = self._bar.add_task("", total=self.total)
+            self._task = self._bar.add_task("", total=self.total, left="")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
@@ -53,12 +63,16 @@ class Progress:
             self._resumed_at, self._start = done, time.monotonic()
         self.done, text = min(done, self.total), visible(text)
         if self._bar:
-            self._bar.update(self._task, completed=self.done, description=text)
+            self._bar.update(self._task, completed=self.done, description=text, left=self._left().strip())
         elif time.monotonic() - self._printed >= self.every_s:
             self._printed = time.monotonic()
-            left = self.left_s
-            when = f", about {left:.0f} s left" if left is not None else ""
-            print(f"{self.label}: {100 * self.done / self.total:.0f}%{when}  {text}", file=sys.stderr, flush=True)
+            line = f"{100 * self.done / self.total:.0f}%{self._left()} {text}".rstrip()
+            if len(named := f"{self.label}: {line}") <= WIDTH:
+                line = named
+            print(line, file=sys.stderr, flush=True)
+
+    def _left(self) -> str:
+        return "" if self.left_s is None else f" {spoken(self.left_s)} left"
 
     @property
     def left_s(self) -> float | None:

@@ -57,8 +57,10 @@ class SFTTeacher(Method):
 
     @classmethod
     def check(cls, config: SFTTeacherConfig, train: TrainConfig) -> None:
-        if config.teacher.kind in ("policy", "initial"):
-            raise ValueError("the policy is no teacher of itself; teacher.kind is openai, replay or offline")
+        if config.teacher.kind in ("policy", "initial", "book", "placebo"):
+            raise ValueError(
+                "neither the policy nor a book of phrases teaches the policy; teacher.kind is openai, replay or offline"
+            )
 
     @property
     def loss(self) -> None:

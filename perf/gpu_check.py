@@ -63,7 +63,7 @@ def load(args, dtype: str, device: str):
 
 def worked_rows(args, backend, count: int) -> tuple[list[list[int]], list[list[int]]]:
     """Token ids of the first problems of GSM8K train and of their worked solutions."""
-    from harness.data.suites import read_problems
+    from harness.data.problems import read_problems
 
     problems = read_problems(args.data_dir / "train" / "gsm8k_train.jsonl", "math")[:count]
     prompts = [backend.encode(p.text) for p in problems]

@@ -12,6 +12,7 @@ EXTRAS = {
         "local": "torch transformers tokenizers huggingface_hub datasets gepa lm_eval math_verify sympy mpmath antlr4 "
         "latex2sympy2_extended datasketch gguf",
         "sft": "trl",
+        "lora": "peft",
         "procedural": "reasoning_gym",
         "openrlhf": "openrlhf vllm ray deepspeed einops",
     }.items()

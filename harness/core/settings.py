@@ -99,7 +99,7 @@ class ModelConfig(Strict):
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Number format of weights and activations."""
     chat_template: bool = True
-    """Render the user turn with the tokenizer's chat template, if it has one."""
+    """Render the user turn with the tokenizer's chat template; false puts its bare text to the model."""
     chat_options: dict[str, bool] = {}
     """Switches passed to that template, e.g. enable_thinking."""
 
@@ -117,6 +117,17 @@ class GuardConfig(Strict):
     """Stop when entropy, in nats per token, stays below this although not every reward is 1."""
     patience: int = Field(5, ge=1)
     """Consecutive batches of such entropy before stopping."""
+
+
+class LoraConfig(Strict):
+    """Low-rank adapters in the place of all weights (LoRA: Hu et al. 2021, arXiv 2106.09685), by peft; local backend only."""
+
+    rank: int = Field(0, ge=0)
+    """Rank r of an adapter; 0 trains all weights."""
+    alpha: float = Field(16.0, gt=0)
+    """What the adapters add is multiplied by alpha / rank."""
+    targets: Literal["all-linear"] | tuple[str, ...] = Field("all-linear", min_length=1)
+    """Linear layers with an adapter, by the ends of their names, e.g. `[q_proj, v_proj]`; all-linear is all but the head."""
 
 
 class TrainConfig(Strict):
@@ -163,6 +174,8 @@ class TrainConfig(Strict):
     """Batches between checkpoints; every epoch ends with one too."""
     loss: LossSpec = LossSpec()
     """Policy-gradient loss."""
+    lora: LoraConfig = LoraConfig()
+    """What is trained: all weights, or adapters."""
     guards: GuardConfig = GuardConfig()
     """Stop rules."""
 
@@ -270,8 +283,11 @@ class LocalConfig(Strict):
     """auto uses a GPU if there is one."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; null leaves the choice to torch."""
+    sampler: Literal["auto", "transformers", "vllm"] = "auto"
+    """What samples in a run: transformers, or vLLM in this process. auto takes vLLM on a GPU where it is installed, for a model
+    from 10M parameters on. `harness eval` goes by engine.name instead."""
     generation_tokens: int = Field(65536, ge=1)
-    """Most tokens in one sampling pass: prompts plus completions of full length."""
+    """Most tokens in one sampling pass: prompts plus completions of full length; with vLLM, what its cache holds."""
     forward_tokens: int = Field(8192, ge=1)
     """Most tokens per forward and backward pass, padding included; gradients are accumulated over passes."""
     shared_prompts: bool | None = None

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from harness.core.errors import MissingError
 from harness.core.types import Problem
-from harness.data.suites import Suite, unwrap
+from harness.data.problems import unwrap
+from harness.data.suites import Suite
 from harness.data.training_sets import TrainingSet
 
 OverlapKind = Literal["exact", "ngram", "near"]

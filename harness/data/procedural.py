@@ -15,7 +15,8 @@ from typing import Any
 from harness.core.errors import MissingError, UsageError
 from harness.core.seeds import derive
 from harness.core.types import Problem
-from harness.data.suites import Suite, content_sha256, render
+from harness.data.problems import render
+from harness.data.suites import Suite, content_sha256
 
 PACKAGE = "reasoning_gym"
 

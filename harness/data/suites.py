@@ -1,46 +1,26 @@
-"""Suites as data: what is in benchmarks/, and where problems come from.
-
-The files of --data-dir hold one JSON object a line with `id`, `problem` and `answer`; each is pinned by its SHA-256.
-"""
+"""Suites as data: what is in benchmarks/; a file of --data-dir is pinned by its SHA-256."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 import yaml
 
 from harness.core.errors import MissingError, UsageError, nearest
-from harness.core.limits import MAX_BYTES
 from harness.core.types import BOXED, Overlap, Problem, Sampling
+from harness.data.problems import draw, file_sha256, in_steps, located, read_problems, story_of, unwrap
 from harness.registry import load_object
 
 if TYPE_CHECKING:
     from harness.core.settings import EvalConfig
-
-MAX_CHARS = 1_000_000
-"""Of a field of a row of a data file, which other people wrote; harness/core/limits.py bounds the file."""
-
-PROMPT_FORMS = {
-    "bare": "{problem}",
-    "boxed": "Please reason step by step and put your final answer within \\boxed{}.\nQuestion: {problem}",
-    "choice": "Please reason step by step and put the letter of the right option within \\boxed{}.\nQuestion: {problem}",
-    "short": "Please reason step by step and put only the final answer within \\boxed{}: the letter of an option, one word "
-    "(yes or no, true or false, valid or invalid), a number, or a sequence.\nQuestion: {problem}",
-}
-"""The user turn by name, in training and evaluation alike; `boxed` after the released P2O code (one instruction line,
-then the question; Lu et al. 2026)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +36,8 @@ class Suite:
     `greedy`: one greedy completion per problem is drawn in addition to the samples, because published numbers are greedy there.
     `answer_form`: how a completion states its answer. `overlap`: how training problems are recognised among these. `families`:
     `story` where problems that tell one story, with other numbers or another question, are of one family (`story_of`); by
-    default the file's rows say it (`cluster_id`).
+    default the file's rows say it (`cluster_id`). `steps`: see `in_steps`. `drawn`: the file holds more, of which `size` are
+    drawn with a seed.
     """
 
     name: str
@@ -81,6 +62,8 @@ class Suite:
     answer_form: str = BOXED
     overlap: Overlap = "near"
     families: Literal["story"] | None = None
+    steps: tuple[int, int] | None = None
+    drawn: bool = False
 
     @property
     def groups(self) -> list[str]:
@@ -107,13 +90,17 @@ class Suite:
         generates it.
         """
         if self.file is None:
-            return [replace(p, answer_form=self.answer_form, overlap=self.overlap) for p in self._generated()]
+            return [
+                replace(p, answer_form=self.answer_form, overlap=self.overlap) for p in generated(self, f"suite {self.name!r}")
+            ]
         path = located(self.name, self.file, data_dir)
         if self.hub is not None and not path.exists():
             raise MissingError(f"no file {path}: harness fetch {self.name} --data-dir {data_dir} writes it")
-        problems = read_problems(path, self.answer_type, self.prompt)
+        problems = in_steps(read_problems(path, self.answer_type, self.prompt), self.steps)
         if self.sha256 is not None and file_sha256(path) != self.sha256:
             raise UsageError(f"{path} is not the file that suite {self.name!r} pins by SHA-256")
+        if self.drawn:
+            problems = draw(problems, self.size, "suite", self.name)
         return [replace(p, answer_form=self.answer_form, overlap=self.overlap) for p in problems]
 
     def clusters(self, data_dir: Path | None) -> dict[str, str]:
@@ -128,16 +115,6 @@ class Suite:
             return {}
         return {p.id: p.cluster_id or p.id for p in problems}
 
-    def _generated(self) -> list[Problem]:
-        if self.generator is None:
-            raise UsageError(f"the card of suite {self.name!r} names neither a file nor a generator")
-        arguments = dict(self.generator)
-        function = load_object(arguments.pop("function"), f"the generator of suite {self.name!r}")
-        problems: list[Problem] = function(self, **arguments)
-        if content_sha256(problems) != self.sha256:
-            raise UsageError(f"the generated problems of suite {self.name!r} are not those its card pins by SHA-256")
-        return problems
-
     def deviation(self, data_dir: Path | None) -> str | None:
         """Why scores on this data are not a result; None for pinned data (any other is refused by `problems`)."""
         if self.sha256 is not None or self.file is None:
@@ -149,23 +126,29 @@ class Suite:
         return self.sha256 or file_sha256(located(self.name, str(self.file), data_dir))
 
 
-def render(problem: str, prompt: str) -> str:
-    """The user turn of a problem's text under a prompt of PROMPT_FORMS."""
-    return PROMPT_FORMS[prompt].replace("{problem}", problem)
+class Generated(Protocol):
+    """A suite or a training set whose problems are generated."""
+
+    @property
+    def generator(self) -> dict[str, Any] | None: ...
+    @property
+    def sha256(self) -> str | None: ...
 
 
-def unwrap(text: str) -> str:
-    """The problem's text of a user turn that `render` made, under whichever prompt."""
-    for template in PROMPT_FORMS.values():
-        before, after = template.split("{problem}")
-        text = text.removeprefix(before).removesuffix(after)
-    return text
+def generated(source: Generated, named: str) -> list[Problem]:
+    """The problems of a suite or a training set without a file, made by its generator; `named` is what messages call it.
 
-
-def story_of(text: str) -> str:
-    """All but the last sentence, which is the question, in lower case and with every number alike."""
-    sentences = re.split(r"(?<=[.!?])\s+", text.strip())
-    return re.sub(r"\d+(?:[.,]\d+)*", "0", " ".join(sentences[:-1] or sentences)).lower()
+    Raises UsageError where it has no generator or the problems are not the pinned ones, and MissingError without what
+    generates them.
+    """
+    if source.generator is None:
+        raise UsageError(f"{named} has neither a file nor a generator")
+    arguments = dict(source.generator)
+    function = load_object(arguments.pop("function"), f"the generator of {named}")
+    problems: list[Problem] = function(source, **arguments)
+    if content_sha256(problems) != source.sha256:
+        raise UsageError(f"the generated problems of {named} are not those that are pinned by SHA-256")
+    return problems
 
 
 def benchmarks_dir() -> Path:
@@ -228,98 +211,3 @@ def content_sha256(problems: Sequence[Problem]) -> str:
     """SHA-256 over the JSON of (id, text, answer), a line per problem."""
     lines = "".join(json.dumps([p.id, p.text, p.answer]) + "\n" for p in problems)
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def located(name: str, file: str, data_dir: Path | None) -> Path:
-    if data_dir is None:
-        raise MissingError(f"{name!r} needs {file}: pass the folder that holds it with --data-dir")
-    return data_dir / file
-
-
-def file_sha256(path: Path) -> str:
-    return hashlib.sha256(_read(path)).hexdigest()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise MissingError(f"no file {path}: pass the folder that holds eval/ and train/ with --data-dir") from None
-    except OSError as e:
-        raise UsageError(f"cannot read {path}: {e.strerror}") from None
-
-
-def read_problems(path: Path, answer_type: str, prompt: str = "boxed") -> list[Problem]:
-    """Problems from JSON lines (gzipped where the name ends in .gz): `id`, `problem`, `answer`, perhaps `solution` and
-    `cluster_id`.
-
-    Raises MissingError for an absent file; UsageError, with file, line and field, for a malformed row, a repeated id
-    or an empty file.
-    """
-    data = _read(path)
-    try:
-        lines = (_unzipped(data) if path.suffix == ".gz" else data).decode().split("\n")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as e:
-        raise UsageError(f"{path} cannot be read as text: {e}") from None
-    problems: list[Problem] = []
-    seen: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        row = _row(line, f"{path}, line {number}")
-        if row["id"] in seen:
-            raise UsageError(f"{path}, line {number}: id {row['id']!r} is that of line {seen[row['id']]} too")
-        seen[row["id"]] = number
-        text = render(row["problem"], prompt)
-        meta = row.get("meta") or {}
-        problems.append(
-            Problem(
-                id=row["id"],
-                text=text,
-                answer=row["answer"],
-                answer_type=answer_type,
-                solution=row.get("solution"),
-                meta=meta,
-                cluster_id=row.get("cluster_id"),
-            )
-        )
-    if not problems:
-        raise UsageError(f"{path} holds no problems")
-    return problems
-
-
-def _unzipped(data: bytes) -> bytes:
-    """Raises OSError for more than MAX_BYTES: a small file may unpack to any size."""
-    with gzip.open(BytesIO(data)) as f:
-        out = f.read(MAX_BYTES + 1)
-    if len(out) > MAX_BYTES:
-        raise OSError(f"it unpacks to more than {MAX_BYTES:,} bytes")
-    return out
-
-
-def _row(line: str, at: str) -> dict[str, Any]:
-    """One checked row; `at` names file and line."""
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as e:
-        raise UsageError(f"{at} is not JSON: {e.msg} at column {e.colno}") from None
-    except (ValueError, RecursionError) as e:  # a number of thousands of digits, thousands of brackets
-        raise UsageError(f"{at} cannot be read: {e}") from None
-    if not isinstance(row, dict):
-        raise UsageError(f"{at} is not a JSON object")
-    for key in ("id", "problem", "answer"):
-        if not isinstance(row.get(key), str) or not row[key].strip():
-            raise UsageError(f"{at}: field {key!r} must be a text that is not empty, got {row.get(key)!r}")
-    if not isinstance(row.get("solution"), str | None):
-        raise UsageError(f"{at}: field 'solution' must be a text or null, got {row['solution']!r}")
-    if not isinstance(cluster := row.get("cluster_id"), str | None) or (cluster is not None and not cluster.strip()):
-        raise UsageError(f"{at}: field 'cluster_id' must be a text that is not empty, or null, got {cluster!r}")
-    if not isinstance(row.get("meta"), dict | None):
-        raise UsageError(f"{at}: field 'meta' must be an object or null, got {row['meta']!r}")
-    for key in ("id", "problem", "answer", "solution", "cluster_id"):
-        text = row.get(key) or ""
-        if len(text) > MAX_CHARS:
-            raise UsageError(f"{at}: field {key!r} has {len(text):,} characters, more than {MAX_CHARS:,}")
-        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-            raise UsageError(f"{at}: field {key!r} holds half of a surrogate pair, which no text file can")
-    return row

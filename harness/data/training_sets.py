@@ -16,10 +16,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from harness.config import flatten
 from harness.core.errors import MissingError, UsageError, dotted, nearest
-from harness.core.seeds import stream
 from harness.core.types import BOXED, HintPosition, Overlap, Problem
 from harness.core.world import World
-from harness.data.suites import Suite, file_sha256, list_groups, load_suite, located, read_problems, suite_names
+from harness.data.problems import draw, file_sha256, located, read_problems, without
+from harness.data.suites import Suite, generated, list_groups, load_suite, suite_names
 from harness.registry import load_world, training_set_fields
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class TrainingSet:
     title: str
     source: str
     file: str | None
-    """Relative to the data directory; None: the world generates it."""
+    """Relative to the data directory; None: it is generated."""
     sha256: str | None
     licence: str
     answer_type: str
@@ -50,6 +50,9 @@ class TrainingSet:
     """Who wrote the reference solutions: "human", "model:NAME", "world"; None where the file has none."""
     hub: dict[str, Any] | None = field(default=None, hash=False)
     """Where `harness fetch` gets it: dataset id, split, columns, and a least `level` where only hard ones belong."""
+    generator: dict[str, Any] | None = field(default=None, hash=False)
+    """What makes the problems where there is neither a file nor a world: `function`, a reference `module:name`, called with the
+    set and all else that is given here. `sha256` is then that of the problems."""
     world: str | None = None
     """`module:Class` of what generates it and observes its training (harness/core/world.py)."""
     policy: str | None = None
@@ -65,6 +68,10 @@ class TrainingSet:
     """How a completion states its answer; `{answer}` stands for it."""
     overlap: Overlap = "near"
     """How test problems are recognised among the training problems: `exact` where all are instances of a few templates."""
+    without: tuple[str, ...] = ()
+    """Suites made of the same file: their problems are no part of the set, nor are others that tell the same story."""
+    solution_field: str | None = None
+    """Of a row's `meta`: what is taken for its reference solution."""
     phrases: tuple[str, ...] = ()
     """Pieces of instructions, in addition to the world's; see `pieces`."""
 
@@ -86,10 +93,7 @@ class TrainingSet:
         """
         problems = self.whole(spec, data_dir)
         limit = spec.train.limit
-        if limit is None or limit >= len(problems):
-            return problems
-        kept = sorted(stream("train subset", self.name).sample(range(len(problems)), limit))
-        return [problems[i] for i in kept]
+        return problems if limit is None else draw(problems, limit, "train subset", self.name)
 
     def whole(self, spec: RunSpec | None, data_dir: Path | None) -> list[Problem]:
         """All problems of the file, or of the world under the spec's settings (None: its defaults).
@@ -101,11 +105,16 @@ class TrainingSet:
             path = located(self.name, self.file, data_dir)
             if self.to_fetch(data_dir):
                 raise MissingError(f"no file {path}: harness fetch {self.name} --data-dir {data_dir} writes it")
-            found = read_problems(path, self.answer_type, self.prompt)
+            found = without(
+                read_problems(path, self.answer_type, self.prompt),
+                [p for name in self.without for p in load_suite(name).problems(data_dir)],
+            )
+            if self.solution_field is not None:
+                found = [replace(p, solution=p.meta.get(self.solution_field)) for p in found]
         elif world := self.world_of(spec):
             found = world.problems()
         else:
-            raise UsageError(f"training set {self.name!r} has neither a file nor a world")
+            found = generated(self, f"training set {self.name!r}")
         return [replace(p, hint_position=self.hint_position, answer_form=self.answer_form, overlap=self.overlap) for p in found]
 
     def to_fetch(self, data_dir: Path | None) -> bool:

@@ -17,9 +17,10 @@ from harness.core.chat import Chat, ChatError, RefusedError, TooLongError
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.settings import EngineConfig, ModelConfig
 from harness.core.types import Rollout, Sampling
+from harness.models import holds_adapters
 from harness.runs.samples import OVERLONG
-from harness.training import vllm_version
 from harness.training.prompts import encode, rendering
+from harness.training.vllm_requests import request_parameters, vllm_version
 
 if TYPE_CHECKING:
     from harness.config import EvalSpec
@@ -149,25 +150,13 @@ class VLLM:
         return 1
 
     def complete(self, blocks: Sequence[Block], sampling: Sampling) -> Iterator[tuple[int, list[Completion]]]:
-        from vllm import SamplingParams
-
         for start in range(0, len(blocks), self.BATCH):
             batch = list(enumerate(blocks[start : start + self.BATCH], start))
             ids = {i: encode(self.tokenizer, self.model, b.prompts[0]) for i, b in batch}
             yield from ((i, [UNREAD]) for i, _ in batch if len(ids[i]) >= self.longest)  # vLLM would refuse the whole batch
             batch = [(i, b) for i, b in batch if len(ids[i]) < self.longest]
             prompts = [{"prompt_token_ids": ids[i]} for i, _ in batch]
-            params = [
-                SamplingParams(
-                    temperature=sampling.temperature,
-                    top_p=1.0,
-                    top_k=0,
-                    max_tokens=sampling.max_new_tokens,
-                    seed=b.seed % 2**63,
-                    detokenize=False,
-                )
-                for _, b in batch
-            ]
+            params = [request_parameters(sampling, sampling.max_new_tokens, b.seed, detokenize=False) for _, b in batch]
             for (i, _), out in zip(batch, self.engine.generate(prompts, params, use_tqdm=False), strict=True):
                 done = out.outputs[0]
                 text = self.tokenizer.decode(done.token_ids, skip_special_tokens=True)
@@ -278,6 +267,10 @@ def make_engine(spec: EvalSpec, source: str, offline: bool) -> Engine:
             raise UsageError("--offline and a server do not go together")
         return Server(spec.model, spec.engine)
     if spec.engine.name == "vllm":
+        if holds_adapters(source):
+            raise UsageError(
+                f"{source} holds adapters, which only engine.name=transformers reads; name a folder of merged weights"
+            )
         return VLLM(source, spec.model, spec.engine)
     from harness.training.local.backend import LocalBackend
 

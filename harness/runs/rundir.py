@@ -11,7 +11,7 @@ runs/<method>--<model>--<bench>/<utc>-<hash8>/
   partial/s<seed>/          completions of an evaluation under way; goes when the seed is done
   openrlhf/s<seed>/         that backend's files: flags, log, progress (see harness/training/openrlhf/job.py)
   ckpt/s<seed>/             the last two checkpoints; once the seed is done only final/, the policy as a Hugging Face
-                            folder
+                            folder, and with train.lora adapter/, what was trained of it
   ledger.json result.json   totals and scores, per seed too
   report.md report.html
 

@@ -65,8 +65,8 @@ FLAGS = ("truncated", "reasoned", "overlong")
 class ReflectorConfig(Strict):
     """Settings of the reflector; the defaults are those of P2O's self-reflection (release and Lu et al. 2026)."""
 
-    kind: Literal["offline", "policy", "initial", "openai", "replay"] = "initial"
-    """Random edits without a model; the policy with its current or its initial weights; a server; or recorded answers."""
+    kind: Literal["offline", "book", "placebo", "policy", "initial", "openai", "replay"] = "initial"
+    """Random edits of the set's phrases, published or neutral ones; the policy, now or at first; a server; recorded answers."""
     model: str | None = None
     """openai: the model's name on the server."""
     base_url: Annotated[Url, Kind.ACCESS] = None
@@ -86,11 +86,16 @@ class ReflectorConfig(Strict):
     extra: Extra = {}
     """openai: more fields of the request, e.g. `{chat_template_kwargs: {enable_thinking: false}}`; null: do not send it."""
     max_pieces: int = Field(4, ge=1)
-    """offline: phrases per template, at most."""
+    """offline, book, placebo: phrases per template, at most."""
     path: str | None = None
     """replay: the recording."""
     record: str | None = None
     """policy, initial, openai: append every answer to this file, for replay."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether a model writes, or wrote: it is shown problems, their answers and attempts."""
+        return self.kind not in ("offline", "book", "placebo")
 
     @model_validator(mode="after")
     def _contradictions(self) -> ReflectorConfig:
@@ -104,7 +109,7 @@ class ReflectorConfig(Strict):
             raise ValueError(f"extra is for kind openai, not {self.kind}; set extra.{names[0]} to null")
         if (self.kind == "replay") != (self.path is not None):
             raise ValueError(f"kind replay needs a path, and no other kind takes one; got kind {self.kind}, path {self.path}")
-        if self.record is not None and self.kind in ("offline", "replay"):
+        if self.record is not None and (not self.asks or self.kind == "replay"):
             raise ValueError(f"kind {self.kind} gives no answers to record")
         return self
 
@@ -127,7 +132,7 @@ def check_reflector(config: ReflectorConfig, pieces: Sequence[str]) -> None:
 
 
 def make_asker(config: ReflectorConfig, policy: Policy, seed: int) -> Callable[[list[str]], list[Answer]]:
-    """A function that answers a list of prompts, each one user turn; any kind but offline. Raises as `make_proposer`."""
+    """A function that answers a list of prompts, each one user turn; for kinds that ask a model. Raises as `make_proposer`."""
     if config.kind == "openai":
         return _server(config)
     if config.kind == "replay":

@@ -262,7 +262,7 @@ class PromptSearch:
     @property
     def reference(self) -> Literal["none", "answer"]:
         """What is told about training problems: a model that reflects gets to see the answers."""
-        return "none" if self.reflector.kind == "offline" else "answer"
+        return "answer" if self.reflector.asks else "none"
 
     def budget(self, problems: int) -> int:
         """The most rollouts of a search on this many problems."""

@@ -1,4 +1,5 @@
-"""Who writes new templates: random edits without a model, the policy itself, or a language model on a server.
+"""Who writes new templates: random edits without a model, of known phrases or of a book's, the policy itself, or a language
+model on a server.
 
 A model gets GEPA's stock prompt for proposing instructions (Agrawal et al. 2025, appendix B), rendered and parsed by the
 `gepa` package, one for each parent with its minibatch.
@@ -18,6 +19,7 @@ from harness.core.replies import reply_of, template_of
 from harness.core.seeds import stream
 from harness.runs.files import append_jsonl
 from harness.search.asking import Answer, ReflectorConfig, make_asker, prompt_sha256
+from harness.search.books import phrases
 
 Record = dict[str, str]
 """One rollout as the reflector sees it: "Inputs", "Generated Outputs" and "Feedback", the headings of GEPA's prompt."""
@@ -43,12 +45,14 @@ class Proposer(Protocol):
 def make_proposer(config: ReflectorConfig, policy: Policy, pieces: Sequence[str], seed: int, ledger: Ledger) -> Proposer:
     """The proposer that `config` describes, for `harness.search.prompt_search.evolve`; its random streams derive from `seed`.
 
-    `pieces` are the phrases that offline edits compose; the other kinds ignore them. The tokens of models, also of replayed
+    `pieces` are the phrases that kind offline composes; the other kinds ignore them. The tokens of models, also of replayed
     ones, are metered on `ledger`. Raises MissingError without a key or a readable recording, here, and for an unreachable
     server or a prompt that was not recorded, when asked; ValueError for kind offline without pieces.
     """
     if config.kind == "offline":
         return OfflineProposer(pieces, config.max_pieces, stream(seed, "reflect"))
+    if config.kind == "book" or config.kind == "placebo":
+        return OfflineProposer(phrases(config.kind), config.max_pieces, stream(seed, "reflect"))
     ask = make_asker(config, policy, seed)
     return ModelProposer(ask, config.max_prompt_chars, ledger, Path(config.record) if config.record else None)
 

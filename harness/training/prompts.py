@@ -12,9 +12,10 @@ from harness.core.settings import ModelConfig
 
 
 def encode(tokenizer: Any, model: ModelConfig, prompt: str) -> list[int]:
-    """Token ids of one user turn, chat template and generation prompt included where the tokenizer has one.
+    """Token ids of one user turn, chat template and generation prompt included.
 
-    Raises UsageError for a chat template that refuses the turn.
+    A tokenizer of whole words, like those of the embedded worlds, needs no template: it has no words for turns. Raises
+    UsageError where any other has none, and for a template that refuses the turn.
     """
     if tokenizer.chat_template and model.chat_template:
         turn = [{"role": "user", "content": prompt}]
@@ -26,7 +27,14 @@ def encode(tokenizer: Any, model: ModelConfig, prompt: str) -> list[int]:
                 "model.chat_options passes options to it, model.chat_template=false does without"
             ) from None
         return list(ids)
+    if model.chat_template and not _of_words(tokenizer):
+        raise UsageError(f"the tokenizer of {model.id} has no chat template; model.chat_template=false asks it without one")
     return list(tokenizer(prompt, add_special_tokens=True)["input_ids"])
+
+
+def _of_words(tokenizer: Any) -> bool:
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    return fast is not None and type(fast.model).__name__ == "WordLevel"
 
 
 def rendering(tokenizer: Any, model: ModelConfig) -> str:

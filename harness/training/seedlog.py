@@ -23,6 +23,7 @@ from harness.runs.files import append_jsonl, iter_jsonl, read_jsonl, sync, write
 from harness.runs.logs import rollouts_path
 from harness.runs.rundir import RunDir
 from harness.runs.sums import check_sums, write_sums
+from harness.training.pace import Pace, line
 
 
 class SeedLog:
@@ -46,6 +47,7 @@ class SeedLog:
         self._hashed: dict[str, tuple[Any, int]] = {}  # by log, the hash of so many of its bytes
         self.stopped: str | None = None  # why a guard ended the training
         self._failed: set[str] = set()  # problems without a success one epoch earlier
+        self._pace = Pace()
 
     @property
     def _files(self) -> dict[str, Path]:
@@ -66,6 +68,11 @@ class SeedLog:
         return self.folder / "final"
 
     @property
+    def adapter(self) -> Path:
+        """Where the adapters of a policy lie that was trained by them, unmerged."""
+        return self.folder / "adapter"
+
+    @property
     def groups(self) -> list[Group]:
         """Groups of the epoch under way."""
         return self._groups
@@ -77,12 +84,12 @@ class SeedLog:
     def step(self, epoch: int, batch: int, groups: list[Group], metrics: dict[str, Any]) -> None:
         """Append one optimisation batch."""
         at = {"seed": self.seed, "epoch": epoch, "batch": batch}
+        metrics = {**metrics, "tokens_per_second": self._pace.lap(self.ledger)}
         append_jsonl(self._files["rollouts"], ({**at, **g.to_row()} for g in groups))
         known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}  # JSON has no NaN
         append_jsonl(self._files["metrics"], [{**at, "kind": "batch", **known, "rollouts": self.ledger.rollouts}])
         self._groups.extend(groups)
-        reward = metrics.get("reward", 0.0)
-        self.tick(self.ledger.rollouts, f"seed {self.seed} epoch {epoch + 1} reward {reward:.2f}")
+        self.tick(self.ledger.rollouts, line(self.seed, epoch, metrics))
 
     def epoch(self, epoch: int, metrics: dict[str, Any], templates: list[dict[str, Any]]) -> None:
         """Append what the epoch hook did; the next epoch starts with no groups."""
@@ -185,6 +192,7 @@ class SeedLog:
 
     def _rolled_back(self, state: dict[str, Any]) -> dict[str, Any]:
         self.ledger = Ledger(**state["ledger"])
+        self._pace.begin(self.ledger)
         self.stopped = state.get("stopped")
         self._truncate(state["sizes"])
         by_id = {p.id: p for p in self.problems}

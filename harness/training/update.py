@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ class Updater:
         self.recompute, self.share = recompute, share and can_share(model)
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.masters = [p if p.dtype == torch.float32 else p.detach().float() for p in self.params]
-        self.optimizer = torch.optim.AdamW(self.masters, lr=cfg.lr, betas=cfg.betas, weight_decay=cfg.weight_decay)
+        fused = True if any(m.is_cuda for m in self.masters) else None  # a GPU's default makes copies of all weights in a step
+        self.optimizer = torch.optim.AdamW(self.masters, lr=cfg.lr, betas=cfg.betas, weight_decay=cfg.weight_decay, fused=fused)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda s: min(1.0, (s + 1) / (cfg.warmup_steps + 1)))
 
     def save(self, path: Path) -> None:
@@ -163,8 +165,8 @@ class Updater:
             distilled_B = torch.tensor([r.distilled for r in micro], device=device)
             losses_B_T = token_losses(logps_B_T, old_B_T, advantages_B, self.loss, distilled_B)
             loss = aggregate(losses_B_T, real_B_T, weights_B_T, self.loss.aggregation, tokens, len(rows))
-            loss.backward()
-            self._gather()
+            with self._gathering():
+                loss.backward()
             total += loss.item()
             ratio_B_T = torch.exp(logps_B_T.detach() - old_B_T)
             outside = (ratio_B_T < 1 - self.loss.clip_low) | (ratio_B_T > 1 + self.loss.clip_high)
@@ -198,8 +200,25 @@ class Updater:
         """Add what lower-precision weights have gathered to their masters' gradients, in float32."""
         for p, master in zip(self.params, self.masters, strict=True):
             if master is not p and p.grad is not None:
-                master.grad = p.grad.float() if master.grad is None else master.grad.add_(p.grad)
-                p.grad = None
+                _add_gradient(p, master)
+
+    @contextmanager
+    def _gathering(self) -> Iterator[None]:
+        """Inside, a lower-precision gradient goes to its master as soon as it is made: they never all exist side by side."""
+        pairs = [(p, m) for p, m in zip(self.params, self.masters, strict=True) if m is not p]
+        hooks = [p.register_post_accumulate_grad_hook(partial(_add_gradient, master=m)) for p, m in pairs]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+def _add_gradient(p: Tensor, master: Tensor) -> None:
+    """Move a weight's gradient to its master's, in float32."""
+    assert p.grad is not None
+    master.grad = p.grad.float() if master.grad is None else master.grad.add_(p.grad)
+    p.grad = None
 
 
 def pad_rows(rows: Sequence[Sequence[float] | Tensor], width: int, device: torch.device) -> Tensor:

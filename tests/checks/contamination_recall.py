@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness.core.types import Problem
 from harness.data.contamination import KINDS, Match, find, flagged, plain
-from harness.data.suites import read_problems
+from harness.data.problems import read_problems
 
 TEMPLATES = ("kk_", "countdown_", "game24")
 

@@ -30,6 +30,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.training.pace import OF_THE_MACHINE
+
 TINY = (
     "--limit 20 --set testbed.problems=64 --set train.epochs=3 --set train.prompts_per_batch=16 --set train.max_rollouts=900 "
     "--set train.checkpoint_steps=2 --set p2o.min_hard=6 --set p2o.evolve.metric_calls=120 --set p2o.evolve.dev_size=8 "
@@ -172,6 +174,7 @@ def contents(out: Path) -> dict[str, str]:
             data = json.dumps(without_times(json.loads(path.read_text()))).encode()
         elif path.name == "metrics.jsonl":
             rows = [without_times(json.loads(line)) for line in path.read_text().splitlines()]
+            rows = [{k: v for k, v in row.items() if k not in OF_THE_MACHINE} for row in rows]
             data = json.dumps(rows).encode()
         elif path.name in ("env.json", ".lock") or path.suffix in (".md", ".html", ".log"):
             data = b""

@@ -2,7 +2,8 @@
 
 A fork has what the tests imported and what their session's fixtures made, so that a mutant costs no more than its tests;
 those are run the quickest first, up to the first that fails. A fork is stopped by the CPU time that it uses, so that a busy
-machine does not change a verdict. What a session's fixture computed is computed without mutants: where only that reaches a
+machine does not change a verdict. It forgets what the functions of the mutant's package remember by `functools.cache`, which
+was found without the mutant. What a session's fixture computed is computed without mutants: where only that reaches a
 function, nothing is noticed, which errs on the side of survivors.
 
 tests/robustness/mutants.py starts it, with the environment's MUTANTS, a JSON file: `names` to be run, `verdicts`, the file
@@ -51,7 +52,7 @@ def _reach(session: pytest.Session) -> dict[str, list[tuple[float, pytest.Item]]
     os.environ["MUTANT_UNDER_TEST"] = "stats"
     reach: dict[str, list[tuple[float, pytest.Item]]] = {}
     for item, following in zip(session.items, [*session.items[1:], session], strict=True):
-        _forget()
+        _forget("harness")  # else a test that finds all it needs in a cache seems to call nothing
         called.clear()
         started = time.process_time()
         if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
@@ -62,13 +63,6 @@ def _reach(session: pytest.Session) -> dict[str, list[tuple[float, pytest.Item]]
     return reach
 
 
-def _forget() -> None:
-    """Empty the harness's caches: what a function returned before would hide who calls it, and what a mutant returns."""
-    for thing in gc.get_objects():
-        if isinstance(thing, functools._lru_cache_wrapper) and str(thing.__module__).startswith("harness."):
-            thing.cache_clear()
-
-
 def _verdict(session: pytest.Session, name: str, tests: list[tuple[float, pytest.Item]]) -> int:
     """The exit code of a fork that runs these tests on a mutant: 1 once one fails, 0 if none does, or a time-out."""
     child = os.fork()
@@ -77,7 +71,7 @@ def _verdict(session: pytest.Session, name: str, tests: list[tuple[float, pytest
         try:
             os.setsid()
             os.environ["MUTANT_UNDER_TEST"] = name
-            _forget()
+            _forget(".".join(name.split(".")[:2]))
             nowhere = os.open(os.devnull, os.O_RDWR)
             for stream in (0, 1, 2):
                 os.dup2(nowhere, stream)
@@ -97,6 +91,13 @@ def _verdict(session: pytest.Session, name: str, tests: list[tuple[float, pytest
         pass
     code = os.waitstatus_to_exitcode(done[1])
     return TIMEOUT if code in (-signal.SIGXCPU, -signal.SIGKILL) else code
+
+
+def _forget(package: str) -> None:
+    """Empty the caches of all functions of a package."""
+    for found in gc.get_objects():
+        if type(found) is functools._lru_cache_wrapper and found.__module__.startswith(f"{package}."):
+            found.cache_clear()
 
 
 def _fails(session: pytest.Session, item: pytest.Item, seconds: float) -> bool:

@@ -20,7 +20,7 @@ from harness.config import RunSpec, resolve
 from harness.core import chat
 from harness.core.errors import HarnessError
 from harness.core.ledger import Ledger
-from harness.data.suites import read_problems
+from harness.data.problems import read_problems
 from harness.grading import equivalence, graders
 from harness.grading import parity as second_opinion
 from harness.grading.answers import last_boxed

@@ -17,6 +17,6 @@ def tiny_llama(folder: Path, chat_template: str | None = None, **config: Any) ->
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     ends = {"vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id}
-    LlamaForCausalLM(LlamaConfig(**ends, **sizes, **config)).save_pretrained(folder)
+    LlamaForCausalLM(LlamaConfig(**{**ends, **sizes, **config})).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

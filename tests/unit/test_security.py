@@ -14,7 +14,7 @@ import harness
 from harness.config import resolve_eval
 from harness.core.errors import HarnessError, UsageError
 from harness.core.secrets import is_secret
-from harness.data import suites
+from harness.data import problems as reading
 from harness.runs.result import load_result
 from harness.runs.rundir import RunDir
 from support.results import result
@@ -53,6 +53,7 @@ WRITERS = {  # who writes files otherwise than by harness/runs/files.py: into a 
     "folders.py": {"path.write_text", "(unfinished / 'policy.json').write_text", "model.save_pretrained", "save_pretrained"},
     "models.py": {"(folder / 'model.gguf').open", "model.save_pretrained", "tokenizer.save_pretrained"},
     "backend.py": {"self.model.save_pretrained", "self.tokenizer.save_pretrained"},
+    "adapter.py": {"self.peft.save_pretrained"},
     "update.py": {"torch.save"},
     "plots.py": {"figure.savefig"},  # into memory
     "files.py": {"open"},
@@ -202,7 +203,7 @@ def problems(tmp_path, row, name="x.jsonl"):
     path = tmp_path / name
     text = (row if isinstance(row, str) else json.dumps(row)) + "\n"
     path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
-    return suites.read_problems(path, "math")
+    return reading.read_problems(path, "math")
 
 
 def test_a_problem_id_is_text_and_never_a_path(tmp_path):
@@ -234,7 +235,7 @@ def test_hostile_rows_are_refused_with_their_line(tmp_path, row, said):
 
 
 def test_a_small_file_does_not_unpack_to_any_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(suites, "MAX_BYTES", 1000)
+    monkeypatch.setattr(reading, "MAX_BYTES", 1000)
     assert problems(tmp_path, ROW, "x.jsonl.gz")
     with pytest.raises(UsageError, match="unpacks to more than 1,000 bytes"):
         problems(tmp_path, {**ROW, "problem": "x" * 1000}, "x.jsonl.gz")
@@ -246,4 +247,4 @@ def test_a_damaged_archive_is_a_sentence(tmp_path):
     for data in (b"", b"no gzip", whole[:-9], whole[:12] + b"\xff" * 20 + whole[32:]):
         path.write_bytes(data)
         with pytest.raises(UsageError):
-            suites.read_problems(path, "math")
+            reading.read_problems(path, "math")

@@ -11,7 +11,12 @@ from support.structure import sources
 
 PAGE = (ROOT / "docs" / "terms.md").read_text()
 NAMED = set(re.findall(r"`([^`\n]+)`", PAGE))
-MEASURED = ("harness/training/metrics.py", "harness/training/update.py", "harness/core/screening.py")
+MEASURED = (
+    "harness/training/metrics.py",
+    "harness/training/update.py",
+    "harness/core/screening.py",
+    "harness/training/pace.py",
+)
 """Where metrics of a batch or of an epoch are made by name, whatever the method."""
 HEADERS = {"header", "quality", "also"}
 """Variables from which tables take their columns."""

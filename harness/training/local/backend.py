@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils.logging import disable_progress_bar
 
 from harness.config import PolicySpec, RunSpec
 from harness.core.errors import HarnessError, MissingError, UsageError
+from harness.core.extras import require
 from harness.core.method import Finetuned, Method
 from harness.core.seeds import derive
 from harness.core.settings import LossSpec, RewardRule
@@ -23,15 +22,18 @@ from harness.grading.strict import reward_many
 from harness.models import locate
 from harness.runs.samples import OVERLONG
 from harness.training.gather import gather_groups
+from harness.training.local.adapter import Adapter
 from harness.training.local.generation import SampledTokens, sample, shares_prompts
+from harness.training.local.loading import load_policy, load_weights
 from harness.training.local.logps import completion_logps
+from harness.training.local.memory import fitting_tokens, free_bytes, peak_bytes
+from harness.training.local.vllm_sampler import VLLMSampler, takes_vllm
 from harness.training.loop import train_epochs
 from harness.training.loss import checked_advantages
 from harness.training.prompts import encode, rendering
 from harness.training.seedlog import SeedLog, writing
 from harness.training.update import Updater
-
-disable_progress_bar()  # of loading and saving weights; the run has a progress display of its own
+from harness.training.vllm_requests import vllm_version
 
 
 class LocalBackend:
@@ -44,6 +46,9 @@ class LocalBackend:
         """Load the policy; only one of a RunSpec can be trained. Raises MissingError (no such model) or UsageError (a
         folder that is not a policy)."""
         self.spec, self.offline = spec, offline
+        self.adapter: Adapter | None = None
+        if isinstance(spec, RunSpec) and spec.train.lora.rank:
+            require("peft")
         self.reward: RewardRule = spec.train.reward if isinstance(spec, RunSpec) else "evaluation"
         if spec.local.threads:
             torch.set_num_threads(spec.local.threads)
@@ -53,18 +58,28 @@ class LocalBackend:
         elif device == "cuda" and not torch.cuda.is_available():
             raise MissingError("local.device is cuda, but torch sees no GPU; use local.device=auto")
         self.source = str(model or locate(spec, offline))
-        self.tokenizer, self.model = load_policy(self.source, spec.model.revision, spec.model.dtype, offline)
+        self.tokenizer, self.model = self._load(spec.model.revision)
+        rendering(self.tokenizer, spec.model)  # a template that cannot render a turn is found before anything is written
         self.model.to(device).eval()
         self.commit: str | None = getattr(self.model.config, "_commit_hash", None)  # of the hub; None for a folder
-        if self.tokenizer.eos_token_id is None:
-            raise UsageError(f"the tokenizer of {self.source} names no end-of-text token, so completions cannot end")
         self.pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
         ends = self.model.generation_config.eos_token_id
         self.stop = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends] if ends else [])}
         self.positions: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         self.share = shares_prompts(self.model, spec.local.shared_prompts)
         self._initial: Any = None
+        self.vllm: VLLMSampler | None = None  # an evaluation says which engine it wants itself
+        if isinstance(spec, RunSpec) and takes_vllm(spec.local.sampler, self.model, spec.train.lora.rank > 0):
+            self.vllm = VLLMSampler(self.model, spec.local)
         self.tick: Callable[[int], None] = lambda done: None
+
+    def _load(self, revision: str | None) -> tuple[Any, Any]:
+        return load_policy(self.source, revision, self.spec.model.dtype, self.offline, self._locate)
+
+    def _locate(self, name: str) -> str | Path:
+        """Where the model of this name is, which adapters are for."""
+        model = self.spec.model.model_copy(update={"id": name, "revision": None})
+        return locate(self.spec.model_copy(update={"model": model}), self.offline)
 
     # ------------------------------------------------------------------ sampling
 
@@ -84,20 +99,25 @@ class LocalBackend:
         if self.positions is not None:
             room = {p: self.positions - len(ids) for p, ids in cached.items()}
         read = [p for p in prompts if room[p] > 0]
-        generator = torch.Generator(device=self.model.device).manual_seed(seed)
+        ids = [cached[p] for p in read]
         try:
-            rows = sample(
-                model or self.model,
-                [cached[p] for p in read],
-                sampling,
-                self.stop,
-                self.pad,
-                generator,
-                self.spec.local.generation_tokens,
-                self.tick,
-                self.spec.local.cuda_graphs,
-                self.share,
-            )
+            if self.vllm:
+                limits = [min(room[p], sampling.max_new_tokens) for p in read]
+                rows = self.vllm.sample(model or self.model, ids, limits, sampling, self.stop, seed)
+                self.tick(len(rows))
+            else:
+                rows = sample(
+                    model or self.model,
+                    ids,
+                    sampling,
+                    self.stop,
+                    self.pad,
+                    torch.Generator(device=self.model.device).manual_seed(seed),
+                    self.spec.local.generation_tokens,
+                    self.tick,
+                    self.spec.local.cuda_graphs,
+                    self.share,
+                )
         except torch.OutOfMemoryError as e:
             raise HarnessError(f"out of GPU memory while sampling; lower local.generation_tokens: {e}") from None
         except RuntimeError as e:
@@ -144,11 +164,15 @@ class LocalBackend:
     def complete(self, prompts: Sequence[str], sampling: Sampling, seed: int, initial: bool = False) -> list[Rollout]:
         if not initial:
             return self.generate(prompts, sampling, seed)
+        if self.adapter:
+            with self.adapter.off():
+                return self.generate(prompts, sampling, seed)
         if self._initial is None:  # read again: most methods never ask for it
-            options = (self.spec.model.dtype, self.offline)
-            self._initial = load_policy(self.source, self.commit or self.spec.model.revision, *options)[1]
-            self._initial.to(self.model.device).eval()
-        return self.generate(prompts, sampling, seed, self._initial)
+            self._initial = self._load(self.commit or self.spec.model.revision)[1].eval()
+        try:
+            return self.generate(prompts, sampling, seed, self._initial.to(self.model.device))
+        finally:
+            self._initial.to("cpu")  # a GPU's memory is the training's until it is asked again
 
     def count_tokens(self, text: str) -> int:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -157,6 +181,7 @@ class LocalBackend:
         """Each completion is followed by the end token. Raises MissingError without trl."""
         from harness.training.local.sft import finetune
 
+        self._weights_change()
         end = [self.tokenizer.eos_token_id]
         pairs = [(self.encode(x), self.tokenizer(y, add_special_tokens=False)["input_ids"] + end) for x, y in examples]
         return finetune(self.model, self.tokenizer, pairs, lr, epochs, batch, seed)
@@ -171,8 +196,8 @@ class LocalBackend:
 
     def identity(self) -> dict[str, Any]:
         return {
-            "engine": "transformers",
-            "version": version("transformers"),
+            "engine": "vllm" if self.vllm else "transformers",
+            "version": vllm_version() if self.vllm else version("transformers"),
             "dtype": self.spec.model.dtype,
             "rendering_sha256": rendering(self.tokenizer, self.spec.model),
         }
@@ -180,16 +205,21 @@ class LocalBackend:
     # ------------------------------------------------------------------ training
 
     def train(self, method: Method, log: SeedLog) -> None:
-        """All epochs of one seed; the trained policy ends up in the log's `final` folder."""
+        """All epochs of one seed; the trained policy ends up in the log's `final` folder, adapters beside it too.
+
+        Adapters are part of the policy's weights then, in this process as in the folder.
+        """
         cfg, local = cast(RunSpec, self.spec).train, self.spec.local
         loss = method.loss or LossSpec()  # a method without one takes no step
         advantages = partial(checked_advantages, method)
+        if cfg.lora.rank:
+            self.adapter = Adapter(self.model, cfg.lora, derive(log.seed, "lora"), self.spec.model.id)
         self._updater = Updater(
             model=self.model,
             cfg=cfg,
             loss=loss,
             pad=self.pad,
-            forward_tokens=local.forward_tokens,
+            forward_tokens=self._forward_tokens(method),
             advantages=advantages,
             recompute=local.gradient_checkpointing,
             share=self.share,
@@ -197,7 +227,21 @@ class LocalBackend:
         self._check_lengths(method.problems)
         log.note(rendering_sha256=rendering(self.tokenizer, self.spec.model), model_revision=self.commit)
         train_epochs(self, method, log)
+        if self.adapter:
+            writing(log.adapter, self.adapter.save)
+            self.adapter.merge()
+            self.adapter = None
         writing(log.final, self.save)
+
+    def _forward_tokens(self, method: Method) -> int:
+        """Of a pass, as memory allows. Raises HarnessError where an update would not fit."""
+        cfg, local = cast(RunSpec, self.spec).train, self.spec.local
+        if method.loss is None or not method.problems:
+            return local.forward_tokens
+        row = len(self.encode(max((p.text for p in method.problems), key=len))) + cfg.max_new_tokens
+        device = self.model.device
+        lower = device.type == "cuda"  # on a CPU, what else is in memory must not change a run's numbers
+        return fitting_tokens(self.model, cfg, local, min(row, self.positions or row), free_bytes(device), lower)
 
     def _check_lengths(self, problems: Sequence[Problem]) -> None:
         """Raises UsageError where the model cannot read a training problem."""
@@ -233,6 +277,7 @@ class LocalBackend:
             return rollouts
 
         groups = gather_groups(method, problems, cfg.rollouts_per_prompt, serve, (log.seed, "group", epoch, batch))
+        self._weights_change()
         try:
             rows, metrics = self._updater.step(groups, self.encode)
         except torch.OutOfMemoryError as e:
@@ -241,7 +286,7 @@ class LocalBackend:
         log.ledger.add_update(groups, cfg.updates_per_batch)
         if log.world:
             metrics |= log.world.observe(rows)
-        return groups, metrics
+        return groups, metrics | {"memory_gb": peak_bytes(self.model.device) / 1e9}
 
     # ------------------------------------------------------------------ weights
 
@@ -249,19 +294,29 @@ class LocalBackend:
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
+    def _weights_change(self) -> None:
+        """To be called before they do."""
+        if self.vllm:
+            self.vllm.changed()
+
     def write_checkpoint(self, folder: Path) -> None:
-        self.save(folder)
+        (self.adapter or self).save(folder)
         self._updater.save(folder / "optimizer.pt")
 
     def read_checkpoint(self, folder: Path) -> None:
-        self.model.load_state_dict(_load(folder, self.model.dtype).state_dict())
+        self._weights_change()
+        if self.adapter:
+            self.adapter.load(folder)
+        else:
+            self.model.load_state_dict(load_weights(folder, self.model.dtype).state_dict())
         self._updater.load(folder / "optimizer.pt")
 
     def __enter__(self) -> LocalBackend:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Nothing runs outside this process."""
+        """Nothing runs outside this process. An engine of vLLM is the next seed's too."""
+        self._weights_change()
 
 
 def _cut(row: SampledTokens, room: int) -> SampledTokens:
@@ -269,28 +324,3 @@ def _cut(row: SampledTokens, room: int) -> SampledTokens:
     if len(row.tokens_T) <= room:
         return row
     return SampledTokens(row.tokens_T[:room], row.logps_T[:room], True)
-
-
-def _load(folder: Path, dtype: torch.dtype) -> Any:
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
-
-
-def load_policy(source: str, revision: str | None, dtype: str, offline: bool) -> tuple[Any, Any]:
-    """(tokenizer, model) of a folder or hub id; one clear sentence when either is not there."""
-    options = {"revision": revision, "local_files_only": offline or Path(source).is_dir()}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
-    except (OSError, ValueError) as e:
-        raise _not_a_policy(source, "tokenizer", e) from None
-    try:
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), use_safetensors=True, **options)
-    except (OSError, ValueError) as e:
-        raise _not_a_policy(source, "causal language model", e) from None
-    return tokenizer, model
-
-
-def _not_a_policy(source: str, what: str, error: Exception) -> Exception:
-    reason = str(error).strip().split("\n")[0]
-    if Path(source).is_dir():
-        return UsageError(f"the model folder {source} holds no usable {what}: {reason}")
-    return MissingError(f"cannot load the {what} of model {source!r} (no such folder; hub: {reason})")

@@ -17,7 +17,7 @@ from transformers.cache_utils import CacheLayerMixin
 
 from harness.core.types import Sampling
 from harness.training.local.attention import GROUPED, attention, plain_attention
-from harness.training.local.generation import DROP_AT, Drawn, SampledTokens, draw, prefill
+from harness.training.local.generation import DROP_AT, Drawn, SampledTokens, draw, prefill, with_room
 
 SEGMENT = 128
 """Steps that share a graph, and see as much of the cache as the last of them needs."""
@@ -70,7 +70,7 @@ class Decoder:
         self.mask = torch.nn.functional.pad(mask.bool(), (0, room - width))
         self.layers = []
         for layer in cache.layers:
-            keys, values = (_with_room(grown, room) for grown in (layer.keys, layer.values))
+            keys, values = (with_room(grown, room) for grown in (layer.keys, layer.values))
             layer.keys = layer.values = None
             self.layers.append(_Layer(keys, values, self))
         self.cache = Cache(layers=self.layers)
@@ -127,13 +127,6 @@ class Decoder:
             warnings.warn(f"decoding without a CUDA graph, several times slower: {e}", stacklevel=2)
         else:
             self.graph = graph
-
-
-def _with_room(grown: Tensor, room: int) -> Tensor:
-    """[rows, heads, tokens, width] with zeros up to `room` tokens."""
-    out = grown.new_zeros(*grown.shape[:2], room, grown.shape[3])
-    out[:, :, : grown.shape[2]] = grown
-    return out
 
 
 def _round_up(tokens: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import DynamicCache
+from transformers.cache_utils import CacheLayerMixin, DynamicLayer
 
 from harness.core.types import Sampling
 
@@ -70,14 +71,19 @@ def _room(model: Any, max_tokens: int) -> Callable[[int, int], bool]:
     """Whether (rows, tokens of each) may be sampled side by side."""
     if model.device.type != "cuda":
         return lambda rows, tokens: rows * tokens <= max_tokens
-    cfg = model.config.get_text_config()
-    heads = getattr(cfg, "num_key_value_heads", None) or cfg.num_attention_heads
-    head_dim = getattr(cfg, "head_dim", None) or cfg.hidden_size // cfg.num_attention_heads
-    token_bytes = 2 * cfg.num_hidden_layers * heads * head_dim * model.dtype.itemsize
-    row_bytes = 5 * 4 * cfg.vocab_size  # probabilities in float32, a few times over
+    token_bytes = cache_bytes(model)
+    row_bytes = 5 * 4 * model.config.get_text_config().vocab_size  # probabilities in float32, a few times over
     unused = torch.cuda.memory_reserved(model.device) - torch.cuda.memory_allocated(model.device)
     half = (torch.cuda.mem_get_info(model.device)[0] + unused) / 2  # the other half: copies of the cache, the prompts' pass
     return lambda rows, tokens: rows * tokens <= max_tokens and rows * (tokens * token_bytes + row_bytes) <= half
+
+
+def cache_bytes(model: Any) -> int:
+    """Of a token's keys and values, in the model's number format."""
+    cfg = model.config.get_text_config()
+    heads = getattr(cfg, "num_key_value_heads", None) or cfg.num_attention_heads
+    head_dim = getattr(cfg, "head_dim", None) or cfg.hidden_size // cfg.num_attention_heads
+    return int(2 * cfg.num_hidden_layers * heads * head_dim * model.dtype.itemsize)
 
 
 def left_pad(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -111,6 +117,45 @@ def prefill(model: Any, prompts_B: Sequence[Sequence[int]], pad: int, share: boo
         cache.batch_select_indices(rows)
         logits, mask = logits[rows], mask[rows]
     return logits, mask, cache
+
+
+def with_room(grown: Tensor, room: int) -> Tensor:
+    """[rows, heads, tokens, width] with zeros up to `room` tokens."""
+    out = grown.new_zeros(*grown.shape[:2], room, grown.shape[3])
+    out[:, :, : grown.shape[2]] = grown
+    return out
+
+
+class _InPlace(CacheLayerMixin):
+    """Keys and values of one layer, [rows, heads, room, width]. A step writes its own behind them, where transformers' layer
+    copies all of them; what attention gets is equal, bit for bit."""
+
+    def __init__(self, grown: DynamicLayer, room: int) -> None:
+        super().__init__()
+        self.seen, self.is_initialized = grown.keys.shape[2], True
+        self.keys, self.values = with_room(grown.keys, self.seen + room), with_room(grown.values, self.seen + room)
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        begin, self.seen = self.seen, self.seen + key_states.shape[2]
+        self.keys[:, :, begin : self.seen], self.values[:, :, begin : self.seen] = key_states, value_states
+        return self.keys[:, :, : self.seen], self.values[:, :, : self.seen]
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Nothing is left to do."""
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        self.keys, self.values = self.keys[indices], self.values[indices]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.seen + query_length, 0
+
+    def get_seq_length(self) -> int:
+        return int(self.seen)
+
+    def get_max_length(self) -> int:
+        return -1
+
+    get_max_cache_shape = get_max_length  # its name in transformers before it was this
 
 
 def draw(logits: Tensor, temperature: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -166,11 +211,12 @@ def sample_growing(
     generator: torch.Generator,
     share: bool,
 ) -> Iterator[SampledTokens]:
-    """One pass over rows whose cache grows by a token each step: for any model, on any device."""
+    """One pass over rows that see one token more each step: for any model, on any device."""
     limit = sampling.max_new_tokens
     drawn = Drawn(rows=len(prompts_B), limit=limit, stop=stop, pad=pad, device=model.device)
     logits, mask, cache = prefill(model, prompts_B, pad, share)
     width = mask.shape[1]
+    cache.layers = [_InPlace(layer, limit) if type(layer) is DynamicLayer else layer for layer in cache.layers]
     positions = mask.sum(1, keepdim=True)
     mask = torch.cat([mask, mask.new_ones(len(mask), limit)], 1)
     look = 16 if model.device.type == "cuda" else 1  # steps; each look waits for the GPU

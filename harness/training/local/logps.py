@@ -53,11 +53,14 @@ def completion_logps(
         if head is None or targets_B_T.numel() * head.shape[0] <= WHOLE_LOGITS:
             logps_B_T = whole_logps(model(**inputs, logits_to_keep=longest).logits.transpose(1, 2), targets_B_T, temperature)
             return logps_B_T, real_B_T.to(logps_B_T.dtype)
-        hidden_N_D = model.base_model(**inputs).last_hidden_state[:, -longest:][real]
+        hidden = model.base_model(**inputs).last_hidden_state[:, -longest:].flatten(0, 1)
+        at = [b * longest + t for b, c in enumerate(completions_B) for t in range(len(c))]
+        hidden_N_D = hidden.index_select(0, torch.tensor(at, device=model.device))
+    targets_N = torch.tensor([t for c in completions_B for t in c], device=model.device)
     if len(hidden_N_D) * head.shape[0] <= WHOLE_LOGITS:
-        logps_N = whole_logps(torch.nn.functional.linear(hidden_N_D, head), targets_B_T[real], temperature)
+        logps_N = whole_logps(torch.nn.functional.linear(hidden_N_D, head), targets_N, temperature)
     else:
-        logps_N = TokenLogps.apply(hidden_N_D, head, targets_B_T[real], temperature, max(1, CHUNK_LOGITS // head.shape[0]))
+        logps_N = TokenLogps.apply(hidden_N_D, head, targets_N, temperature, max(1, CHUNK_LOGITS // head.shape[0]))
     logps_B_T = torch.zeros(real.shape, dtype=logps_N.dtype, device=model.device).masked_scatter(real, logps_N)
     return logps_B_T, real_B_T.to(logps_B_T.dtype)
 
@@ -126,6 +129,7 @@ class TokenLogps(torch.autograd.Function):
             logits = torch.nn.functional.linear(hidden_N_D[part], weight_V_D).to(exact).div_(temperature)
             norms_N[part] = logits.logsumexp(-1)
             logps_N[part] = logits.gather(1, targets_N[part, None])[:, 0] - norms_N[part]
+            del logits  # before the next chunk's are made
         ctx.save_for_backward(hidden_N_D, weight_V_D, targets_N, norms_N)
         ctx.temperature, ctx.rows = temperature, rows
         return logps_N
@@ -147,6 +151,7 @@ class TokenLogps(torch.autograd.Function):
                 hidden_grad[part] = logits_grad @ weight_V_D
             if weight_grad is not None:
                 weight_grad += logits_grad.T @ hidden_N_D[part]
+            del logits, logits_grad  # before the next chunk's are made
         return hidden_grad, None if weight_grad is None else weight_grad.to(weight_V_D.dtype), None, None, None
 
 

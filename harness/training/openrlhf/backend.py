@@ -21,11 +21,11 @@ from harness.core.method import Method
 from harness.core.types import Rollout, Sampling
 from harness.models import locate
 from harness.runs.files import open_appending, write_text
-from harness.training import vllm_version
 from harness.training.openrlhf.flags import Translation, translate
 from harness.training.openrlhf.job import Ask, SeedJob, rollout_from
 from harness.training.prompts import rendering
 from harness.training.seedlog import SeedLog
+from harness.training.vllm_requests import vllm_version
 
 NEEDS = ("openrlhf", "vllm", "ray", "deepspeed")
 

@@ -7,6 +7,7 @@ from typing import Any
 from harness.core.settings import ModelConfig
 from harness.core.types import Context, Rollout, Sampling
 from harness.training.prompts import encode
+from harness.training.vllm_requests import request_parameters, sampled
 
 
 class NoRoomError(ValueError):
@@ -24,28 +25,16 @@ def request(
 
     Raises NoRoomError for one that leaves less than `least` tokens.
     """
-    from vllm import SamplingParams
-
     ids = encode(tokenizer, model, prompt)
     left = min(sampling.max_new_tokens, room - len(ids))
     if left < least:
         raise NoRoomError(len(ids), room)
-    return ids, SamplingParams(
-        temperature=sampling.temperature,
-        top_p=1.0,
-        max_tokens=left,
-        min_tokens=1,
-        logprobs=0,
-        seed=seed % 2**63,
-        skip_special_tokens=False,
-    )
+    return ids, request_parameters(sampling, left, seed, min_tokens=1, logprobs=0, skip_special_tokens=False)
 
 
 def rollout(tokenizer: Any, context: Context, prompt_tokens: int, output: Any) -> Rollout:
     """vLLM's answer, ungraded. Log-probabilities are of the sampled tokens, at the sampling temperature."""
-    done = output.outputs[0]
-    tokens_T = list(done.token_ids)
-    logps_T = [step[token].logprob for token, step in zip(tokens_T, done.logprobs, strict=True)]
+    tokens_T, logps_T, truncated = sampled(output)
     text = tokenizer.decode(tokens_T, skip_special_tokens=True)
     return Rollout(
         context=context,
@@ -53,7 +42,7 @@ def rollout(tokenizer: Any, context: Context, prompt_tokens: int, output: Any) -
         tokens_T=tokens_T,
         logps_T=logps_T,
         prompt_tokens=prompt_tokens,
-        truncated=done.finish_reason == "length",
+        truncated=truncated,
     )
 
 

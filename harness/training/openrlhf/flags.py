@@ -13,6 +13,7 @@ from harness.core.errors import UsageError
 from harness.core.method import Method
 from harness.core.seeds import derive
 from harness.core.settings import LossSpec
+from harness.models import holds_adapters
 
 NO_BOUND = 1e30
 """For the context ratio, where the correction drops nothing."""
@@ -119,6 +120,13 @@ def _refuse(spec: RunSpec, method: Method) -> None:
         )
     if method.supervised:
         raise UsageError(f"{spec.method} fine-tunes on given texts, which only --backend local does")
+    if train.lora.rank or any(name.startswith("ds.lora.") for name in backend.flags):
+        raise UsageError(
+            "OpenRLHF 0.11.2 sends adapters to vLLM under names that vLLM does not know; set train.lora.rank=0, or train with "
+            "--backend local"
+        )
+    if holds_adapters(spec.model.id):
+        raise UsageError(f"{spec.model.id} holds adapters, which only --backend local reads; name a folder of merged weights")
     if loss and loss.correction == "shaping":
         raise UsageError(
             f"OpenRLHF's loss has no policy shaping; set {spec.method}.correction to none, clip or mask, or train with "

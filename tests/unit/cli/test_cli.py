@@ -138,8 +138,8 @@ BAD = [
     (["run", "--method", "p2o", "--seeds", "a,b"], 2, "whole numbers"),
     (["run", "--method", "p2o", "--config", "nowhere.yaml"], 3, "nowhere.yaml"),
     (["run", "--method", "p2o", "--backend", "openrlhf"], 3, "openrlhf"),
-    (["run", "--method", "p2o", "--recipe", "smollm2"], 3, "--data-dir"),
-    (["run", "--method", "p2o", "--recipe", "smollm2", "--data-dir", "nowhere"], 3, "nowhere"),
+    (["run", "--method", "p2o", "--recipe", "qwen2.5-0.5b-gsm8k"], 3, "--data-dir"),
+    (["run", "--method", "p2o", "--recipe", "qwen2.5-0.5b-gsm8k", "--data-dir", "nowhere"], 3, "nowhere"),
     (["run", "--method", "p2o", "--set", "testbed.problems=3"], 2, "fewer than one batch"),
     (["run", "--method", "p2o", "--resume"], 2, "nothing to resume"),
     (["run", "--method", "p2o", "--resume", "--out", "gone"], 2, "nothing to resume"),
@@ -178,7 +178,9 @@ def test_bad_training_data(capsys, tmp_path, monkeypatch, text, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data" / "train").mkdir(parents=True)
     (tmp_path / "data" / "train" / "gsm8k_train.jsonl").write_text(text)
-    code, _, err = harness(capsys, "run", "--method", "p2o", "--recipe", "smollm2", "--data-dir", "data", "--bench", "aime24")
+    code, _, err = harness(
+        capsys, "run", "--method", "p2o", "--recipe", "qwen2.5-0.5b-gsm8k", "--data-dir", "data", "--bench", "aime24"
+    )
     assert code == 2 and words in err and "\n" not in err.strip()
     assert [p.name for p in tmp_path.iterdir()] == ["data"]
 
@@ -226,9 +228,9 @@ def test_a_model_folder_without_a_tokenizer(capsys, tmp_path, files):
     assert code == 2 and "\n" not in err.strip()
 
 
-@pytest.mark.parametrize("model", ["nowhere/at/all", "./nowhere", "/nowhere/at/all"])
+@pytest.mark.parametrize("model", ["nobody/nothing", "nowhere/at/all", "./nowhere", "/nowhere/at/all"])
 @pytest.mark.parametrize("offline", [(), ("--offline",)])
-def test_a_model_folder_that_is_not_there(capsys, tmp_path, monkeypatch, model, offline):
+def test_a_model_that_is_not_there(capsys, tmp_path, monkeypatch, model, offline):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     code, _, err = harness(capsys, "eval", model, "--bench", "tb-id", "--limit", "1", *offline)

@@ -10,7 +10,8 @@ from harness.core.errors import UsageError
 from harness.core.types import Problem
 from harness.data import training_sets
 from harness.data.contamination import NGRAM, find, flagged, grams, normal_form, words
-from harness.data.suites import PROMPT_FORMS, load_suite, read_problems, render, unwrap
+from harness.data.problems import PROMPT_FORMS, read_problems, render, unwrap
+from harness.data.suites import load_suite
 from harness.data.training_sets import TrainingSet, load_training_set
 from harness.evaluation.scores import score_seed
 from harness.run import prepare

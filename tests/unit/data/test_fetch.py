@@ -13,7 +13,8 @@ from harness.cli import main
 from harness.core.errors import MissingError, UsageError
 from harness.data import training_sets
 from harness.data.fetch import fetch, find, pin_lines
-from harness.data.suites import benchmarks_dir, load_suite, read_problems, render
+from harness.data.problems import read_problems, render
+from harness.data.suites import benchmarks_dir, load_suite
 from harness.data.training_sets import load_training_set
 from support.command import harness
 

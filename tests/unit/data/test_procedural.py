@@ -79,7 +79,8 @@ def test_without_the_package(monkeypatch):
         load_suite("rg-family").problems(None)
     with pytest.raises(MissingError, match="reasoning_gym"):
         grade_many([("\\boxed{son}", json.dumps({"answer": "son", "task": "untried"}), "reasoning_gym")])
-    worlds = [f"sk-{n}" for n in ("combo", "id", "long", "surface")] + [f"tb-{n}" for n in ("family", "format", "id", "long")]
+    worlds = [f"dr-{n}" for n in ("digits", "id", "items", "kinds")]
+    worlds += [f"sk-{n}" for n in ("combo", "id", "long", "surface")] + [f"tb-{n}" for n in ("family", "format", "id", "long")]
     assert [s.name for s in at_hand(list_suites(), None)] == worlds
 
 

@@ -13,8 +13,9 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import MissingError, UsageError
-from harness.data import suites
-from harness.data.suites import PROMPT_FORMS, benchmarks_dir, list_groups, list_suites, load_suite, read_problems
+from harness.core.types import Problem
+from harness.data.problems import PROMPT_FORMS, in_steps, read_problems, render, story_of, unwrap, without
+from harness.data.suites import benchmarks_dir, list_groups, list_suites, load_suite
 from harness.data.training_sets import load_training_set, resolve_bench
 from harness.grading.graders import GRADERS, grade_many
 from support.settings import resolve
@@ -22,7 +23,10 @@ from support.settings import resolve
 MATHS = ["aime24", "aime25", "amc23", "math500", "minerva", "olympiad"]
 TESTBED = ["tb-id", "tb-long", "tb-format", "tb-family"]
 SKILLS = ["sk-id", "sk-combo", "sk-long", "sk-surface"]
-OTHERS = ["aime26", "hmmt-feb-2025", "gsm8k", "svamp", "mmlu-pro", "arc-challenge", "bbh", "gpqa-diamond"]
+OTHERS = ["aime26", "hmmt-feb-2025", "gsm8k", "svamp", "asdiv", "aqua", "mmlu-pro", "arc-challenge", "bbh", "gpqa-diamond"]
+SCHOOL = ["gsm8k", "svamp", "asdiv", "aqua"]
+WORDS = ["words-asdiv", "words-svamp", "words-gsm8k", "words-long"]
+DRILLS = ["dr-id", "dr-items", "dr-digits", "dr-kinds"]
 PROCEDURAL = ["rg-chain-sum", "rg-color-cube", "rg-equations", "rg-family", "rg-islands", "rg-knights-knaves"]
 
 
@@ -48,13 +52,15 @@ def row(id="a", problem="1+1?", answer="2", **more):
 
 
 def test_all_suites_are_found_and_consistent():
-    assert set(names(list_suites())) == {*MATHS, *OTHERS, *TESTBED, *SKILLS, *PROCEDURAL}
+    assert set(names(list_suites())) == {*MATHS, *OTHERS, *WORDS, *TESTBED, *SKILLS, *DRILLS, *PROCEDURAL}
     for suite in list_suites():
         assert suite.answer_type in GRADERS and suite.prompt in PROMPT_FORMS
-        assert (suite.file is None) == (suite.name in TESTBED + SKILLS + PROCEDURAL)
-        assert (suite.generator is not None) == (suite.file is None) == (suite.name in [*TESTBED, *SKILLS, *PROCEDURAL])
+        assert (suite.file is None) == (suite.name in TESTBED + SKILLS + DRILLS + PROCEDURAL)
+        assert (
+            (suite.generator is not None) == (suite.file is None) == (suite.name in [*TESTBED, *SKILLS, *DRILLS, *PROCEDURAL])
+        )
         assert suite.k == (16 if suite.size < 100 else 4 if suite.size < 5000 else 1)
-        assert suite.temperature == (1.0 if suite.name in SKILLS else 0.6)  # the rates of skills are stated at 1
+        assert suite.temperature == (1.0 if suite.name in SKILLS + DRILLS else 0.6)  # rates are stated at 1
         assert suite.licence and suite.known_defects and suite.revision
         pinned = suite.sha256 is not None and len(suite.sha256) == 64
         assert pinned == suite.verified == (suite.name != "gpqa-diamond")
@@ -67,18 +73,18 @@ def test_choices_are_asked_for_letters():
 
 def test_groups():
     groups = list_groups()
-    assert list(groups) == ["six", "post-cutoff", "reasoning", "school", "procedural"]
+    assert list(groups) == ["six", "post-cutoff", "reasoning", "school", "words", "procedural"]
     assert list(groups["six"]) == MATHS and list(groups["procedural"]) == PROCEDURAL
     members = [name for group in groups.values() for name in group]
-    assert len(members) == len(set(members)) and {*members, *TESTBED, *SKILLS} == set(names(list_suites()))
+    assert len(members) == len(set(members)) and {*members, *TESTBED, *SKILLS, *DRILLS} == set(names(list_suites()))
     assert not {*groups} & {*names(list_suites()), "id", "ood", "all"}
     assert load_suite("svamp").groups == ["school"] and load_suite("tb-id").groups == []
 
 
 def test_bench_takes_groups():
     gsm8k = load_training_set("gsm8k")
-    assert names(resolve_bench("school, id, post-cutoff", gsm8k)) == ["gsm8k", "svamp", "aime26", "hmmt-feb-2025"]
-    assert names(resolve_bench("school,tb-id", None)) == ["gsm8k", "svamp", "tb-id"]
+    assert names(resolve_bench("school, id, post-cutoff", gsm8k)) == [*SCHOOL, "aime26", "hmmt-feb-2025"]
+    assert names(resolve_bench("school,tb-id", None)) == [*SCHOOL, "tb-id"]
     with pytest.raises(UsageError, match="unknown suite 'ood'"):
         resolve_bench("ood", None)  # no role without a training set
 
@@ -96,9 +102,13 @@ def test_unknown_suite_names_the_nearest():
 
 def test_roles_belong_to_the_training_set():
     gsm8k, math, testbed = (load_training_set(n) for n in ("gsm8k", "math", "testbed"))
-    assert names(resolve_bench("id", gsm8k)) == ["gsm8k"] and names(resolve_bench("ood", gsm8k)) == MATHS
+    assert names(resolve_bench("id", gsm8k)) == ["gsm8k"] and names(resolve_bench("ood", math)) == [
+        n for n in MATHS if n != "math500"
+    ]
+    assert names(resolve_bench("ood", gsm8k)) == ["svamp", "asdiv", "aqua", "math500", "amc23"]
     assert names(resolve_bench("id", math)) == ["math500"]
-    assert set(names(resolve_bench("ood", math))) == set(MATHS) - {"math500"}
+    words = load_training_set("words")
+    assert names(resolve_bench("all", words)) == WORDS and words.role_of("words-asdiv") == "id"
     assert names(resolve_bench("all", testbed)) == TESTBED
     assert names(resolve_bench("all", load_training_set("skills"))) == SKILLS
     assert (gsm8k.role_of("math500"), math.role_of("math500"), testbed.role_of("math500")) == ("ood", "id", None)
@@ -146,7 +156,7 @@ def test_suites_of_worlds_are_the_pinned_ones(name):
 
 def test_changed_generated_problems_are_refused():
     suite = replace(load_suite("tb-id"), sha256="0" * 64)
-    with pytest.raises(UsageError, match="not those its card pins"):
+    with pytest.raises(UsageError, match="not those that are pinned"):
         suite.problems(None)
 
 
@@ -197,9 +207,60 @@ def test_a_suite_without_a_pinned_file_is_stamped(tmp_path):
 
 
 def test_training_sets_agree_with_the_data(data_dir):
-    for name, size in (("gsm8k", 7473), ("math", 7500)):
+    for name, size in (("gsm8k", 7473), ("math", 7500), ("words", 1950)):
         problems = load_training_set(name).problems(run_spec(), data_dir)
         assert len(problems) == size and all(p.solution for p in problems)
+
+
+def test_parts_of_gsm8k_are_those_of_the_marks_in_its_solutions(data_dir):
+    """Against the file itself: which rows have one mark or two, three or more; nothing is in both, order is kept."""
+    rows = [json.loads(line) for line in (data_dir / "eval/gsm8k_test.jsonl").read_text().split("\n") if line]
+    marks = {r["id"]: r["solution"].count("<<") for r in rows}
+    short, long = ([p.id for p in load_suite(name).problems(data_dir)] for name in ("words-gsm8k", "words-long"))
+    assert len({*short, *long}) == len(short) + len(long) == 500
+    assert {marks[id] for id in short} == {1, 2} and min(marks[id] for id in long) == 3
+    assert all(part == [id for id in marks if id in set(part)] for part in (short, long))
+
+
+def test_words_trains_on_no_problem_or_story_of_its_suite(data_dir):
+    train = load_training_set("words").problems(run_spec(), data_dir)
+    test, whole = load_suite("words-asdiv").problems(data_dir), load_suite("asdiv").problems(data_dir)
+    story = {p.id: story_of(unwrap(p.text)) for p in whole}
+    assert not {story[p.id] for p in train} & {story[p.id] for p in test}
+    left = {p.id for p in whole} - {p.id for p in train} - {p.id for p in test}
+    assert {story[id] for id in left} <= {story[p.id] for p in test} and len(left) == 15
+    assert train[0].solution == "7+2=9" and {p.text.split("\n")[0] for p in [*train, *test]} == {train[0].text.split("\n")[0]}
+
+
+@pytest.mark.parametrize(("steps", "kept"), [(None, "abcd"), ((1, 2), "bc"), ((3, 9), "d"), ((0, 0), "a"), ((5, 9), "")])
+def test_a_problem_has_the_steps_that_its_solution_marks(steps, kept):
+    solutions = [None, "So 4/2=<<4/2=2>>2 are left.", "<<1+1=2>>2\n<<2+2=4>>4", "<<1+1=2>>" * 3]
+    problems = [Problem(id, "?", "2", solution=s) for id, s in zip("abcd", solutions, strict=True)]
+    assert "".join(p.id for p in in_steps(problems, steps)) == kept
+
+
+def test_stories_that_are_asked_are_left_out():
+    texts = [
+        "Tom has 3 pens. How many?",
+        "Tom has 4 pens. Is that more than 2?",
+        "Ann runs. How far?",
+        "Ann has 3 pens. How many?",
+    ]
+    problems = [Problem(str(i), render(text, "brief"), "1") for i, text in enumerate(texts)]
+    assert [p.id for p in without(problems, [problems[0]])] == ["2", "3"]
+    assert [p.id for p in without(problems, [Problem("2", "Another story. Why?", "1")])] == ["0", "1", "3"]
+    assert without(problems, []) == problems
+
+
+def test_a_drawn_suite_is_a_fixed_part_of_its_file(tmp_path):
+    """Every problem is as likely; the draw depends on the suite's name and nothing else."""
+    path = write(tmp_path / "p.jsonl", *(row(str(i)) for i in range(40)))
+    made = replace(load_suite("words-svamp"), file="p.jsonl", sha256=None, size=10)
+    drawn = {name: [p.id for p in replace(made, name=name).problems(tmp_path)] for name in map(str, range(400))}
+    assert all(len(ids) == len(set(ids)) == 10 and ids == sorted(ids, key=int) for ids in drawn.values())
+    counts = [sum(str(i) in ids for ids in drawn.values()) for i in range(40)]  # binomial(400, 1/4): sd 8.7
+    assert 100 - 4 * 8.7 < min(counts) and max(counts) < 100 + 4 * 8.7
+    assert [p.id for p in made.problems(tmp_path)] == [p.id for p in made.problems(tmp_path)] and path.exists()
 
 
 def test_training_limit_is_a_fixed_subset_in_order():
@@ -266,4 +327,4 @@ def test_import_is_light():
 
 
 def test_prompts_leave_braces_of_the_problem_alone():
-    assert suites.render("${x}{problem}$", "boxed").endswith("Question: ${x}{problem}$")
+    assert render("${x}{problem}$", "boxed").endswith("Question: ${x}{problem}$")

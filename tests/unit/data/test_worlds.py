@@ -151,7 +151,7 @@ def test_what_a_reference_does_not_find_is_named(echo, monkeypatch):
     broken = Suite(**{**vars(echo), "generator": {"function": "harness.core.types:nothing"}})
     with pytest.raises(MissingError, match="generator of suite 'echo-id' cannot be loaded"):
         broken.problems(None)
-    with pytest.raises(UsageError, match="not those its card pins"):
+    with pytest.raises(UsageError, match="not those that are pinned"):
         Suite(**{**vars(echo), "size": 5}).problems(None)
     monkeypatch.setitem(registry.training_set_fields()["echoes"], "hint_position", "befor")
     with pytest.raises(UsageError, match="training_sets.yaml: hint_position: .*'before' or 'after'.*befor"):

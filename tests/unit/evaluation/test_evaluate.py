@@ -12,6 +12,7 @@ from harness.core.errors import MissingError
 from harness.core.settings import EvalConfig
 from harness.core.types import Context, Rollout
 from harness.data import suites
+from harness.data.problems import render
 from harness.data.suites import benchmarks_dir, list_suites, load_suite
 from harness.evaluation.engines import BackendEngine
 from harness.evaluation.evaluate import evaluate as evaluate_engine
@@ -68,7 +69,7 @@ def test_known_scores_come_out(small):
     [(prompts, sampling, seed)] = policy.calls  # one batched call of n * k
     assert len(prompts) == 48 and prompts == [p for p in dict.fromkeys(prompts) for _ in range(16)]
     assert (sampling.temperature, sampling.max_new_tokens) == (0.6, 12288)
-    assert prompts[0] == suites.render("What is 1/2?", "boxed")
+    assert prompts[0] == render("What is 1/2?", "boxed")
 
     rows = result.samples
     assert [(r.problem, r.index) for r in rows] == [(f"p{i}", j) for i in range(3) for j in range(16)]

@@ -61,6 +61,8 @@ def proposer(policy=None, pieces=(), seed=0, ledger=None, **config):
         {"kind": "policy", "path": "x"},
         {"kind": "replay", "path": "x", "record": "y"},
         {"kind": "offline", "record": "y"},
+        {"kind": "book", "record": "y"},
+        {"kind": "placebo", "record": "y"},
         {"kind": "teacher"},
         {"api_key": "secret"},
         {"max_retries": -1},

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from harness.core.errors import UsageError
-from harness.data.suites import load_suite, read_problems, story_of
+from harness.data.problems import read_problems, story_of
+from harness.data.suites import load_suite
 from harness.report.comparison import to_markdown
 from harness.stats import intervals
 from harness.stats.comparison import compare

@@ -3,7 +3,16 @@
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import CohereConfig, CohereForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    CohereConfig,
+    CohereForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from harness.core.settings import LossSpec, TrainConfig
 from harness.core.types import Sampling
@@ -113,6 +122,26 @@ def replayed(model, prompts, sampling, seed=0):
 def growing(model, prompts, sampling, seed=0):
     with torch.inference_mode():
         return list(sample_growing(model, prompts, sampling, {1}, 0, torch.Generator().manual_seed(seed), False))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_cache_with_room_gives_the_growing_ones_samples_bit_for_bit(model, monkeypatch, dtype):
+    """With rows that end and are dropped on the way."""
+    model.to(dtype)
+    mine = growing(model, PROMPTS * 9, Sampling(0.8, 40), 4)
+    monkeypatch.setattr(generation, "_InPlace", lambda layer, room: layer)
+    assert mine == growing(model, PROMPTS * 9, Sampling(0.8, 40), 4) and len({len(r.tokens_T) for r in mine}) > 9
+
+
+def test_a_layer_that_sees_a_window_keeps_its_own_cache(monkeypatch):
+    torch.manual_seed(0)
+    config = MistralConfig(**SIZES, num_key_value_heads=2, sliding_window=8, initializer_range=0.3)
+    windowed = MistralForCausalLM(config).eval()
+    monkeypatch.setattr(generation, "_InPlace", None)  # would fail if it were called
+    rows = growing(windowed, PROMPTS * 3, Sampling(0.0, 30))
+    for prompt, row in zip(PROMPTS * 3, rows, strict=True):
+        alone = windowed.generate(torch.tensor([prompt]), max_new_tokens=30, do_sample=False, eos_token_id=1, pad_token_id=0)
+        assert alone[0, len(prompt) :].tolist() == row.tokens_T
 
 
 def test_the_replayed_cache_gives_the_growing_ones_tokens(model, monkeypatch):

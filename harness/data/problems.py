@@ -1,0 +1,173 @@
+"""Problems from files: one JSON object a line with `id`, `problem` and `answer`, and the user turn that is made of it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import MissingError, UsageError
+from harness.core.limits import MAX_BYTES
+from harness.core.seeds import stream
+from harness.core.types import Problem
+
+MAX_CHARS = 1_000_000
+"""Of a field of a row of a data file, which other people wrote; harness/core/limits.py bounds the file."""
+
+PROMPT_FORMS = {
+    "bare": "{problem}",
+    "boxed": "Please reason step by step and put your final answer within \\boxed{}.\nQuestion: {problem}",
+    "choice": "Please reason step by step and put the letter of the right option within \\boxed{}.\nQuestion: {problem}",
+    "brief": "Write the calculation in one line, without words, and put the result within \\boxed{}.\nQuestion: {problem}",
+    "short": "Please reason step by step and put only the final answer within \\boxed{}: the letter of an option, one word "
+    "(yes or no, true or false, valid or invalid), a number, or a sequence.\nQuestion: {problem}",
+    "examples": "Question: What is 2 + 3?\nAnswer: \\boxed{5}\n\nQuestion: Which number is the largest: 4, 7, 1?\n"
+    "Answer: \\boxed{7}\n\nQuestion: {problem}\nAnswer:",
+}
+"""The user turn by name, in training and evaluation alike; `boxed` after the released P2O code (one instruction line,
+then the question; Lu et al. 2026). `examples` is a text to be continued, for models that follow a pattern more readily than an
+instruction."""
+
+
+def render(problem: str, prompt: str) -> str:
+    """The user turn of a problem's text under a prompt of PROMPT_FORMS."""
+    return PROMPT_FORMS[prompt].replace("{problem}", problem)
+
+
+def unwrap(text: str) -> str:
+    """The problem's text of a user turn that `render` made, under whichever prompt."""
+    for template in PROMPT_FORMS.values():
+        before, after = template.split("{problem}")
+        if text.startswith(before) and text.endswith(after):
+            text = text.removeprefix(before).removesuffix(after)
+    return text
+
+
+def story_of(text: str) -> str:
+    """All but the last sentence, which is the question, in lower case and with every number alike."""
+    sentences = re.split(r"(?<=[.!?])\s+", text.strip())
+    return re.sub(r"\d+(?:[.,]\d+)*", "0", " ".join(sentences[:-1] or sentences)).lower()
+
+
+def in_steps(problems: Sequence[Problem], steps: tuple[int, int] | None) -> list[Problem]:
+    """Those whose reference solution takes from `steps[0]` to `steps[1]` calculations, both included; all where it is None.
+
+    A calculation is what GSM8K's solutions mark as `<<48/2=24>>`; a solution without marks has none.
+    """
+    if steps is None:
+        return list(problems)
+    least, most = steps
+    return [p for p in problems if least <= len(re.findall("<<.*?>>", p.solution or "")) <= most]
+
+
+def without(problems: Sequence[Problem], asked: Sequence[Problem]) -> list[Problem]:
+    """Those that are not among `asked`, by their ids, and tell another story than all of these (`story_of`)."""
+    ids, stories = {p.id for p in asked}, {story_of(unwrap(p.text)) for p in asked}
+    return [p for p in problems if p.id not in ids and story_of(unwrap(p.text)) not in stories]
+
+
+def draw(problems: Sequence[Problem], count: int, *key: str) -> list[Problem]:
+    """`count` problems, or all where there are no more, in their order; `key` names the random stream."""
+    kept = sorted(stream(*key).sample(range(len(problems)), min(count, len(problems))))
+    return [problems[i] for i in kept]
+
+
+def located(name: str, file: str, data_dir: Path | None) -> Path:
+    if data_dir is None:
+        raise MissingError(f"{name!r} needs {file}: pass the folder that holds it with --data-dir")
+    return data_dir / file
+
+
+def file_sha256(path: Path) -> str:
+    return hashlib.sha256(_read(path)).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"no file {path}: pass the folder that holds eval/ and train/ with --data-dir") from None
+    except OSError as e:
+        raise UsageError(f"cannot read {path}: {e.strerror}") from None
+
+
+def read_problems(path: Path, answer_type: str, prompt: str = "boxed") -> list[Problem]:
+    """Problems from JSON lines (gzipped where the name ends in .gz): `id`, `problem`, `answer`, perhaps `solution` and
+    `cluster_id`.
+
+    Raises MissingError for an absent file; UsageError, with file, line and field, for a malformed row, a repeated id
+    or an empty file.
+    """
+    data = _read(path)
+    try:
+        lines = (_unzipped(data) if path.suffix == ".gz" else data).decode().split("\n")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as e:
+        raise UsageError(f"{path} cannot be read as text: {e}") from None
+    problems: list[Problem] = []
+    seen: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        row = _row(line, f"{path}, line {number}")
+        if row["id"] in seen:
+            raise UsageError(f"{path}, line {number}: id {row['id']!r} is that of line {seen[row['id']]} too")
+        seen[row["id"]] = number
+        text = render(row["problem"], prompt)
+        meta = row.get("meta") or {}
+        problems.append(
+            Problem(
+                id=row["id"],
+                text=text,
+                answer=row["answer"],
+                answer_type=answer_type,
+                solution=row.get("solution"),
+                meta=meta,
+                cluster_id=row.get("cluster_id"),
+            )
+        )
+    if not problems:
+        raise UsageError(f"{path} holds no problems")
+    return problems
+
+
+def _unzipped(data: bytes) -> bytes:
+    """Raises OSError for more than MAX_BYTES: a small file may unpack to any size."""
+    with gzip.open(BytesIO(data)) as f:
+        out = f.read(MAX_BYTES + 1)
+    if len(out) > MAX_BYTES:
+        raise OSError(f"it unpacks to more than {MAX_BYTES:,} bytes")
+    return out
+
+
+def _row(line: str, at: str) -> dict[str, Any]:
+    """One checked row; `at` names file and line."""
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as e:
+        raise UsageError(f"{at} is not JSON: {e.msg} at column {e.colno}") from None
+    except (ValueError, RecursionError) as e:  # a number of thousands of digits, thousands of brackets
+        raise UsageError(f"{at} cannot be read: {e}") from None
+    if not isinstance(row, dict):
+        raise UsageError(f"{at} is not a JSON object")
+    for key in ("id", "problem", "answer"):
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            raise UsageError(f"{at}: field {key!r} must be a text that is not empty, got {row.get(key)!r}")
+    if not isinstance(row.get("solution"), str | None):
+        raise UsageError(f"{at}: field 'solution' must be a text or null, got {row['solution']!r}")
+    if not isinstance(cluster := row.get("cluster_id"), str | None) or (cluster is not None and not cluster.strip()):
+        raise UsageError(f"{at}: field 'cluster_id' must be a text that is not empty, or null, got {cluster!r}")
+    if not isinstance(row.get("meta"), dict | None):
+        raise UsageError(f"{at}: field 'meta' must be an object or null, got {row['meta']!r}")
+    for key in ("id", "problem", "answer", "solution", "cluster_id"):
+        text = row.get(key) or ""
+        if len(text) > MAX_CHARS:
+            raise UsageError(f"{at}: field {key!r} has {len(text):,} characters, more than {MAX_CHARS:,}")
+        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+            raise UsageError(f"{at}: field {key!r} holds half of a surrogate pair, which no text file can")
+    return row
