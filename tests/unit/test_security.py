@@ -50,6 +50,7 @@ def test_no_call_runs_code_that_came_as_data():
 
 WRITERS = {  # who writes files otherwise than by harness/runs/files.py: into a folder made for this, which is renamed
     "submit.py": {"path.write_bytes"},
+    "vllm_sampler.py": {"save_pretrained"},  # into a temporary folder, for the engine in this process alone
     "folders.py": {"path.write_text", "(unfinished / 'policy.json').write_text", "model.save_pretrained", "save_pretrained"},
     "models.py": {"(folder / 'model.gguf').open", "model.save_pretrained", "tokenizer.save_pretrained"},
     "backend.py": {"self.model.save_pretrained", "self.tokenizer.save_pretrained"},
