@@ -24,7 +24,8 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 from harness.core.settings import LoraConfig, LossSpec, TrainConfig
 from harness.core.types import Context, Problem, Rollout
 from harness.training.local.adapter import Adapter
-from harness.training.local.memory import Memory, cache_bytes
+from harness.training.local.generation import cache_bytes
+from harness.training.local.memory import Memory
 from harness.training.metrics import Row
 from harness.training.update import Updater
 

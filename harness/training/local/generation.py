@@ -71,19 +71,19 @@ def _room(model: Any, max_tokens: int) -> Callable[[int, int], bool]:
     """Whether (rows, tokens of each) may be sampled side by side."""
     if model.device.type != "cuda":
         return lambda rows, tokens: rows * tokens <= max_tokens
-    token_bytes = cache_bytes(model)
-    row_bytes = 5 * 4 * model.config.get_text_config().vocab_size  # probabilities in float32, a few times over
+    cfg = model.config.get_text_config()
+    token_bytes = cache_bytes(cfg, model.dtype.itemsize)
+    row_bytes = 5 * 4 * cfg.vocab_size  # probabilities in float32, a few times over
     unused = torch.cuda.memory_reserved(model.device) - torch.cuda.memory_allocated(model.device)
     half = (torch.cuda.mem_get_info(model.device)[0] + unused) / 2  # the other half: copies of the cache, the prompts' pass
     return lambda rows, tokens: rows * tokens <= max_tokens and rows * (tokens * token_bytes + row_bytes) <= half
 
 
-def cache_bytes(model: Any) -> int:
-    """Of a token's keys and values, in the model's number format."""
-    cfg = model.config.get_text_config()
-    heads = getattr(cfg, "num_key_value_heads", None) or cfg.num_attention_heads
-    head_dim = getattr(cfg, "head_dim", None) or cfg.hidden_size // cfg.num_attention_heads
-    return int(2 * cfg.num_hidden_layers * heads * head_dim * model.dtype.itemsize)
+def cache_bytes(config: Any, itemsize: int) -> int:
+    """Of a token in the cache of keys and values; `itemsize`: bytes of a number."""
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * heads * head_dim * itemsize)
 
 
 def left_pad(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -20,11 +20,6 @@ from harness.core.settings import LocalConfig, TrainConfig
 from harness.training.local.logps import CHUNK_LOGITS, WHOLE_LOGITS
 
 
-def cache_bytes(config: Any, itemsize: int) -> int:
-    """Of a token in the cache of keys and values."""
-    return int(2 * config.num_hidden_layers * _widths(config)[1] * itemsize)
-
-
 def _widths(config: Any) -> tuple[int, int]:
     """(Q, K)."""
     heads = config.num_attention_heads

@@ -134,7 +134,7 @@ def _engine(model: Any, cfg: LocalConfig) -> Any:
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     from vllm import LLM
 
-    cache = room * cache_bytes(model)
+    cache = room * cache_bytes(text, model.dtype.itemsize)
     weights = sum(p.numel() * p.dtype.itemsize for p in model.parameters())
     share = (cache + weights) / torch.cuda.get_device_properties(model.device).total_memory if cuda else 0.1
     folder = TemporaryDirectory(prefix="harness-vllm-")

@@ -11,7 +11,8 @@ from harness.core.errors import HarnessError
 from harness.core.settings import LocalConfig, LoraConfig, LossSpec, TrainConfig
 from harness.training.local import memory
 from harness.training.local.adapter import Adapter
-from harness.training.local.memory import Memory, cache_bytes, fitting_tokens, free_bytes
+from harness.training.local.generation import cache_bytes
+from harness.training.local.memory import Memory, fitting_tokens, free_bytes
 from harness.training.update import Updater
 from support.paths import ROOT
 
