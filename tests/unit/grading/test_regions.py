@@ -126,3 +126,15 @@ def test_texts_of_sets(text, wanted):
 )
 def test_what_stands_for_no_set(text):
     assert as_region(read(text)) is None
+
+
+def test_all_but_one_number_is_open_at_its_ends():
+    pieces = Piece(-sympy.oo, 3, True, True), Piece(3, sympy.oo, True, True)
+    assert as_region(read(r"x \ne 3")) == Region(pieces, "x")
+    for sign, piece in (
+        ("<", Piece(-sympy.oo, 3, True, True)),
+        (r"\le", Piece(-sympy.oo, 3, True, False)),
+        (">", Piece(3, sympy.oo, True, True)),
+        (r"\ge", Piece(3, sympy.oo, False, True)),
+    ):
+        assert as_region(read(f"x {sign} 3")) == Region((piece,), "x")

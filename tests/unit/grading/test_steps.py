@@ -5,16 +5,18 @@ What the pool's children do is done here directly, so that whoever measures the 
 
 from __future__ import annotations
 
+import random
 import re
 from fractions import Fraction
 from types import SimpleNamespace
 
 import pytest
+import sympy
 
 from harness.core.errors import MissingError
 from harness.core.types import Problem
 from harness.data import procedural
-from harness.grading import answers, compare, equivalence, golds, graders, layout, parity, quantities, strict
+from harness.grading import answers, compare, equivalence, golds, graders, layout, parity, quantities, reading, strict
 from harness.grading.answers import (
     MAX_CHARS,
     bare,
@@ -29,6 +31,7 @@ from harness.grading.answers import (
     words,
 )
 from harness.grading.graders import Grade, grade_choice, grade_exact, grade_many, grade_math, grader_of
+from harness.grading.numeric import points
 from harness.grading.pool import default_workers
 from harness.grading.units import Unit
 
@@ -448,6 +451,8 @@ def test_golds_of_choices():
         ("\\text{north east}", "words"),
         ("x+1", "value"),
         ("#### 7", "value"),
+        ("xyz", "words"),
+        ("won't do", "words"),
         ("x ? 1", "text"),
         ("ab", "value"),
     ],
@@ -470,6 +475,7 @@ def test_how_a_gold_is_read(gold, kind):
         ("\\lbrace 1\\}", None),
         ("\\left(1", "unbalanced \\left and \\right"),
         ("\\begin{cases}1", "unbalanced \\begin and \\end"),
+        ("\\begin{cases}1\\end{cases}", None),
         ("(1", "unbalanced parentheses"),
         ("(1]", None),
         ("(1]]", "unbalanced brackets"),
@@ -580,6 +586,8 @@ def test_lowest_terms(text, reduced):
         ("(", ("", "", ["("])),
         ("(1,2", ("", "", ["(1,2"])),
         ("1),(2", ("", "", ["1),(2"])),
+        ("(X, Y)", ("(", ")", ["X", "Y"])),
+        ("(X), (Y)", ("", "", ["(X)", "(Y)"])),
     ],
 )
 def test_elements_of_an_answer(text, elements):
@@ -650,6 +658,7 @@ def test_paritys_spelling(text, normal):
         ("answer is 3\nanswer is: $4$ \nno 5", "4"),
         ("\\boxed{ 7./ }", "7"),
         ("-1,000.50 and -2", "-2"),
+        ("the answer is X: ", "X"),
         ("3.", "3"),
         ("the answer is \\boxed{}", ""),
     ],
@@ -720,6 +729,8 @@ def test_paritys_rules(answer, gold, same):
         ("5", "501", False),
         ("\\frac{5}{1}", "500", False),
         ("5", "x", None),
+        ("10000", "9999", None),
+        ("10000", "9998", False),
         ("x", "5", None),
         ("10001", "10000", True),
         ("100001", "100000", True),
@@ -931,3 +942,65 @@ def test_pieces_are_a_plain_number_and_radians_are_a_unit():
 
 def test_brackets_alone():
     assert answers.BRACKETS.fullmatch("[ (") and not answers.BRACKETS.fullmatch("a")
+
+
+def test_amounts_in_falling_units_are_less_than_one_of_the_unit_before():
+    time = "{} \\text{{hour}} {} \\text{{minutes}}"
+    assert quantities.compound(time.format(1, 59)).expr == sympy.Rational(119, 60)
+    assert quantities.compound(time.format(1, 60)) is None is quantities.compound(time.format(1, 61))
+
+
+def test_degrees_in_words():
+    degree = quantities._unit_of("45^\\circ")[1]
+    assert degree is not None
+    for word in ("degree", "degrees", "deg"):
+        assert quantities._unit_of(f"45 \\text{{{word}}}") == ("45", degree, 1)
+
+
+def test_lists_in_a_list_and_signs_that_are_tied():
+    pairs = reading.read("1,2;3,4")
+    assert [[x.expr for x in pair.items] for pair in pairs.items] == [[1, 2], [3, 4]]
+    assert len(reading.read("1;2;3").items) == 3
+    tied, free = reading.read("5 \\pm 2 \\mp 1"), reading.read("5 \\pm 2 \\pm 1")
+    assert sorted(x.expr.doit() for x in tied.items) == [4, 6]
+    assert sorted(x.expr.doit() for x in free.items) == [2, 4, 6, 8]
+
+
+def test_brackets_around_the_whole_alone_make_a_tuple():
+    for text in ("x,1)", "(1,2", "x(1,2)", "1,2)", "(1,2)(3,4)", "(1)"):
+        assert reading._bracketed(text) is None
+    pair = reading._bracketed("[1,2)")
+    assert [x.expr for x in pair.items] == [1, 2] and pair.brackets == "[)"
+
+
+def test_what_a_chain_of_names_says():
+    """Two names are one value by another name; of three that are no numbers nothing is known."""
+    names = [compare.Relation(sides, ("=",) * (len(sides) - 1)) for sides in (("A1", "B1"), ("A1", "B1", "C1"))]
+    assert compare._value_of(names[0]) == compare.Text("B1") and compare._value_of(names[1]) is None
+    assert compare._value_of(reading.read("x=5=y+1")) is None, "a number that goes on to something else"
+    assert compare._value_of(reading.read("x=5=5")).expr == 5
+    assert not compare._equations(names[1], names[1]), "texts are compared as texts, before"
+
+
+def test_points_of_comparison_are_not_zero():
+    symbol = sympy.Symbol("x")
+    for seed in range(400):
+        drawn = [p[symbol] for domain in ("positive", "reals") for p in points([symbol], domain, random.Random(seed))]
+        assert 0 not in drawn and min(drawn[:8]) > 0
+
+
+def test_an_angle_without_brackets_goes_to_the_end():
+    assert layout._bracketed_arguments("2\\cis{x}y") == "2e^{i({x}y)}"
+
+
+def test_boxes_side_by_side_are_one_list():
+    assert boxed_answer("\\boxed{3}\\boxed{4}") == "3, 4"
+
+
+def test_only_brackets_make_a_text_deep():
+    assert equivalence.readable_depth("X" * 5000) and not equivalence.readable_depth("(" * 5000)
+    assert equivalence.readable_depth("([{}])" * 5000)
+
+
+def test_parity_takes_a_full_stop_from_the_end_and_no_letter():
+    assert (parity.normalise("2X"), parity.normalise("2X..")) == ("2X", "2X")

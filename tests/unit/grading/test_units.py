@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import pytest
 
+from harness.grading import units
 from harness.grading.units import Unit, number_in_words, read_unit
 
 FOOT, POUND = Fraction(3048, 10000), Fraction(45359237, 10**8)
@@ -97,3 +98,15 @@ def test_numbers_in_words(text, number):
 )
 def test_words_that_are_no_number(text):
     assert number_in_words(text) is None
+
+
+def test_the_table_of_units_has_every_name_of_every_line():
+    found = units._table()
+    assert found == units._TABLE and {dimension for _, dimension in found.values()} >= {"length", "mass", "time", "money"}
+    assert found["metre"] == found["m"] == (1, "length") and found["inch"] == (FOOT / 12, "length")
+    assert found["lb"] == found["pound"] == (POUND, "mass") and found["week"] == (7 * 24 * 3600, "time")
+
+
+def test_plurals_count_things_and_words_that_end_in_s_alone_do_not():
+    assert [units._named(word) for word in ("cats", "Dogs")] == [(1, "of cat", 1), (1, "of dog", 1)]
+    assert {units._named(word) for word in ("virus", "glass", "axis", "gas", "as")} == {(Fraction(1), "", 0)}

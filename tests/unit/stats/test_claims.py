@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import xml.etree.ElementTree as ET
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +16,13 @@ from harness.config import resolve
 from harness.core.errors import MissingError, UsageError
 from harness.data.suites import load_suite
 from harness.runs.result import load_result
-from harness.stats.assess import _gather, check
+from harness.stats import intervals
+from harness.stats import judge as judging
+from harness.stats.assess import _differences, _gather, _ineligible, _with_correction, check
 from harness.stats.chances import seeds_to_see
 from harness.stats.claims import Claim, choose, claims_dir, load_claims
 from harness.stats.comparable import CLAIMED, differing
+from harness.stats.evidence import Evidence
 from harness.stats.judge import _Gain, _modifiers
 from harness.stats.looks import level_at
 from harness.stats.questions import load_questions
@@ -621,3 +625,95 @@ def test_a_claim_whose_runs_show_no_pairs_goes_without_and_says_so(tmp_path):
     [asked] = check([claim(effect=5.0, paired=True)], given)
     assert (asked.verdict, asked.fixed, asked.rule) == (apart.verdict, apart.fixed, "Welch")
     assert "do not say what training began with" in asked.modifiers["not-paired"]
+
+
+# ---------------------------------------------------------------------- step by step
+
+
+def test_the_correction_is_said_where_it_changes_something(tmp_path):
+    [a] = check([STANDARD], runs(tmp_path))
+    a = dataclasses.replace(a, p=0.03, level=0.05, modifiers={"other": "x"})
+
+    def said(adjusted, claims, **own):
+        found = _with_correction(dataclasses.replace(a, **own), adjusted, claims)
+        assert found.p_adjusted == adjusted and found.modifiers["other"] == "x"
+        return found.modifiers.get("one-of-many")
+
+    assert said(0.06, 2) == "p 0.030 is 0.060 after Holm's correction over 2 claims"
+    assert said(0.05, 3) == "p 0.030 is 0.050 after Holm's correction over 3 claims", "at the level it is no gain any more"
+    assert said(0.049, 2) is None and said(0.06, 1) is None and said(0.06, 2, p=0.05) is None
+    assert said(0.06, 2, p=None) is None is said(0.06, 2, level=None)
+
+
+def test_the_nearest_run_is_the_hint(tmp_path):
+    """That which differs in the fewest settings, whatever their names, and of those the first."""
+    wanted = claim(settings={"train.temperature": 1.0, "train.lr": 0.5})
+    far = runs(tmp_path / "far", c=claim(settings={"train.epochs": 7}))
+    near, same = (runs(tmp_path / x, c=claim(settings={"train.lr": 0.5}), seed=1) for x in ("near", "same"))
+    [a] = check([wanted], [*far, *near, *same])
+    hint = f"{load_result(near[0]).run} differs in train.temperature (0.6, claimed 1.0)"
+    assert a.reasons[0] == f"no run matches its arm, p2o; {hint}"
+    spec = wanted.specs["arm"]
+    differ = _differences(spec, load_result(far[0]))
+    assert len(differ) == 3 and differ[0] < _differences(spec, load_result(near[0]))[0], "the names alone would choose it"
+    assert _differences(STANDARD.specs["arm"], load_result(runs(tmp_path)[0])) == []
+    old = load_result(near[0])
+    older = {**old.spec, "method_config": {**old.spec["method_config"], "magic": 1}}
+    assert "method_config.magic (1, claimed unset)" in _differences(spec, structs.replace(old, spec=older))
+
+
+def test_why_runs_do_not_count(tmp_path):
+    c = claim(suites=[SUITE, "tb-id", "tb-format"])
+    x = evidence(tmp_path)
+
+    def result(old, **own):
+        return SimpleNamespace(**{name: getattr(old, name) for name in (*old.__struct_fields__, "suites")} | own)
+
+    few = result(x.results[0], seeds=(0, 1), not_a_result="a rehearsal", run="one")
+    part = structs.replace(x.results[1].suites[SUITE], n=7)
+    short = result(x.results[1], suites={SUITE: part}, run="two")
+    assert _ineligible(c, {"arm": few, "baseline": short}, False)[:5] == [
+        "one was not evaluated on tb-id, tb-format",
+        "one is not a result: a rehearsal",
+        "one has 2 seeds; at least 3 are needed",
+        "two was not evaluated on tb-id, tb-format",
+        f"two has 7 of the {SIZE} problems of {SUITE}",
+    ]
+
+
+def test_all_that_is_said_where_nothing_can_be(tmp_path):
+    paths = runs(tmp_path)
+    c = claim(effect=9.0, expected="no gain")
+    [a] = check([c], paths[:1])
+    assert (a.claim, a.text, a.effect, a.claimed, a.verdict) == ("mine", c.text, 9.0, c.claimed, "not assessable")
+    assert (a.runs, a.seeds) == ({"arm": load_result(paths[0]).run}, {"arm": 3})
+    assert (a.expected, a.missing, a.reasons) == ("no gain", True, ("no run matches its baseline, grpo",))
+    assert len(a.needs) >= 1 and "a gain of 9 points" in a.needs[0]
+
+
+def test_problems_that_are_left_out_leave_a_suite_or_nothing(tmp_path):
+    x = evidence(tmp_path)
+    all_of_them = {SUITE: set(x.questions[0][0].ids)}
+    assert x.cells("primary", all_of_them) is None, "no problem is left"
+    two = dataclasses.replace(x, claim=claim(suites=[SUITE, "tb-id"]), questions=tuple([q[0], q[0]] for q in x.questions))
+    left = two.cells("primary", {**all_of_them, "tb-id": {x.questions[0][0].ids[0]}})
+    assert [[y.shape for y in arm] for arm in left] == [[(3, SIZE - 1)]] * 2, "a suite without problems counts for nothing"
+    whole = two.cells("primary")
+    assert [[y.shape for y in arm] for arm in whole] == [[(3, SIZE)] * 2] * 2
+    assert x.cells("parity") is None or x.cells("parity")[0][0].shape == (3, SIZE)
+
+
+def test_families_are_left_out_with_their_problems(tmp_path, monkeypatch):
+    asked, without = [], []
+    real = intervals.question_difference
+    monkeypatch.setattr(intervals, "question_difference", lambda *own, **more: asked.append(more) or real(*own, **more))
+    monkeypatch.setattr(Evidence, "families", lambda self, gone=None: without.append(gone) or [None])
+    x = evidence(tmp_path)
+    gone = {SUITE: {"p000"}}
+    gain = judging._gain(x, x.cells("primary", gone), gone)
+    assert asked == [{"these": gain.fixed, "clusters": [None]}] and without == [gone]
+
+
+def test_what_an_undecided_claim_needs_is_from_its_runs(tmp_path):
+    [a] = check([STANDARD], runs(tmp_path, 8, seed_sd=8))
+    assert a.verdict == "undecided" and len(a.needs) == 1 and a.needs[0].endswith(" (from the given runs)")

@@ -97,6 +97,7 @@ def test_a_look_in_words():
     assert last.startswith("look 3 of 3") and last.endswith("5% of the 5% spent")
     only = in_words(7, (7,), 0.5)
     assert only == "look 1 of 1 (at 7 seeds): decided at 50%, 50% of the 50% spent"
+    assert in_words(7, (7,), 0.9) == "look 1 of 1 (at 7 seeds): decided at 90%, 90% of the 90% spent"
     middle = 100 * levels((3, 5), 8, 0.5)[1], 50 * math.log(1 + (math.e - 1) * 5 / 8)
     assert in_words(5, (3, 5, 8), 0.5) == (
         f"look 2 of 3 (at 3, 5, 8 seeds): decided at {middle[0]:.2g}%, {middle[1]:.2g}% of the 50% spent"
