@@ -15,11 +15,11 @@ class Pace:
     """Sampled tokens per second of wall time, from one batch to the next; prompt searches in between count with both."""
 
     def __init__(self) -> None:
-        self._tokens, self._at = 0, time.perf_counter()
+        self._tokens, self._at = 0, time.monotonic()
 
     def begin(self, ledger: Ledger) -> None:
         """What is in the ledger already was not sampled by this process."""
-        self._tokens, self._at = ledger.sampled_tokens, time.perf_counter()
+        self._tokens, self._at = ledger.sampled_tokens, time.monotonic()
 
     def lap(self, ledger: Ledger) -> float:
         """Tokens per second since the last lap, or the beginning."""

@@ -20,7 +20,7 @@ BATCH = {"reward": 0.456, "entropy": 0.414, "tokens_per_rollout": 211.6, "trunca
 def clock(monkeypatch):
     """Seconds, set by hand."""
     at = [0.0]
-    monkeypatch.setattr(pace.time, "perf_counter", lambda: at[0])
+    monkeypatch.setattr(pace.time, "monotonic", lambda: at[0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: at[0])
     return at
 

@@ -65,5 +65,5 @@ def test_a_teachers_answers_are_sampled_graded_and_kept_once(tmp_path):
 def test_refusals():
     with pytest.raises(UsageError, match="needs reference solutions"):
         made(problems=[Problem("p", "q", "1")])
-    with pytest.raises(ValueError, match="no teacher of itself"):
+    with pytest.raises(ValueError, match="neither the policy nor a book of phrases teaches the policy"):
         made("sft-teacher.teacher.kind=policy")
