@@ -123,7 +123,7 @@ def test_shipped_studies_resolve(name, quick):
     study = s.load_study(name)
     found = s.prepare_study(study, None)
     assert len(found) == len(study.arms) * max(len(study.conditions), 1) and study.baseline in study.arms
-    count = 5 if name == "skills-demo" else 8 if name.startswith(("testbed", "skills")) else 3
+    count = 5 if name in ("skills-demo", "drills-main") else 8 if name.startswith(("testbed", "skills")) else 3
     assert {c.spec.seeds for c in found} == {tuple(range(count))}
     assert study.text and study.title
 
