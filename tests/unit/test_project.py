@@ -87,3 +87,11 @@ def test_the_version_is_the_one_of_the_metadata(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         runpy.run_module("harness", run_name="__main__")
     assert PROJECT["version"] in capsys.readouterr().out
+
+
+def test_every_package_is_in_the_wheel():
+    """A folder that setuptools is not told of works in a checkout, and is missing where the wheel is installed."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {path.parent for path in (ROOT / "harness").rglob("*.py")}
+    mapped = set(told["package-dir"])
+    assert {".".join(f.relative_to(ROOT).parts) for f in folders} == {p for p in told["packages"] if p not in mapped}
