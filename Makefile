@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: run test docs mutants test-grading test-wheel test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
 .DELETE_ON_ERROR:
 
-run: venv
+run: $(VENV)/.runs
 	@$(HARNESS) study run skills-demo --seeds $(SEEDS) --jobs 2 --out $(OUT)
 
 test: venv
@@ -46,9 +46,13 @@ mutants: venv
 
 venv: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.runs: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.x"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[local]'
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.runs
 	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[local,test]'
 	@touch $@
 
