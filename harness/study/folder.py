@@ -208,7 +208,9 @@ class StudyDir:
             if arms:
                 baseline = arms.index(self.study.baseline) if self.study.baseline in arms else None
                 c = compare_runs([self.path(cell_name(condition, a)) for a in arms], baseline)
-                named = [replace(arm, label=name) for arm, name in zip(c.arms, arms, strict=True)]
+                # Below the study's folder: its file is published, and says nothing of the machine.
+                runs = [self.path(cell_name(condition, a)).relative_to(self.out).as_posix() for a in arms]
+                named = [replace(arm, label=a, run=run) for arm, a, run in zip(c.arms, arms, runs, strict=True)]
                 found[condition] = replace(c, arms=named)
         return found
 

@@ -62,6 +62,8 @@ def test_one_job(capsys, whole):
     comparison = result["comparisons"][""]
     assert comparison["baseline"] == "grpo" and [a["label"] for a in comparison["arms"]] == CELLS
     written = json.loads((out / "study.json").read_text())
+    assert {row["run"] for row in written["results"]["summary"]} <= {f"cells/{p.name}" for p in (out / "cells").iterdir()}
+    assert str(out) not in (out / "study.json").read_text()  # which is published: it says nothing of the machine
     assert written["results"] == {k: v for k, v in result.items() if k != "study"}
     assert written["cells"][1]["spec"]["train"]["max_sampled_tokens"] == tokens["p2o"]
     page, text = (out / "study.html").read_text(), (out / "study.md").read_text()
