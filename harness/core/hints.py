@@ -16,6 +16,8 @@ from harness.core.types import Context, Group, Problem, Sample
 
 FRAMES = {"prefix": "The beginning of a solution:", "hint": "Hint:"}
 """What introduces a hint after the question, by kind."""
+ANSWER_LINE = "\nAnswer:"
+"""How a prompt ends that a policy continues (harness/data/problems.py)."""
 
 
 class HintedConfig(MethodConfig):
@@ -88,10 +90,13 @@ def with_hint(problem: Problem, hint: str, kind: Literal["prefix", "hint"]) -> s
     """The user turn of a problem with a hint: the question, a blank line, a line that introduces the hint, the hint.
 
     Where the problem's set says so (`hint_position`), the hint alone goes before the question, like a template: a policy
-    that knows only its own vocabulary takes whatever follows the question for its own completion.
+    that knows only its own vocabulary takes whatever follows the question for its own completion. Where the prompt ends with
+    a line "Answer:" for the policy to continue, the hint alone goes before that line.
     """
     if problem.hint_position == "before":
         return insert(hint, problem.text)
+    if problem.text.endswith(ANSWER_LINE):
+        return f"{problem.text.removesuffix(ANSWER_LINE)} {hint}{ANSWER_LINE}"
     return f"{problem.text}\n\n{FRAMES[kind]}\n{hint}"
 
 

@@ -8,7 +8,9 @@ can ask a question that was trained on.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.core.errors import UsageError
@@ -53,8 +55,15 @@ def suite_problems(suite: Suite, kinds: Sequence[str], items: Range, numbers: Ra
 
 
 def train_problems(training_set: TrainingSet, size: int, kinds: Sequence[str], items: Range, numbers: Range) -> list[Problem]:
-    """The problems of a training set. Raises as `questions`."""
-    return _problems(training_set, questions(training_set.name, size, kinds, items, numbers, test=False))
+    """The problems of a training set, each with a solution. Raises as `questions`."""
+    drawn = questions(training_set.name, size, kinds, items, numbers, test=False)
+    return [replace(p, solution=solution(q, a)) for p, (_, q, a) in zip(_problems(training_set, drawn), drawn, strict=True)]
+
+
+def solution(question: str, answer: str) -> str:
+    """By elimination, the numbers in their order: "Not 4. Not 1. So \\boxed{7}." No part before the box states the answer."""
+    others = [number for number in re.findall(r"\d+", question) if number != answer]
+    return " ".join([*(f"Not {number}." for number in others), f"So \\boxed{{{answer}}}."])
 
 
 def questions(

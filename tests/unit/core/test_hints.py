@@ -82,6 +82,7 @@ def test_prefix_ends_at_a_sentence_or_word_and_before_the_answer():
 def test_a_hint_follows_the_question_unless_its_set_says_otherwise():
     assert with_hint(Problem("p", "What?", "1"), "think", "hint") == "What?\n\nHint:\nthink"
     assert with_hint(Problem("p", "run :", "1 2", hint_position="before"), "think", "hint") == "think\n\nrun :"
+    assert with_hint(Problem("p", "Question: What?\nAnswer:", "1"), "think", "hint") == "Question: What? think\nAnswer:"
 
 
 def test_switches():

@@ -8,6 +8,8 @@ from collections import Counter
 import pytest
 
 from harness.core.errors import UsageError
+from harness.core.hints import prefix
+from harness.core.leaks import leaks
 from harness.data import drills
 from harness.data.contamination import find
 from harness.data.problems import unwrap
@@ -43,6 +45,15 @@ def test_the_training_set_is_the_pinned_one_and_right(train):
     assert all(p.answer == right(p) and p.overlap == "exact" for p in train)
     assert Counter(p.meta["kind"] for p in train) == {"largest": 1000, "last": 1000}
     assert {len(listed(p)) for p in train} == {3, 4} and all(1 <= n <= 99 for p in train for n in listed(p))
+
+
+def test_a_solution_rules_out_the_other_numbers_and_no_prefix_states_the_answer(train):
+    for p in train:
+        others = [n for n in listed(p) if str(n) != p.answer]
+        assert p.solution == "".join(f"Not {n}. " for n in others) + f"So \\boxed{{{p.answer}}}."
+        shown = [prefix(p.solution, share) for share in (0.25, 0.5, 0.75)]
+        assert shown[0] == f"Not {others[0]}." and shown[2].startswith(shown[1]) and shown[1].startswith(shown[0])
+        assert not any(leaks(hint, p.answer) for hint in shown)
 
 
 @pytest.mark.parametrize(
