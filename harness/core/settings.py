@@ -170,8 +170,8 @@ class TrainConfig(Strict):
     """AdamW weight decay."""
     grad_clip: float = Field(1.0, gt=0)
     """Gradient-norm clip."""
-    checkpoint_steps: int = Field(30, ge=1)
-    """Batches between checkpoints; every epoch ends with one too."""
+    checkpoint_steps: int | None = Field(30, ge=1)
+    """Batches between checkpoints; every epoch ends with one too. null writes none: a seed that is interrupted begins anew."""
     loss: LossSpec = LossSpec()
     """Policy-gradient loss."""
     lora: LoraConfig = LoraConfig()

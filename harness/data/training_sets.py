@@ -7,6 +7,7 @@ on a seed counts as solved, which phrases templates may be composed of, and the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+import re
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -110,7 +111,7 @@ class TrainingSet:
                 [p for name in self.without for p in load_suite(name).problems(data_dir)],
             )
             if self.solution_field is not None:
-                found = [replace(p, solution=p.meta.get(self.solution_field)) for p in found]
+                found = [replace(p, solution=spaced(p.meta.get(self.solution_field))) for p in found]
         elif world := self.world_of(spec):
             found = world.problems()
         else:
@@ -140,6 +141,11 @@ _CHECK = TypeAdapter(TrainingSet)
 
 
 @cache
+def spaced(formula: str | None) -> str | None:
+    """A solution that is a formula, with spaces around its operators: `7 + 2 = 9`. A prefix of it can end between them."""
+    return None if formula is None else re.sub(r"\s*([-+*/=])\s*", r" \1 ", formula).strip()
+
+
 def _training_sets() -> dict[str, TrainingSet]:
     try:
         return {name: _CHECK.validate_python({"name": name, **fields}) for name, fields in training_set_fields().items()}

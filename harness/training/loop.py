@@ -47,7 +47,8 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
 
     A guard (harness/core/guards.py) may end it early, with the reason in `log.stopped` and without the last epoch hook.
 
-    Checkpoints are written every `checkpoint_steps` batches, after the last batch of an epoch and after the epoch hook.
+    Checkpoints are written every `checkpoint_steps` batches, after the last batch of an epoch and after the epoch hook; none
+    where it is None.
     Raises UsageError if the method keeps fewer problems than a batch takes.
     """
     cfg = log.spec.train
@@ -63,6 +64,8 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
         method.problems = [p for p in method.problems if p.id in kept]
 
     def checkpoint() -> None:
+        if cfg.checkpoint_steps is None:
+            return
         position = {"epoch": epoch, "batch": batch, "done": done, "method": method.state_dict()}
         position |= {"stopped": log.stopped, "low_entropy": guard.low}
         if len(method.problems) < len(log.problems):
@@ -88,7 +91,7 @@ def train_epochs(trainee: Trainee, method: Method, log: SeedLog) -> None:
             trainee.begin_epoch(method, epoch)
             for done_batches in _batches(trainee, method, log, epoch, batch, guard, reserve):
                 batch = done_batches
-                if batch % cfg.checkpoint_steps == 0:
+                if cfg.checkpoint_steps is not None and batch % cfg.checkpoint_steps == 0:
                     checkpoint()
             checkpoint()
         if log.stopped:

@@ -31,12 +31,18 @@ def test_every_stage_on_a_cpu(tmp_path):
     log = (tmp_path / "out" / "log.txt").read_text()
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "out" / "gpu_check.json").read_text())
-    assert list(found) == ["parity", "speed", "before", "grpo", "p2o"], log
+    assert list(found) == ["parity", "speed", "update", "before", "grpo", "p2o"], log
     assert all(stage["exit_code"] == 0 for stage in found.values()), log
     assert found["parity"]["cpu float32 chunked"]["max"] < 1e-4 < found["parity"]["cpu bfloat16 whole"]["max"] < 1
     assert found["parity"]["cpu float32 chunked"]["grad_cosine"] > 0.99999
     assert found["parity"]["greedy_rows_equal"] == 1
     assert all(row["tokens_per_s"] > 0 for name, row in found["speed"].items() if name.startswith(("sample", "train")))
+    updates = {name: row for name, row in found["update"].items() if name.startswith(("update", "memory"))}
+    assert len(updates) == 8 and all(row["rollouts_per_s"] > 0 for row in updates.values())
+    assert all(0 < norm < 1e6 for row in updates.values() for norm in row["grad_norms"])
+    pairs = [(name, name.replace("read once", "read with every completion")) for name in updates if "read once" in name]
+    for once, every in pairs:  # the same rows: the gradient is the same up to bfloat16
+        assert updates[once]["grad_norms"][0] == pytest.approx(updates[every]["grad_norms"][0], rel=0.05)
     assert found["before"]["ledger"]["optimiser_steps"] == 0 < found["grpo"]["ledger"]["optimiser_steps"]
     with tarfile.open(tmp_path / "out" / "runs.tgz") as archive:
         names = archive.getnames()

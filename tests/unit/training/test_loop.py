@@ -83,6 +83,21 @@ def test_the_first_bound_stops(tmp_path, bound, batches):
     assert len(trainee.seen) == batches and trainee.searched == log.ledger.rollouts == 12 * batches
 
 
+def test_without_checkpoints_an_interrupted_seed_begins_anew(tmp_path):
+    sets = ("train.checkpoint_steps=null", "train.epochs=2")
+    method, log = start(tmp_path, *sets)
+    with pytest.raises(KeyboardInterrupt):
+        train_epochs(Scripted(batches=13), method, log)
+    assert not list(tmp_path.glob("ckpt/s0/e*"))
+    method, log = start(tmp_path, *sets)
+    trainee = Scripted()
+    train_epochs(trainee, method, log)
+    assert len(trainee.seen) == 20 and not list(tmp_path.glob("ckpt/s0/e*"))
+    rows = read_jsonl(tmp_path / "metrics.jsonl")
+    assert [(r["epoch"], r["batch"]) for r in rows if r["kind"] == "batch"] == [(e, b) for e in (0, 1) for b in range(10)]
+    assert log.ledger.rollouts == 20 * 12
+
+
 def test_hard_problems_only_and_paid_for(tmp_path):
     method, log = start(
         tmp_path, "train.problems=hard", "train.epochs=3", "train.prompts_per_batch=1", "train.updates_per_batch=1"
