@@ -6,8 +6,8 @@ on a seed counts as solved, which phrases templates may be composed of, and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
