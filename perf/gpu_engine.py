@@ -11,7 +11,6 @@ have to be finite; and the memory of 16 long completions, which perf/memory.py c
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import random
 import time
@@ -147,7 +146,6 @@ class Clock:
     def __enter__(self):
         import torch
 
-        gc.collect()  # an optimiser of before
         if self.device == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()

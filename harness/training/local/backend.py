@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -235,8 +234,7 @@ class LocalBackend:
             self.adapter.merge()
             self.adapter = None
         writing(log.final, self.save)
-        del self._updater
-        gc.collect()  # optimiser and schedule hold each other; of a GPU, what they take is the next seed's
+        del self._updater  # of a GPU's memory, what it takes is the evaluation's
 
     def _forward_tokens(self, method: Method) -> int:
         """Of a pass, as memory allows. Raises HarnessError where an update would not fit."""

@@ -246,7 +246,7 @@ def test_a_policy_that_is_loaded_leaves_out_the_attention_whose_gradients_are_no
 
 
 def test_what_a_seed_trained_with_is_gone_when_it_is_done(tmp_path):
-    """Optimiser and schedule hold each other: without a collection they would lie in a GPU's memory beside the next seed's."""
+    """At once, with no collection of cycles: a GPU's memory calls for none when it is full."""
     spec = resolve("grpo", sets=["train.prompts_per_batch=2", "train.rollouts_per_prompt=2", "train.max_rollouts=4"])
     run = RunDir(tmp_path)
     run.write_spec(spec)
