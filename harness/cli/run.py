@@ -14,7 +14,7 @@ from harness.cli import options as o
 
 if TYPE_CHECKING:
     from harness.config import RunSpec
-    from harness.plan import Plan
+    from harness.run import PreparedRun
 
 REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel": 1}
 """The same path on one pretended GPU."""
@@ -22,13 +22,16 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 
 @click.command()
 @click.option("--method", required=True, help="A name from `harness list methods`.")
-@click.option("--bench", default="ood", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
+@click.option(
+    "--bench", default="ood", show_default=True, help="Suites, groups, paths of suites, or id, ood, all; comma-separated."
+)
 @click.option("--recipe", help="A name from `harness list recipes`, or a YAML file.  [default: skills]")
 @click.option("--model", help="A name from `harness list models`, a Hugging Face id, or a folder.")
 @click.option("--backend", type=click.Choice(["local", "openrlhf"]), help="Where it trains.  [default: the recipe's]")
 @click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")
 @o.out_run
 @o.data_dir
+@o.include_path
 @o.limit
 @o.configs
 @o.sets
@@ -70,7 +73,7 @@ def run(
 
     prepared = prepare(spec, data_dir, offline)
     if dry_run:
-        _show_plan(spec, prepared.plan, prepared.translation, as_json)
+        _show_plan(prepared, as_json)
         return
     if resume:
         folder = RunDir.resume(spec, out)
@@ -149,7 +152,8 @@ def _flags(
     return flags
 
 
-def _show_plan(spec: RunSpec, plan: Plan, translation: Sequence[str], as_json: bool) -> None:
+def _show_plan(prepared: PreparedRun, as_json: bool) -> None:
+    spec, plan, translation = prepared.spec, prepared.plan, prepared.translation
     if as_json:
         row = {"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": vars(plan)}
         o.echo_json({**row, "translation": list(translation)})
@@ -158,3 +162,4 @@ def _show_plan(spec: RunSpec, plan: Plan, translation: Sequence[str], as_json: b
     o.say(f"{what}: spec {spec.hash()[:8]}")
     for line in [*plan.lines(), *translation]:
         o.say(f"  {line}")
+    o.say_terms(prepared.suites, spec.eval)
