@@ -67,6 +67,15 @@ def in_steps(problems: Sequence[Problem], steps: tuple[int, int] | None) -> list
     return [p for p in problems if least <= len(re.findall("<<.*?>>", p.solution or "")) <= most]
 
 
+def are_choices(problems: Sequence[Problem]) -> bool:
+    """Whether every gold answer is the letter of an option in its problem: `(B)`, or `B)`, `B.`, `B:` as a line begins."""
+
+    def has(text: str, letter: str) -> bool:
+        return re.search(rf"\({letter}\)|^\s*{letter}[).:]", text, re.MULTILINE) is not None
+
+    return all(re.fullmatch("[A-Z]", p.answer.strip()) and has(p.text, p.answer.strip()) for p in problems)
+
+
 def without(problems: Sequence[Problem], asked: Sequence[Problem]) -> list[Problem]:
     """Those that are not among `asked`, by their ids, and tell another story than all of these (`story_of`)."""
     ids, stories = {p.id for p in asked}, {story_of(unwrap(p.text)) for p in asked}

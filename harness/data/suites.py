@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
@@ -20,7 +19,17 @@ import yaml
 
 from harness.core.errors import MissingError, UsageError, nearest
 from harness.core.types import BOXED, Overlap, Problem, Sampling
-from harness.data.problems import PROMPT_FORMS, draw, file_sha256, in_steps, located, read_problems, story_of, unwrap
+from harness.data.problems import (
+    PROMPT_FORMS,
+    are_choices,
+    draw,
+    file_sha256,
+    in_steps,
+    located,
+    read_problems,
+    story_of,
+    unwrap,
+)
 from harness.registry import CARD_ENDINGS, included, included_by_packages, load_object, name_fault, place_name
 
 if TYPE_CHECKING:
@@ -222,7 +231,7 @@ def suite_of_file(path: Path) -> Suite:
     """A suite made of a data file alone: mathematics, or letters where every gold answer is that of an option in its problem;
     asked as the six mathematics suites are. Raises as `read_problems`."""
     problems = read_problems(path, "math", "bare")
-    choice = all(re.fullmatch("[A-Z]", p.answer.strip()) and _has_option(p.text, p.answer.strip()) for p in problems)
+    choice = are_choices(problems)
     return Suite(
         name=place_name(path),
         title=place_name(path),
@@ -241,11 +250,6 @@ def suite_of_file(path: Path) -> Suite:
         verified=False,
         home=path.parent,
     )
-
-
-def _has_option(text: str, letter: str) -> bool:
-    """Whether a problem has an option of that letter: `(B)`, or `B)`, `B.`, `B:` at the beginning of a line."""
-    return re.search(rf"\({letter}\)|^\s*{letter}[).:]", text, re.MULTILINE) is not None
 
 
 def _outside() -> dict[str, list[Path]]:
