@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options as o
+from harness.cli.complete import offer
 
 if TYPE_CHECKING:
     from harness.config import RunSpec
@@ -21,10 +22,12 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 
 
 @click.command()
-@click.option("--method", required=True, help="A name from `harness list methods`.")
-@click.option("--bench", default="ood", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
-@click.option("--recipe", help="A name from `harness list recipes`, or a YAML file.  [default: skills]")
-@click.option("--model", help="A name from `harness list models`, a Hugging Face id, or a folder.")
+@click.option("--method", required=True, shell_complete=offer("methods"), help="A name from `harness list methods`.")
+@o.bench
+@o.recipe
+@click.option(
+    "--model", shell_complete=offer("models"), help="A name from `harness list models`, a Hugging Face id, or a folder."
+)
 @click.option("--backend", type=click.Choice(["local", "openrlhf"]), help="Where it trains.  [default: the recipe's]")
 @click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")
 @o.out_run
@@ -32,7 +35,13 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 @o.limit
 @o.configs
 @o.sets
-@click.option("--match-budget", type=o.PATH, metavar="RUN", help="Stop at RUN's average number of tokens per seed.")
+@click.option(
+    "--match-budget",
+    type=o.PATH,
+    shell_complete=offer("runs"),
+    metavar="RUN",
+    help="Stop at RUN's average number of tokens per seed.",
+)
 @o.resume
 @o.dry_run
 @click.option("--rehearse", is_flag=True, help="With --backend openrlhf: the same path without a GPU, tiny and slow.")
