@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.core.budget import rollouts_left
-from harness.core.hints import HintedConfig, HintedMethod, prefix, require_solutions
+from harness.core.hints import HintedConfig, HintedMethod, prefix, require_solutions, usable_prefix
 from harness.core.ledger import Ledger
 from harness.core.method import EpochReport, Policy
 from harness.core.types import Group, Problem, Sample
@@ -39,6 +39,10 @@ class PrefixCurriculum(HintedMethod):
     def setup(self) -> None:
         require_solutions("prefix-curriculum", self.problems)
         self.stage = 0
+
+    def usable(self, problem: Problem) -> bool:
+        """In one of the stages at least."""
+        return any(usable_prefix(problem, [share]) for share in STAGES)
 
     async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
         hint = prefix(problem.solution or "", STAGES[self.stage])
