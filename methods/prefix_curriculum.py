@@ -5,8 +5,9 @@
 Only the problems that the initial policy solves in fewer than 2 of k plain rollouts are trained on. Each of their rollouts
 has the first half of the reference solution in its prompt, from the middle of the budget on the first quarter. Differs from
 the paper: the stage changes with the budget, where the paper watches entropy; there is no second screening with the prefix in
-place; degenerate groups stay, without effect; a prefix ends with a sentence, before the answer is stated, and a problem
-whose prefix states it anyway is rolled out plainly.
+place; advantages are divided by the group's standard deviation, unless `train.loss.advantage=group_centre`; degenerate groups
+stay, without effect; a prefix ends with a sentence, before the answer is stated, and a problem whose prefix states it anyway is
+rolled out plainly.
 """
 
 from __future__ import annotations
