@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +161,7 @@ def _flags(
 
 def _show_plan(spec: RunSpec, plan: Plan, translation: Sequence[str], as_json: bool) -> None:
     if as_json:
-        row = {"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": vars(plan)}
+        row = {"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": asdict(plan)}
         o.echo_json({**row, "translation": list(translation)})
         return
     what = f"{spec.method}, recipe {spec.recipe}, model {spec.model.id}, backend {spec.backend.name}"
