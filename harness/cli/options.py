@@ -74,6 +74,9 @@ bench = click.option(
     help="Suites, groups, or id, ood, all; comma-separated.",
 )
 resume = click.option("--resume", is_flag=True, help="Continue the run in --out, or the latest one with the same settings.")
+go_on = click.option(
+    "--continue", "go_on", is_flag=True, help="Start the run in --out, or resume it; if it is finished, only show it."
+)
 dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done and what it would cost; write nothing.")
 offline = click.option("--offline", is_flag=True, help="Download nothing; fail early if something is missing.")
 out_run = click.option("--out", type=PATH, help="Run folder.  [default: a new one under runs/]")

@@ -44,6 +44,7 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
     help="Stop at RUN's average number of tokens per seed.",
 )
 @o.resume
+@o.go_on
 @o.dry_run
 @click.option("--rehearse", is_flag=True, help="With --backend openrlhf: the same path without a GPU, tiny and slow.")
 @o.offline
@@ -62,6 +63,7 @@ def run(
     sets: tuple[str, ...],
     match_budget: Path | None,
     resume: bool,
+    go_on: bool,
     dry_run: bool,
     rehearse: bool,
     offline: bool,
@@ -76,16 +78,17 @@ def run(
     if offline:
         o.go_offline()
     from harness.run import execute, prepare
+    from harness.runs.result import load_result
     from harness.runs.rundir import RunDir
 
     prepared = prepare(spec, data_dir, offline)
     if dry_run:
         _show_plan(spec, prepared.plan, prepared.translation, as_json)
         return
-    if resume:
-        folder = RunDir.resume(spec, out)
-    else:
-        folder = RunDir.new(spec, out)
+    folder = RunDir.chosen(spec, out, resume, go_on)
+    if folder.complete:
+        o.show_result(load_result(folder.path), as_json)
+        return
     o.show_result(execute(prepared, folder, ["harness", *sys.argv[1:]]), as_json)
     if not as_json:
         _say_what_it_needs(spec, folder.path)

@@ -116,6 +116,11 @@ def cells_dir(out: Path) -> Path:
     return out / "cells"
 
 
+def parts_dir(out: Path) -> Path:
+    """Hidden, so that seeds which are yet to be merged are nobody's runs (`runs_below` in harness/runs/result.py)."""
+    return out / ".parts"
+
+
 def _shared(key: str) -> bool:
     """Whether the arms of a condition must agree in a setting: `harness compare` refuses them otherwise."""
     return kind_of(key) in SHARED
