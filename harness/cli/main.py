@@ -17,6 +17,7 @@ import click
 
 from harness.cli import options as o
 from harness.cli.data import check, fetch, list_things, regrade
+from harness.cli.doctor import doctor
 from harness.cli.eval import evaluate
 from harness.cli.leaderboard import leaderboard
 from harness.cli.pages import export, report
@@ -44,6 +45,7 @@ def cli() -> None:
 
 for verb in (
     run,
+    doctor,
     evaluate,
     compare,
     study,
