@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--method", help="A name from `harness list methods`.  [default: the baseline]")
 @click.option("--bench", default="ood", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
-@click.option("--recipe", help="A name from `harness list recipes`.  [default: skills]")
+@click.option("--recipe", help="A name from `harness list recipes`, or a YAML file.  [default: skills]")
 @click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")
-@click.option("--out", type=o.PATH, default=Path("runs"), show_default=True, help="Where the run folder will lie.")
+@click.option("--out", type=o.PATH, default=Path("runs"), show_default=True, help="The run folder, or where it will lie.")
 @o.data_dir
 @o.configs
 @o.sets
@@ -56,7 +56,7 @@ def doctor(
     from harness.doctor.examine import examine
     from harness.doctor.machine import read_machine, this_machine
 
-    report = examine(spec, read_machine(machine) if machine else this_machine(out), data_dir, offline)
+    report = examine(spec, read_machine(machine) if machine else this_machine(out), data_dir, offline, out)
     _show(report, as_json)
     if found := failed(report.checks):
         raise HarnessError(f"{len(found)} of {len(report.checks)} checks fail: {', '.join(check.what for check in found)}")

@@ -20,6 +20,7 @@ from harness.cli.config import config
 from harness.cli.data import check, fetch, list_things, regrade
 from harness.cli.doctor import doctor
 from harness.cli.eval import evaluate
+from harness.cli.launch import launch
 from harness.cli.leaderboard import leaderboard
 from harness.cli.pages import export, report
 from harness.cli.plant import plant
@@ -47,6 +48,7 @@ def cli() -> None:
 for verb in (
     run,
     doctor,
+    launch,
     evaluate,
     compare,
     study,

@@ -30,9 +30,9 @@ class Report:
         self.checks += found
 
 
-def examine(spec: RunSpec, machine: Machine, data_dir: Path | None, offline: bool) -> Report:
-    """Every check; of a described machine those that a description allows. Raises UsageError for settings that contradict each
-    other."""
+def examine(spec: RunSpec, machine: Machine, data_dir: Path | None, offline: bool, out: Path) -> Report:
+    """Every check; of a described machine those that a description allows. `out`: the run directory, or where it will lie.
+    Raises UsageError for settings that contradict each other."""
     report = Report()
     here = not machine.described
     if machine.described and data_dir is None:
@@ -44,7 +44,7 @@ def examine(spec: RunSpec, machine: Machine, data_dir: Path | None, offline: boo
         report.add(check_packages(machine.packages))
         if here and report.checks[-1].status == "ok":
             report.add(check_imports())
-    _room(report, spec, machine, offline, 0.0)
+    _room(report, spec, machine, offline, _held(out) if here else 0.0)
     if spec.backend.name == "openrlhf":
         report.add(check_ray(spec) if here else Check("Ray", "unchecked", "only the machine itself can say"))
     report.add(*check_servers(spec, here))
@@ -58,13 +58,17 @@ def before_run(prepared: PreparedRun, out: Path | None, offline: bool) -> list[C
     spec, report, machine = prepared.spec, Report(), this_machine(out or Path("runs"))
     report.add(check_packages(machine.packages))
     _settle(report)
-    held = sum(f.stat().st_size for f in out.rglob("*") if f.is_file()) if out and out.is_dir() else 0
-    _room(report, spec, machine, offline, held)
+    _room(report, spec, machine, offline, _held(out) if out else 0.0)
     report.add(check_ray(spec))
     _settle(report)
     report.add(*check_servers(spec, True))  # last: it asks somebody
     _settle(report)
     return [check for check in report.checks if check.status == "warning"]
+
+
+def _held(out: Path) -> float:
+    """Bytes of a run directory that is there already; 0 for any other folder."""
+    return sum(f.stat().st_size for f in out.rglob("*") if f.is_file()) if (out / "spec.json").exists() else 0.0
 
 
 def _settle(report: Report) -> None:

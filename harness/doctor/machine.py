@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from harness.config import read_yaml, validated
+from harness.config import validated
 from harness.core.settings import Strict
+from harness.core.trees import read_yaml
 from harness.doctor.packages import PINS
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from harness.config import RunSpec, parse_set, resolve
+from harness.config import RunSpec, resolve
 from harness.core.errors import HarnessError
+from harness.core.trees import parse_set
 from harness.doctor.checks import Check
 from harness.doctor.machine import Machine
 from harness.doctor.memory import GB, Needs, local_needs, openrlhf_needs
 from harness.doctor.shapes import config_of, shape
 from harness.registry import home_of, recipes
 from harness.training.local.memory import SHARE
+from harness.training.openrlhf.flags import divides
 
 STEP = 512
 """A length of completions that is proposed is a multiple of this."""
@@ -38,8 +40,8 @@ def check_gpus(spec: RunSpec, machine: Machine) -> Check:
         return Check("GPUs", "unchecked", "the description does not say how many", f"{wanted} a node are needed")
     if machine.gpus < wanted:
         todo = f"take a machine with {wanted}, or another recipe"
-        if divides := _fewer(spec, machine.gpus):
-            todo = f"--set backend.gpus_per_node={divides}"
+        if fewer := divides(spec, machine.gpus):
+            todo = f"--set backend.gpus_per_node={fewer}"
         return Check("GPUs", "fails", f"{machine.gpus} a node, {wanted} are needed", todo, missing=True)
     if machine.nodes is not None and machine.nodes < nodes:
         return Check("GPUs", "fails", f"{machine.nodes} nodes, {nodes} are needed", f"backend.nodes is {nodes}", missing=True)
@@ -53,14 +55,6 @@ def _check_local_gpu(spec: RunSpec, machine: Machine) -> Check:
     if spec.local.device == "cuda" and not machine.gpus:
         return Check("GPUs", "fails", "none, and local.device is cuda", "--set local.device=auto", missing=True)
     return Check("GPUs", "ok", f"{machine.gpus}; the local backend takes {'one' if machine.gpus else 'the CPU'}")
-
-
-def _fewer(spec: RunSpec, gpus: int) -> int:
-    """The most GPUs a node, up to so many, over which an update can be split; 0 for none."""
-    train, backend = spec.train, spec.backend
-    per_update = train.prompts_per_batch * train.rollouts_per_prompt // train.updates_per_batch
-    fits = [n for n in range(1, gpus + 1) if per_update % (n * backend.nodes) == 0 and n % backend.tensor_parallel == 0]
-    return max(fits, default=0)
 
 
 def check_memory(spec: RunSpec, machine: Machine, model: Any, needs: Needs) -> list[Check]:
@@ -156,7 +150,7 @@ def _settings(spec: RunSpec, machine: Machine) -> Iterator[list[str]]:
     row = backend.prompt_tokens + spec.train.max_new_tokens
     fewer = [[], [f"backend.forward_tokens={row}"]] if backend.forward_tokens > row else [[]]
     offload = [[]] if backend.offload else [[], ["backend.offload=true"]]
-    more = _fewer(spec, machine.gpus or 0)
+    more = divides(spec, machine.gpus or 0)
     spread = [[], [f"backend.gpus_per_node={more}"]] if more > backend.gpus_per_node else [[]]
     shares = [[], *([f"backend.engine_memory={x}"] for x in (0.7, 0.6, 0.5, 0.4, 0.3) if x != backend.engine_memory)]
     for gpus in spread:
