@@ -39,12 +39,12 @@ def ran(text, tmp_path, **environ):
     calls = tmp_path / "calls"
     programs = tmp_path / "bin"
     programs.mkdir(exist_ok=True)
-    for name in ("harness", "ray", "srun", "vllm", "curl"):
-        script = 'printf "%s\\0" "$(basename "$0")" "$@" >> "$CALLS"; printf "\\n" >> "$CALLS"; [ "$1" != "$FAILS" ]\n'
-        (programs / name).write_text(f"#!/bin/sh\n{script}")
-        (programs / name).chmod(0o755)
-    for name, word in (("sleep", "true"), ("hostname", "echo node1")):
-        (programs / name).write_text(f"#!/bin/sh\n{word}\n")
+    note = 'line=$(printf "%s\\037" "$(basename "$0")" "$@"); printf "%s\\n" "$line" >> "$CALLS"; [ "$1" != "$FAILS" ]'
+    scripts = dict.fromkeys(("harness", "ray", "srun", "vllm"), note)
+    scripts["curl"] = 'until grep -q ^vllm "$CALLS"; do /bin/sleep 0.1; done'  # it waits for the server
+    scripts |= {"sleep": "exec /bin/sleep 0.5", "hostname": "echo node1"}
+    for name, script in scripts.items():
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
         (programs / name).chmod(0o755)
     path = tmp_path / "job.sh"
     path.write_text(text)
@@ -56,8 +56,8 @@ def ran(text, tmp_path, **environ):
         **environ,
     }
     done = subprocess.run(["bash", path], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
-    lines = calls.read_text().splitlines() if calls.exists() else []
-    return done, [line.rstrip("\0").split("\0") for line in lines]
+    lines = calls.read_text().rstrip("\n").split("\n") if calls.exists() else []
+    return done, [line.rstrip("\x1f").split("\x1f") for line in lines]
 
 
 def parsed(words):
