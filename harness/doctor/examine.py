@@ -81,7 +81,7 @@ def _prepared(report: Report, spec: RunSpec, data_dir: Path | None, offline: boo
     try:
         prepared = prepare(spec, data_dir, offline)
     except MissingError as e:
-        report.add(Check("data", "fails", str(e), "give --data-dir" if data_dir is None else "", missing=True))
+        report.add(Check("data", "fails", str(e), missing=True))
         return None
     report.add(Check("settings", "ok", f"{spec.method}, recipe {spec.recipe}, backend {spec.backend.name}"))
     off = [d for d in (prepared.deviation, *(s.deviation(data_dir) for s in prepared.suites)) if d]

@@ -20,7 +20,7 @@ IMPORTS = ("torch", "flash_attn", "deepspeed", "vllm", "openrlhf")
 
 def _pins() -> dict[str, str]:
     text = (files("harness.training.openrlhf") / "gpu" / "constraints.txt").read_text()
-    rows = dict(line.split("==") for line in text.split() if "==" in line)
+    rows = dict(line.split("==") for line in text.splitlines() if not line.startswith("#"))
     return {name: rows[name] for name in NEEDED}
 
 

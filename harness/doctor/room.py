@@ -98,9 +98,9 @@ def _within(name: str, need: float, there: float | None, todo: Callable[[], str]
         return Check(name, "unchecked", f"{need / GB:.1f} GB are needed, and how much there is, is not known")
     found = f"{need / GB:.1f} GB of {there:.1f}"
     if need > there * GB:
-        return Check(name, "fails", f"{found} are needed", todo())
+        return Check(name, "fails", f"{need / GB:.1f} GB are needed, there are {there:.1f}", todo())
     if need > SHARE * there * GB:
-        return Check(name, "warning", f"{found} are needed, which leaves less than {1 - SHARE:.0%} to spare")
+        return Check(name, "warning", f"{found}, which leaves less than {1 - SHARE:.0%} to spare")
     return Check(name, "ok", found)
 
 
