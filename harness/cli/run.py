@@ -17,6 +17,7 @@ from harness.cli.complete import offer
 if TYPE_CHECKING:
     from harness.config import RunSpec
     from harness.plan import Plan
+    from harness.run import PreparedRun
 
 REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel": 1}
 """The same path on one pretended GPU."""
@@ -46,6 +47,7 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 @o.resume
 @o.go_on
 @o.dry_run
+@click.option("--no-doctor", is_flag=True, help="With --backend openrlhf: do not check the machine first.")
 @click.option("--rehearse", is_flag=True, help="With --backend openrlhf: the same path without a GPU, tiny and slow.")
 @o.offline
 @o.as_json
@@ -65,6 +67,7 @@ def run(
     resume: bool,
     go_on: bool,
     dry_run: bool,
+    no_doctor: bool,
     rehearse: bool,
     offline: bool,
     as_json: bool,
@@ -89,9 +92,19 @@ def run(
     if folder.complete:
         o.show_result(load_result(folder.path), as_json)
         return
+    if spec.backend.name == "openrlhf" and not (spec.backend.rehearse or no_doctor):
+        _check_machine(prepared, out, offline)
     o.show_result(execute(prepared, folder, ["harness", *sys.argv[1:]]), as_json)
     if not as_json:
         _say_what_it_needs(spec, folder.path)
+
+
+def _check_machine(prepared: PreparedRun, out: Path | None, offline: bool) -> None:
+    """The checks of `harness doctor` that take seconds; warnings are shown. The local backend reckons its memory itself."""
+    from harness.doctor.examine import before_run
+
+    for check in before_run(prepared, out, offline):
+        o.say(f"warning: {check.what}: {check.found}" + (f"; {check.todo}" if check.todo else ""), err=True)
 
 
 def _say_what_it_needs(spec: RunSpec, folder: Path) -> None:
