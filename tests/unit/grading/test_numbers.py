@@ -15,6 +15,8 @@ from harness.grading import equal, numeric
 from harness.grading.equal import domain_of, real_number, rounds_to, same_value
 from harness.grading.expressions import MAX_BITS, MAX_TERMS, TooLarge, Unread, bits, read_expression, size
 from harness.grading.numeric import MAX_PRECISION, SPARE, NoValue, equal_at, equal_values, is_real, points, precision, value
+from harness.grading.quantities import quantity
+from harness.grading.values import Quantity
 
 x, y, n, k = sympy.symbols("x y n k")
 R = sympy.Rational
@@ -245,6 +247,45 @@ def test_two_must_be_defined_at_the_same_points():
     root = sympy.Max(1, sympy.sqrt(x))
     assert not same_value(root, sympy.Max(1, sympy.sqrt(abs(x))))
     assert equal._defined(root, {x: Fraction(2)}) and not equal._defined(root, {x: Fraction(-2)})
+
+
+def test_three_points_at_which_both_have_values_decide(monkeypatch):
+    """No fewer; and where one has a value and the other none, they are not one."""
+    inverse, other = 1 / x, (x + 1) / (x**2 + x)
+    for defined, same in ((2, False), (3, True), (4, True)):
+        at = [{x: Fraction(0)}] * 4 + [{x: Fraction(i)} for i in range(1, defined + 1)]
+        monkeypatch.setattr(equal, "points", lambda *_, at=at: at)
+        assert equal._same_function(inverse, other, [x]) is same
+    monkeypatch.setattr(equal, "points", lambda *_: [{x: Fraction(i)} for i in (1, 2, 3, 0)])
+    hole = unevaluated(sympy.Mul, x, unevaluated(sympy.Pow, x, R(-1)))
+    assert not equal._same_function(hole, unevaluated(sympy.Mul, 1, R(1)), [x])
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "same"),
+    [
+        ("0.33333333", "0.333333", True),  # the shorter one stands for what rounds to it
+        ("0.333333", "0.33333333", True),
+        ("0.33333333", "0.333334", False),
+        ("0.333333", "0.333334", False),
+        ("\\frac{1}{3}", "0.333333", True),
+        ("0.333333", "\\frac{1}{3}", True),
+        ("\\frac{1}{3}", "0.33333", False),  # five digits are few
+        ("\\frac{1}{3}", "33.3333", False),
+        ("\\frac{100}{3}", "33.3333", True),
+        ("-\\frac{100}{3}", "-33.3333", True),
+        ("\\frac{1}{300}", "0.00333333", True),  # zeros in front do not count
+        ("\\frac{1}{300}", "0.0033333", False),
+        ("0", "0.0000000", True),
+        ("\\frac{1}{3}\\cdot 10^{-9}", "0.0000000", False),
+        ("x", "0.333333", False),
+        ("\\infty", "0.333333", False),
+    ],
+)
+def test_decimals_of_six_digits_stand_for_what_rounds_to_them(gold, answer, same):
+    assert (
+        equal._same_number(*(quantity(text) if "infty" not in text else Quantity(sympy.oo) for text in (gold, answer))) is same
+    )
 
 
 @pytest.mark.parametrize(

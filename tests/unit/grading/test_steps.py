@@ -471,8 +471,22 @@ def test_how_a_gold_is_read(gold, kind):
         ("12.$", "a raw row: a full stop at its end"),
         ("\\text{ }", "nothing but layout"),
         ("\\frac{1}{2", "unbalanced braces"),
+        ("\\frac{1}2}", "unbalanced braces"),
         ("\\{1", "unbalanced \\{ and \\}"),
+        ("1\\}", "unbalanced \\{ and \\}"),
+        ("\\lbrace 1", "unbalanced \\{ and \\}"),
+        ("1\\rbrace", "unbalanced \\{ and \\}"),
         ("\\lbrace 1\\}", None),
+        ("\\{1\\rbrace", None),
+        ("1\\right)", "unbalanced \\left and \\right"),
+        ("\\rightarrow 1", None),
+        ("1\\end{cases}", "unbalanced \\begin and \\end"),
+        ("1)", "unbalanced parentheses"),
+        ("\\left(1\\right)", None),
+        ("1]", "unbalanced brackets"),
+        ("[1", "unbalanced brackets"),
+        ("[1,2)", None),
+        ("]1,2[", None),
         ("\\left(1", "unbalanced \\left and \\right"),
         ("\\begin{cases}1", "unbalanced \\begin and \\end"),
         ("\\begin{cases}1\\end{cases}", None),
@@ -481,6 +495,9 @@ def test_how_a_gold_is_read(gold, kind):
         ("(1]]", "unbalanced brackets"),
         ("\\left\\{ 1 \\right.", None),
         ("$5", "unbalanced $"),
+        ("$5$", None),
+        ("$5$, $6", "unbalanced $"),
+        ("$5$, $6$", None),
         ("\\$5", None),
         ("\\\\[", "unbalanced brackets"),
         ("\\leftarrow 1", None),
@@ -672,6 +689,11 @@ def test_paritys_answer(text, answer):
     [
         ("(1,2)", ["1", "2"]),
         ("[(1,2),{3,4}]", ["(1,2)", "{3,4}"]),
+        ("{[1,2],3,(4)}", ["[1,2]", "3", "(4)"]),
+        ("(X,Y)", ["X", "Y"]),
+        ("X1,2)", []),
+        ("(1,2X", []),
+        ("[1,2)", ["1", "2"]),
         ("{1}", []),
         ("1,2", []),
         ("(1,2", []),
@@ -795,6 +817,8 @@ def test_unicode_as_latex(text, plain):
     ("text", "braced"),
     [
         ("\\frac\\pi2", "\\frac{\\pi}{2}"),
+        ("\\frac\\Omega\\Pi", "\\frac{\\Omega}{\\Pi}"),
+        ("\\sqrt\\Delta x", "\\sqrt{\\Delta} x"),
         ("\\frac12", "\\frac{1}{2}"),
         ("\\frac 1 2", "\\frac{1}{2}"),
         ("\\frac{1}{2}\\frac34x", "\\frac{1}{2}\\frac{3}{4}x"),
@@ -955,6 +979,19 @@ def test_degrees_in_words():
     assert degree is not None
     for word in ("degree", "degrees", "deg"):
         assert quantities._unit_of(f"45 \\text{{{word}}}") == ("45", degree, 1)
+
+
+def test_percent_in_words():
+    """And times a number's name: as many hundredths, whatever the spelling."""
+    percent = quantities._unit_of("45\\%")[1]
+    assert percent == Unit(Fraction(1, 100), ())
+    for word in ("percent", "per cent", "percentage"):
+        assert quantities._unit_of(f"45 \\text{{ {word}}}") == ("45", percent, 1)
+        assert quantities._unit_of(f"45 \\text{{ thousand {word}.}}") == ("45", percent, 1000)
+
+
+def test_the_empty_set_is_a_set():
+    assert reading.read("\\emptyset") == reading.read("\\{\\}") == reading.Bag((), braces=True)
 
 
 def test_lists_in_a_list_and_signs_that_are_tied():
