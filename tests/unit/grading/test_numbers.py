@@ -58,6 +58,9 @@ def unevaluated(cls, *args):
         (sympy.UnevaluatedExpr(x), Fraction(3, 7)),
         (sympy.Sum(k, (k, 1, n)), Fraction(21)),
         (sympy.Sum(k, (k, 3, 2)), Fraction(0)),
+        (sympy.Sum(k * n, (k, 1, 3), (n, 1, 2)), Fraction(6 * 3)),
+        (sympy.Sum(k * n, (k, 1, n), (n, 1, 3)), Fraction(1 + 2 * 3 + 3 * 6)),
+        (sympy.Product(k * n, (k, 1, 2), (n, 1, 2)), Fraction(2 * 8)),
         (sympy.Product(k, (k, 2, n)), Fraction(720)),
         (sympy.Product(k, (k, 3, 2)), Fraction(1)),
         (sympy.Sum(x**k, (k, 0, 2)), 1 + Fraction(3, 7) + Fraction(9, 49)),
@@ -197,6 +200,8 @@ def test_equal_values():
         assert equal_values(mpmath.mpf("0.5"), Fraction(1, 2), 300) and not equal_values(
             mpmath.mpf("0.25"), Fraction(1, 2), 300
         )
+        assert equal_values(mpmath.mpf(0), step, 300), "what cancels is as far from 0 as numbers of size 1 are apart"
+        assert equal_values(one * step, mpmath.mpf(0), 300) is False
         for bad in ((mpmath.inf, one), (one, mpmath.nan)):
             with pytest.raises(NoValue):
                 equal_values(*bad, 300)
@@ -206,7 +211,8 @@ def test_numbers_that_are_real():
     assert is_real(Fraction(1)) and is_real(mpmath.mpf(2)) and is_real(mpmath.mpc(2, 0))
     with mp.workprec(300):
         small = mpmath.ldexp(1, SPARE // 2 - 300)
-        assert is_real(mpmath.mpc(1, small / 2)) and not is_real(mpmath.mpc(1, small * 2))
+        assert is_real(mpmath.mpc(1, small / 2)) and not is_real(mpmath.mpc(1, small * 1.5))
+        assert is_real(mpmath.mpc(0, small / 2)) and not is_real(mpmath.mpc(0.5, small * 1.5))
         assert is_real(mpmath.mpc(100, small * 50)) and not is_real(mpmath.mpc(0, 1))
 
 
@@ -392,6 +398,9 @@ def test_size():
         ("n!", AT, Fraction(720)),
         ("2^{-3}", {}, Fraction(1, 8)),
         ("|y|", AT, Fraction(5, 2)),
+        ("n(x)", AT, 6 * Fraction(3, 7)),
+        ("2n(y+1)", AT, 12 * Fraction(-3, 2)),
+        ("\\max(3)", {}, Fraction(3)),
         ("\\lfloor y \\rfloor", AT, Fraction(-3)),
         ("3n-2n", AT, Fraction(6)),
     ],

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from harness.core.errors import MissingError, UsageError
 from harness.data.suites import load_suite
@@ -17,7 +18,7 @@ from harness.stats.chances import Kinds, Noise
 from harness.stats.claims import Claim, claims_dir, find_claim
 from harness.stats.looks import levels
 from harness.stats.noise import Known, _size, of_question, sources
-from harness.stats.plans import AT, Chance, _many, _need, plan, right_verdicts, sides_of
+from harness.stats.plans import AT, Chance, _many, _need, _parts, plan, right_verdicts, sides_of
 from harness.stats.power import ceiling, questions_needed
 from harness.stats.seeds import Spread, resolution
 from harness.stats.verdicts import on_claim, prediction
@@ -212,6 +213,43 @@ def test_one_seed_of_each_kind_shows_no_spread_within_it(tmp_path):
         Known("seeds", "of two kinds, scoring 10.0 or 80.0, each with an sd of 2.0", "the given runs"),
         Known("baseline seeds that solve the suites", "50%", "1 of 2 in the given runs, and one of each kind"),
     ]
+
+
+def test_what_seeds_vary_by_within_their_kinds_is_pooled_over_kinds_and_runs(tmp_path):
+    two = claim(kinds=None)
+    scores = ([80, 86, 10, 12], [84, 10, 10.5, 11])
+    results = [load_result(p) for p in runs_of(two, tmp_path / "two", scores)]
+    own = [list(r.suites["tb-long"].per_seed.values()) for r in results]
+    sides = [[x for x in run if (x >= 0.5) == solved] for run in own for solved in (True, False)]
+    squares = sum(sum((x - np.mean(side)) ** 2 for x in side) for side in sides)
+    within = math.sqrt(squares / sum(len(side) - 1 for side in sides))
+    found = scenarios.Basis()
+    [made] = scenarios.scenarios_of(two, results, results[1:], sources(two, [], [], {}, 0.8), found)
+    low, high = (np.mean([x for run in own for x in run if (x >= 0.5) == solved]) for solved in (False, True))
+    what = f"of two kinds, scoring {100 * low:.1f} or {100 * high:.1f}, each with an sd of {100 * within:.1f}"
+    assert found.known[0] == Known("seeds", what, "the given runs") and within > 0.01
+    assert made.name == scenarios.KINDS
+
+
+def test_a_seed_at_the_threshold_solves(tmp_path):
+    two = claim(kinds=None)
+    results = [load_result(p) for p in runs_of(two, tmp_path / "two", ([50, 50, 10], [10, 10, 10]))]
+    assert list(results[0].suites["tb-long"].per_seed.values())[:2] == [0.5, 0.5]
+    found = scenarios.Basis()
+    scenarios.scenarios_of(two, results, results[1:], sources(two, [], [], {}, 0.8), found)
+    assert found.known[0] == Known("seeds", "of two kinds, scoring 10.0 or 50.0, each with an sd of 0.0", "the given runs")
+    assert found.known[1] == Known(
+        "baseline seeds that solve the suites", "20%", "0 of 3 in the given runs, and one of each kind"
+    )
+
+
+def test_what_does_not_vary_has_no_parts():
+    """Seeds that all solve, by answers that are all right."""
+    made = scenarios.Scenario(scenarios.KINDS, 0.0, lambda *_: {}, lambda *_: [])
+    still = dataclasses.replace(sources(claim(), [], [], {}, 0.8), single=(0.0,), questions=0.0)
+    parts = _parts(claim(), made, still, 0.05, 0.8)
+    assert {(x.shares, x.training, x.decoding, x.seeds) for x in parts} == {((0.0, 0.0, 0.0), 0.0, 0.0, None)}
+    assert [x.k for x in parts] == [None, 1, 4, 16, 64] and {x.scenario for x in parts} == {scenarios.KINDS}
 
 
 def test_two_kinds_without_a_published_score():
@@ -454,7 +492,11 @@ def test_chances_of_a_claim_of_fewer_tokens_have_the_noise_of_scores_and_of_toke
     monkeypatch.setattr(chances, "of_tokens", lambda *own: asked.append(own) or {})
     c = claim(effect=0.0, tokens=0.6, budget="any", margin=2.0)
     noise, basis = sources(c, [], [], {}, 0.8), scenarios.Basis()
-    results = [load_result(p) for p in runs_of(c, tmp_path, ([40, 44, 48], [30, 33, 36]))]
+    results = []
+    for path in runs_of(c, tmp_path, ([40, 44, 48], [30, 33, 36])):
+        r = load_result(path)
+        paid = {seed: dataclasses.replace(x, sampled_tokens=1000 + 200 * seed) for seed, x in r.ledgers.items()}
+        results.append(structs.replace(r, ledgers=paid))
     for runs in ([], results):
         scenarios._tokens(c, 3.0, runs, noise, basis).at(0.7, 5, 0.01)
     logs = [[math.log(x.sampled_tokens) for x in r.ledgers.values()] for r in results]
@@ -463,7 +505,7 @@ def test_chances_of_a_claim_of_fewer_tokens_have_the_noise_of_scores_and_of_toke
     none, some = asked
     assert none == (0.7, 0.6, 0.0, 2.0, scores, Noise(1e-6, floor=0.001), 5, 0.01)
     assert some[:5] == none[:5] and some[6:] == none[6:]
-    assert some[5].seed_sd == pytest.approx(max(spread, 1e-6)) and some[5].floor == 0.001
+    assert some[5].seed_sd == pytest.approx(spread) and spread > 0.1 and some[5].floor == 0.001
 
 
 def test_seed_sds_are_the_runs_or_the_claims_and_no_less_than_decoding(tmp_path):
