@@ -101,6 +101,9 @@ def test_a_module_a_prompt_and_a_script_that_is_gone_need_no_guard(monkeypatch, 
     assert pool._unguarded() is False
     main_module(monkeypatch, __file__=str(tmp_path / "gone.py"))
     assert pool._unguarded() is False
+    main_module(monkeypatch, __file__=str(script))
+    del sys.modules["__main__"].__spec__  # as where Python is embedded
+    assert pool._unguarded() is True
 
 
 def test_an_unguarded_script_is_told_what_to_write(monkeypatch):

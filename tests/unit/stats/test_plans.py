@@ -495,7 +495,10 @@ def test_chances_of_a_claim_of_fewer_tokens_have_the_noise_of_scores_and_of_toke
     results = []
     for path in runs_of(c, tmp_path, ([40, 44, 48], [30, 33, 36])):
         r = load_result(path)
-        paid = {seed: dataclasses.replace(x, sampled_tokens=1000 + 200 * seed) for seed, x in r.ledgers.items()}
+        paid = {
+            seed: dataclasses.replace(x, reflection_tokens=0, generated_tokens=1000 + 200 * seed)
+            for seed, x in r.ledgers.items()
+        }
         results.append(structs.replace(r, ledgers=paid))
     for runs in ([], results):
         scenarios._tokens(c, 3.0, runs, noise, basis).at(0.7, 5, 0.01)
