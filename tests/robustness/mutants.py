@@ -37,6 +37,7 @@ EXPLAINED = tomllib.loads(Path(__file__).with_name("equivalent.toml").read_text(
 
 UNIT = "tests/unit"
 GRADES = [
+    "grading/test_compare.py",
     "grading/test_kinds.py::test_what_a_child_does_does_the_same_in_this_process",
     "grading/test_numbers.py",
     "grading/test_reading.py",
