@@ -16,6 +16,7 @@ from types import TracebackType
 import click
 
 from harness.cli import options as o
+from harness.cli.config import config
 from harness.cli.data import check, fetch, list_things, regrade
 from harness.cli.eval import evaluate
 from harness.cli.leaderboard import leaderboard
@@ -57,6 +58,7 @@ for verb in (
     regrade,
     check,
     list_things,
+    config,
     schema,
 ):
     cli.add_command(verb)

@@ -23,7 +23,7 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 @click.command()
 @click.option("--method", required=True, help="A name from `harness list methods`.")
 @click.option("--bench", default="ood", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
-@click.option("--recipe", help="A name from `harness list recipes`.  [default: skills]")
+@click.option("--recipe", help="A name from `harness list recipes`, or a YAML file.  [default: skills]")
 @click.option("--model", help="A name from `harness list models`, a Hugging Face id, or a folder.")
 @click.option("--backend", type=click.Choice(["local", "openrlhf"]), help="Where it trains.  [default: the recipe's]")
 @click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")

@@ -6,8 +6,8 @@ on a seed counts as solved, which phrases templates may be composed of, and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from harness.config import flatten
 from harness.core.errors import MissingError, UsageError, dotted, nearest
+from harness.core.trees import flatten
 from harness.core.types import BOXED, HintPosition, Overlap, Problem
 from harness.core.world import World
 from harness.data.problems import draw, file_sha256, located, read_problems, without

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.config import RunSpec, flatten, resolve
+from harness.config import RunSpec, resolve
 from harness.core.errors import HarnessError, UsageError, nearest
+from harness.core.trees import flatten
 from harness.registry import method_of
 from harness.runs.result import is_finished
 from harness.stats.comparable import SHARED, kind_of
