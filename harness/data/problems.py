@@ -1,4 +1,4 @@
-"""Problems from files: one JSON object a line with `id`, `problem` and `answer`, and the user turn that is made of it."""
+"""Problems from files, rows with `id`, `problem` and `answer`, or from generators, and the user turn that is made of them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness.core.errors import MissingError, UsageError
 from harness.core.limits import MAX_BYTES
 from harness.core.seeds import stream
 from harness.core.types import Problem
+from harness.registry import load_object
 
 MAX_CHARS = 1_000_000
 """Of a field of a row of a data file, which other people wrote; harness/core/limits.py bounds the file."""
@@ -221,3 +222,34 @@ def _checked(row: dict[str, Any], at: str) -> dict[str, Any]:
         if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
             raise UsageError(f"{at}: field {key!r} holds half of a surrogate pair, which no text file can")
     return row
+
+
+def content_sha256(problems: Sequence[Problem]) -> str:
+    """SHA-256 over the JSON of (id, text, answer), a line per problem."""
+    lines = "".join(json.dumps([p.id, p.text, p.answer]) + "\n" for p in problems)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+class Generated(Protocol):
+    """A suite or a training set whose problems are generated."""
+
+    @property
+    def generator(self) -> dict[str, Any] | None: ...
+    @property
+    def sha256(self) -> str | None: ...
+
+
+def generated(source: Generated, named: str) -> list[Problem]:
+    """The problems of a suite or a training set without a file, made by its generator; `named` is what messages call it.
+
+    Raises UsageError where it has no generator or the problems are not the pinned ones, and MissingError without what
+    generates them.
+    """
+    if source.generator is None:
+        raise UsageError(f"{named} has neither a file nor a generator")
+    arguments = dict(source.generator)
+    function = load_object(arguments.pop("function"), f"the generator of {named}")
+    problems: list[Problem] = function(source, **arguments)
+    if content_sha256(problems) != source.sha256:
+        raise UsageError(f"the generated problems of {named} are not those that are pinned by SHA-256")
+    return problems

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from harness.core.errors import HarnessError
 from harness.core.types import Problem
-from harness.data.suites import Suite, benchmarks_dir, content_sha256, is_own, list_suites
+from harness.data.problems import content_sha256
+from harness.data.suites import Suite, benchmarks_dir, is_own, list_suites
 from harness.data.training_sets import list_training_sets
 
 TRAINING_LIST = "training_problems.json"

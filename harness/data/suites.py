@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import yaml
@@ -24,13 +24,14 @@ from harness.data.problems import (
     are_choices,
     draw,
     file_sha256,
+    generated,
     in_steps,
     located,
     read_problems,
     story_of,
     unwrap,
 )
-from harness.registry import CARD_ENDINGS, included, included_by_packages, load_object, name_fault, place_name
+from harness.registry import CARD_ENDINGS, included, included_by_packages, name_fault, place_name
 
 if TYPE_CHECKING:
     from harness.core.settings import EvalConfig
@@ -164,31 +165,6 @@ class Suite:
 
 _PLAIN = Suite("", "", "", None, "", None, "", 1, "", "", 1, 0.0, 1, (), False)
 """With the default of every field that has one."""
-
-
-class Generated(Protocol):
-    """A suite or a training set whose problems are generated."""
-
-    @property
-    def generator(self) -> dict[str, Any] | None: ...
-    @property
-    def sha256(self) -> str | None: ...
-
-
-def generated(source: Generated, named: str) -> list[Problem]:
-    """The problems of a suite or a training set without a file, made by its generator; `named` is what messages call it.
-
-    Raises UsageError where it has no generator or the problems are not the pinned ones, and MissingError without what
-    generates them.
-    """
-    if source.generator is None:
-        raise UsageError(f"{named} has neither a file nor a generator")
-    arguments = dict(source.generator)
-    function = load_object(arguments.pop("function"), f"the generator of {named}")
-    problems: list[Problem] = function(source, **arguments)
-    if content_sha256(problems) != source.sha256:
-        raise UsageError(f"the generated problems of {named} are not those that are pinned by SHA-256")
-    return problems
 
 
 def benchmarks_dir() -> Path:
@@ -347,9 +323,3 @@ def list_groups() -> dict[str, tuple[str, ...]]:
     """Groups of suites by name, in the order of benchmarks/groups.yaml."""
     tree = yaml.safe_load((benchmarks_dir() / "groups.yaml").read_text())
     return {name: tuple(members) for name, members in tree.items()}
-
-
-def content_sha256(problems: Sequence[Problem]) -> str:
-    """SHA-256 over the JSON of (id, text, answer), a line per problem."""
-    lines = "".join(json.dumps([p.id, p.text, p.answer]) + "\n" for p in problems)
-    return hashlib.sha256(lines.encode()).hexdigest()

@@ -19,8 +19,8 @@ from harness.core.errors import MissingError, UsageError, dotted, nearest
 from harness.core.trees import flatten, read_yaml
 from harness.core.types import BOXED, HintPosition, Overlap, Problem
 from harness.core.world import World
-from harness.data.problems import draw, file_sha256, located, read_problems, without
-from harness.data.suites import Suite, generated, list_groups, load_suite, suite_names, suite_of_file
+from harness.data.problems import draw, file_sha256, generated, located, read_problems, without
+from harness.data.suites import Suite, list_groups, load_suite, suite_names, suite_of_file
 from harness.registry import (
     CARD_ENDINGS,
     included,
@@ -98,11 +98,17 @@ class TrainingSet:
         return cls(spec.world_config(cls) if spec else cls.Config())
 
     def problems(self, spec: RunSpec, data_dir: Path | None) -> list[Problem]:
-        """The problems a run trains on: those of the file or the world, `train.limit` of them drawn once for all seeds.
+        """The problems a run trains on: those of the file or the world, with `train.with_solutions` those that have one;
+        `train.limit` of them drawn once for all seeds.
 
-        Raises as `whole`. The file may be the user's own; `deviation` says so.
+        Raises as `whole`, and UsageError where solutions are asked for and there are none. The file may be the user's own;
+        `deviation` says so.
         """
         problems = self.whole(spec, data_dir)
+        if spec.train.with_solutions:
+            problems = [p for p in problems if p.solution]
+            if not problems:
+                raise UsageError(f"train.with_solutions: no problem of training set {self.name!r} has a reference solution")
         limit = spec.train.limit
         return problems if limit is None else draw(problems, limit, "train subset", self.name)
 
