@@ -1,7 +1,12 @@
 """A suite of one's own end to end: made of a data file, asked in both ways, read where it no longer is."""
 
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -9,6 +14,7 @@ import yaml
 from harness.data.suites import load_suite
 from harness.runs.files import read_jsonl
 from support.command import harness
+from support.paths import ROOT
 
 GREEDY = ("--set", "eval.decoding.kind=greedy")
 
@@ -92,3 +98,31 @@ def test_plans_show_how_a_data_file_is_asked(capsys, tmp_path):
     for words in (["eval", "testbed"], ["run", "--method", "grpo"]):
         code, out, err = harness(capsys, *words, "--bench", f"tb-id,{data}", "--dry-run")
         assert code == 0 and f"own, from {tmp_path}: {said}" in out and "tb-id, from" not in out, err
+
+
+def test_the_page_is_true(tmp_path):
+    """Every block of "A suite of your own", in order, in an empty folder."""
+    text = (ROOT / "benchmarks" / "README.md").read_text().split("## A suite of your own\n")[1]
+    blocks = re.findall(r'^```(\w+)(?: title="([^"\n]+)")?\n(.*?)^```$', text, re.M | re.S)
+    assert [language for language, *_ in blocks] == ["json", "bash", "bash", "bash"]
+    folders = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    env = {**os.environ, "PATH": os.pathsep.join(folders)}
+    said = ""
+    for language, file, content in blocks:
+        if language == "json":
+            (tmp_path / file).write_text(content)
+            continue
+        done = subprocess.run(["bash", "-euc", content], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, content + done.stdout[-2000:] + done.stderr[-2000:]
+        said += done.stdout
+    assert "to fill in, in" in said and "2 of 2 gold answers accepted" in said and "\ncapitals " in said
+    assert {p.name for p in (tmp_path / "suites" / "capitals").iterdir()} == {"card.yaml", "capitals.yaml", "capitals.jsonl"}
+
+
+def test_plain_lm_eval_runs_a_suite_from_outside(capsys, tmp_path, monkeypatch, mine):
+    """Its task file alone leads to the card, which has the limits."""
+    from lm_eval.tasks import TaskManager
+
+    task = TaskManager(include_path=str(mine.parent), include_defaults=False).load(["mine"])["tasks"]["mine"]
+    assert (task.config.repeats, task.config.generation_kwargs["max_gen_toks"]) == (4, load_suite("tb-id").max_new_tokens)
+    assert [doc["text"] for doc in task.test_docs()] == [p.text for p in load_suite("tb-id").problems(None)]
