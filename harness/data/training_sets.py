@@ -171,6 +171,7 @@ def _entry(name: str, fields: Mapping[str, Any], where: str) -> TrainingSet:
         raise UsageError(f"{where}: {dotted((name, *err['loc']))}: {err['msg']} (got {err['input']!r:.200})") from None
 
 
+@cache
 def _training_sets() -> dict[str, TrainingSet]:
     return {name: _entry(name, fields, "training_sets.yaml") for name, fields in training_set_fields().items()}
 
