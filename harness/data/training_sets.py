@@ -92,10 +92,7 @@ class TrainingSet:
 
     def world_of(self, spec: PolicySpec | None = None) -> World | None:
         """The world under the spec's settings, or under its defaults; None where the set has none. Raises MissingError."""
-        cls = load_world(self.name)
-        if cls is None:
-            return None
-        return cls(spec.world_config(cls) if spec else cls.Config())
+        return world_named(self.name, spec)
 
     def problems(self, spec: RunSpec, data_dir: Path | None) -> list[Problem]:
         """The problems a run trains on: those of the file or the world, with `train.with_solutions` those that have one;
@@ -151,6 +148,14 @@ class TrainingSet:
         `phrases`."""
         world = self.world_of(spec)
         return [*(world.phrases() if world else ()), *self.phrases]
+
+
+def world_named(training_set: str, spec: PolicySpec | None = None) -> World | None:
+    """As `TrainingSet.world_of`; None for a set that is not known here, as one from outside is on a cluster's other machines."""
+    cls = load_world(training_set)
+    if cls is None:
+        return None
+    return cls(spec.world_config(cls) if spec else cls.Config())
 
 
 _CHECK = TypeAdapter(TrainingSet)

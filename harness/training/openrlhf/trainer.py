@@ -27,7 +27,7 @@ from harness.core.method import Method
 from harness.core.seeds import derive
 from harness.core.settings import LossSpec
 from harness.core.types import Context, Group, Problem, Rollout, Sampling
-from harness.data.training_sets import load_training_set
+from harness.data.training_sets import world_named
 from harness.grading.strict import reward_many
 from harness.runs.files import write_json
 from harness.runs.rundir import RunDir
@@ -132,7 +132,7 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]
             spec=self.job.spec,
             problems=self.job.problems,
             tick=self._tell,
-            world=load_training_set(self.job.spec.train.set).world_of(self.job.spec),
+            world=world_named(self.job.spec.train.set, self.job.spec),
         )
         log.note(rendering_sha256=rendering(self.tokenizer, self.job.spec.model))
         train_epochs(self, self.method, log)
