@@ -270,6 +270,15 @@ def update(args, out: Notes) -> None:
         timed(f"update, 64 x 8 of 100 + 12, {way}", backend.model, short, limit, share)
         for seed in range(1, 2 if small else 5):
             timed(f"update, ragged, seed {seed}, {way}", backend.model, ragged, limit, share, seed=seed)
+    keys = [(5, 4, 4)] * 2 if small else [(129, 8, 64)] * 16  # 192: what cuDNN's attention got wrong (sound_kernels)
+    for share in (True, False):
+        timed(
+            f"update, keys of 64 more than 128{'' if share else ', prompts read with every completion'}",
+            backend.model,
+            keys,
+            limit,
+            share,
+        )
     long = [(8, 2, 9)] if small else [(128, 16, 2048)]
     for recompute in (True, False):
         name = f"memory, 0.5B, 16 of 128 + 2048, 8192 tokens a pass{', recomputed layers' if recompute else ''}"

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options as o
+from harness.cli.complete import offer
 
 if TYPE_CHECKING:
     from harness.evalrun import PreparedEval
 
 
 @click.command(name="eval")
-@click.argument("model")
-@click.option("--bench", default="ood", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
+@click.argument("model", shell_complete=offer("models"))
+@o.bench
 @click.option(
     "--engine", type=click.Choice(["transformers", "vllm", "openai"]), help="What generates.  [default: transformers]"
 )

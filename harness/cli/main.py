@@ -16,8 +16,11 @@ from types import TracebackType
 import click
 
 from harness.cli import options as o
+from harness.cli.config import config
 from harness.cli.data import check, fetch, list_things, regrade
+from harness.cli.doctor import doctor
 from harness.cli.eval import evaluate
+from harness.cli.launch import launch
 from harness.cli.leaderboard import leaderboard
 from harness.cli.merge import merge
 from harness.cli.pages import export, report
@@ -45,6 +48,8 @@ def cli() -> None:
 
 for verb in (
     run,
+    doctor,
+    launch,
     evaluate,
     compare,
     merge,
@@ -59,6 +64,7 @@ for verb in (
     regrade,
     check,
     list_things,
+    config,
     schema,
 ):
     cli.add_command(verb)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from harness.cli import options as o
+from harness.cli.complete import offer
 from harness.core.errors import HarnessError, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def study() -> None:
 
 
 _what = o.options(
-    click.argument("file", metavar="FILE"),
+    click.argument("file", metavar="FILE", shell_complete=offer("studies")),
     click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the study's]"),
     click.option("--only", type=o.Names(), metavar="ARM,...", help="Only these arms.  [default: all]"),
     o.data_dir,

@@ -32,9 +32,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from msgspec.structs import replace
 
-from harness.config import PolicySpec, flatten
+from harness.config import PolicySpec
 from harness.core.errors import HarnessError, UsageError, listed
 from harness.core.secrets import planted_in, without_secrets
+from harness.core.trees import flatten
 from harness.runs import formats
 from harness.runs.environment import ENV_FILE, Environment, environment, write_environment
 from harness.runs.files import LEFTOVER, iter_jsonl, sweep, write_lines, write_text

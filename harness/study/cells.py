@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.config import RunSpec, flatten, resolve
+from harness.config import RunSpec, resolve
 from harness.core.errors import HarnessError, UsageError, nearest
+from harness.core.trees import flatten
 from harness.registry import method_of
 from harness.runs.result import is_finished
 from harness.stats.comparable import SHARED, kind_of
@@ -42,7 +43,7 @@ class Cell:
     def to_dict(self) -> dict[str, Any]:
         spec = self.spec.model_dump(mode="json")
         row = {"name": self.name, "condition": self.condition, "arm": self.arm, "match": self.match}
-        return {**row, "hash": self.spec.hash(), "spec": spec, "plan": vars(self.plan) if self.plan else None}
+        return {**row, "hash": self.spec.hash(), "spec": spec, "plan": asdict(self.plan) if self.plan else None}
 
 
 def prepare_study(

@@ -41,7 +41,7 @@ class Updater:
         """`advantages` of one group; by default those that the loss names. `recompute`: gradient checkpointing. `share`:
         completions behind one copy of their prompt, if the model can."""
         self.model, self.cfg, self.loss, self.pad, self.forward_tokens = model, cfg, loss, pad, forward_tokens
-        self.advantages = advantages or (lambda group: group_advantages(group.rewards_K, self.loss.advantage))
+        self.advantages = advantages or (lambda group: group_advantages(group.rewards_K, loss.advantage))
         self.recompute, self.share = recompute, share and can_share(model)
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.masters = [p if p.dtype == torch.float32 else p.detach().float() for p in self.params]

@@ -38,7 +38,7 @@ def test_every_stage_on_a_cpu(tmp_path):
     assert found["parity"]["greedy_rows_equal"] == 1
     assert all(row["tokens_per_s"] > 0 for name, row in found["speed"].items() if name.startswith(("sample", "train")))
     updates = {name: row for name, row in found["update"].items() if name.startswith(("update", "memory"))}
-    assert len(updates) == 8 and all(row["rollouts_per_s"] > 0 for row in updates.values())
+    assert len(updates) == 10 and all(row["rollouts_per_s"] > 0 for row in updates.values())
     assert all(0 < norm < 1e6 for row in updates.values() for norm in row["grad_norms"])
     pairs = [(name, name.replace("read once", "read with every completion")) for name in updates if "read once" in name]
     for once, every in pairs:  # the same rows: the gradient is the same up to bfloat16

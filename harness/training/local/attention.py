@@ -29,6 +29,15 @@ def plain_attention(model: Any) -> bool:
     return cfg.model_type in PLAIN_MODELS and layers == {"full_attention"} and cfg._attn_implementation == "sdpa"
 
 
+def sound_kernels() -> None:
+    """Leave cuDNN's attention out of what PyTorch chooses from in this process; the other kernels are as fast here.
+
+    From PyTorch 2.11 on its backward pass gives NaN on H100 and H200 where a mask is given and keys are 64 more than a multiple
+    of 128 (github.com/pytorch/pytorch/issues/196678).
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 @contextmanager
 def attention(model: Any, name: str) -> Iterator[None]:
     """Inside, the model's passes use the attention of this name."""

@@ -23,6 +23,7 @@ from harness.models import locate
 from harness.runs.samples import OVERLONG
 from harness.training.gather import gather_groups
 from harness.training.local.adapter import Adapter
+from harness.training.local.attention import sound_kernels
 from harness.training.local.generation import SampledTokens, sample, shares_prompts
 from harness.training.local.loading import load_policy, load_weights
 from harness.training.local.logps import completion_logps
@@ -57,6 +58,7 @@ class LocalBackend:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         elif device == "cuda" and not torch.cuda.is_available():
             raise MissingError("local.device is cuda, but torch sees no GPU; use local.device=auto")
+        sound_kernels()
         self.source = str(model or locate(spec, offline))
         self.tokenizer, self.model = self._load(spec.model.revision)
         rendering(self.tokenizer, spec.model)  # a template that cannot render a turn is found before anything is written
@@ -232,6 +234,7 @@ class LocalBackend:
             self.adapter.merge()
             self.adapter = None
         writing(log.final, self.save)
+        del self._updater  # of a GPU's memory, what it takes is the evaluation's
 
     def _forward_tokens(self, method: Method) -> int:
         """Of a pass, as memory allows. Raises HarnessError where an update would not fit."""

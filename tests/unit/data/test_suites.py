@@ -13,10 +13,11 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import MissingError, UsageError
+from harness.core.hints import prefix
 from harness.core.types import Problem
 from harness.data.problems import PROMPT_FORMS, in_steps, read_problems, render, story_of, unwrap, without
 from harness.data.suites import benchmarks_dir, list_groups, list_suites, load_suite
-from harness.data.training_sets import load_training_set, resolve_bench
+from harness.data.training_sets import load_training_set, resolve_bench, spaced
 from harness.grading.graders import GRADERS, grade_many
 from support.settings import resolve
 
@@ -210,6 +211,15 @@ def test_training_sets_agree_with_the_data(data_dir):
     for name, size in (("gsm8k", 7473), ("math", 7500), ("words", 1950)):
         problems = load_training_set(name).problems(run_spec(), data_dir)
         assert len(problems) == size and all(p.solution for p in problems)
+
+
+def test_formulas_of_words_are_solutions_whose_prefixes_end_between_operators(data_dir):
+    problems = load_training_set("words").whole(None, data_dir)
+    assert problems[0].solution == "7 + 2 = 9"
+    assert [prefix("7 + 2 = 9", share) for share in (0.25, 0.5, 0.75)] == ["7", "7 +", "7 + 2 ="]
+    raw = {p.text: p.meta["formula"] for p in problems}
+    assert all(p.solution and p.solution.replace(" ", "") == raw[p.text].replace(" ", "") for p in problems)
+    assert spaced("(5*8)-  3=37") == "(5 * 8) - 3 = 37" and spaced(None) is None
 
 
 def test_parts_of_gsm8k_are_those_of_the_marks_in_its_solutions(data_dir):

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from harness import study as s
 from harness.core.errors import HarnessError, UsageError
 from harness.core.ledger import Ledger
+from harness.plan import Plan
 from harness.registry import methods, presets, studies
 from harness.runs.files import write_json
 from harness.study.jobs import jobs_of
@@ -38,7 +39,10 @@ def write(folder, arms=None, **more):
 @pytest.fixture
 def quick(monkeypatch):
     """Cells are resolved, but neither their data nor their overlaps are looked at."""
-    plan = SimpleNamespace(rollouts=10, eval_samples=5, generated_tokens=77, eval_tokens=3, optimiser_steps=2, seconds=1.0)
+    counts = {"rollouts": 10, "eval_samples": 5, "generated_tokens": 77, "eval_tokens": 3, "optimiser_steps": 2}
+    others = ("problems", "epochs", "batches", "search_rollouts", "eval_problems", "seeds")
+    nothing = {"by_tokens": False, "hints": None, "not_a_result": None}
+    plan = Plan(**counts, **dict.fromkeys(others, 1), **nothing, seconds=1.0)
     monkeypatch.setattr("harness.run.prepare", lambda spec, *a: SimpleNamespace(plan=plan, overlaps={}))
     monkeypatch.setattr("harness.study.local.POLL_S", 0.01)
 
@@ -125,7 +129,7 @@ def test_shipped_studies_resolve(name, quick):
     study = s.load_study(name)
     found = s.prepare_study(study, None)
     assert len(found) == len(study.arms) * max(len(study.conditions), 1) and study.baseline in study.arms
-    count = 5 if name in ("skills-demo", "drills-main") else 8 if name.startswith(("testbed", "skills")) else 3
+    count = 5 if name in ("skills-demo", "drills-main", "words-gpu") else 8 if name.startswith(("testbed", "skills")) else 3
     assert {c.spec.seeds for c in found} == {tuple(range(count))}
     assert study.text and study.title
 

@@ -1,5 +1,8 @@
 """The local backend's shortcuts against the plain way: chunked logits, shared prompts, the replayed cache, masters."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -16,12 +19,18 @@ from transformers import (
 
 from harness.core.settings import LossSpec, TrainConfig
 from harness.core.types import Sampling
+from harness.data.training_sets import load_training_set
+from harness.methods.grpo import GRPO
+from harness.runs.rundir import RunDir
 from harness.training.local import decoding, generation, logps
 from harness.training.local.attention import GROUPED, attention, plain_attention
+from harness.training.local.backend import LocalBackend
 from harness.training.local.decoding import Decoder, sample_replayed
 from harness.training.local.generation import prefill, sample, sample_growing
 from harness.training.local.logps import TokenLogps, completion_logps, linear_head, recomputed_layers
+from harness.training.seedlog import SeedLog
 from harness.training.update import Updater
+from support.settings import resolve
 
 SIZES = dict(vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4)
 PROMPTS = [[3, 4, 5, 6, 7], [8], [2, 2, 9], [8]]
@@ -223,3 +232,37 @@ def test_gradients_of_bfloat16_weights_add_up_in_float32():
     before = updater.masters[0].clone()
     updater._step()
     assert not torch.equal(before, updater.masters[0]), "a batch without gradients moves on by its momentum"
+
+
+def test_a_policy_that_is_loaded_leaves_out_the_attention_whose_gradients_are_not_finite():
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    try:
+        LocalBackend(resolve("grpo"))
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+        assert torch.backends.cuda.mem_efficient_sdp_enabled() and torch.backends.cuda.flash_sdp_enabled()
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
+
+
+def test_what_a_seed_trained_with_is_gone_when_it_is_done(tmp_path):
+    """At once, with no collection of cycles: a GPU's memory calls for none when it is full."""
+    spec = resolve("grpo", sets=["train.prompts_per_batch=2", "train.rollouts_per_prompt=2", "train.max_rollouts=4"])
+    run = RunDir(tmp_path)
+    run.write_spec(spec)
+    problems = load_training_set("testbed").whole(spec, None)[:4]
+    policy, kept = LocalBackend(spec), []
+
+    class Watched(GRPO):
+        def end_epoch(self, epoch, groups, trainee, ledger, last):
+            kept.append(weakref.ref(policy._updater.optimizer))
+            return super().end_epoch(epoch, groups, trainee, ledger, last)
+
+    gc.disable()
+    try:
+        policy.train(
+            Watched(spec.typed_method_config(), spec.train, problems, 0), SeedLog(run, 0, spec, problems, lambda *a: None)
+        )
+        assert kept and not any(ref() for ref in kept)
+    finally:
+        gc.enable()
