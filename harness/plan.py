@@ -10,6 +10,7 @@ from typing import Any
 from harness.config import PolicySpec, RunSpec
 from harness.core.budget import MANY_EPOCHS, rollouts_left
 from harness.core.errors import UsageError
+from harness.core.hints import Coverage, coverage
 from harness.core.ledger import Ledger
 from harness.core.method import Method
 from harness.core.screening import screening_cost
@@ -39,13 +40,18 @@ class Plan:
     seeds: int
     by_tokens: bool
     seconds: float | None  # all seeds; None where the model's speed is unknown
+    hints: Coverage | None  # None for a method that is told no solutions
+    not_a_result: str | None  # why scores of such a run must not be quoted, as far as settings and data tell
 
     def lines(self) -> list[str]:
         """The plan in words."""
         time = "unknown for this model" if self.seconds is None else f"about {self.seconds / 60:.1f} minutes on 2 cores"
         most = "at least" if self.by_tokens else "at most"
+        told = [f"hints                   {self.hints}"] if self.hints else []
+        stamp = [f"not a result            {self.not_a_result}"] if self.not_a_result else []
         return [
             f"training problems       {self.problems:,}",
+            *told,
             f"epochs                  {most} {self.epochs:,} ({self.batches:,} batches)",
             f"rollouts                {most} {self.rollouts:,} a seed, {self.search_rollouts:,} of them prompt search",
             f"generated tokens        at most {self.generated_tokens:,} a seed",
@@ -54,6 +60,7 @@ class Plan:
             f"at most {self.eval_tokens:,} tokens",
             f"seeds                   {self.seeds}",
             f"estimated time          {time}",
+            *stamp,
         ]
 
 
@@ -77,8 +84,11 @@ def eval_cost(spec: PolicySpec, suites: Sequence[Suite]) -> EvalCost:
     return EvalCost(problems, sum(n for n, _ in sizes), sum(n * t for n, t in sizes))
 
 
-def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
-    """Walk the training loop without sampling; every epoch hook is assumed to search as much as it may."""
+def plan(spec: RunSpec, method: Method, suites: Sequence[Suite], not_a_result: str | None = None) -> Plan:
+    """Walk the training loop without sampling; every epoch hook is assumed to search as much as it may.
+
+    `not_a_result`: what is known against the result before it is made.
+    """
     cfg = spec.train
     costs = method.costs()
     closing = costs.last if cfg.epochs else 0
@@ -125,6 +135,8 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite]) -> Plan:
         seeds=len(spec.seeds),
         by_tokens=by_tokens,
         seconds=seconds,
+        hints=coverage(method),
+        not_a_result=not_a_result,
     )
 
 

@@ -11,13 +11,14 @@ from msgspec.structs import replace
 from harness.config import RunSpec
 from harness.core.errors import UsageError
 from harness.core.extras import require
+from harness.core.hints import check_coverage, coverage
 from harness.core.method import Method
 from harness.core.types import Problem
 from harness.data import contamination
 from harness.data.suites import content_sha256
 from harness.data.training_sets import TrainingSet, load_training_set, resolve_bench
 from harness.evaluation.engines import BackendEngine
-from harness.evaluation.results import Checklist, seed_result, what_was_told
+from harness.evaluation.results import Checklist, not_a_result_reason, seed_result, what_was_told
 from harness.execution import Inputs, Tick, each_seed, evaluate_seed, result_of_seeds
 from harness.plan import Plan, plan
 from harness.registry import load_method
@@ -86,7 +87,9 @@ def prepare(
         overlaps = contamination.find(problems, tests)
     problems = contamination.marked(problems, overlaps)
     method = _method(spec, training_set, problems, spec.seeds[0])
-    costs = plan(spec, method, suites)
+    check_coverage(spec.method, coverage(method), spec.train.with_solutions)
+    deviation = training_set.deviation(data_dir)
+    costs = plan(spec, method, suites, not_a_result_reason(spec, deviation, *(suite.deviation(data_dir) for suite in suites)))
     return PreparedRun(
         spec=spec,
         training_set=training_set,
@@ -95,7 +98,7 @@ def prepare(
         plan=costs,
         units=costs.rollouts + costs.eval_samples,
         translation=describe(spec, method),
-        deviation=training_set.deviation(data_dir),
+        deviation=deviation,
         overlaps=overlaps,
         flagged={name: list(contamination.flagged(found)) for name, found in overlaps.items()},
         data_dir=data_dir,
@@ -156,6 +159,7 @@ def summarise(prepared: PreparedRun, run: Path, seeds: Mapping[int, SeedResult])
         problems_sha256=content_sha256(prepared.problems),
         reference=told.reference,
         reference_source=told.source,
+        hints=prepared.plan.hints,
         teacher=told.teacher,
         teacher_tokens=result.ledger.reflection_tokens if told.teacher else 0,
         first_rollouts={seed: found.first_rollouts for seed, found in seeds.items() if found.first_rollouts},

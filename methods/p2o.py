@@ -13,7 +13,7 @@ Where the released code and the paper differ, the default is the code, and the p
 - at least 100 hard problems before templates are evolved (paper: one): `min_hard=2`, the fewest that can be split;
 - the gradient on the templated prompt, the paper's ablation without distillation: `gradient_context=hinted`.
 Differs from the release: every random stream is seeded; every sampled rollout counts as a metric call; if no dev problem
-is solved, the templates are cleared and the run goes on.
+is solved, the templates are cleared and the run goes on; more in docs/release.md.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@
 Only the problems that the initial policy solves in fewer than 2 of k plain rollouts are trained on. Each of their rollouts
 has the first half of the reference solution in its prompt, from the middle of the budget on the first quarter. Differs from
 the paper: the stage changes with the budget, where the paper watches entropy; there is no second screening with the prefix in
-place; degenerate groups stay, without effect; a prefix ends with a sentence, before the answer is stated, and a problem
-whose prefix states it anyway is rolled out plainly.
+place; advantages are divided by the group's standard deviation, unless `train.loss.advantage=group_centre`; degenerate groups
+stay, without effect; a prefix ends with a sentence, before the answer is stated, and a problem whose prefix states it anyway is
+rolled out plainly.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.core.budget import rollouts_left
-from harness.core.hints import HintedConfig, HintedMethod, prefix, require_solutions
+from harness.core.hints import HintedConfig, HintedMethod, prefix, require_solutions, usable_prefix
 from harness.core.ledger import Ledger
 from harness.core.method import EpochReport, Policy
 from harness.core.types import Group, Problem, Sample
@@ -39,6 +40,10 @@ class PrefixCurriculum(HintedMethod):
     def setup(self) -> None:
         require_solutions("prefix-curriculum", self.problems)
         self.stage = 0
+
+    def usable(self, problem: Problem) -> bool:
+        """In one of the stages at least."""
+        return any(usable_prefix(problem, [share]) for share in STAGES)
 
     async def rollout_group(self, problem: Problem, k: int, sample: Sample, rng: random.Random) -> Group:
         hint = prefix(problem.solution or "", STAGES[self.stage])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 
-from harness.core.hints import HintedConfig, HintedMethod, prefix, require_solutions
+from harness.core.hints import HintedConfig, HintedMethod, prefix, require_solutions, usable_prefix
 from harness.core.method import Costs
 from harness.core.types import Group, Problem, Sample
 
@@ -32,6 +32,9 @@ class PrefixLadder(HintedMethod):
 
     def setup(self) -> None:
         require_solutions("prefix-ladder", self.problems)
+
+    def usable(self, problem: Problem) -> bool:
+        return usable_prefix(problem, LADDER)
 
     def costs(self) -> Costs:
         return Costs(group=self.train.rollouts_per_prompt * (1 + len(LADDER)))

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from harness.core.errors import UsageError
 from harness.core.hints import HintedConfig, HintedMethod, require_solutions
+from harness.core.leaks import leaks
 from harness.core.ledger import Ledger
 from harness.core.method import Costs, EpochReport, Policy
 from harness.core.replies import reply_of
@@ -73,6 +74,12 @@ class SelfHint(HintedMethod):
                 "self-hint.writer=offline needs a training set with hints or phrases, which only embedded ones have"
             )
         self.levels: dict[str, int] = {}  # light: problem -> level, 0 if absent
+
+    def usable(self, problem: Problem) -> bool:
+        """What the policy will write is not known; hints that come with a problem are."""
+        if self.config.writer == "policy":
+            return bool(problem.solution)
+        return any(hint.strip() and not leaks(hint, problem.answer) for hint in problem.hints)
 
     def costs(self) -> Costs:
         k = self.train.rollouts_per_prompt

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options as o
+from harness.cli.complete import offer
 
 
 @click.group()
@@ -15,8 +16,8 @@ def config() -> None:
 
 
 @config.command()
-@click.option("--method", required=True, help="A name from `harness list methods`.")
-@click.option("--recipe", help="A name from `harness list recipes`, or a YAML file.  [default: skills]")
+@click.option("--method", required=True, shell_complete=offer("methods"), help="A name from `harness list methods`.")
+@o.recipe
 @o.configs
 @o.sets
 @click.option("--all", "everything", is_flag=True, help="Also what is at its default.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import model_validator
@@ -75,10 +76,50 @@ class HintedMethod(Method):
         return group.replaced_by(await sample([context] * k))
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """Of a method's training problems, those that have a reference solution, and those of which its own rule makes a hint: that
+    are usable."""
+
+    problems: int
+    solutions: int
+    usable: int
+
+    def __str__(self) -> str:
+        tenths = 1000 * self.usable // self.problems  # rounded down: 90% is never said of less
+        share = f"{self.usable:,} of {self.problems:,} training problems ({tenths / 10:.1f}%) have a usable solution"
+        return share if self.solutions in (self.usable, self.problems) else f"{share}, {self.solutions:,} have one at all"
+
+
+LEAST_COVERED = 0.9
+"""Share of usable training problems below which a method that is told solutions is refused: on the rest it is another one."""
+
+
 def require_solutions(method: str, problems: Sequence[Problem]) -> None:
     """Raises UsageError if no training problem has a reference solution."""
     if not any(p.solution for p in problems):
         raise UsageError(f"{method} needs reference solutions, and no problem of this training set has one")
+
+
+def coverage(method: Method) -> Coverage | None:
+    """None for a method that is told no solutions."""
+    if method.reference != "solution":
+        return None
+    own = method.problems
+    return Coverage(len(own), sum(bool(p.solution) for p in own), sum(map(method.usable, own)))
+
+
+def check_coverage(name: str, found: Coverage | None, with_solutions: bool) -> None:
+    """Raises UsageError for a method of this name, told solutions, with too few usable hints. `with_solutions`: its problems
+    were drawn from those that have one already."""
+    if found is None or found.usable >= LEAST_COVERED * found.problems:
+        return
+    help_ = (
+        "all of these have solutions, so no setting helps"
+        if with_solutions
+        else "train.with_solutions=true trains on problems with solutions alone, as every arm should that it is compared with"
+    )
+    raise UsageError(f"{name} needs reference solutions for {LEAST_COVERED:.0%} of its problems, and {found}; {help_}")
 
 
 def insert(template: str, prompt: str) -> str:
@@ -113,3 +154,10 @@ def prefix(solution: str, share: float) -> str:
         words = [m.start() for m in re.finditer(r"\s", cut)] if not whole[len(cut)].isspace() else [len(cut)]
         cut = cut[: (ends or words or [0])[-1]]
     return cut.strip()
+
+
+def usable_prefix(problem: Problem, shares: Sequence[float]) -> bool:
+    """Whether the first of these shares of the solution that leaves any text leaves one which does not state the answer."""
+    hints = (prefix(problem.solution or "", share) for share in shares)
+    first = next((hint for hint in hints if hint), "")
+    return bool(first) and not leaks(first, problem.answer)

@@ -73,8 +73,8 @@ class Method:
     """Base class. A subclass sets `Config`, writes `rollout_group`, and overrides the hooks it needs.
 
     The hooks are `rollout_group`, `begin`, `end_epoch`, `eval_prompt`, `loss` and the pair `state_dict` and
-    `load_state_dict`. Around them: `setup` (attributes of its own), `check` (contradictory settings), `costs` (what the
-    hooks may sample) and `advantages`.
+    `load_state_dict`. Around them: `setup` (attributes of its own), `check` (contradictory settings), `usable` (problems that
+    bring a hint), `costs` (what the hooks may sample) and `advantages`.
 
     Attributes: `config` (the method's settings), `train` (the training settings: epochs, rollouts per problem, ...),
     `problems` (the training set, never a test set), `seed` (derive every random stream from it), `phrases` (pieces of
@@ -109,6 +109,10 @@ class Method:
     @classmethod
     def check(cls, config: Any, train: TrainConfig) -> None:
         """Reject contradictory settings before anything runs; `config` is a `Config`. Raises ValueError with one sentence."""
+
+    def usable(self, problem: Problem) -> bool:
+        """Whether a training problem brings what the method is told (`reference`): a hint by its own rule, a solution."""
+        return bool(problem.solution)
 
     def costs(self) -> Costs:
         """The most rollouts that each hook may sample; screening for hard problems is counted by the harness."""

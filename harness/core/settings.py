@@ -138,6 +138,9 @@ class TrainConfig(Strict):
     Every recipe names its own."""
     limit: Annotated[int | None, Kind.POLICY] = Field(None, ge=1, le=1_000_000)
     """Train on a random subset of this many problems (seeded)."""
+    with_solutions: Annotated[bool, Kind.POLICY] = False
+    """Train only on problems that have a reference solution; `limit` draws among these. For arms whose hints are made of
+    solutions, and all that they are compared with."""
     problems: Literal["all", "hard"] = "all"
     """hard: only those that the initial policy solves less than twice in rollouts_per_prompt tries; these count as rollouts."""
     reward: Annotated[RewardRule, Kind.POLICY] = "evaluation"

@@ -88,11 +88,17 @@ class TrainingSet:
         return cls(spec.world_config(cls) if spec else cls.Config())
 
     def problems(self, spec: RunSpec, data_dir: Path | None) -> list[Problem]:
-        """The problems a run trains on: those of the file or the world, `train.limit` of them drawn once for all seeds.
+        """The problems a run trains on: those of the file or the world, with `train.with_solutions` those that have one;
+        `train.limit` of them drawn once for all seeds.
 
-        Raises as `whole`. The file may be the user's own; `deviation` says so.
+        Raises as `whole`, and UsageError where solutions are asked for and there are none. The file may be the user's own;
+        `deviation` says so.
         """
         problems = self.whole(spec, data_dir)
+        if spec.train.with_solutions:
+            problems = [p for p in problems if p.solution]
+            if not problems:
+                raise UsageError(f"train.with_solutions: no problem of training set {self.name!r} has a reference solution")
         limit = spec.train.limit
         return problems if limit is None else draw(problems, limit, "train subset", self.name)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.config import EvalSpec, RunSpec
 from harness.core.errors import HarnessError, MissingError
+from harness.core.hints import coverage
 from harness.core.method import Method
 from harness.core.text import visible
 from harness.core.types import Problem
@@ -38,10 +39,14 @@ def method_of(spec: RunSpec, seed: int = 0, problems: int = 1) -> Method:
     """The method as its settings make it, with that many problems of no content."""
     training_set = load_training_set(spec.train.set)
     own = [replace(_STAND_IN, hints=("1",) if training_set.hinted else ())] * problems
+    return _made_of(spec, training_set, own, seed)
+
+
+def _made_of(spec: RunSpec, training_set: TrainingSet, problems: list[Problem], seed: int = 0) -> Method:
     return load_method(spec.method)(
         config=spec.typed_method_config(),
         train=spec.train,
-        problems=own,
+        problems=problems,
         seed=seed,
         phrases=training_set.pieces(spec),
     )
@@ -72,6 +77,7 @@ def check_declared(folder: Path, m: Manifest, data_dir: Path | None = None, agai
         if said != found:
             raise HarnessError(visible(f"{folder / 'manifest.json'}: {key} is {said!r}, its settings give {found!r}"))
     problems = _training_problems(spec, training_set, data_dir)
+    _check_hints(folder, m, spec, training_set, problems)
     _check_flagged(folder, m, spec, suites, problems, data_dir)
     _check_stamp(folder, m, spec, [_other_problems(m, spec, training_set, problems), *map(_unpinned, suites)])
     return spec, None if problems is None else len(problems)
@@ -124,7 +130,12 @@ def _training_problems(spec: Spec, training_set: TrainingSet, data_dir: Path | N
     if not isinstance(spec, RunSpec):
         return None
     cls = load_world(training_set.name)
-    settings = [training_set.name, spec.train.limit, spec.world_config(cls).model_dump(mode="json") if cls else None]
+    settings = [
+        training_set.name,
+        spec.train.limit,
+        spec.train.with_solutions,
+        spec.world_config(cls).model_dump(mode="json") if cls else None,
+    ]
     key = json.dumps(settings, sort_keys=True)
     if key in _MADE:
         return _MADE[key]
@@ -158,7 +169,9 @@ def _other_problems(m: Manifest, spec: Spec, training_set: TrainingSet, problems
     if problems is not None:
         found = content_sha256(problems)
     else:
-        whole = read_training_list().get(training_set.name) if spec.train.limit is None else None
+        whole = (
+            read_training_list().get(training_set.name) if spec.train.limit is None and not spec.train.with_solutions else None
+        )
         found = whole or m.problems_sha256 or ""
     return None if found == m.problems_sha256 else f"its training problems are not those of the set {training_set.name!r}"
 
@@ -179,6 +192,15 @@ def _check_flagged(
         if m.suites[name].flagged != own:
             said = f"suites.{name}.flagged is {m.suites[name].flagged!r}, the training problems give {own!r}"
             raise HarnessError(visible(f"{folder / 'manifest.json'}: {said}"))
+
+
+def _check_hints(folder: Path, m: Manifest, spec: Spec, training_set: TrainingSet, problems: list[Problem] | None) -> None:
+    """How many training problems had a hint, where these are at hand and the run says so."""
+    if m.hints is None or (problems is None and isinstance(spec, RunSpec)):
+        return
+    found = coverage(_made_of(spec, training_set, problems)) if isinstance(spec, RunSpec) and problems else None
+    if m.hints != found:
+        raise HarnessError(visible(f"{folder / 'manifest.json'}: hints is {m.hints}, its settings give {found}"))
 
 
 def _unpinned(suite: Suite) -> str | None:

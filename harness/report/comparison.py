@@ -266,7 +266,8 @@ def overlap_notes(c: Comparison) -> list[str]:
 
 
 def fault_notes(c: Comparison) -> list[str]:
-    """A line for everything that a score alone would hide: no answer found at all, prompts too long, reflections dropped."""
+    """A line for everything that a score alone would hide: no answer found at all, prompts too long, reflections dropped,
+    problems without a hint."""
     out = []
     for arm in c.arms:
         titles = {m.key: m.title for m in c.measures}
@@ -280,6 +281,8 @@ def fault_notes(c: Comparison) -> list[str]:
         if arm.dropped:
             why = "cut at the limit, reasoning without a reply, or a prompt too long for the model that reflects"
             out.append(f"{arm.label}: {arm.dropped:,} of {arm.reflections:,} reflections were dropped: {why}.")
+        if arm.hints:
+            out.append(f"{arm.label}: {arm.hints}.")
     return out
 
 

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import msgspec
 
 from harness.core.errors import HarnessError
+from harness.core.hints import Coverage
 from harness.core.ledger import Ledger
 from harness.runs import formats
 from harness.runs.spec import has_spec, read_spec
@@ -168,8 +169,9 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What result.json and the manifest of a filed run both say of a run.
 
     `not_a_result` is the reason why the scores must not be quoted. `reference` is what the method was told of training
-    problems (none, answer or solution), `reference_source` who wrote it, `teacher` which other model wrote for the training
-    and `teacher_tokens` how much. `first_rollouts`: by seed, what its training began with; older runs do not say.
+    problems (none, answer or solution), `reference_source` who wrote it, and `hints`, where it was solutions, how many of the
+    problems had one and a usable hint (older runs do not say). `teacher` is which other model wrote for the training and
+    `teacher_tokens` how much. `first_rollouts`: by seed, what its training began with; older runs do not say.
     """
 
     method: str
@@ -184,6 +186,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     problems_sha256: str | None = None
     reference: str | None = None
     reference_source: str | None = None
+    hints: Coverage | None = None
     teacher: str | None = None
     teacher_tokens: int = 0
     first_rollouts: dict[int, FirstRollouts] = {}
@@ -279,11 +282,13 @@ def is_filed(path: Path) -> bool:
 
 
 def runs_below(root: Path) -> list[Path]:
-    """Finished runs at or below a folder, in order: run directories, and filed ones, second runs of these left out."""
+    """Finished runs at or below a folder, in order: run directories, and filed ones. Second runs of these are left out, and
+    what lies in hidden folders: parts of a run that is yet to be."""
     from harness.runs import filed
 
     if is_filed(root) or has_spec(root):
         return [root]
     found = {p.parent for name in ("result.json", "manifest.json") for p in root.glob(f"**/{name}")}
-    apart = {p for p in found if p.name.startswith(".") or filed.REPRODUCTIONS in p.relative_to(root).parts[:-1]}
+    below = {p: p.relative_to(root).parts for p in found}
+    apart = {p for p, names in below.items() if filed.REPRODUCTIONS in names[:-1] or any(n.startswith(".") for n in names)}
     return sorted(p for p in found - apart if is_filed(p) or has_spec(p))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UsageError
+from harness.core.hints import Coverage  # not for type checkers alone, as below
 from harness.runs.filed import read_rules
 from harness.runs.result import Result, is_filed, load_result
 from harness.stats import pairing
@@ -69,6 +70,8 @@ class Arm:
     """Views over the suites of a role, keyed by its macro average; none where there is only one arm."""
     pairs: int | None = None
     unpaired: str | None = None
+    hints: Coverage | None = None
+    """Training problems with a hint, of an arm that was told their solutions."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +206,7 @@ def _arm(
         overlong={name: s.overlong for name, s in result.suites.items()},
         reflections=result.ledger.reflection_calls,
         dropped=result.ledger.dropped_reflections,
+        hints=result.hints,
         disagreement={name: s.disagreement for name, s in result.suites.items() if s.disagreement is not None},
     )
 

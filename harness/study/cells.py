@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ class Cell:
     def to_dict(self) -> dict[str, Any]:
         spec = self.spec.model_dump(mode="json")
         row = {"name": self.name, "condition": self.condition, "arm": self.arm, "match": self.match}
-        return {**row, "hash": self.spec.hash(), "spec": spec, "plan": vars(self.plan) if self.plan else None}
+        return {**row, "hash": self.spec.hash(), "spec": spec, "plan": asdict(self.plan) if self.plan else None}
 
 
 def prepare_study(
@@ -114,6 +114,11 @@ def cell_name(condition: str, arm: str) -> str:
 
 def cells_dir(out: Path) -> Path:
     return out / "cells"
+
+
+def parts_dir(out: Path) -> Path:
+    """Hidden, so that seeds which are yet to be merged are nobody's runs (`runs_below` in harness/runs/result.py)."""
+    return out / ".parts"
 
 
 def _shared(key: str) -> bool:

@@ -30,9 +30,20 @@ def plan_table(study: Study, cells: Sequence[Cell]) -> Table:
     notes = (
         "All seeds together, evaluation tokens included; rollouts and tokens are upper bounds, and a cell with a budget in "
         "tokens is planned at the most that its arm may write. Time: of one run after the other, on two cores.",
+        *(f"{cell.name}: {cell.plan.hints}." for cell in cells if cell.chosen and cell.plan and cell.plan.hints),
+        *_stamps([(cell.name, cell.plan.not_a_result) for cell in cells if cell.chosen and cell.plan]),
     )
     header = ("cell", "method", "seeds", "rollouts", "tokens", "optimiser steps", "time", "budget")
     return Table(title=study.title, header=header, align="llrrrrrl", rows=rows, notes=notes)
+
+
+def _stamps(cells: Sequence[tuple[str, str | None]]) -> list[str]:
+    """A line per reason why cells are no result, from their names and reasons."""
+    lines = []
+    for reason in dict.fromkeys(reason for _, reason in cells if reason):
+        names = [name for name, own in cells if own == reason]
+        lines.append(f"Not a result: {'all' if len(names) == len(cells) else ', '.join(names)}; {reason}.")
+    return lines
 
 
 def _costs(values: Sequence[float | None]) -> tuple[str, ...]:
@@ -113,9 +124,8 @@ def summary_table(rows: Sequence[SummaryRow], paid: Sequence[str] = tuple(PAID))
     notes = ["Percent points, mean over seeds; sd: sample standard deviation. Budgets: of training, a seed on average."]
     if threshold := next((s.solved.at for row in rows for s in row.scores.values() if s.solved), None):
         notes.append(f"Solved: seeds that score at least {points(threshold)}, with the Clopper-Pearson interval.")
-    for reason in dict.fromkeys(row.not_a_result for row in rows if row.not_a_result):
-        names = [cell_name(row.condition, row.arm) for row in rows if row.not_a_result == reason]
-        notes.insert(0, f"Not a result: {'all' if len(names) == len(rows) else ', '.join(names)}; {reason}.")
+    stamps = _stamps([(cell_name(row.condition, row.arm), row.not_a_result) for row in rows])
+    notes = [*reversed(stamps), *notes]
     align = "lll" + "r" * (len(header) - 3)
     return Table(
         title="All cells", header=tuple(header[start:]), align=align[start:], rows=[r[start:] for r in out], notes=tuple(notes)

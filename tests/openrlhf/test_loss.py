@@ -19,6 +19,7 @@ def test_same_loss_and_gradient(correction, dual_clip, aggregation):
     draw = torch.Generator().manual_seed(0)
     old_B_T = -3 * torch.rand(B, T, generator=draw)
     rollout_B_T = old_B_T + 3 * torch.randn(B, T, generator=draw)  # ratios from e^-9 to e^9
+    rollout_B_T[0, 2:4] = old_B_T[0, 2:4] + 200  # the ratio underflows: weight 0, whatever the correction
     logps_B_T = (old_B_T + 0.3 * torch.randn(B, T, generator=draw)).requires_grad_()
     advantages_B = torch.randn(B, generator=draw)
     lengths_B = torch.tensor([9, 5, 7, 1, 9, 4])
@@ -50,5 +51,7 @@ def test_same_loss_and_gradient(correction, dual_clip, aggregation):
     [their_gradient] = torch.autograd.grad(theirs, logps_B_T)
     assert ours.item() == pytest.approx(theirs.item(), abs=1e-5)
     assert torch.allclose(our_gradient, their_gradient, atol=1e-5)
+    if correction != "none":
+        assert (our_gradient[0, 2:4] == 0).all() and (their_gradient[0, 2:4] == 0).all()
     if correction == "mask":
         assert (our_gradient[weights_B_T == 0] == 0).all() and 0 < (weights_B_T == 0).float().mean() < 1

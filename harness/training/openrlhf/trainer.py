@@ -42,14 +42,18 @@ from harness.training.seedlog import SeedLog
 
 SECONDS = {"generation": "sample", "make_experience": "score", "ppo_train": "update", "broadcast": "sync"}
 
+NOTHING = 150.0
+"""Nats; exp(-150) is 0 in float32."""
+
 
 def as_weights(old_B_T: torch.Tensor, weights_B_T: torch.Tensor) -> torch.Tensor:
     """Rollout log-probabilities with which OpenRLHF's token mask multiplies by exactly these weights.
 
     It drops tokens whose exp(old - rollout) leaves the band and multiplies the others by it: log(weight) less makes that
-    factor the weight, and for weight 0, 50 less is outside of the mask's band.
+    factor the weight. For weight 0, NOTHING more makes it 0, which is outside of the mask's band, and is itself the weight
+    where the correction drops nothing (`clip`, a ratio that underflowed).
     """
-    return torch.where(weights_B_T > 0, old_B_T - weights_B_T.log(), old_B_T - 50.0)
+    return torch.where(weights_B_T > 0, old_B_T - weights_B_T.log(), old_B_T + NOTHING)
 
 
 class ContextRatio(RemoteExperienceMaker):  # type: ignore[misc]  # an untyped package

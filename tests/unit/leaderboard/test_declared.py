@@ -10,6 +10,7 @@ import pytest
 
 from harness.config import RunSpec, resolve_eval
 from harness.core.errors import HarnessError, MissingError
+from harness.core.hints import Coverage
 from harness.core.ledger import Ledger
 from harness.core.trees import merge
 from harness.data.suites import content_sha256, load_suite
@@ -184,12 +185,34 @@ def test_training_problems_are_made_once_for_all_runs_of_the_same_settings(spec,
 
     assert found(spec) == ([1], True) and found(changed(spec, train={"lr": 0.5})) == ([1], False)
     assert found(changed(spec, train={"limit": 7})) == ([2], True), "a part of them"
-    assert found(changed(spec, testbed={"easy_share": 0.1})) == ([3], True), "another world"
-    assert found(spec, "skills") == ([4], True) and found(spec, "skills") == ([4], False)
-    assert found(spec, "gsm8k", "f.jsonl") == ([5], True) and found(spec, "gsm8k", "f.jsonl") == ([6], True), (
+    assert found(changed(spec, train={"with_solutions": True})) == ([3], True), "those with solutions"
+    assert found(changed(spec, testbed={"easy_share": 0.1})) == ([4], True), "another world"
+    assert found(spec, "skills") == ([5], True) and found(spec, "skills") == ([5], False)
+    assert found(spec, "gsm8k", "f.jsonl") == ([6], True) and found(spec, "gsm8k", "f.jsonl") == ([7], True), (
         "a file may change"
     )
     assert found(spec) == ([1], False)
+
+
+def test_how_many_problems_had_a_hint_is_counted_again(spec, tmp_path):
+    """What a run says of it is what its method finds in the problems; older runs say nothing."""
+    problems, own = PROBLEMS[:4], load_training_set("testbed")
+    solved = [replace(p, solution="a b c" if i else None) for i, p in enumerate(problems)]
+    ladder = RunSpec(**{**spec.model_dump(mode="json"), "method": "prefix-ladder", "method_config": {}})
+    evaluation = resolve_eval([], [], {"model": {"id": "testbed"}, "engine": {"name": "transformers"}}, {"seeds": [0]})
+
+    def check(hints, spec=ladder, problems=solved):
+        declared._check_hints(tmp_path, SimpleNamespace(hints=hints), spec, own, problems)
+
+    for said in (None, Coverage(4, 3, 3)):
+        check(said)
+    for said in (Coverage(4, 4, 4), Coverage(4, 3, 2), Coverage(5, 3, 3)):
+        with pytest.raises(HarnessError, match="manifest.json: hints is .* its settings give 3 of 4 training problems"):
+            check(said)
+        check(said, problems=None)  # not at hand
+        for other in (spec, evaluation):
+            with pytest.raises(HarnessError, match="its settings give None"):
+                check(said, other)
 
 
 def test_training_problems_that_are_not_at_hand(spec, tmp_path):
@@ -289,6 +312,7 @@ def evaluated(held_p2o, **own):
     spec = resolve_eval([], [], tree, {"eval": held_p2o.m["spec"]["eval"], "seeds": [0]})
     facts = {"model": "testbed", "training_set": "testbed", "method": "testbed", "recipe": "evaluation", "teacher": None}
     more = {"seeds": (0,), "identity": {"engine": "transformers"}, "problems_sha256": None, "stopped": {}, "not_a_result": None}
+    facts["hints"] = None
     suites = held_p2o.manifest().suites
     return SimpleNamespace(**{"spec": spec.model_dump(mode="json"), "suites": suites, **facts, **more, **own}), spec
 

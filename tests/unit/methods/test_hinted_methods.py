@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import UsageError
-from harness.core.hints import prefix
+from harness.core.hints import Coverage, check_coverage, coverage, prefix
 from harness.core.ledger import Ledger
 from harness.core.method import EpochReport, Finetuned
 from harness.core.screening import keep_hard, screening_cost
@@ -96,6 +96,53 @@ def test_a_problem_without_solution_stays_plain_and_a_set_without_any_is_refused
     for name in ("prefix-ladder", "prefix-curriculum", "self-hint"):
         with pytest.raises(UsageError, match="needs reference solutions"):
             made(name, problems=[bare])
+
+
+BLANK = Problem("p1", "What?", "12", "math", "\\boxed{12}")
+GIVEN_AWAY = Problem("p2", "What?", "4711", "math", "It is 4711 all the time. " * 4)
+PART = Problem("p3", "What?", "4711", "math", "A. " * 4 + "It is 4711 in this part. " + "B. " * 4)
+UNSOLVED = Problem("p4", "What?", "12", "math")
+READY = Problem("p5", "What?", "4711", "math", "s", hints=("It is 4711.", " ", "Think."))
+TOLD = Problem("p6", "What?", "4711", "math", "s", hints=("It is 4711.", " "))
+
+
+@pytest.mark.parametrize("name", ["prefix-ladder", "prefix-curriculum", "self-hint", "self-hint-answer"])
+def test_a_problem_is_usable_where_a_failing_group_is_given_a_hint(name):
+    """Against the groups themselves: somewhere in them a rollout has a hint, in one of the method's stages."""
+    problems = [PROBLEM, BLANK, GIVEN_AWAY, PART, UNSOLVED]
+    method = made(name, problems=problems)
+    for problem in problems:
+        hinted = set()
+        for stage in (0, 1):
+            method.stage = stage
+            script = Script(lambda c, i: False, text="1. One.\n2. Two.\n3. Three.")
+            run(method, script, problem)
+            hinted |= {c.template for contexts, _ in script.calls for c in contexts} - {""}
+        assert (bool(hinted) == method.usable(problem)) or method.reference == "answer", problem
+    found = coverage(method)
+    expected = {"prefix-ladder": (4, 2), "prefix-curriculum": (4, 2), "self-hint": (4, 4), "self-hint-answer": None}[name]
+    assert (found and (found.solutions, found.usable)) == expected and (found is None or found.problems == 5)
+
+
+def test_hints_that_come_with_problems_are_usable_unless_they_give_the_answer_away():
+    method = made("self-hint", "self-hint.writer=offline", problems=[READY, TOLD, UNSOLVED])
+    assert [method.usable(p) for p in (READY, TOLD, UNSOLVED)] == [True, False, False]
+    script = Script(lambda c, i: False)
+    assert run(method, script, READY).refused == 1 and len(script.calls) == 2  # plain, and the third hint
+    assert str(coverage(method)) == "1 of 3 training problems (33.3%) have a usable solution, 2 have one at all"
+
+
+@pytest.mark.parametrize("usable, refused", [(90, False), (89, True)])
+def test_a_method_is_refused_below_nine_usable_problems_of_ten(usable, refused):
+    found = Coverage(100, 95, usable)
+    for alone, words in ((False, "train.with_solutions=true trains on"), (True, "so no setting helps")):
+        if refused:
+            with pytest.raises(UsageError, match=r"^m needs .* 90% .*, and 89 of 100 .*\(89.0%\).*" + words):
+                check_coverage("m", found, alone)
+        else:
+            check_coverage("m", found, alone)
+    check_coverage("m", None, False)
+    assert str(Coverage(10_000, 10_000, 8_999)) == "8,999 of 10,000 training problems (89.9%) have a usable solution"
 
 
 # ---------------------------------------------------------------------- prefix-curriculum
@@ -269,7 +316,7 @@ def test_light_moves_levels_between_epochs_and_hints_before_the_first_try():
 
 @pytest.mark.parametrize("tell", [True, False])
 def test_one_refinement_that_succeeds_joins_the_group(tell):
-    method = made("critique-refine", f"critique-refine.tell_answer={tell}")
+    method = made("critique-refine", f"critique-refine.tell_answer={tell}", recipe="testbed")
     script = Script(lambda c, i: c.template and i in (2, 4), text="my attempt")
     group = run(method, script)
     assert [len(c) for c, _ in script.calls] == [K, K] and len(group.rollouts) == K
@@ -281,6 +328,7 @@ def test_one_refinement_that_succeeds_joins_the_group(tell):
     ledger.add_update([group], 1)
     assert ledger.leaking_rollouts == tell and method.reference == ("answer" if tell else "none")
     assert method.loss.correction == "shaping" and method.loss.advantage == "group_centre"
+    assert made("critique-refine").loss.correction == "mask", "on the paper's recipes, which OpenRLHF can express"
 
 
 def test_no_refinement_after_a_success_and_none_kept_without_one():
@@ -292,7 +340,7 @@ def test_no_refinement_after_a_success_and_none_kept_without_one():
 
 
 def test_refinement_with_the_gradient_on_what_was_sampled():
-    method = made("critique-refine", "critique-refine.gradient_context=hinted")
+    method = made("critique-refine", "critique-refine.gradient_context=hinted", recipe="testbed")
     group = run(method, Script(lambda c, i: bool(c.template)))
     refined = group.rollouts[-1].context
     assert refined.train == refined.rollout != "What?" and method.loss.correction == "none"
