@@ -97,7 +97,7 @@ def test_the_limit_of_a_job_is_its_memory(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "error", "words"),
     [
-        ("gpu: 8", UsageError, "did you mean '(machine.)?gpus'"),
+        ("gpu: 8", UsageError, "did you mean 'machine.gpus'"),
         ("gpus: many", UsageError, "machine.gpus"),
         ("- 8", UsageError, "must hold a mapping"),
         (None, MissingError, "no file"),

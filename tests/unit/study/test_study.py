@@ -85,11 +85,11 @@ def test_the_command_of_a_cell_makes_its_spec(tmp_path, quick):
     "change, words",
     [
         ({"titel": "x"}, "unknown setting 'titel'; did you mean 'title'"),
-        ({"arms": {"a": {"method": "grpo", "setings": {}}}}, "arms.a.setings'; did you mean 'settings'"),
+        ({"arms": {"a": {"method": "grpo", "setings": {}}}}, "arms.a.setings'; did you mean 'arms.a.settings'"),
         ({"arms": {"a": {"method": "grop"}}}, "a: unknown method 'grop'; did you mean 'grpo'"),
         (
             {"arms": {"a": {"method": "grpo", "settings": {"train.lrr": 1}}}},
-            "a: unknown setting 'train.lrr'; did you mean 'lr'",
+            "a: unknown setting 'train.lrr'; did you mean 'train.lr'",
         ),
         ({"arms": {"a/b": {"method": "grpo"}}}, "a/b"),
         ({"arms": {}}, "arms"),
