@@ -132,6 +132,9 @@ class Adapter:
             evaluations.append(EvaluationBatch([r for _, r in rows], [r.reward for _, r in rows], records))
         return evaluations
 
+    def children(self, written: Sequence[bool]) -> None:
+        """Told between parents and children, for which parents there is one: the next evaluation is theirs."""
+
     def make_reflective_dataset(
         self, candidate: dict[str, str], eval_batch: EvaluationBatch[Record, Rollout], components_to_update: list[str]
     ) -> dict[str, list[Record]]:
@@ -156,7 +159,7 @@ class Reflection:
     """gepa's reflection strategy: asks the proposer for the children of a whole beam at once, and counts. `told` hears for
     which parents there is one."""
 
-    def __init__(self, proposer: Proposer, told: Callable[[Sequence[bool]], None] = lambda written: None) -> None:
+    def __init__(self, proposer: Proposer, told: Callable[[Sequence[bool]], None]) -> None:
         self.proposer, self.told = proposer, told
         self.failure: Exception | None = None
         self.proposals = self.skipped_empty = 0

@@ -181,9 +181,8 @@ def evolve(
 
     carried = _carried(start, config.keep, payable=(total - len(dev) - 1) // (len(dev) + 1))
     meter = MeteredPolicy(policy=policy, sampling=sampling, seed=seed, ledger=ledger, total=total)
-    racer = Racer(meter) if config.racing else None
-    adapter = racer or Adapter(meter)
-    reflection = Reflection(Carried(carried, proposer), *([racer.children] if racer else []))
+    adapter = (Racer if config.racing else Adapter)(meter)
+    reflection = Reflection(Carried(carried, proposer), adapter.children)
     beam = Beam(meter=meter, dev_size=len(dev), minibatch=size, width=config.width, seed=seed, carried=len(carried))
 
     def stop(state: GEPAState) -> bool:

@@ -4,8 +4,8 @@ A child joins if its rewards on its minibatch, 0 or 1 each, sum to more than its
 last problem: the child is ahead already, or could no longer get ahead. What is left out counts as spent, so that the search
 ends where it would have ended: same parents, same children, same pool, fewer calls.
 
-On dev problems no exact rule saves a call: on one that nobody solves every template is best, so that all stay in the front,
-with weights that count every score (`tests/checks/racing.py`).
+On dev problems no exact rule saves a call: a template is in the front unless it solves none of them and others solve each,
+which the last call tells, and its weight as a parent counts every score (`tests/checks/racing.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Racer(Adapter):
-    """The adapter of a search that races. It has to be told which evaluations are those of children (`children`)."""
+    """The adapter of a search that races."""
 
     def __init__(self, meter: MeteredPolicy) -> None:
         super().__init__(meter)
@@ -36,7 +36,6 @@ class Racer(Adapter):
         return super().make_reflective_dataset(candidate, eval_batch, components_to_update)
 
     def children(self, written: Sequence[bool]) -> None:
-        """The next evaluation is of children: of the parents whose reflection has written one, in their order."""
         self._goals = [goal for goal, one in zip(self._parents, written, strict=True) if one]
         self._parents = []
 
