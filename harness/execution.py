@@ -14,7 +14,7 @@ from harness.data.suites import Suite
 from harness.data.training_sets import TrainingSet
 from harness.evaluation.engines import Engine
 from harness.evaluation.evaluate import SuiteResult, evaluate
-from harness.evaluation.results import combine, not_a_result_reason
+from harness.evaluation.results import combine, not_a_result_reason, reasons_by_seeds
 from harness.progress import Progress
 from harness.runs.result import Result, ResultFile, SeedResult, with_spec, write_result
 from harness.runs.rundir import RunDir
@@ -132,7 +132,7 @@ def result_of_seeds(
             spec,
             deviation,
             *(s.deviation(inputs.data_dir) for s in inputs.suites),
-            *(f"the training of seed {seed} was stopped: {reason}" for seed, reason in stopped.items()),
+            *reasons_by_seeds(stopped),
         ),
         stopped=stopped,
         identity=combined.identity,

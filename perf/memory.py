@@ -11,22 +11,18 @@ for a small model. What a kernel allocates inside itself, and what an allocator 
 from __future__ import annotations
 
 import argparse
-import weakref
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 from transformers import AutoModelForCausalLM, Qwen2Config
 
 from harness.core.settings import LoraConfig, LossSpec, TrainConfig
-from harness.core.types import Context, Problem, Rollout
 from harness.training.local.adapter import Adapter
+from harness.training.local.fake import Live, on_fake_cpu, rows
 from harness.training.local.generation import cache_bytes
 from harness.training.local.memory import Memory
-from harness.training.metrics import Row
 from harness.training.update import Updater
 
 MODELS = {
@@ -39,47 +35,6 @@ PROMPT = 128
 GOALS = [("0.5B", 2048, 16.0), ("1.5B", 4096, 40.0)]
 """Model, tokens of each of the 16 completions, GB (of 10^9 bytes) that are allowed."""
 GB = 1e9
-
-
-class Live(TorchDispatchMode):
-    """Counts the bytes of storages that are alive; a number read from a tensor without content is 1."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self.known: dict[int, Any] = {}
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func is torch.ops.aten._local_scalar_dense.default:
-            return 1.0
-        out = func(*args, **kwargs or {})
-        tree_map_only(torch.Tensor, self.add, out)
-        return out
-
-    def add(self, tensor: torch.Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key, size = id(storage), storage.nbytes()
-        if key not in self.known:
-            self.known[key] = weakref.ref(storage, lambda _: self._drop(key, size))
-            self.now += size
-            self.peak = max(self.peak, self.now)
-
-    def _drop(self, key: int, size: int) -> None:
-        del self.known[key]
-        self.now -= size
-
-
-def on_fake_cpu(model: torch.nn.Module) -> None:
-    """Give a model on the meta device, in place, weights of the fake mode that is on: those have the CPU's kernels."""
-    made: dict[int, torch.nn.Parameter] = {}
-    for module in model.modules():
-        for name, p in list(module._parameters.items()):
-            if p is not None:
-                new = torch.nn.Parameter(torch.empty(p.shape, dtype=p.dtype), requires_grad=p.requires_grad)
-                module._parameters[name] = made.setdefault(id(p), new)
-        for name, b in list(module._buffers.items()):
-            if b is not None:
-                module._buffers[name] = torch.empty(b.shape, dtype=b.dtype)
 
 
 @dataclass
@@ -116,20 +71,14 @@ def measured(
         weights = live.now
         updater = Updater(model, TrainConfig(), LossSpec(), 0, pass_tokens, recompute=recompute, share=True)
         masters = live.now - weights
-        updater._update(rows(2, 4, 3))
+        updater._update(rows(2, 4, 3, PROMPT))
         optimiser = live.now - weights - masters
         live.peak = live.now
-        made = rows(2, 4, 3) + rows(full, tokens, 5)
+        made = rows(2, 4, 3, PROMPT) + rows(full, tokens, 5, PROMPT)
         assert len(updater._micro_batches(made)) == 2
         updater._update(made)
     del adapter
     return Measured(weights, masters, optimiser, live.peak, Memory.of(model, recompute, PROMPT + tokens), pass_tokens)
-
-
-def rows(count: int, tokens: int, token: int) -> list[Row]:
-    """Completions of so many tokens behind a prompt of this one, half of them with a negative advantage."""
-    made = Rollout(Context.plain("x"), "", [2] * tokens, [-1.0] * tokens, PROMPT)
-    return [Row(Problem("p", "x", "y"), made, [token] * PROMPT, 1.0 - 2 * (i % 2)) for i in range(count)]
 
 
 def main() -> None:

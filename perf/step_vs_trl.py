@@ -1,10 +1,12 @@
 """Time per optimiser step of the local backend against TRL's GRPOTrainer: same model, batch, sampling and tokens.
 
-    python perf/step_vs_trl.py [--steps 30] [--threads 2]
+    python perf/step_vs_trl.py [--model testbed] [--steps 20] [--threads 2]
 
-Both sample 16 problems x 6 rollouts at temperature 0.6 and take one step on them; the learning rate is next to nothing,
-so both keep sampling from the same policy. The arms alternate in blocks within one process. Prints seconds and
-tokens per step, and the ratio ours / TRL's.
+Both sample problems x rollouts (16 x 6 of the testbed, 4 x 8 drills of a real model) at temperature 0.6 and take one step
+on them; the learning rate is next to nothing, so both keep sampling from the same policy. The arms alternate in blocks within
+one process. A real model (`--model qwen2.5-coder-0.5b-instruct` or `smollm2-135m-instruct`) is in bfloat16 on both sides, with
+float32 masters on ours, and reads a prompt once for its rollouts on ours. Prints seconds and tokens per step, and the ratio
+ours / TRL's.
 """
 
 from __future__ import annotations
@@ -15,26 +17,57 @@ import statistics
 import tempfile
 import time
 import warnings
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-BATCH, K, NEW = 16, 6, 24
+from harness.config import resolve
+from harness.core.types import Problem
 
 
-def our_block(backend, method, problems, steps: int, block: int) -> tuple[list[float], list[float]]:
+@dataclass(frozen=True)
+class Work:
+    """What both sides do in a step, and on what."""
+
+    folder: str
+    problems: list[Problem]
+    batch: int
+    k: int
+    new: int
+    dtype: str
+    sets: tuple[str, ...]
+
+
+def work_of(model: str) -> Work:
+    """Of the testbed's policy, or of a named real model on drills, whose prompts are continued as they are."""
+    if model == "testbed":
+        from harness.testbed.policy import POLICIES
+        from harness.testbed.world import train_problems
+
+        return Work(str(Path(POLICIES) / "latent-s0"), train_problems(320, 0.4, 0), 16, 6, 24, "float32", ())
+    from harness.data.training_sets import load_training_set
+    from harness.models import locate
+
+    sets = ("model.dtype=bfloat16", "model.chat_template=false", f"model.id={model}", "train.set=drills")
+    folder = str(locate(resolve("grpo", "smollm2", sets=list(sets)), False))
+    return Work(folder, load_training_set("drills").whole(None, None), 4, 8, 30, "bfloat16", sets)
+
+
+def our_block(work: Work, backend, method, steps: int, block: int) -> tuple[list[float], list[float]]:
     from harness.core.seeds import derive
     from harness.training.gather import gather_groups
     from harness.training.update import Updater
 
     cfg = backend.spec.train
-    updater = Updater(backend.model, cfg, method.loss, backend.pad, backend.spec.local.forward_tokens)
+    problems, tokens_a_pass = work.problems, backend.spec.local.forward_tokens
+    updater = Updater(backend.model, cfg, method.loss, backend.pad, tokens_a_pass, share=backend.share)
     seconds, tokens = [], []
     for step in range(steps):
-        batch = [problems[(block * steps + step) * BATCH % len(problems) + i] for i in range(BATCH)]
+        batch = [problems[((block * steps + step) * work.batch + i) % len(problems)] for i in range(work.batch)]
         start = time.perf_counter()
         seed = derive("perf", block, step)
         groups = gather_groups(
-            method, batch, K, partial(backend.rollouts, sampling=cfg.sampling, seed=seed), ("perf", block, step)
+            method, batch, work.k, partial(backend.rollouts, sampling=cfg.sampling, seed=seed), ("perf", block, step)
         )
         rows, _ = updater.step(groups, backend.encode)
         seconds.append(time.perf_counter() - start)
@@ -42,18 +75,20 @@ def our_block(backend, method, problems, steps: int, block: int) -> tuple[list[f
     return seconds, tokens
 
 
-def trl_block(folder: str, problems, steps: int, block: int) -> tuple[list[float], list[float]]:
+def trl_block(work: Work, steps: int, block: int) -> tuple[list[float], list[float]]:
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
 
-    from harness.testbed.world import grade
+    from harness.grading.strict import reward_many
 
     tokens: list[float] = []
+    kind = work.problems[0].answer_type
 
     def reward(completions, completion_ids, answer, **_):
         tokens.append(sum(map(len, completion_ids)))
-        return [grade(c, a) for c, a in zip(completions, answer, strict=True)]
+        given = [(c, a, kind) for c, a in zip(completions, answer, strict=True)]
+        return [g.score for g in reward_many(given, "evaluation")]
 
     class Clock(TrainerCallback):
         seconds: list[float] = []
@@ -66,14 +101,14 @@ def trl_block(folder: str, problems, steps: int, block: int) -> tuple[list[float
 
     clock = Clock()
     clock.seconds = []
-    rows = [{"prompt": p.text, "answer": p.answer} for p in problems]
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    rows = [{"prompt": p.text, "answer": p.answer} for p in work.problems]
+    tokenizer = AutoTokenizer.from_pretrained(work.folder)
     with tempfile.TemporaryDirectory() as out:
         args = GRPOConfig(
             out,
-            per_device_train_batch_size=BATCH * K,
-            num_generations=K,
-            max_completion_length=NEW,
+            per_device_train_batch_size=work.batch * work.k,
+            num_generations=work.k,
+            max_completion_length=work.new,
             temperature=0.6,
             top_k=0,
             max_steps=steps,
@@ -94,7 +129,7 @@ def trl_block(folder: str, problems, steps: int, block: int) -> tuple[list[float
             seed=block,
         )
         trainer = GRPOTrainer(
-            AutoModelForCausalLM.from_pretrained(folder),
+            AutoModelForCausalLM.from_pretrained(work.folder, dtype=work.dtype),
             reward_funcs=reward,
             args=args,
             train_dataset=Dataset.from_list(rows),
@@ -107,6 +142,7 @@ def trl_block(folder: str, problems, steps: int, block: int) -> tuple[list[float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="testbed", help="testbed, or a name of `harness list models`")
     parser.add_argument("--steps", type=int, default=20, help="steps per block and arm")
     parser.add_argument("--blocks", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
@@ -120,27 +156,25 @@ def main() -> None:
     hf_logging.set_verbosity_error()
     torch.set_num_threads(args.threads)
 
-    from harness.config import resolve
     from harness.methods.grpo import GRPO
-    from harness.testbed.policy import POLICIES
-    from harness.testbed.world import train_problems
     from harness.training.local.backend import LocalBackend
 
-    folder = str(Path(POLICIES) / "latent-s0")
-    sets = ["train.lr=1e-9", f"train.max_new_tokens={NEW}", f"local.threads={args.threads}"]
-    spec = resolve("grpo", "testbed", sets=sets)
-    problems = train_problems(320, 0.4, 0)
-    backend = LocalBackend(spec, offline=True, model=folder)
-    method = GRPO(spec.typed_method_config(), spec.train, problems, 0)
+    work = work_of(args.model)
+    recipe = "testbed" if args.model == "testbed" else "smollm2"
+    sets = ["train.lr=1e-9", "train.temperature=0.6", f"train.max_new_tokens={work.new}", f"local.threads={args.threads}"]
+    spec = resolve("grpo", recipe, sets=[*sets, *work.sets])
+    backend = LocalBackend(spec, offline=True, model=work.folder)
+    method = GRPO(spec.typed_method_config(), spec.train, work.problems, 0)
     sides: dict[str, tuple[list[float], list[float]]] = {"ours": ([], []), "trl": ([], [])}
-    our_block(backend, method, problems, 3, 99)  # warm-up
+    skip = min(2, args.steps - 1)  # the first steps of a block pay for allocation
+    our_block(work, backend, method, skip, 99)  # warm-up
     for block in range(args.blocks):
         for name, (seconds, tokens) in (
-            ("ours", our_block(backend, method, problems, args.steps, block)),
-            ("trl", trl_block(folder, problems, args.steps, block)),
+            ("ours", our_block(work, backend, method, args.steps, block)),
+            ("trl", trl_block(work, args.steps, block)),
         ):
-            sides[name][0].extend(seconds[2:])  # the first steps of a block pay for allocation
-            sides[name][1].extend(tokens[2:])
+            sides[name][0].extend(seconds[skip:])
+            sides[name][1].extend(tokens[skip:])
     for name, (seconds, tokens) in sides.items():
         print(
             f"{name:5} {statistics.median(seconds):.4f} s a step (median of {len(seconds)}), "

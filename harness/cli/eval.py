@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options as o
+from harness.cli.complete import offer
 
 if TYPE_CHECKING:
     from harness.evalrun import PreparedEval
 
 
 @click.command(name="eval")
-@click.argument("model")
-@click.option("--bench", default="ood", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
+@click.argument("model", shell_complete=offer("models"))
+@o.bench
 @click.option(
     "--engine", type=click.Choice(["transformers", "vllm", "openai"]), help="What generates.  [default: transformers]"
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @o.configs
 @o.sets
 @o.resume
+@o.go_on
 @o.dry_run
 @o.offline
 @o.as_json
@@ -49,6 +51,7 @@ def evaluate(
     configs: tuple[Path, ...],
     sets: tuple[str, ...],
     resume: bool,
+    go_on: bool,
     dry_run: bool,
     offline: bool,
     as_json: bool,
@@ -62,6 +65,7 @@ def evaluate(
         o.go_offline()
     from harness.config import resolve_eval
     from harness.evalrun import describe_model, execute_eval, prepare_eval
+    from harness.runs.result import load_result
     from harness.runs.rundir import RunDir
 
     served = {"name": "openai", "base_url": base_url} if base_url else {}
@@ -78,10 +82,10 @@ def evaluate(
     if dry_run:
         _show_cost(prepared, as_json)
         return
-    if resume:
-        run = RunDir.resume(spec, out)
-    else:
-        run = RunDir.new(spec, out)
+    run = RunDir.chosen(spec, out, resume, go_on)
+    if run.complete:
+        o.show_result(load_result(run.path), as_json)
+        return
     o.show_result(execute_eval(prepared, run, ["harness", *sys.argv[1:]]), as_json)
 
 

@@ -16,9 +16,13 @@ from types import TracebackType
 import click
 
 from harness.cli import options as o
+from harness.cli.config import config
 from harness.cli.data import check, fetch, list_things, regrade
+from harness.cli.doctor import doctor
 from harness.cli.eval import evaluate
+from harness.cli.launch import launch
 from harness.cli.leaderboard import leaderboard
+from harness.cli.merge import merge
 from harness.cli.pages import export, report
 from harness.cli.plant import plant
 from harness.cli.run import run
@@ -44,8 +48,11 @@ def cli() -> None:
 
 for verb in (
     run,
+    doctor,
+    launch,
     evaluate,
     compare,
+    merge,
     study,
     power,
     claim,
@@ -57,6 +64,7 @@ for verb in (
     regrade,
     check,
     list_things,
+    config,
     schema,
 ):
     cli.add_command(verb)
@@ -74,7 +82,7 @@ def main() -> None:
         o.say(told.getvalue(), err=True, nl=False)
         code = e.exit_code
     except (KeyboardInterrupt, click.Abort):
-        how = "" if "study" in sys.argv[1:2] else " with --resume"
+        how = "" if "study" in sys.argv[1:2] or "--continue" in sys.argv else " with --resume"
         o.say(f"interrupted; the same command{how} continues from the last checkpoint", err=True)
         code = 130
     except Exception as e:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.cli.complete import offer
 from harness.core.text import visible
 
 if TYPE_CHECKING:
@@ -53,9 +54,29 @@ limit = click.option(
 )
 configs = click.option("--config", "configs", type=PATH, multiple=True, help="YAML file of settings; repeatable.")
 sets = click.option(
-    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one setting, e.g. train.lr=1e-4; repeatable."
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=offer("settings"),
+    help="Change one setting, e.g. train.lr=1e-4; repeatable.",
+)
+recipe = click.option(
+    "--recipe",
+    shell_complete=offer("recipes"),
+    help="A name from `harness list recipes`, or a YAML file.  [default: skills]",
+)
+bench = click.option(
+    "--bench",
+    default="ood",
+    show_default=True,
+    shell_complete=offer("benches"),
+    help="Suites, groups, or id, ood, all; comma-separated.",
 )
 resume = click.option("--resume", is_flag=True, help="Continue the run in --out, or the latest one with the same settings.")
+go_on = click.option(
+    "--continue", "go_on", is_flag=True, help="Start the run in --out, or resume it; if it is finished, only show it."
+)
 dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done and what it would cost; write nothing.")
 offline = click.option("--offline", is_flag=True, help="Download nothing; fail early if something is missing.")
 out_run = click.option("--out", type=PATH, help="Run folder.  [default: a new one under runs/]")

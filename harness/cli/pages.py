@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from harness.cli import options as o
+from harness.cli.complete import offer
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=o.PATH, metavar="RUN|STUDY...")
+@click.argument("runs", nargs=-1, required=True, type=o.PATH, metavar="RUN|STUDY...", shell_complete=offer("runs"))
 @click.option("--out", type=o.PATH, help="The page.  [default: report.html in the run or folder]")
 @o.as_json
 def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:

@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options as o
+from harness.cli.complete import offer
 
 if TYPE_CHECKING:
     from harness.config import RunSpec
     from harness.plan import Plan
+    from harness.run import PreparedRun
 
 REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel": 1}
 """The same path on one pretended GPU."""
 
 
 @click.command()
-@click.option("--method", required=True, help="A name from `harness list methods`.")
-@click.option("--bench", default="ood", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
-@click.option("--recipe", help="A name from `harness list recipes`.  [default: skills]")
-@click.option("--model", help="A name from `harness list models`, a Hugging Face id, or a folder.")
+@click.option("--method", required=True, shell_complete=offer("methods"), help="A name from `harness list methods`.")
+@o.bench
+@o.recipe
+@click.option(
+    "--model", shell_complete=offer("models"), help="A name from `harness list models`, a Hugging Face id, or a folder."
+)
 @click.option("--backend", type=click.Choice(["local", "openrlhf"]), help="Where it trains.  [default: the recipe's]")
 @click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")
 @o.out_run
@@ -33,9 +37,17 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 @o.limit
 @o.configs
 @o.sets
-@click.option("--match-budget", type=o.PATH, metavar="RUN", help="Stop at RUN's average number of tokens per seed.")
+@click.option(
+    "--match-budget",
+    type=o.PATH,
+    shell_complete=offer("runs"),
+    metavar="RUN",
+    help="Stop at RUN's average number of tokens per seed.",
+)
 @o.resume
+@o.go_on
 @o.dry_run
+@click.option("--no-doctor", is_flag=True, help="With --backend openrlhf: do not check the machine first.")
 @click.option("--rehearse", is_flag=True, help="With --backend openrlhf: the same path without a GPU, tiny and slow.")
 @o.offline
 @o.as_json
@@ -53,7 +65,9 @@ def run(
     sets: tuple[str, ...],
     match_budget: Path | None,
     resume: bool,
+    go_on: bool,
     dry_run: bool,
+    no_doctor: bool,
     rehearse: bool,
     offline: bool,
     as_json: bool,
@@ -67,19 +81,30 @@ def run(
     if offline:
         o.go_offline()
     from harness.run import execute, prepare
+    from harness.runs.result import load_result
     from harness.runs.rundir import RunDir
 
     prepared = prepare(spec, data_dir, offline)
     if dry_run:
         _show_plan(spec, prepared.plan, prepared.translation, as_json)
         return
-    if resume:
-        folder = RunDir.resume(spec, out)
-    else:
-        folder = RunDir.new(spec, out)
+    folder = RunDir.chosen(spec, out, resume, go_on)
+    if folder.complete:
+        o.show_result(load_result(folder.path), as_json)
+        return
+    if spec.backend.name == "openrlhf" and not (spec.backend.rehearse or no_doctor):
+        _check_machine(prepared, out, offline)
     o.show_result(execute(prepared, folder, ["harness", *sys.argv[1:]]), as_json)
     if not as_json:
         _say_what_it_needs(spec, folder.path)
+
+
+def _check_machine(prepared: PreparedRun, out: Path | None, offline: bool) -> None:
+    """The checks of `harness doctor` that take seconds; warnings are shown. The local backend reckons its memory itself."""
+    from harness.doctor.examine import before_run
+
+    for check in before_run(prepared, out, offline):
+        o.say(f"warning: {check.what}: {check.found}" + (f"; {check.todo}" if check.todo else ""), err=True)
 
 
 def _say_what_it_needs(spec: RunSpec, folder: Path) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from harness.cli import options as o
+from harness.cli.complete import offer
 from harness.core.errors import HarnessError, UsageError
 from harness.stats.verdicts import MARGIN
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=o.PATH, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=o.PATH, metavar="RUN...", shell_complete=offer("runs"))
 @click.option("--baseline", help="Method or run to compare the others with.  [default: the grpo arm]")
 @click.option("--out", type=o.PATH, help="Also write a file: .html (a page), .md, .csv, .tex, .json or .txt.")
 @click.option(
@@ -88,7 +89,13 @@ def compare(
     multiple=True,
     help="Effect to detect, in points; with --claim, what is true; repeatable.",
 )
-@click.option("--claim", "claim_file", metavar="CLAIM", help="Plan for the rule of this claim: a name, or its YAML file.")
+@click.option(
+    "--claim",
+    "claim_file",
+    metavar="CLAIM",
+    shell_complete=offer("claims"),
+    help="Plan for the rule of this claim: a name, or its YAML file.",
+)
 @click.option(
     "--solved",
     multiple=True,
@@ -205,7 +212,7 @@ def list_claims(folder: Path | None, as_json: bool) -> None:
 
 
 @claim.command()
-@click.argument("word", metavar="CLAIM|FILE")
+@click.argument("word", metavar="CLAIM|FILE", shell_complete=offer("claims"))
 @o.as_json
 def show(word: str, as_json: bool) -> None:
     """Show what a claim says, and what checking it would take."""
@@ -222,7 +229,7 @@ def show(word: str, as_json: bool) -> None:
 
 
 @claim.command()
-@click.argument("words", nargs=-1, metavar="[CLAIM]...")
+@click.argument("words", nargs=-1, metavar="[CLAIM]...", shell_complete=offer("claims"))
 @click.option("--runs", multiple=True, metavar="RUN...", help="Runs, filed runs, or folders of them.")
 @click.option("--junit", type=o.PATH, help="Also write the verdicts as JUnit XML.")
 @click.option(

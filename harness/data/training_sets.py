@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from harness.config import flatten
 from harness.core.errors import MissingError, UsageError, dotted, nearest
+from harness.core.trees import flatten
 from harness.core.types import BOXED, HintPosition, Overlap, Problem
 from harness.core.world import World
 from harness.data.problems import draw, file_sha256, located, read_problems, without

@@ -64,7 +64,27 @@ def combine(
     flagged: Mapping[str, Sequence[str]],
     data_dir: Path | None = None,
 ) -> Combined:
-    """Means over seeds, and macro averages by role.
+    """Means over seeds, and macro averages by role. Raises as `combined`."""
+    first = next(iter(seeds.values())).suites
+    facts = {
+        suite.name: SuiteFacts(
+            role=training_set.role_of(suite.name) or "other",
+            title=suite.title,
+            data_sha256=suite.data_sha256(data_dir),
+            n=first[suite.name].n,
+            k=first[suite.name].k,
+            temperature=first[suite.name].temperature,
+            max_new_tokens=first[suite.name].max_new_tokens,
+            flagged=list(flagged.get(suite.name, ())),
+            clusters=suite.clusters(data_dir),
+        )
+        for suite in suites
+    }
+    return combined(seeds, facts)
+
+
+def combined(seeds: Mapping[int, SeedResult], facts: Mapping[str, SuiteFacts]) -> Combined:
+    """The same on suites of which all is known.
 
     Raises HarnessError where seeds were answered by different engines, as after an upgrade in mid-run.
     """
@@ -73,21 +93,7 @@ def combine(
         if found.identity != identity:
             differ = [k for k in identity if found.identity.get(k) != identity[k]]
             raise HarnessError(f"seeds {first} and {seed} were evaluated under different conditions: {', '.join(differ)}")
-    out: dict[str, SuiteScores] = {}
-    for suite in suites:
-        own = {seed: found.suites[suite.name] for seed, found in seeds.items()}
-        facts = SuiteFacts(
-            role=training_set.role_of(suite.name) or "other",
-            title=suite.title,
-            data_sha256=suite.data_sha256(data_dir),
-            n=own[first].n,
-            k=own[first].k,
-            temperature=own[first].temperature,
-            max_new_tokens=own[first].max_new_tokens,
-            flagged=list(flagged.get(suite.name, ())),
-            clusters=suite.clusters(data_dir),
-        )
-        out[suite.name] = join(facts, over_seeds(own))
+    out = {name: join(own, over_seeds({s: found.suites[name] for s, found in seeds.items()})) for name, own in facts.items()}
     macro = macro_averages([(s.role, s.figures) for s in out.values()], list(seeds))
     return Combined(identity, out, macro)
 
@@ -127,6 +133,11 @@ def reasons_by_settings(spec: PolicySpec) -> list[str]:
 def not_a_result_reason(spec: PolicySpec, *deviations: str | None) -> str | None:
     """Why scores must not be quoted, or None."""
     return "; ".join([*reasons_by_settings(spec), *(d for d in deviations if d)]) or None
+
+
+def reasons_by_seeds(stopped: Mapping[int, str]) -> list[str]:
+    """The same because of seeds that a guard stopped, by seed with its reason."""
+    return [f"the training of seed {seed} was stopped: {reason}" for seed, reason in stopped.items()]
 
 
 @dataclass

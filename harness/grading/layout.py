@@ -150,7 +150,7 @@ _SPELLINGS = [
         ),
         (r"\\text\{[^{}]*\}|(?<![\\a-zA-Z])(?:infinity|infty|inf|oo)(?![a-zA-Z])", lambda m: _outside(m[0], "\\infty ")),
         (r"\\text\{[^{}]*\}|(?<![\\a-zA-Z])pi(?![a-zA-Z])", lambda m: _outside(m[0], "\\pi ")),
-        (r"\*", r"\\cdot "),
+        (r"(\\(?:begin|end)\{\w+)\*|\*", lambda m: m[1] or "\\cdot "),  # `align*` is `align`
         # Numbers.
         (r"(?<![\d.])\.(?=\d|\\(?:overline|dot|bar)\s*\{?\d)", "0."),
         (r"(?<=\d)\.(?![\d.\\(])", ""),

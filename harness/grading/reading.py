@@ -46,8 +46,9 @@ def read(text: str) -> Value:
     words = words_of(normal) or (normal if re.fullmatch(r"[A-Za-z]{2,}(?:[ '-][A-Za-z]+)*", normal) else None)
     if words is not None and _NO_VALUE.fullmatch(words.casefold()):
         return Text("undefined")
-    if words is not None and (found := re.fullmatch(r"(positive |negative )?infinity", words.casefold())):
-        return Quantity(-sympy.oo if found[1] == "negative " else sympy.oo)
+    spoken = " ".join((words or TEXT.sub(r"\1", normal)).replace("\\infty", "infinity").casefold().split())
+    if found := re.fullmatch(r"(positive |plus |negative |minus )?infinity", spoken):
+        return Quantity(-sympy.oo if found[1] in ("negative ", "minus ") else sympy.oo)
     if words is not None and _REALS.fullmatch(words.casefold()):
         return Region((Reals,))
     if words is not None and not re.search("[-?]", normal) and (letter := letter_named(words)):
@@ -316,7 +317,7 @@ def _times(factor: Any, cell: Value) -> Quantity:
 def _environment(text: str) -> str:
     """A system of equations as a list of them."""
     found = re.fullmatch(
-        r"(?:\\\{)?\\begin\{(cases|aligned|align\*?|array|gathered)\}(?:\{[clr| ]*\})?(.*)\\end\{\1\}\.?", text, re.DOTALL
+        r"(?:\\\{)?\\begin\{(cases|aligned|align|array|gathered)\}(?:\{[clr| ]*\})?(.*)\\end\{\1\}\.?", text, re.DOTALL
     )
     if not found:
         return text

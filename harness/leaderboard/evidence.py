@@ -18,9 +18,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.config import EvalSpec, RunSpec, flatten
+from harness.config import EvalSpec, RunSpec
 from harness.core.errors import HarnessError
 from harness.core.kinds import Kind
+from harness.core.trees import flatten
 from harness.leaderboard.declared import Spec
 from harness.runs.filed import Curve, Evidence, Manifest, read_curves, read_manifest, read_packed, samples_name
 from harness.runs.samples import FiledSample, decode_filed

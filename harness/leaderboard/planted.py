@@ -106,7 +106,7 @@ def plant(run_a: Path, run_b: Path, effect: float, seeds: int, seed_sd: float, r
             raise UsageError(f"{source.run} is planted itself")
         if not load_questions(source):
             raise UsageError(f"{source.run} has no samples")
-    role = next((r for r in ("ood", "id") if sources[0].macro.of(r) is not None), None)
+    role = next((r for r in ("ood", "id") if all(x.macro.of(r) is not None for x in sources)), None)
     if role is None:
         raise UsageError("the runs have no suite in or out of distribution, and so no macro average")
     scores = [{**{n: s.avg for n, s in x.suites.items()}, **_macros(x)} for x in sources]

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.config import EvalSpec, RunSpec, merge, resolve_eval
+from harness.config import EvalSpec, RunSpec, resolve_eval
 from harness.core.errors import UsageError
+from harness.core.trees import merge
 from harness.leaderboard.entries import boards
 from harness.leaderboard.evidence import original_of, outcome
 from harness.leaderboard.submit import add

@@ -282,11 +282,13 @@ def is_filed(path: Path) -> bool:
 
 
 def runs_below(root: Path) -> list[Path]:
-    """Finished runs at or below a folder, in order: run directories, and filed ones, second runs of these left out."""
+    """Finished runs at or below a folder, in order: run directories, and filed ones. Second runs of these are left out, and
+    what lies in hidden folders: parts of a run that is yet to be."""
     from harness.runs import filed
 
     if is_filed(root) or has_spec(root):
         return [root]
     found = {p.parent for name in ("result.json", "manifest.json") for p in root.glob(f"**/{name}")}
-    apart = {p for p in found if p.name.startswith(".") or filed.REPRODUCTIONS in p.relative_to(root).parts[:-1]}
+    below = {p: p.relative_to(root).parts for p in found}
+    apart = {p for p, names in below.items() if filed.REPRODUCTIONS in names[:-1] or any(n.startswith(".") for n in names)}
     return sorted(p for p in found - apart if is_filed(p) or has_spec(p))

@@ -21,6 +21,7 @@ runs/<method>--<model>--<bench>/<utc>-<hash8>/
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -31,17 +32,21 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from msgspec.structs import replace
 
-from harness.config import PolicySpec, flatten
+from harness.config import PolicySpec
 from harness.core.errors import HarnessError, UsageError, listed
 from harness.core.secrets import planted_in, without_secrets
+from harness.core.trees import flatten
 from harness.runs import formats
 from harness.runs.environment import ENV_FILE, Environment, environment, write_environment
-from harness.runs.files import iter_jsonl, sweep, write_lines, write_text
+from harness.runs.files import LEFTOVER, iter_jsonl, sweep, write_lines, write_text
 from harness.runs.packing import sha256
 from harness.runs.result import SeedResult, is_finished, seed_path
 from harness.runs.samples import SampleRow, samples_path
 from harness.runs.spec import SPEC_FILE, StoredSpec, has_spec, read_spec
 from harness.runs.sums import file_sha256, write_sums
+
+BEGUN = re.compile(rf"\.lock|{re.escape(ENV_FILE)}|{LEFTOVER.pattern}")
+"""What a process that was killed before it wrote spec.json leaves in a folder."""
 
 
 class RunDir:
@@ -105,6 +110,31 @@ class RunDir:
             raise UsageError(f"cannot resume {out} under another spec; changed: {listed(changed)}")
         return cls(out)._unfinished()
 
+    @classmethod
+    def begin_or_resume(cls, spec: PolicySpec, out: Path | None) -> RunDir:
+        """The run in `out`, whether there is nothing of it yet, a part or all (`complete`): what a batch system starts again
+        and again is one command.
+
+        A process that was killed before it wrote its settings has left nothing. Raises UsageError where `out` is not given, if
+        the spec changed, and where other files are.
+        """
+        if out is None:
+            raise UsageError("--continue needs --out, the folder of the run")
+        if not has_spec(out):
+            left = [p for p in out.iterdir() if not BEGUN.fullmatch(p.name)] if out.is_dir() else []
+            return cls.new(spec, out) if left or out.is_file() else cls(out)
+        found = cls(out)
+        return found if found.complete and not spec.changed(read_spec(out).spec) else cls.resume(spec, out)
+
+    @classmethod
+    def chosen(cls, spec: PolicySpec, out: Path | None, resume: bool, go_on: bool) -> RunDir:
+        """A new run, or the one to `resume`, or with `go_on` whichever of the two. Raises UsageError, also for both."""
+        if resume and go_on:
+            raise UsageError("--continue resumes what there is; leave --resume out")
+        if go_on:
+            return cls.begin_or_resume(spec, out)
+        return cls.resume(spec, out) if resume else cls.new(spec, out)
+
     @staticmethod
     def _is_of(spec: PolicySpec, run: Path) -> bool:
         """Whether a run was begun with these settings. Raises HarnessError if its name says so and its spec.json is damaged."""
@@ -116,7 +146,7 @@ class RunDir:
             return False
 
     def _unfinished(self) -> RunDir:
-        if self.finished and (self.path / "report.html").exists():
+        if self.complete:
             raise UsageError(f"nothing to resume: the run at {self.path} is finished")
         return self
 
@@ -199,6 +229,11 @@ class RunDir:
         for path in folder.glob("e*-b*"):
             shutil.rmtree(path)
         shutil.rmtree(self.path / "openrlhf" / f"s{seed}" / "checkpoints", ignore_errors=True)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run is finished, its report written."""
+        return is_finished(self.path) and (self.path / "report.html").exists()
 
     @property
     def finished(self) -> bool:

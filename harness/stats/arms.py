@@ -9,9 +9,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from harness.config import flatten, resolve
+from harness.config import resolve
 from harness.core.errors import UsageError, nearest
 from harness.core.kinds import Kind
+from harness.core.trees import flatten
 from harness.registry import baseline_method, recipes, worlds
 from harness.runs.result import Result
 from harness.stats.comparable import kind_of, of_policy

@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from harness.config import RunSpec, merge, parse_set, read_yaml, resolve
+from harness.config import RunSpec, resolve
 from harness.core.errors import MissingError, UsageError, dotted, nearest
 from harness.core.settings import Strict
+from harness.core.trees import merge, parse_set, read_yaml
 from harness.stats.protocol import Metric, Pass, in_words, passes_of, planned
 from harness.stats.verdicts import MARGIN, Verdict
 

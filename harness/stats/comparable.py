@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from harness.config import EvalSpec, RunSpec, flatten
+from harness.config import EvalSpec, RunSpec
 from harness.core.errors import HarnessError
 from harness.core.kinds import Kind, kind_in
+from harness.core.trees import flatten
 from harness.registry import load_method, load_world, methods, worlds
 
 SHARED = frozenset({Kind.POLICY, Kind.PROTOCOL, Kind.COVERAGE})

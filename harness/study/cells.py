@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.config import RunSpec, flatten, resolve
+from harness.config import RunSpec, resolve
 from harness.core.errors import HarnessError, UsageError, nearest
+from harness.core.trees import flatten
 from harness.registry import method_of
 from harness.runs.result import is_finished
 from harness.stats.comparable import SHARED, kind_of
@@ -113,6 +114,11 @@ def cell_name(condition: str, arm: str) -> str:
 
 def cells_dir(out: Path) -> Path:
     return out / "cells"
+
+
+def parts_dir(out: Path) -> Path:
+    """Hidden, so that seeds which are yet to be merged are nobody's runs (`runs_below` in harness/runs/result.py)."""
+    return out / ".parts"
 
 
 def _shared(key: str) -> bool:

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from harness.config import flatten, parse_set, read_yaml, validated
+from harness.config import validated
 from harness.core.errors import UsageError, nearest
 from harness.core.settings import Strict
+from harness.core.trees import flatten, parse_set, read_yaml
 from harness.registry import DEFAULT_RECIPE, studies
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]

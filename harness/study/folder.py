@@ -1,9 +1,11 @@
-"""A study on disk, and the processes that fill it.
+"""A study on disk.
 
     OUT/
       study.json             what was asked, cell by cell; at the end also what came out
       cells/<cell>/          the run folder of a cell, <condition>--<arm> or <arm>
-      logs/<cell>.log        what its process printed
+      .parts/<cell>/s<seed>/ that of one seed, where seeds are jobs of their own, until the cell is merged of all of them
+      logs/<job>.log         what a process printed; a job is named after its cell, <cell>@s<seed> where it has one seed
+      jobs/<job>.sh          its script, where others run it
       study.md study.html    at the end: all cells in one table, a comparison per condition
 
 Only the run folders tell what is done, so the same command continues after anything.
@@ -11,57 +13,49 @@ Only the run folders tell what is done, so the same command continues after anyt
 
 from __future__ import annotations
 
-import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
 from harness.core.errors import HarnessError, UsageError, listed
-from harness.runs.environment import ENV_FILE
-from harness.runs.files import LEFTOVER, check_plain, open_appending
-from harness.runs.logs import last_metrics
-from harness.runs.result import is_finished, seed_path
+from harness.core.secrets import without_secrets
+from harness.runs.files import LEFTOVER, check_plain
+from harness.runs.rundir import RunDir
 from harness.runs.spec import has_spec, read_spec
-from harness.study.cells import Cell, cell_name, cells_dir
+from harness.study.cells import Cell, cell_name, cells_dir, parts_dir
 from harness.study.file import Study
+from harness.study.jobs import Job
+from harness.study.local import Local, default_jobs, start
+from harness.study.merge import merge
+from harness.study.queues import Queue, hand_over
 from harness.study.tables import SummaryRow, summary, summary_table
 
 if TYPE_CHECKING:
     from harness.stats.comparison import Comparison
 
-MAX_JOBS = 4
-"""Runs at once, unless told otherwise."""
-STOP_S = 60.0
-"""Seconds that an interrupted cell gets to stop by itself."""
-POLL_S = 0.2
-"""Seconds between two looks at the children."""
 BEGUN = re.compile(rf"\.lock|{LEFTOVER.pattern}")
 """What a study that was killed at once leaves in its folder."""
-CHILD = """import os, signal, threading
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would their children
-def watch():
-    os.read(0, 1)  # returns when the study's end of the pipe is closed: it was killed
-    os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=watch, daemon=True).start()
-from harness.cli import main
-main()"""
-"""What a cell runs; it outlives a killed study by one batch at most, and stops at a checkpoint."""
 
 
 class StudyDir:
-    """A study on disk, and the processes that fill it."""
+    """A study on disk: what of it is done, and who does the rest."""
 
-    def __init__(self, out: Path, study: Study, cells: Sequence[Cell], data_dir: Path | None) -> None:
-        """Writes nothing yet. Raises UsageError, naming the fields, where cells were begun under other settings."""
-        self.out, self.study, self.cells, self.data_dir = out, study, list(cells), data_dir
+    def __init__(
+        self, out: Path, study: Study, cells: Sequence[Cell], data_dir: Path | None, per: Literal["cell", "seed"] = "cell"
+    ) -> None:
+        """`per`: what a job is, a whole cell or one of its seeds. Writes nothing yet. Raises UsageError, naming the fields,
+        where cells were begun under other settings."""
+        self.out, self.study, self.cells, self.data_dir, self.per = out, study, list(cells), data_dir, per
         if out.is_dir():
             check_plain(out)
         foreign = out.is_file() or (out.is_dir() and any(not BEGUN.fullmatch(p.name) for p in out.iterdir()))
@@ -75,24 +69,69 @@ class StudyDir:
     def path(self, name: str) -> Path:
         return cells_dir(self.out) / name
 
+    def part(self, name: str, seed: int) -> Path:
+        """Where a seed of a cell is run that is a job of its own."""
+        return parts_dir(self.out) / name / f"s{seed}"
+
     def log(self, name: str) -> Path:
         return self.out / "logs" / f"{name}.log"
 
     def done(self, name: str) -> bool:
         """Whether the cell's run is finished, its report written."""
-        return is_finished(self.path(name)) and (self.path(name) / "report.html").exists()
+        return RunDir(self.path(name)).complete
 
     def _changed(self, cell: Cell) -> list[str]:
         path = self.path(cell.name)
         fields = cell.spec.changed(read_spec(path).spec) if has_spec(path) else []
+        begun = [p for seed in cell.spec.seeds if has_spec(p := self.part(cell.name, seed))]
+        fields += [f for part in begun for f in cell.spec.changed(read_spec(part).spec) if f not in ("seeds", *fields)]
         pending = cell.match is not None and not self.done(cell.match)  # its budget is not known yet
         return [f for f in fields if not (pending and f == "train.max_sampled_tokens")]
 
+    def by_seed(self, cell: Cell) -> bool:
+        """Whether its seeds are jobs of their own; one that was begun goes on as it was begun."""
+        if len(cell.spec.seeds) == 1 or has_spec(self.path(cell.name)):
+            return False
+        return self.per == "seed" or (parts_dir(self.out) / cell.name).exists()
+
+    def job_done(self, job: Job) -> bool:
+        """Whether the job's run is finished, its report written, or merged into its cell's."""
+        return self.done(job.cell.name) or RunDir(job.path).complete
+
+    def settle(self, cell: Cell) -> str | None:
+        """Merge the seeds of a cell once all are done, and delete their folders; returns why it could not be done."""
+        parts = [self.part(cell.name, seed) for seed in cell.spec.seeds]
+        if self.by_seed(cell) and all(RunDir(path).complete for path in parts):
+            try:
+                self.path(cell.name).parent.mkdir(parents=True, exist_ok=True)
+                merge(parts, self.path(cell.name), without_secrets(shlex.join(["harness", *sys.argv[1:]])))
+            except HarnessError as e:
+                return str(e)
+        if self.done(cell.name):
+            shutil.rmtree(parts_dir(self.out) / cell.name, ignore_errors=True)
+        return None
+
     def run(self, jobs: int | None = None) -> dict[str, str]:
-        """Run what is not done of the chosen arms, `jobs` at once; returns why, for every cell that is not done then.
+        """Run what is not done of the chosen arms, `jobs` at once; returns why, for every cell or job that is not done then.
 
         A KeyboardInterrupt, or SIGTERM, first stops all children at their last checkpoint.
         """
+        with self._held():
+            return Local(self).run(jobs or default_jobs(self))
+
+    def start(self, job: Job) -> subprocess.Popen[bytes]:
+        """A job as a process of this machine."""
+        return start(job)
+
+    def hand_over(self, queue: Queue) -> tuple[dict[str, str], dict[str, str]]:
+        """Submit what is neither done nor under way, and merge what can be; returns how every job stands, and why, for every
+        cell that could not be merged."""
+        with self._held():
+            return hand_over(self, queue)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """The study is this process's, and what it asks for is written. Raises UsageError and HarnessError."""
         for cell in self.cells:
             target = next((c for c in self.cells if c.name == cell.match), None)
             if cell.chosen and target and not target.chosen and not self.done(target.name):
@@ -106,97 +145,10 @@ class StudyDir:
         previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             self._write({})
-            return self._run_all(jobs or self._default_jobs())
+            yield
         finally:
             signal.signal(signal.SIGTERM, previous)
             lock.release()
-
-    def _default_jobs(self) -> int:
-        if any(cell.spec.backend.name == "openrlhf" for cell in self.cells):
-            return 1  # it takes the whole cluster
-        return min(os.cpu_count() or 1, MAX_JOBS)
-
-    def _run_all(self, jobs: int) -> dict[str, str]:
-        from harness.progress import Progress
-
-        chosen = [cell for cell in self.cells if cell.chosen]
-        waiting = [cell for cell in chosen if not self.done(cell.name)]
-        running: dict[str, subprocess.Popen[bytes]] = {}
-        failed: dict[str, str] = {}
-        with Progress(sum(cell.units for cell in chosen), f"study of {len(chosen)} runs") as progress:
-            try:
-                while waiting or running:
-                    for cell in [c for c in waiting if c.match in failed]:
-                        waiting.remove(cell)
-                        failed[cell.name] = f"not started, it stops at the tokens of {cell.match}"
-                    ready = [c for c in waiting if c.match is None or self.done(c.match)]
-                    for cell in ready[: jobs - len(running)]:
-                        waiting.remove(cell)
-                        if not self._free(cell.name):
-                            failed[cell.name] = f"another process is writing to {self.path(cell.name)}"
-                        elif not self.done(cell.name):
-                            running[cell.name] = self._start(cell)
-                    for name, process in list(running.items()):
-                        if process.poll() is not None:
-                            del running[name]
-                            if process.returncode or not self.done(name):
-                                failed[name] = f"failed with exit code {process.returncode}, see {self.log(name)}"
-                    complete = sum(self.done(cell.name) for cell in chosen)
-                    text = f"{complete} of {len(chosen)} done, running {', '.join(running)}"
-                    progress.update(sum(self._units_done(cell, cell.name in failed) for cell in chosen), text)
-                    if running:
-                        time.sleep(POLL_S)
-            finally:
-                _stop(running)
-        return failed
-
-    def _units_done(self, cell: Cell, failed: bool) -> int:
-        """Of `cell.units`, as its run directory tells; a failed cell has nothing left to do."""
-        if failed or self.done(cell.name):
-            return cell.units
-        path, each = self.path(cell.name), cell.units // len(cell.spec.seeds)
-        seeds = {s for s in cell.spec.seeds if seed_path(path, s).exists()}
-        rollouts = 0
-        for row in last_metrics(path):
-            if row.seed not in seeds:
-                rollouts = int(row.rollouts)
-        assert cell.plan is not None
-        return len(seeds) * each + min(rollouts, cell.plan.rollouts)
-
-    def _free(self, name: str) -> bool:
-        """Wait until a process that a killed study left behind has stopped; whether nothing writes to the cell then."""
-        if not self.path(name).exists():
-            return True
-        try:
-            with FileLock(self.path(name) / ".lock", timeout=STOP_S):
-                return True
-        except Timeout:
-            return False
-
-    def _start(self, cell: Cell) -> subprocess.Popen[bytes]:
-        """The cell's `harness run`, its output in its log; terminal signals reach it only through `_stop`."""
-        path, log = self.path(cell.name), self.log(cell.name)
-        begun = has_spec(path)
-        if not begun:
-            for left in (".lock", ENV_FILE):  # of a process that was killed before it wrote its spec
-                (path / left).unlink(missing_ok=True)
-        spec, threads = cell.spec, cell.spec.local.threads
-        words = ["run", "--method", spec.method, "--recipe", self.study.recipe, "--bench", spec.eval.bench]
-        words += ["--seeds", ",".join(map(str, spec.seeds)), "--out", str(path)]
-        words += [w for item in cell.sets for w in ("--set", item)]
-        words += ["--match-budget", str(self.path(cell.match))] if cell.match else []
-        words += ["--data-dir", str(self.data_dir)] if self.data_dir else []
-        words += ["--resume"] if begun else []
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with open_appending(log) as file:
-            return subprocess.Popen(
-                [sys.executable, "-c", CHILD, *words],
-                stdin=subprocess.PIPE,
-                stdout=file,
-                stderr=file,
-                start_new_session=True,
-                env={**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})},
-            )
 
     def comparisons(self) -> dict[str, Comparison]:
         """By condition, of its finished cells under the names of their arms; a condition without any is left out."""
@@ -240,19 +192,3 @@ class StudyDir:
                 stored = read_spec(path)
                 row |= {"hash": stored.hash, "spec": stored.spec, "data": stored.data}
         write_json(self.out / "study.json", {"study": self.study.model_dump(mode="json"), "cells": cells, **more})
-
-
-def _stop(running: Mapping[str, subprocess.Popen[bytes]]) -> None:
-    """Interrupt the children, wait for them, and kill what has not stopped by then, or at a second interrupt."""
-    for process in running.values():
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-    try:
-        until = time.monotonic() + STOP_S
-        for process in running.values():
-            process.wait(max(until - time.monotonic(), 0.1))
-    except (KeyboardInterrupt, subprocess.TimeoutExpired):
-        for process in running.values():
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()

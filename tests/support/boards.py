@@ -6,9 +6,10 @@ import random
 
 import msgspec
 
-from harness.config import RunSpec, merge
+from harness.config import RunSpec
 from harness.core.hints import insert
 from harness.core.ledger import Ledger
+from harness.core.trees import merge
 from harness.data.suites import content_sha256, load_suite
 from harness.data.training_sets import load_training_set
 from harness.runs.environment import Code, write_environment

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.config import merge, parse_set, read_yaml
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.ledger import Ledger
+from harness.core.trees import merge, parse_set, read_yaml
 from harness.core.types import Context, Group, Problem, Rollout
 from harness.data.problems import read_problems, render
 from harness.evaluation.estimators import avg_at_k, pass_at_k

@@ -15,6 +15,8 @@ from harness.core.seeds import derive
 from harness.core.settings import LossSpec
 from harness.models import holds_adapters
 
+LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
+"""Names of a machine for itself."""
 NO_BOUND = 1e30
 """For the context ratio, where the correction drops nothing."""
 
@@ -138,7 +140,7 @@ def _refuse(spec: RunSpec, method: Method) -> None:
             "update's passes at that stage (docs/openrlhf.md); leave it at 3, on one GPU too"
         )
     address = urlsplit(spec.method_config.get("reflector", {}).get("base_url") or "").hostname
-    if backend.nodes > 1 and address in ("localhost", "127.0.0.1", "::1", "0.0.0.0"):
+    if backend.nodes > 1 and address in LOCAL:
         raise UsageError(
             f"{spec.method}.reflector.base_url {address} is another machine on each of the {backend.nodes} nodes; give the "
             "server's name in the cluster"
@@ -153,6 +155,14 @@ def _refuse(spec: RunSpec, method: Method) -> None:
             f"train.rollouts_per_prompt {train.rollouts_per_prompt} / train.updates_per_batch {train.updates_per_batch}) "
             f"cannot be split over {gpus} GPUs (backend.nodes x backend.gpus_per_node)"
         )
+
+
+def divides(spec: RunSpec, gpus: int) -> int:
+    """The most GPUs of a node, up to so many, over which an update can be split; 0 for none."""
+    train, backend = spec.train, spec.backend
+    per_update = train.prompts_per_batch * train.rollouts_per_prompt // train.updates_per_batch
+    fits = [n for n in range(1, gpus + 1) if per_update % (n * backend.nodes) == 0 and n % backend.tensor_parallel == 0]
+    return max(fits, default=0)
 
 
 def _cluster(spec: RunSpec, source: str, work: Path, seed: int) -> list[Flag]:

@@ -38,6 +38,8 @@ HEAVY = {
 LIGHT = [
     ["--help"],
     ["run", "--help"],
+    ["doctor", "--help"],
+    ["launch", "--help"],
     ["regrade", "--help"],
     ["check", "golds", "--help"],
     ["compare", "--help"],

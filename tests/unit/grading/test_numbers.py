@@ -15,6 +15,8 @@ from harness.grading import equal, numeric
 from harness.grading.equal import domain_of, real_number, rounds_to, same_value
 from harness.grading.expressions import MAX_BITS, MAX_TERMS, TooLarge, Unread, bits, read_expression, size
 from harness.grading.numeric import MAX_PRECISION, SPARE, NoValue, equal_at, equal_values, is_real, points, precision, value
+from harness.grading.quantities import quantity
+from harness.grading.values import Quantity
 
 x, y, n, k = sympy.symbols("x y n k")
 R = sympy.Rational
@@ -56,6 +58,9 @@ def unevaluated(cls, *args):
         (sympy.UnevaluatedExpr(x), Fraction(3, 7)),
         (sympy.Sum(k, (k, 1, n)), Fraction(21)),
         (sympy.Sum(k, (k, 3, 2)), Fraction(0)),
+        (sympy.Sum(k * n, (k, 1, 3), (n, 1, 2)), Fraction(6 * 3)),
+        (sympy.Sum(k * n, (k, 1, n), (n, 1, 3)), Fraction(1 + 2 * 3 + 3 * 6)),
+        (sympy.Product(k * n, (k, 1, 2), (n, 1, 2)), Fraction(2 * 8)),
         (sympy.Product(k, (k, 2, n)), Fraction(720)),
         (sympy.Product(k, (k, 3, 2)), Fraction(1)),
         (sympy.Sum(x**k, (k, 0, 2)), 1 + Fraction(3, 7) + Fraction(9, 49)),
@@ -195,6 +200,8 @@ def test_equal_values():
         assert equal_values(mpmath.mpf("0.5"), Fraction(1, 2), 300) and not equal_values(
             mpmath.mpf("0.25"), Fraction(1, 2), 300
         )
+        assert equal_values(mpmath.mpf(0), step, 300), "what cancels is as far from 0 as numbers of size 1 are apart"
+        assert equal_values(one * step, mpmath.mpf(0), 300) is False
         for bad in ((mpmath.inf, one), (one, mpmath.nan)):
             with pytest.raises(NoValue):
                 equal_values(*bad, 300)
@@ -204,7 +211,8 @@ def test_numbers_that_are_real():
     assert is_real(Fraction(1)) and is_real(mpmath.mpf(2)) and is_real(mpmath.mpc(2, 0))
     with mp.workprec(300):
         small = mpmath.ldexp(1, SPARE // 2 - 300)
-        assert is_real(mpmath.mpc(1, small / 2)) and not is_real(mpmath.mpc(1, small * 2))
+        assert is_real(mpmath.mpc(1, small / 2)) and not is_real(mpmath.mpc(1, small * 1.5))
+        assert is_real(mpmath.mpc(0, small / 2)) and not is_real(mpmath.mpc(0.5, small * 1.5))
         assert is_real(mpmath.mpc(100, small * 50)) and not is_real(mpmath.mpc(0, 1))
 
 
@@ -245,6 +253,45 @@ def test_two_must_be_defined_at_the_same_points():
     root = sympy.Max(1, sympy.sqrt(x))
     assert not same_value(root, sympy.Max(1, sympy.sqrt(abs(x))))
     assert equal._defined(root, {x: Fraction(2)}) and not equal._defined(root, {x: Fraction(-2)})
+
+
+def test_three_points_at_which_both_have_values_decide(monkeypatch):
+    """No fewer; and where one has a value and the other none, they are not one."""
+    inverse, other = 1 / x, (x + 1) / (x**2 + x)
+    for defined, same in ((2, False), (3, True), (4, True)):
+        at = [{x: Fraction(0)}] * 4 + [{x: Fraction(i)} for i in range(1, defined + 1)]
+        monkeypatch.setattr(equal, "points", lambda *_, at=at: at)
+        assert equal._same_function(inverse, other, [x]) is same
+    monkeypatch.setattr(equal, "points", lambda *_: [{x: Fraction(i)} for i in (1, 2, 3, 0)])
+    hole = unevaluated(sympy.Mul, x, unevaluated(sympy.Pow, x, R(-1)))
+    assert not equal._same_function(hole, unevaluated(sympy.Mul, 1, R(1)), [x])
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "same"),
+    [
+        ("0.33333333", "0.333333", True),  # the shorter one stands for what rounds to it
+        ("0.333333", "0.33333333", True),
+        ("0.33333333", "0.333334", False),
+        ("0.333333", "0.333334", False),
+        ("\\frac{1}{3}", "0.333333", True),
+        ("0.333333", "\\frac{1}{3}", True),
+        ("\\frac{1}{3}", "0.33333", False),  # five digits are few
+        ("\\frac{1}{3}", "33.3333", False),
+        ("\\frac{100}{3}", "33.3333", True),
+        ("-\\frac{100}{3}", "-33.3333", True),
+        ("\\frac{1}{300}", "0.00333333", True),  # zeros in front do not count
+        ("\\frac{1}{300}", "0.0033333", False),
+        ("0", "0.0000000", True),
+        ("\\frac{1}{3}\\cdot 10^{-9}", "0.0000000", False),
+        ("x", "0.333333", False),
+        ("\\infty", "0.333333", False),
+    ],
+)
+def test_decimals_of_six_digits_stand_for_what_rounds_to_them(gold, answer, same):
+    assert (
+        equal._same_number(*(quantity(text) if "infty" not in text else Quantity(sympy.oo) for text in (gold, answer))) is same
+    )
 
 
 @pytest.mark.parametrize(
@@ -351,6 +398,9 @@ def test_size():
         ("n!", AT, Fraction(720)),
         ("2^{-3}", {}, Fraction(1, 8)),
         ("|y|", AT, Fraction(5, 2)),
+        ("n(x)", AT, 6 * Fraction(3, 7)),
+        ("2n(y+1)", AT, 12 * Fraction(-3, 2)),
+        ("\\max(3)", {}, Fraction(3)),
         ("\\lfloor y \\rfloor", AT, Fraction(-3)),
         ("3n-2n", AT, Fraction(6)),
     ],
@@ -360,6 +410,16 @@ def test_an_expression_is_read(text, at, found):
     symbols = {str(s): s for s in expr.free_symbols}
     got = value(expr, {symbols[str(s)]: v for s, v in at.items() if str(s) in symbols})
     assert Fraction(mpmath.nstr(mpmath.re(got), 30)) == found if not isinstance(got, Fraction) else got == found
+
+
+def test_what_may_be_large_is_not_multiplied_out_as_it_is_read():
+    for text, kind in (
+        ("\\binom{5}{2}", sympy.binomial),
+        ("5!", sympy.factorial),
+        ("5^2", sympy.Pow),
+        ("2 \\cdot 3", sympy.Mul),
+    ):
+        assert isinstance(read_expression(text), kind), text
 
 
 def test_constants_are_read():

@@ -1,17 +1,19 @@
 """The single steps of the pool, in this process; test_graders.py has the pool and its children."""
 
+import atexit
 import os
 import resource
 import signal
 import sys
 import time
 from concurrent.futures import Future
+from multiprocessing import current_process
 from types import ModuleType, SimpleNamespace
 
 import pytest
 from pebble import ProcessExpired
 
-from harness.core.errors import UsageError
+from harness.core.errors import MissingError, UsageError
 from harness.grading import pool
 
 
@@ -99,6 +101,9 @@ def test_a_module_a_prompt_and_a_script_that_is_gone_need_no_guard(monkeypatch, 
     assert pool._unguarded() is False
     main_module(monkeypatch, __file__=str(tmp_path / "gone.py"))
     assert pool._unguarded() is False
+    main_module(monkeypatch, __file__=str(script))
+    del sys.modules["__main__"].__spec__  # as where Python is embedded
+    assert pool._unguarded() is True
 
 
 def test_an_unguarded_script_is_told_what_to_write(monkeypatch):
@@ -109,12 +114,99 @@ def test_an_unguarded_script_is_told_what_to_write(monkeypatch):
         pool._new_pool(1)
 
 
+def test_without_math_verify_the_extra_to_install_is_named(monkeypatch):
+    monkeypatch.setattr(pool, "find_spec", lambda name: {"math_verify": None}[name])
+    with pytest.raises(MissingError) as raised:
+        pool._new_pool(1)
+    assert str(raised.value) == "grading mathematics needs math-verify: pip install 'p2o-harness[local]'"
+
+
+def test_a_child_that_only_imports_the_calling_script_ends(monkeypatch):
+    """It would start children of its own, which would import the script again."""
+
+    class Ended(Exception):
+        pass
+
+    def end(code):
+        raise Ended(code)
+
+    monkeypatch.setattr(current_process(), "_inheriting", True, raising=False)
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(Ended, match="^1$"):
+        pool._schedule(len, ((),), 1, 1.0)
+
+
+class Pool:
+    """In place of pebble's: what it was made with, what it was asked for, and how it ended."""
+
+    made: list["Pool"] = []
+
+    def __init__(self, workers, initializer, context):
+        self.workers, self.initializer, self.context, self.active, self.asked = workers, initializer, context, True, []
+        self.made.append(self)
+
+    def schedule(self, function, args, timeout):
+        self.asked.append((function, args, timeout))
+        return len(self.asked)
+
+    def close(self):
+        self.asked.append("close")
+
+    def stop(self):
+        self.asked.append("stop")
+
+    def join(self):
+        self.asked.append("join")
+
+
+@pytest.fixture
+def pools(monkeypatch):
+    monkeypatch.setattr("pebble.ProcessPool", Pool)
+    monkeypatch.setattr(Pool, "made", [])
+    monkeypatch.setattr(pool, "_pool", None)
+    monkeypatch.setattr(pool, "_pool_workers", 0)
+    return Pool.made
+
+
+def test_a_pool_is_kept_until_another_number_of_workers_or_its_end(pools):
+    """Its children are not forked and start warm; the pool before ends after its items, another thread's among them."""
+    assert [pool._schedule(len, ("a",), 2, cpu_s) for cpu_s in (0.5, 1.5)] == [1, 2]
+    [first] = pools
+    assert (first.workers, first.initializer, first.context.get_start_method()) == (2, pool._start_child, "spawn")
+    assert first.asked == [(pool._limited, (len, ("a",), cpu_s), pool.WALL_S) for cpu_s in (0.5, 1.5)]
+    assert pool._schedule(len, ("b",), 3, 1.0) == 1
+    assert first.asked[2:] == ["close", "join"] and pools[1].workers == 3
+    pools[1].active = False  # as after an interrupt
+    assert pool._schedule(len, ("b",), 3, 1.0) == 1
+    assert pools[1].asked[1:] == ["close", "join"] and len(pools) == 3
+
+
+def test_a_closed_pool_is_stopped_and_the_next_item_makes_another(pools):
+    pool.close()
+    assert pools == []
+    pool._schedule(len, ("a",), 1, 1.0)
+    pool.close()
+    pool.close()
+    assert pools[0].asked[1:] == ["stop", "join"]
+    pool._schedule(len, ("a",), 1, 1.0)
+    assert len(pools) == 2
+
+
+def test_a_pool_is_closed_at_exit_once(pools, monkeypatch):
+    asked = []
+    monkeypatch.setattr(atexit, "unregister", lambda f: asked.append(("unregister", f)))
+    monkeypatch.setattr(atexit, "register", lambda f: asked.append(("register", f)))
+    pool._new_pool(1)
+    assert asked == [("unregister", pool.close), ("register", pool.close)]
+
+
 class Limits:
     """The limit of this process on memory, as the kernel would keep it."""
 
     def __init__(self, monkeypatch, hard):
         self.hard, self.set = hard, []
-        monkeypatch.setattr(resource, "getrlimit", lambda which: (resource.RLIM_INFINITY, self.hard))
+        own = {resource.RLIMIT_AS: (resource.RLIM_INFINITY, hard)}
+        monkeypatch.setattr(resource, "getrlimit", own.__getitem__)
         monkeypatch.setattr(resource, "setrlimit", lambda which, limits: self.set.append((which, limits)))
 
 

@@ -8,7 +8,7 @@ import pytest
 import sympy
 
 from harness.grading.reading import read
-from harness.grading.regions import Reals, as_region, complement, intersection, same_region, union
+from harness.grading.regions import Reals, as_region, complement, intersection, of_one_symbol, same_region, union
 from harness.grading.values import Piece, Region
 
 GRID = [Fraction(i, 2) for i in range(-32, 33)]
@@ -83,11 +83,15 @@ def test_inequalities_hold_where_they_hold(sign):
         "4-x": lambda x: 4 - x,
         "-2x": lambda x: -2 * x,
         "|x-1|": lambda x: abs(x - 1),
+        "|3-2x|": lambda x: abs(3 - 2 * x),
+        "x^2-x": lambda x: x**2 - x,
+        "2-x^2": lambda x: 2 - x**2,
     }
     for text, value in sides.items():
+        bound = {"|3-2x|": "1", "2-x^2": "-7", "x^2-x": "2"}.get(text, "4")
         for left, right, wanted in (
-            (text, "4", [is_so(value(x), 4) for x in GRID]),
-            ("4", text, [is_so(4, value(x)) for x in GRID]),
+            (text, bound, [is_so(value(x), int(bound)) for x in GRID]),
+            (bound, text, [is_so(int(bound), value(x)) for x in GRID]),
         ):
             found = as_region(read(f"{left} {sign} {right}"))
             assert found is not None and (members(found), found.name) == (wanted, "x"), (left, sign, right)
@@ -122,7 +126,9 @@ def test_texts_of_sets(text, wanted):
     "text",
     ["x = 3", "x < 3 = 3", "x < y", "x + y < 2", "2 < 1 < x", r"x < 2 \le 1", "x < x + 1", "|x| < 0", "|x| > -1"]
     + [r"x < 3 \text{ cm}", "(3, 1)", "(1, 1)", "(1, 2, 3)", r"\{1, x\}", "5", "(x, 3)", "x < i", "1 < 2"]
-    + ["i < 2 < x", "x > 2 > 2", "x < 2 < 2", r"x < 2 \ne 2"],
+    + ["i < 2 < x", "x > 2 > 2", "x < 2 < 2", r"x < 2 \ne 2"]
+    + [r"\sin x < 1", "2^x < 4", r"\sqrt{x} < 2", r"\frac{1}{x} < 2", "x^3 < 8", "x^2 < -1", r"x^2 \le 0", "|x| < -1"]
+    + [r"x^2 < \sqrt{2}", "1 < |x| < 2", "1 < x^2 < 4", "|x^3| < 1", "|x| < y", r"\pi x^2 < 1", "(1)", r"(1 \text{ cm}, 2)"],
 )
 def test_what_stands_for_no_set(text):
     assert as_region(read(text)) is None
@@ -138,3 +144,19 @@ def test_all_but_one_number_is_open_at_its_ends():
         (r"\ge", Piece(3, sympy.oo, False, True)),
     ):
         assert as_region(read(f"x {sign} 3")) == Region((piece,), "x")
+
+
+def test_values_that_stand_for_sets_of_one_symbol():
+    """All of them must, and those that are said of a symbol of the same one."""
+    x, y, bare = Region((Reals,), "x"), Region((Reals,), "y"), Region((Reals,))
+    assert of_one_symbol([x, x, bare]) == [x, x, bare] and of_one_symbol([bare, bare]) == [bare, bare]
+    assert of_one_symbol([x, y]) is None and of_one_symbol([bare, x, y]) is None
+    number = read("5")
+    assert of_one_symbol([x, number]) is None and of_one_symbol([number]) is None and of_one_symbol([]) == []
+
+
+def test_sets_of_no_symbol_have_no_name():
+    ends = [Region((Piece(sympy.Integer(i), sympy.Integer(i + 1), True, True),)) for i in (0, 3)]
+    assert union(ends).name == intersection(ends).name == ""
+    assert union(ends) == Region(ends[0].pieces + ends[1].pieces) and intersection(ends) == Region(())
+    assert as_region(read("(0, 1) \\cup (3, 4)")) == union(ends)

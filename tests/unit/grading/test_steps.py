@@ -33,6 +33,7 @@ from harness.grading.answers import (
 from harness.grading.graders import Grade, grade_choice, grade_exact, grade_many, grade_math, grader_of
 from harness.grading.numeric import points
 from harness.grading.pool import default_workers
+from harness.grading.split import AND
 from harness.grading.units import Unit
 
 assert compare.same  # loads what the children load, once
@@ -305,6 +306,10 @@ def test_tasks_with_a_scorer_of_their_own(monkeypatch):
         ("(" * 30, "1", None),
         ("([{" * 10 + "(", "1", "unparsed"),
         ("()" * 40 + ")" * 9, "1", None),
+        ("()" + "(" * 30, "1", None),
+        ("(" * 20 + ")" + "(" * 11, "1", None),
+        ("(" * 20 + ")" + "(" * 12, "1", "unparsed"),
+        ("[" * 20 + "}" * 5 + "{" * 16, "1", "unparsed"),
     ],
 )
 def test_what_is_decided_at_sight(answer, gold, verdict):
@@ -447,6 +452,9 @@ def test_golds_of_choices():
     [
         ("east", "words"),
         ("no solution", "words"),
+        ("North-East", "words"),
+        ("NO", "value"),  # a product of two letters
+        ("NONE", "words"),
         ("b-a", "value"),
         ("\\text{north east}", "words"),
         ("x+1", "value"),
@@ -471,8 +479,22 @@ def test_how_a_gold_is_read(gold, kind):
         ("12.$", "a raw row: a full stop at its end"),
         ("\\text{ }", "nothing but layout"),
         ("\\frac{1}{2", "unbalanced braces"),
+        ("\\frac{1}2}", "unbalanced braces"),
         ("\\{1", "unbalanced \\{ and \\}"),
+        ("1\\}", "unbalanced \\{ and \\}"),
+        ("\\lbrace 1", "unbalanced \\{ and \\}"),
+        ("1\\rbrace", "unbalanced \\{ and \\}"),
         ("\\lbrace 1\\}", None),
+        ("\\{1\\rbrace", None),
+        ("1\\right)", "unbalanced \\left and \\right"),
+        ("\\rightarrow 1", None),
+        ("1\\end{cases}", "unbalanced \\begin and \\end"),
+        ("1)", "unbalanced parentheses"),
+        ("\\left(1\\right)", None),
+        ("1]", "unbalanced brackets"),
+        ("[1", "unbalanced brackets"),
+        ("[1,2)", None),
+        ("]1,2[", None),
         ("\\left(1", "unbalanced \\left and \\right"),
         ("\\begin{cases}1", "unbalanced \\begin and \\end"),
         ("\\begin{cases}1\\end{cases}", None),
@@ -481,9 +503,18 @@ def test_how_a_gold_is_read(gold, kind):
         ("(1]]", "unbalanced brackets"),
         ("\\left\\{ 1 \\right.", None),
         ("$5", "unbalanced $"),
+        ("$5$", None),
+        ("$5$, $6", "unbalanced $"),
+        ("$5$, $6$", None),
         ("\\$5", None),
         ("\\\\[", "unbalanced brackets"),
         ("\\leftarrow 1", None),
+        ("\\leftX 1", None),
+        ("\\rightX 1", None),
+        ("\\beginX 1", None),
+        ("\\beginx 1", None),
+        ("\\endX 1", None),
+        ("\\endx 1", None),
         ("x \\\\{ y}", None),
     ],
 )
@@ -672,6 +703,11 @@ def test_paritys_answer(text, answer):
     [
         ("(1,2)", ["1", "2"]),
         ("[(1,2),{3,4}]", ["(1,2)", "{3,4}"]),
+        ("{[1,2],3,(4)}", ["[1,2]", "3", "(4)"]),
+        ("(X,Y)", ["X", "Y"]),
+        ("X1,2)", []),
+        ("(1,2X", []),
+        ("[1,2)", ["1", "2"]),
         ("{1}", []),
         ("1,2", []),
         ("(1,2", []),
@@ -703,6 +739,10 @@ def test_paritys_numbers(text, value):
         ("0.029998", "3", True),
         ("(1,x)", "(1,y)", False),
         ("(1,2,3)", "(1,2)", False),
+        ("XY", "(Y)", False),
+        ("(Y)", "XY", False),
+        ("([{5}])", "5", True),
+        ("y", "[({Y})]", True),
         ("2y=x+1", "x+1-2y=0", True),
         ("y=x+1", "y=x+2", False),
         ("x+1", "-x-1", False),
@@ -795,6 +835,8 @@ def test_unicode_as_latex(text, plain):
     ("text", "braced"),
     [
         ("\\frac\\pi2", "\\frac{\\pi}{2}"),
+        ("\\frac\\Omega\\Pi", "\\frac{\\Omega}{\\Pi}"),
+        ("\\sqrt\\Delta x", "\\sqrt{\\Delta} x"),
         ("\\frac12", "\\frac{1}{2}"),
         ("\\frac 1 2", "\\frac{1}{2}"),
         ("\\frac{1}{2}\\frac34x", "\\frac{1}{2}\\frac{3}{4}x"),
@@ -955,6 +997,94 @@ def test_degrees_in_words():
     assert degree is not None
     for word in ("degree", "degrees", "deg"):
         assert quantities._unit_of(f"45 \\text{{{word}}}") == ("45", degree, 1)
+
+
+def test_percent_in_words():
+    """And times a number's name: as many hundredths, whatever the spelling."""
+    percent = quantities._unit_of("45\\%")[1]
+    assert percent == Unit(Fraction(1, 100), ())
+    for word in ("percent", "per cent", "percentage"):
+        assert quantities._unit_of(f"45 \\text{{ {word}}}") == ("45", percent, 1)
+        assert quantities._unit_of(f"45 \\text{{ thousand {word}.}}") == ("45", percent, 1000)
+
+
+def test_units_in_a_fraction():
+    rate = Unit(Fraction(1), (("length", 1), ("time", -2)))
+    for text in ("\\frac{\\text{m}}{\\text{s}^2}", "\\frac{ \\text{m} }{ \\text{s}^{2} }", "\\text{ m/s}^2"):
+        assert quantities._unit_of(f"5 {text}") == ("5", rate, 1)
+    assert quantities._unit_of("5 \\frac{\\text{km}}{\\text{h}}")[1] == Unit(
+        Fraction(1000, 3600), rate.dimension[:1] + (("time", -1),)
+    )
+
+
+def test_what_is_counted_is_no_amount_in_two_units():
+    """Nor are two units of different dimensions, nor a number without one."""
+    for text in ("3 \\text{cats} \\frac{1}{2} \\text{cats}", "1 \\text{hour} 3 \\text{cm}", "1 \\text{hour} 3", "5 \\text{cm}"):
+        assert quantities.compound(text) is None
+    assert quantities.compound("1 \\text{hour} \\text{and} 3 \\text{minutes}") is None
+    found = quantities.compound(f"3 \\text{{feet}} {AND} 6 \\text{{inches}}")
+    assert (found.expr, found.unit) == (sympy.Rational(7, 2), Unit(Fraction(381, 1250), (("length", 1),)))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("x \\equiv 3 \\pmod{5}", ("x", 3, 5)),
+        ("x = 3 (\\mod 5)", ("x", 3, 5)),
+        ("3 \\pmod 5", ("", 3, 5)),
+        ("X \\equiv -1 \\pmod{m}", ("X", -1, sympy.Symbol("m"))),
+    ],
+)
+def test_residues(text, found):
+    assert reading.read(text) == compare.Residue(*found)
+
+
+@pytest.mark.parametrize("text", ["x \\equiv 3", "x = y = 3 \\pmod{5}", "x \\equiv y \\equiv 3 \\pmod 5", "x =", "x = = 3"])
+def test_what_is_no_relation_and_no_residue(text):
+    with pytest.raises(reading.Unread):
+        reading.read(text)
+
+
+def test_letters_beside_or_and_and_stay():
+    for word in ("or", "and"):
+        assert [str(x.expr) for x in reading.read(f"X \\text{{ {word} }} Y").items] == ["X", "Y"]
+        assert [str(x.expr) for x in reading.read(f"X, Y, \\text{{ {word} }} Z").items] == ["X", "Y", "Z"]
+
+
+def test_half_of_the_day_counts_where_both_say_it():
+    clock = compare.Clock
+    for hours, same in (((("p", "p")), True), (("p", "a"), False), (("p", ""), True), (("", "a"), True), (("", ""), True)):
+        assert compare._others(*(clock(3, 5, 0, half) for half in hours)) is same
+    for other in (clock(4, 5, 0, "p"), clock(3, 6, 0, "p"), clock(3, 5, 1, "p")):
+        assert not compare._others(clock(3, 5, 0, "p"), other)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "same"),
+    [
+        ("(7x-3)(x+1)", "2(7x-3)(x+1)", True),  # nothing at 3/7
+        ("(7x-3)(x+1)", "2(7x-3)(x+2)", False),
+        ("(7x-3)(5x-11)", "-(7x-3)(5x-11)", True),  # nor at 11/5
+        ("(7x-3)(5x-11)", "(7x-3)(5x-11)x", False),
+        ("x-y", "3x-3y", True),
+        ("x-y", "x-2y", False),
+        ("x-y", "x-z", False),
+        ("x", "0", False),
+        ("0", "x", False),
+    ],
+)
+def test_one_expression_is_a_number_times_the_other(gold, answer, same):
+    assert compare._proportional(*(reading.read_expression(text) for text in (gold, answer))) is same
+
+
+def test_a_positive_factor_keeps_the_direction():
+    x, twice, turned = (reading.read_expression(text) for text in ("x-2", "2x-4", "4-2x"))
+    assert compare._proportional(x, twice, positive=True) and not compare._proportional(x, turned, positive=True)
+    assert compare._proportional(x, turned)
+
+
+def test_the_empty_set_is_a_set():
+    assert reading.read("\\emptyset") == reading.read("\\{\\}") == reading.Bag((), braces=True)
 
 
 def test_lists_in_a_list_and_signs_that_are_tied():

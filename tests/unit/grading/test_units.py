@@ -64,6 +64,36 @@ def test_what_names_no_unit(text):
 
 
 @pytest.mark.parametrize(
+    ("names", "factor", "dimension"),
+    [
+        ("km KM Km", 1000, "length"),
+        ("kg KG Kg", 1, "mass"),
+        ("lb LB Lb", POUND, "mass"),
+        ("oz OZ", POUND / 16, "mass"),
+        ("ft FT Ft", FOOT, "length"),
+        ("in IN In", FOOT / 12, "length"),
+        ("hr HR Hr", 3600, "time"),
+        ("rs RS Rs", 1, "rupee"),
+        ("mile MILE Miles", 5280 * FOOT, "length"),
+        ("C", 1, "temperature"),
+        ("F", 1, "fahrenheit"),
+        ("K", 1, "kelvin"),
+        ("h", 3600, "time"),
+        ("Hz", 1, "frequency"),
+    ],
+)
+def test_two_letters_are_a_unit_in_any_case(names, factor, dimension):
+    """Those of which none is another unit in another case."""
+    for name in names.split():
+        assert read_unit(name) == Unit(Fraction(factor), ((dimension, 1),)), name
+
+
+@pytest.mark.parametrize("name", "M k G S H c f n w v a HZ EV CC hZ kPA".split())
+def test_other_names_of_units_are_in_their_case(name):
+    assert read_unit(name) is None
+
+
+@pytest.mark.parametrize(
     ("text", "number"),
     [
         ("zero", 0),

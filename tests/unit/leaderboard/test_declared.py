@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.config import RunSpec, merge, resolve_eval
+from harness.config import RunSpec, resolve_eval
 from harness.core.errors import HarnessError, MissingError
 from harness.core.hints import Coverage
 from harness.core.ledger import Ledger
+from harness.core.trees import merge
 from harness.data.suites import content_sha256, load_suite
 from harness.data.training_sets import load_training_set
 from harness.leaderboard import declared

@@ -651,6 +651,19 @@ def test_a_board_is_built_and_verified(filed):
     assert str(e.value) == f"{filed.parent / 'index.json'} is missing: `harness leaderboard build` writes it"
 
 
+@pytest.mark.parametrize(
+    ("raised", "words"), [(KeyError("score"), "no field 'score'"), (ValueError("too\nmany digits"), "too many digits")]
+)
+def test_a_board_that_cannot_be_built_says_why_and_what_finds_the_run(filed, monkeypatch, raised, words):
+    def fails(*_):
+        raise raised
+
+    monkeypatch.setattr(build, "group", fails)
+    with pytest.raises(HarnessError) as e:
+        build.build(filed.parents[2])
+    assert str(e.value) == f"{filed.parent} cannot be built, `harness leaderboard verify` says which run is wrong: {words}"
+
+
 def test_readings_beside_a_board_are_built_and_verified(filed):
     root, above = filed.parents[2], filed.parents[1]
     (above / "reading.md").write_text("{from testbed/scores}\n{OOD macro average; p2o; score}")

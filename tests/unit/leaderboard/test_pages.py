@@ -57,6 +57,13 @@ def test_the_margin_and_the_threshold_reach_the_comparison(entries):
     assert [arm.scores["macro:ood"].solved.count for arm in c.arms] == [2, 0]
     assert [groups.group([e for e in entries[:n]])[0][0].arms[0].contrasts == {} for n in (1, 2)] == [True, False]
     assert c.arms[0].scores["tb-long"].low is not None, "its questions are there"
+    open_world = []
+    for e in entries:
+        spec = json.loads(json.dumps(e.result.spec))
+        spec["testbed"]["world"] = "open"
+        open_world.append(replace(e, result=structs.replace(e.result, spec=spec)))
+    [(c, _)] = groups.group(open_world)
+    assert [arm.scores["macro:ood"].solved for arm in c.arms] == [None, None], "that threshold is of the latent world"
 
 
 def test_a_title_says_no_more_than_there_is(entries):
@@ -476,6 +483,11 @@ def test_the_picture_of_budgets(grouped, monkeypatch):
     bare = replace(c, arms=[replace(a, scores={k: replace(v, low=None) for k, v in a.scores.items()}) for a in c.arms])
     page._budgets(bare)
     assert (drawn[-1][0][0].low, drawn[-1][0][0].high) == (None, None)
+    for low, high, shown in ((0.25, 0.75, (25.0, 75.0)), (None, 0.75, (None, None)), (0.25, None, (None, None))):
+        one_kind = [{k: replace(v, low=low, high=high, solved=None) for k, v in a.scores.items()} for a in c.arms]
+        [found] = page._budgets(replace(c, arms=[replace(a, scores=s) for a, s in zip(c.arms, one_kind, strict=True)]))
+        assert found["title"] == "OOD macro average over budget; bar: 95% interval for new questions; small dots: seeds"
+        assert [(s.low, s.high, s.two_kinds) for s in drawn[-1][0]] == [(*shown, False)] * 2
 
 
 def test_learning_curves_of_a_page(entries, monkeypatch):

@@ -16,7 +16,7 @@ from harness.leaderboard.planted import _mixed, draw, mixture, plant, seed_weigh
 from harness.runs import formats
 from harness.runs.filed import spec_sha256
 from harness.runs.files import write_text
-from harness.runs.result import Macro, ResultFile, RoleMeans, load_result, write_result
+from harness.runs.result import FirstRollouts, Macro, ResultFile, RoleMeans, load_result, write_result
 from harness.runs.samples import read_samples, samples_path
 from harness.stats.chances import Noise, of_outcome
 from harness.stats.comparison import compare_runs
@@ -219,9 +219,10 @@ def test_without_a_suite_out_of_distribution_the_effect_is_on_the_one_in_it(sour
     assert made.measure == "macro:id" and np.isclose(made.truth["macro:id"], 5) and made.names == ("a", "b")
     assert made.truth.keys() == {"tb-long", "macro:id"}
     neither = [with_result(run, tmp_path / name, of_neither) for run, name in zip(sources, "cd", strict=True)]
-    with pytest.raises(UsageError) as e:
-        planted(neither, tmp_path / "none")
-    assert str(e.value) == "the runs have no suite in or out of distribution, and so no macro average"
+    for pair in (neither, [runs[0], sources[1]], [sources[0], runs[1]], [neither[0], runs[1]], [sources[0], neither[1]]):
+        with pytest.raises(UsageError) as e:  # of two training sets' versions, say: each has an average, none has both
+            planted(pair, tmp_path / "none")
+        assert str(e.value) == "the runs have no suite in or out of distribution, and so no macro average"
 
 
 def test_what_stands_in_the_files_of_a_planted_run(sources, tmp_path):
@@ -255,11 +256,18 @@ def test_what_stands_in_the_files_of_a_planted_run(sources, tmp_path):
         assert {r.index for r in plain} == {0, 1, 2, 3} and {r.index for r in rows if r.greedy} == {0}
         assert found.suites["tb-long"].avg == pytest.approx(np.mean([r.score for r in plain]))
         assert found.macro.ood == found.suites["tb-long"].avg and set(found.macro.per_seed) == set(range(6))
+    begun = {s: FirstRollouts(batch="a" * 64, epoch="b" * 64) for s in range(4)}
     stamped = [
-        with_result(r, tmp_path / f"s{i}", lambda f: msgspec.structs.replace(f, not_a_result="four problems"))
+        with_result(
+            r,
+            tmp_path / f"s{i}",
+            lambda f: msgspec.structs.replace(f, not_a_result="four problems", stopped={1: "it fell"}, first_rollouts=begun),
+        )
         for i, r in enumerate(sources)
     ]
     again = planted(stamped, tmp_path / "stamped")
+    own = [load_result(run) for run in again.runs]
+    assert [(x.stopped, x.first_rollouts) for x in own] == [({}, {})] * 2, "no seed of it was trained"
     assert load_result(again.runs[0]).not_a_result.startswith("four problems; it is planted: its answers are drawn from")
 
 

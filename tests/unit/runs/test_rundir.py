@@ -300,3 +300,37 @@ def test_of_a_finished_seed_only_the_policy_stays_and_other_seeds_keep_all(run):
     run.drop_checkpoints(2)
     assert not (run.path / "partial").exists()
     run.drop_checkpoints(3)
+
+
+def test_one_command_begins_resumes_and_leaves_alone_what_is_finished(tmp_path):
+    out = tmp_path / "run"
+    run = RunDir.chosen(SPEC, out, resume=False, go_on=True)
+    assert run.path == out and not out.exists() and not run.complete
+    with run:  # killed before it wrote its settings
+        (out / "env.json").touch()
+        (out / f".spec.json-{'0' * 16}.tmp").touch()
+    begun = RunDir.begin_or_resume(SPEC, out)
+    begun.write_spec(SPEC)
+    assert begun.environment().commands == []
+    assert RunDir.begin_or_resume(SPEC, out).path == out
+    other = resolve("grpo", sets=["train.lr=1e-3"])
+    with pytest.raises(UsageError, match="changed: train.lr$"):
+        RunDir.begin_or_resume(other, out)
+    write_result(out, result())
+    assert not RunDir.begin_or_resume(SPEC, out).complete, "its report is missing"
+    (out / "report.html").touch()
+    assert RunDir.begin_or_resume(SPEC, out).complete
+    with pytest.raises(UsageError, match="changed: train.lr$"):
+        RunDir.begin_or_resume(other, out)
+
+
+def test_what_is_no_run_is_neither_begun_nor_resumed(tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").touch()
+    for path in (tmp_path / "notes", tmp_path / "notes" / "mine.txt"):
+        with pytest.raises(UsageError, match="already holds files"):
+            RunDir.begin_or_resume(SPEC, path)
+    with pytest.raises(UsageError, match="^--continue needs --out"):
+        RunDir.begin_or_resume(SPEC, None)
+    with pytest.raises(UsageError, match="leave --resume out"):
+        RunDir.chosen(SPEC, tmp_path / "run", resume=True, go_on=True)

@@ -198,3 +198,33 @@ def test_the_fewest_are_found_over_dips():
     assert chances.fewest(lambda n: n in enough, wobble=5) == 8, "7 is not enough"
     assert chances.fewest(lambda n: n >= 200) == 200 and chances.fewest(lambda n: False) is None
     assert chances.fewest(lambda n: True, 3, 10) == 3 and chances.fewest(lambda n: n >= 2) == 2
+
+
+@pytest.mark.parametrize(
+    ("search", "chance"),
+    [
+        (
+            lambda **more: chances.seeds_to_see(4.0, 1.0, 2.0, **more),
+            lambda n, alpha: chances.gain_seen(4.0, 1.0, Noise(2.0), n, alpha),
+        ),
+        (
+            lambda **more: chances.seeds_to_exclude(2.0, 2.0, **more),
+            lambda n, alpha: chances.gain_seen(2.0, 0.0, Noise(2.0), n, 2 * alpha),
+        ),
+        (
+            lambda **more: chances.seeds_to_decide(4.0, 1.0, 2.0, **more),
+            lambda n, alpha: chances.decided(4.0, 1.0, 2.0, n, alpha),
+        ),
+    ],
+)
+def test_searches_for_seeds_find_the_fewest_at_their_level(search, chance):
+    """By trying one number after another; what is wanted is enough, and three seeds are the least."""
+    for alpha, wanted in ((0.05, 0.8), (0.2, 0.8), (0.05, 0.6)):
+        enough = [n for n in range(3, 40) if chance(n, alpha) >= wanted]
+        assert search(alpha=alpha, wanted=wanted) == enough[0] > 3
+    assert search() == search(alpha=0.05, wanted=0.8)
+    assert search(wanted=chance(6, 0.05)) == 6 and search(wanted=0.001) == 3
+
+
+def test_three_seeds_of_two_kinds_are_the_least():
+    assert chances.shares_to_decide((1.0, 0.0), Kinds(within=0.0), 0.01, wanted=0.001) == 3

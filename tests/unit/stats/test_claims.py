@@ -18,6 +18,7 @@ from harness.data.suites import load_suite
 from harness.runs.result import load_result
 from harness.stats import intervals
 from harness.stats import judge as judging
+from harness.stats.arms import check_identity
 from harness.stats.assess import _differences, _gather, _ineligible, _with_correction, check
 from harness.stats.chances import seeds_to_see
 from harness.stats.claims import Claim, choose, claims_dir, load_claims
@@ -679,6 +680,18 @@ def test_why_runs_do_not_count(tmp_path):
         "two was not evaluated on tb-id, tb-format",
         f"two has 7 of the {SIZE} problems of {SUITE}",
     ]
+
+
+def test_runs_that_cannot_be_compared_do_not_count(tmp_path):
+    """Which is said in the words of whatever compares them, and only where they count by themselves."""
+    x = evidence(tmp_path)
+    other = [x.results[0], structs.replace(x.results[1], model="another")]
+    with pytest.raises(UsageError, match="they differ in model") as e:
+        check_identity(other)
+    sides = dict(zip(("arm", "baseline"), other, strict=True))
+    assert _ineligible(x.claim, sides, False) == [str(e.value)]
+    stamped = structs.replace(other[0], not_a_result="a rehearsal")
+    assert _ineligible(x.claim, sides | {"arm": stamped}, False) == [f"{stamped.run} is not a result: a rehearsal"]
 
 
 def test_all_that_is_said_where_nothing_can_be(tmp_path):

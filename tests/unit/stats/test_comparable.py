@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from harness.config import EvalSpec, RunSpec, flatten, merge, parse_set, resolve_eval
+from harness.config import EvalSpec, RunSpec, resolve_eval
 from harness.core.errors import UsageError
 from harness.core.kinds import Kind, leaves
 from harness.core.method import Method
 from harness.core.settings import MethodConfig
+from harness.core.trees import flatten, merge, parse_set
 from harness.leaderboard.groups import group
 from harness.registry import load_method, methods, recipes, worlds
 from harness.report.comparison import scores_table, to_markdown

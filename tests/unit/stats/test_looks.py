@@ -33,16 +33,26 @@ def test_the_error_of_all_looks_together():
     assert (np.abs(z) > bounds).any(1).mean() == pytest.approx(0.05, abs=0.0015)
 
 
-@pytest.mark.parametrize(("looks", "most"), [((3, 5, 8), 8), ((3, 4, 5, 6, 7, 8), 8), ((3, 4, 5), 8), ((5, 16), 16)])
-def test_what_is_spent_is_what_a_multivariate_normal_says(looks, most):
+@pytest.mark.parametrize(
+    ("looks", "most", "alpha"),
+    [
+        ((3, 5, 8), 8, 0.05),
+        ((3, 4, 5, 6, 7, 8), 8, 0.05),
+        ((3, 4, 5), 8, 0.05),
+        ((5, 16), 16, 0.05),
+        ((3, 5, 8), 8, 0.3),
+        ((2, 3), 3, 0.95),
+    ],
+)
+def test_what_is_spent_is_what_a_multivariate_normal_says(looks, most, alpha):
     """The chance to cross a bound at or before each look, by integration over the correlated scores of all looks."""
-    bounds = norm.isf(np.array(levels(looks, most)) / 2)
+    bounds = norm.isf(np.array(levels(looks, most, alpha)) / 2)
     n = np.array(looks, float)
     correlation = np.sqrt(np.minimum.outer(n, n) / np.maximum.outer(n, n))
     for i in range(1, len(looks) + 1):
         given = {"cov": correlation[:i, :i], "abseps": 1e-6, "maxpts": 10**7}
         stayed = multivariate_normal.cdf(bounds[:i], lower_limit=-bounds[:i], **given)
-        assert 1 - stayed == pytest.approx(0.05 * math.log(1 + (math.e - 1) * looks[i - 1] / most), abs=2e-5)
+        assert 1 - stayed == pytest.approx(alpha * math.log(1 + (math.e - 1) * looks[i - 1] / most), abs=2e-5)
 
 
 def test_one_sided_verdicts_keep_their_level_too():

@@ -1,7 +1,9 @@
 """Where variance comes from: questions and decoding, by the model against random questions, and from samples."""
 
 import dataclasses
+import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from scipy.special import expit
 from harness.core.errors import UsageError
 from harness.data.suites import load_suite
 from harness.stats.claims import find_claim
-from harness.stats.noise import SuiteModel, parse_scores, question_se, sources
+from harness.stats.noise import EDGE, SuiteModel, _accuracies, _single, parse_scores, question_se, sources
 
 SIX = [(30, 16, 0.50), (30, 16, 0.40), (40, 16, 0.78), (500, 1, 0.90), (272, 1, 0.44), (675, 1, 0.61)]
 
@@ -94,3 +96,42 @@ def test_a_claim_of_greedy_answers_is_planned_with_one_a_question():
     assert [sampled for _, _, sampled in strict.sizes] == [True] * 3 + [False] * 3
     assert matched.samples() - strict.samples() == 3 * (500 + 272 + 675) and strict.decoding() > matched.decoding()
     assert strict.samples(4) == 4 * 100 + 500 + 272 + 675
+
+
+def test_accuracies_are_the_runs_the_given_the_published_or_one_half():
+    """Each arm's own where it has runs, the mean of those that were evaluated on the suite; never all or nothing."""
+    bare = find_claim("p2o-deepscaler-5k")
+    c = bare.model_copy(update={"scores": None})
+    none = ([], [])
+    assert _accuracies(c, "aime24", none, {}) == (0.5, 0.5) and _accuracies(c, "aime24", none, {"aime24": 0.3}) == (0.3, 0.3)
+    assert _accuracies(c, "aime24", none, {"amc23": 0.3}) == (0.5, 0.5)
+    assert _accuracies(bare, "aime24", none, {}) == (bare.scores.arm / 100, bare.scores.baseline / 100)
+    for share, held in ((0.0, EDGE), (1.0, 1 - EDGE)):
+        assert _accuracies(c, "aime24", none, {"aime24": share}) == (held, held)
+
+    def run(**avg):
+        return SimpleNamespace(suites={name: SimpleNamespace(avg=x, greedy=x / 2) for name, x in avg.items()})
+
+    arm, baseline = [run(aime24=0.2), run(aime24=0.6), run(amc23=0.9)], [run(amc23=0.7)]
+    assert _accuracies(c, "aime24", (arm, baseline), {"aime24": 0.3}) == (pytest.approx(0.4), 0.3)
+    assert _accuracies(c, "amc23", (baseline, arm), {}) == (0.7, 0.9)
+    assert _accuracies(c, "aime24", ([run(aime24=1.0)], [run(aime24=0.0)]), {}) == (1 - EDGE, EDGE)
+    strict = find_claim("p2o-deepscaler-5k-strict")  # greedy on math500
+    assert _accuracies(strict, "math500", ([run(math500=0.8)], [run(math500=0.6)]), {}) == (0.4, 0.3)
+    no_pass = SimpleNamespace(suites={"math500": SimpleNamespace(avg=0.8, greedy=None)})
+    assert _accuracies(strict, "math500", ([no_pass], [run(math500=0.6)]), {}) == (0.8, 0.3)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_the_variance_of_one_sample_is_unbiased(k):
+    """Over all outcomes of k samples of a question that is right with chance p, weighted with their chances: p (1 - p)."""
+    p = 0.3
+    mean = 0.0
+    for outcome in itertools.product((0, 1), repeat=k):
+        chance = math.prod(p if x else 1 - p for x in outcome)
+        mean += chance * _single([SimpleNamespace(scores_S_Q=np.array([[sum(outcome) / k]]), k=k)], False)
+    assert mean == pytest.approx(p * (1 - p))
+    half, sure = (SimpleNamespace(scores_S_Q=np.array([[x, x]]), k=2) for x in (0.5, 1.0))
+    one = SimpleNamespace(scores_S_Q=np.array([[0.5]]), k=1)
+    assert _single([half, one, sure], False) == pytest.approx(0.25), "the mean of the runs that say something"
+    assert _single([half], True) is None and _single([one], False) is None and _single([], False) is None

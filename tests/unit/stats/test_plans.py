@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from harness.core.errors import MissingError, UsageError
 from harness.data.suites import load_suite
@@ -17,7 +18,7 @@ from harness.stats.chances import Kinds, Noise
 from harness.stats.claims import Claim, claims_dir, find_claim
 from harness.stats.looks import levels
 from harness.stats.noise import Known, _size, of_question, sources
-from harness.stats.plans import AT, _many, plan, right_verdicts, sides_of
+from harness.stats.plans import AT, Chance, _many, _need, _parts, plan, right_verdicts, sides_of
 from harness.stats.power import ceiling, questions_needed
 from harness.stats.seeds import Spread, resolution
 from harness.stats.verdicts import on_claim, prediction
@@ -214,6 +215,43 @@ def test_one_seed_of_each_kind_shows_no_spread_within_it(tmp_path):
     ]
 
 
+def test_what_seeds_vary_by_within_their_kinds_is_pooled_over_kinds_and_runs(tmp_path):
+    two = claim(kinds=None)
+    scores = ([80, 86, 10, 12], [84, 10, 10.5, 11])
+    results = [load_result(p) for p in runs_of(two, tmp_path / "two", scores)]
+    own = [list(r.suites["tb-long"].per_seed.values()) for r in results]
+    sides = [[x for x in run if (x >= 0.5) == solved] for run in own for solved in (True, False)]
+    squares = sum(sum((x - np.mean(side)) ** 2 for x in side) for side in sides)
+    within = math.sqrt(squares / sum(len(side) - 1 for side in sides))
+    found = scenarios.Basis()
+    [made] = scenarios.scenarios_of(two, results, results[1:], sources(two, [], [], {}, 0.8), found)
+    low, high = (np.mean([x for run in own for x in run if (x >= 0.5) == solved]) for solved in (False, True))
+    what = f"of two kinds, scoring {100 * low:.1f} or {100 * high:.1f}, each with an sd of {100 * within:.1f}"
+    assert found.known[0] == Known("seeds", what, "the given runs") and within > 0.01
+    assert made.name == scenarios.KINDS
+
+
+def test_a_seed_at_the_threshold_solves(tmp_path):
+    two = claim(kinds=None)
+    results = [load_result(p) for p in runs_of(two, tmp_path / "two", ([50, 50, 10], [10, 10, 10]))]
+    assert list(results[0].suites["tb-long"].per_seed.values())[:2] == [0.5, 0.5]
+    found = scenarios.Basis()
+    scenarios.scenarios_of(two, results, results[1:], sources(two, [], [], {}, 0.8), found)
+    assert found.known[0] == Known("seeds", "of two kinds, scoring 10.0 or 50.0, each with an sd of 0.0", "the given runs")
+    assert found.known[1] == Known(
+        "baseline seeds that solve the suites", "20%", "0 of 3 in the given runs, and one of each kind"
+    )
+
+
+def test_what_does_not_vary_has_no_parts():
+    """Seeds that all solve, by answers that are all right."""
+    made = scenarios.Scenario(scenarios.KINDS, 0.0, lambda *_: {}, lambda *_: [])
+    still = dataclasses.replace(sources(claim(), [], [], {}, 0.8), single=(0.0,), questions=0.0)
+    parts = _parts(claim(), made, still, 0.05, 0.8)
+    assert {(x.shares, x.training, x.decoding, x.seeds) for x in parts} == {((0.0, 0.0, 0.0), 0.0, 0.0, None)}
+    assert [x.k for x in parts] == [None, 1, 4, 16, 64] and {x.scenario for x in parts} == {scenarios.KINDS}
+
+
 def test_two_kinds_without_a_published_score():
     c = claim(kinds=True, effect=34.0, kind_scores=[12, 80])
     found = plan(c, seeds=(3,))
@@ -395,3 +433,99 @@ def test_command(capsys, tmp_path):
     other = make_run(tmp_path / "other", "grpo", np.ones((3, 5, 2), bool), name="tb-format")
     code, _, err = harness(capsys, "power", "--claim", "testbed-latent", "--pilot", other)
     assert code == 2 and "none of the given runs was evaluated on tb-long, tb-format, tb-family" in err
+
+
+def test_a_need_is_the_fewest_seeds_from_which_on_the_right_verdict_is_likely_enough():
+    """Where seeds are of two kinds a chance may dip: 6 are enough, 7 are not, 8 and all above are. Both gains are right."""
+    c, asked = claim(), []
+
+    def at(truth, n, level):
+        asked.append((truth, level))
+        low = 0.25 if n == 6 or n >= 8 else 0.125
+        return {"reproduced": 0.5, "gain, below the claim": low, "no gain": 0.2}
+
+    made = scenarios.Scenario(scenarios.KINDS, 1.0, at, lambda *_: [])
+    found = _need(c, made, 8.0, [], 0.2, 0.75)
+    assert (found.scenario, found.truth, found.right, found.seeds) == (scenarios.KINDS, 8.0, "a gain", 8)
+    assert set(asked) == {(8.0, 0.2)}
+    assert _need(c, made, 8.0, [], 0.2, 0.76).seeds is None
+    assert _need(c, made, 0.0, [], 0.2, 0.2) == dataclasses.replace(found, truth=0.0, right="no gain", seeds=3)
+    at_margin = _need(c, made, 1.0, [], 0.2, 0.2)
+    assert at_margin == dataclasses.replace(found, truth=1.0, right="", seeds=None)
+
+
+def test_the_need_of_a_plan_with_looks_is_the_first_look_that_is_likely_enough():
+    c = claim(looks=[3, 5, 8])
+    made = scenarios.Scenario("seed sd 3.00", 3.0, lambda *_: pytest.fail("several looks are not one"), lambda *_: [])
+    chance = {3: 0.5, 5: 0.75, 8: 0.875}
+    rows = [Chance(made.name, 8.0, n, 0.05, {"reproduced": share}) for n, share in chance.items()]
+    assert [_need(c, made, 8.0, rows, 0.05, wanted).seeds for wanted in (0.5, 0.75, 0.76, 0.9)] == [3, 5, 8, None]
+
+
+def test_right_verdicts():
+    gains, none = ("reproduced", "gain, below the claim"), ("no gain", "contradicted")
+    c = claim(margin=2.0)
+    found = [right_verdicts(c, truth) for truth in (8.0, 2.1, 2.0, 1.9, 0.0, -5.0)]
+    assert found == [("a gain", gains)] * 2 + [("", ())] + [("no gain", none)] * 3
+    saving = claim(effect=0.0, tokens=0.6, budget="any")
+    found = [right_verdicts(saving, share) for share in (0.6, 0.89, 0.9, 0.99, 1.0, 1.2)]
+    assert found == [("a saving", gains)] * 2 + [("", ())] * 2 + [("no gain", ("no gain",))] * 2
+
+
+def test_a_plan_of_fewer_tokens_says_that_looks_do_not_add_up():
+    """Each by itself, at its own level; one remark for each standard deviation of seeds."""
+    plain = {"effect": 0.0, "tokens": 0.6, "budget": "any", "margin": 2.0, "seed_sd": [3.0]}
+    c = claim(**plain, looks=[3, 5, 8])
+    found = plan(c)
+    words = "Each look by itself: what several together add up to is not planned for claims about tokens."
+    assert found.notes.count(words) == 1 and words not in plan(claim(**plain), seeds=(3,)).notes
+    assert {x.scenario for x in found.chances} == {"seed sd 3.00"}
+    [made] = scenarios.scenarios_of(c, [], [], sources(c, [], [], {}, 0.8), scenarios.Basis())
+    assert made.sd == 3.0
+    at = levels((3, 5), 8) + levels((3, 5, 8), 8)[-1:]
+    own = [x for x in found.chances if x.truth == 0.6]
+    assert [x.verdicts for x in own] == [made.at(0.6, n, level) for n, level in zip((3, 5, 8), at, strict=True)]
+
+
+def test_chances_of_a_claim_of_fewer_tokens_have_the_noise_of_scores_and_of_tokens(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(chances, "of_tokens", lambda *own: asked.append(own) or {})
+    c = claim(effect=0.0, tokens=0.6, budget="any", margin=2.0)
+    noise, basis = sources(c, [], [], {}, 0.8), scenarios.Basis()
+    results = []
+    for path in runs_of(c, tmp_path, ([40, 44, 48], [30, 33, 36])):
+        r = load_result(path)
+        paid = {
+            seed: dataclasses.replace(x, reflection_tokens=0, generated_tokens=1000 + 200 * seed)
+            for seed, x in r.ledgers.items()
+        }
+        results.append(structs.replace(r, ledgers=paid))
+    for runs in ([], results):
+        scenarios._tokens(c, 3.0, runs, noise, basis).at(0.7, 5, 0.01)
+    logs = [[math.log(x.sampled_tokens) for x in r.ledgers.values()] for r in results]
+    spread = math.sqrt(np.mean([np.var(x, ddof=1) for x in logs]))
+    scores = Noise(3.0, floor=noise.floor())
+    none, some = asked
+    assert none == (0.7, 0.6, 0.0, 2.0, scores, Noise(1e-6, floor=0.001), 5, 0.01)
+    assert some[:5] == none[:5] and some[6:] == none[6:]
+    assert some[5].seed_sd == pytest.approx(spread) and spread > 0.1 and some[5].floor == 0.001
+
+
+def test_seed_sds_are_the_runs_or_the_claims_and_no_less_than_decoding(tmp_path):
+    """In rising order, each once."""
+    c = claim(seed_sd=[4.0, 2.5])
+    noise, basis = sources(c, [], [], {}, 0.8), scenarios.Basis()
+    assert scenarios._seed_sds(c, [], noise, basis) == [2.5, 4.0]
+    results = [load_result(p) for p in runs_of(c, tmp_path / "some", ([40, 44, 48], [30, 33, 36]))]
+    [sd] = scenarios._seed_sds(c, results, noise, basis)
+    assert sd == pytest.approx(math.sqrt((16 + 9) / 2), rel=0.02)
+    same = [load_result(p) for p in runs_of(c, tmp_path / "same", ([40, 40, 40], [30, 30, 30]))]
+    assert scenarios._seed_sds(c, same, noise, basis) == [2.5, 4.0], "no spread is none that could be planned with"
+    low = noise.decoding()
+    assert scenarios._seed_sds(claim(seed_sd=[low / 2, low / 3, 4.0]), [], noise, basis) == [low, 4.0]
+    assert basis.known == [
+        Known("seed sd", "2.50, 4.00", "the claim's seed_sd"),
+        Known("seed sd", f"{sd:.2f}", "the given runs, 4 degrees of freedom"),
+        Known("seed sd", "2.50, 4.00", "the claim's seed_sd"),
+        Known("seed sd", f"{low:.2f}, 4.00", "the claim's seed_sd, raised to what decoding alone makes it"),
+    ]

@@ -19,6 +19,8 @@ from harness.core.ledger import Ledger
 from harness.plan import Plan
 from harness.registry import methods, presets, studies
 from harness.runs.files import write_json
+from harness.study.jobs import jobs_of
+from harness.study.local import Local
 from support.results import result
 from support.runs import write_run
 from support.settings import resolve
@@ -42,7 +44,7 @@ def quick(monkeypatch):
     nothing = {"by_tokens": False, "hints": None, "not_a_result": None}
     plan = Plan(**counts, **dict.fromkeys(others, 1), **nothing, seconds=1.0)
     monkeypatch.setattr("harness.run.prepare", lambda spec, *a: SimpleNamespace(plan=plan, overlaps={}))
-    monkeypatch.setattr("harness.study.folder.POLL_S", 0.01)
+    monkeypatch.setattr("harness.study.local.POLL_S", 0.01)
 
 
 def cells(path, **options):
@@ -224,8 +226,8 @@ class Fake(s.StudyDir):
     together: tuple[str, ...] = ()
     endless = False
 
-    def _start(self, cell):
-        events, path = self.out / "events", self.path(cell.name)
+    def start(self, job):
+        cell, events, path = job.cell, self.out / "events", job.path
         path.mkdir(parents=True, exist_ok=True)
         files = [str(path / name) for name in ("result.json", "report.html")]
         end = "raise SystemExit(3)" if cell.name in self.broken else f"[open(f, 'w').write('{{}}') for f in {files}]"
@@ -285,23 +287,23 @@ def test_only_needs_the_matched_arm(tmp_path, quick):
     assert both.run() == {} and both.events() == ["+p2o", "-p2o", "+late", "-late"]
 
 
-def test_sigterm_stops_the_children_too(tmp_path, quick):
+def test_sigterm_stops_the_children_too(tmp_path, quick, monkeypatch):
     path = write(tmp_path)
     folder = Fake(tmp_path / "out", s.load_study(str(path)), cells(path), None)
     folder.endless = True
-    started, real, looked, both = [], folder._start, folder._units_done, threading.Event()
-    folder._start = lambda cell: started.append(real(cell)) or started[-1]
+    started, real, looked, both = [], folder.start, Local.units_done, threading.Event()
+    folder.start = lambda job: started.append(real(job)) or started[-1]
 
-    def units_done(cell, failed):
+    def units_done(self, job):
         if len(started) == 2 and (tmp_path / "out" / "events").exists() and len(folder.events()) == 2:
             both.set()
-        return looked(cell, failed)
+        return looked(self, job)
 
     def terminate():
         both.wait()
         os.kill(os.getpid(), signal.SIGTERM)
 
-    folder._units_done = units_done
+    monkeypatch.setattr(Local, "units_done", units_done)
     threading.Thread(target=terminate, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         folder.run(jobs=2)
@@ -314,14 +316,17 @@ def test_progress_is_read_from_the_run_directories(tmp_path, quick):
     path = write(tmp_path)
     found = cells(path)
     folder = s.StudyDir(tmp_path / "out", s.load_study(str(path)), found, None)
-    assert (found[0].units, folder._units_done(found[0], False)) == (30, 0)
+    local, [job] = Local(folder), jobs_of(folder, found[0])
+    assert (job.units, local.units_done(job)) == (30, 0)
     run = folder.path("p2o")
     write_json(run / "results" / "s0.json", {})
     rows = [{"seed": s, "kind": "batch", "epoch": 0, "rollouts": n} for s, n in ((0, 10), (1, 2), (1, 4))]
     (run / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows) + '{"seed": 1, "roll')
-    assert folder._units_done(found[0], False) == 15 + 4 and folder._units_done(found[0], True) == 30
+    assert local.units_done(job) == 15 + 4
+    local.failed["p2o"] = "why"
+    assert local.units_done(job) == 30
     finished(run, found[0])
-    assert folder._units_done(found[0], False) == 30
+    assert Local(folder).units_done(job) == 30
 
 
 def test_one_process_per_study(tmp_path, quick):

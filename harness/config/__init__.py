@@ -1,23 +1,22 @@
 """What a run is: recipes and overrides resolved into one spec, with its hash.
 
-Precedence, weakest first: class defaults, the recipe, the preset (methods/presets.yaml), each `--config` file, each
-`--set`, the command line's own flags. A recipe may hold a section per method (`p2o: {...}`); the spec keeps the section of
-the method that runs.
+Precedence, weakest first: class defaults, then the layers of harness/config/layers.py. A recipe may hold a section per method
+(`p2o: {...}`); the spec keeps the section of the method that runs.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
-from harness.core.errors import UNREADABLE, MissingError, UsageError, dotted, nearest
+from harness.config.layers import layers, recipe_name
+from harness.core.errors import UsageError, dotted, nearest
 from harness.core.kinds import Kind, kind_in
 from harness.core.secrets import without_secrets
 from harness.core.settings import (
@@ -30,23 +29,19 @@ from harness.core.settings import (
     Strict,
     TrainConfig,
 )
+from harness.core.trees import flatten, merge, parse_set, read_yaml
 from harness.core.world import World, WorldConfig
 from harness.registry import (
     DEFAULT_RECIPE,
-    Preset,
     home_of,
     load_method,
     load_world,
     method_of,
     methods,
-    presets,
-    recipes,
     worlds,
 )
 
 M = TypeVar("M", bound=BaseModel)
-MAX_VALUES = 100_000
-"""Of a YAML text, each alias counted as what it stands for: a few lines of aliases of aliases unfold to any number."""
 
 
 class PolicySpec(Strict):
@@ -181,75 +176,6 @@ class EvalSpec(PolicySpec):
         return self.train_set
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted names."""
-    out: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            out.update(flatten(value, f"{prefix}{key}."))
-        else:
-            out[prefix + key] = value
-    return out
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A mapping from a YAML file. Raises MissingError if it is not there, UsageError if it is not a mapping."""
-    try:
-        tree = _yaml(path.read_text())
-    except FileNotFoundError:
-        raise MissingError(f"no file {path}") from None
-    except (yaml.YAMLError, *UNREADABLE, IsADirectoryError) as e:
-        raise UsageError(f"{path} is not valid YAML: {' '.join(str(e).split())}") from None
-    if not isinstance(tree, dict):
-        raise UsageError(f"{path} must hold a mapping of settings, not {type(tree).__name__}")
-    return tree
-
-
-def _yaml(text: str) -> Any:
-    """The value of a YAML text, which JSON can say too. Raises YAMLError or, for a scalar that is none of its tag's, anything
-    of UNREADABLE; ValueError for what could not be stored or would unfold to more than MAX_VALUES."""
-    tree = yaml.safe_load(text)
-    inside, count = [tree], 0
-    while inside:
-        value = inside.pop()
-        if isinstance(value, bytes | set):
-            raise ValueError("a setting is neither binary data nor a set")
-        if isinstance(value, int) and abs(value) >= 1 << 63:
-            raise ValueError("a whole number has at most 63 bits")
-        if isinstance(value, str):
-            value.encode()  # not half of a surrogate pair
-        parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-        if (count := count + len(parts)) > MAX_VALUES:
-            raise ValueError(f"it holds more than {MAX_VALUES:,} values")
-        inside += parts
-    return tree
-
-
-def parse_set(item: str) -> dict[str, Any]:
-    """`a.b=c` to `{"a": {"b": c}}`, the value read as YAML (`null`, `1e-4`, `[0.01, 10]`); `a."b.c"=d` quotes a dot."""
-    key, eq, text = item.partition("=")
-    parts = [quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|([^."]*)(?:\.|$)', key) if quoted or plain]
-    if not eq or not parts or not key.isprintable() or key.startswith(".") or key.endswith(".") or ".." in key:
-        raise UsageError(f"--set takes key=value, e.g. --set train.lr=1e-4, not {item!r}")
-    try:
-        value = _yaml(text)
-    except (yaml.YAMLError, *UNREADABLE):  # ValueError: 2024-99-99, or thousands of digits
-        raise UsageError(f"--set {key}: cannot read the value {text!r}") from None
-    for part in reversed(parts):
-        value = {part: value}
-    out: dict[str, Any] = value
-    return out
-
-
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` on top of `base`; mappings merge, everything else (lists too) is replaced."""
-    out = dict(base)
-    for key, value in over.items():
-        old = out.get(key)
-        out[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return out
-
-
 def resolve(
     method: str,
     recipe: str = DEFAULT_RECIPE,
@@ -258,27 +184,10 @@ def resolve(
     flags: Mapping[str, Any] | None = None,
 ) -> RunSpec:
     """The spec of a run. Raises UsageError (unknown names, contradictions) or MissingError (no such file)."""
-    known = recipes()
-    if recipe not in known:
-        raise UsageError(f"unknown recipe {recipe!r}{nearest(recipe, known)}")
-    tree = read_yaml(known[recipe])
-    if method in presets():
-        tree = _apply(presets()[method], tree)
-    for path in configs:
-        tree = merge(tree, read_yaml(path))
-    for item in sets:
-        tree = merge(tree, parse_set(item))
-    tree = merge(tree, flags or {})
-    return build(method, recipe, tree)
-
-
-def _apply(preset: Preset, tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The preset on top of a recipe; `times` multiplies the recipe's value, or else the class default."""
-    tree = merge(tree, preset.set)
-    for key, factor in preset.times.items():
-        base = flatten(tree).get(key, flatten(TrainConfig().model_dump(), "train.")[key])
-        tree = merge(tree, parse_set(f"{key}={base * factor}"))
-    return tree
+    tree: dict[str, Any] = {}
+    for layer in layers(method, recipe, configs, sets, flags):
+        tree = merge(tree, layer.tree)
+    return build(method, recipe_name(recipe), tree)
 
 
 def build(method: str, recipe: str, tree: Mapping[str, Any]) -> RunSpec:
@@ -296,9 +205,10 @@ def build(method: str, recipe: str, tree: Mapping[str, Any]) -> RunSpec:
         if key in rest:
             raise UsageError(f"{key!r} cannot be set in a recipe; use --{key.split('_')[0]} or a section named after it")
     known = [*RunSpec.model_fields, *worlds()]
-    unknown = [k for k in rest if k not in known]
+    unknown = [str(k) for k in rest if k not in known]
     if unknown:
-        raise UsageError(f"unknown setting {unknown[0]!r}{nearest(str(unknown[0]), [*known, *methods()])}")
+        there = names_of(RunSpec) + names_of(load_method(method).Config, f"{section}.")
+        raise UsageError(f"unknown setting {unknown[0]!r}{suggestion(unknown[0], [*known, *methods()], there)}")
     return validated(RunSpec, {**rest, "method": method, "method_config": own, "recipe": recipe}, "")
 
 
@@ -322,13 +232,43 @@ def validated(model: type[M], tree: Any, at: str) -> M:
         name = dotted(path)
         if err["type"] == "extra_forbidden":
             fields = _fields_at(model, err["loc"][:-1])
-            raise UsageError(f"unknown setting {name!r}{nearest(path[-1], fields)}") from None
+            there = names_of(model, f"{at}." if at else "")
+            raise UsageError(f"unknown setting {name!r}{suggestion(name, fields, there)}") from None
         message = err["msg"].removeprefix("Value error, ")
         secret = "written into the run" in message or (isinstance(err["input"], str) and "@" in err["input"])  # perhaps a key
         text = without_secrets(repr(err["input"]))
         text = text if len(text) <= 200 else f"{text[:200]}..."
         got = "" if secret or isinstance(err["input"], dict | BaseModel) else f" (got {text})"
         raise UsageError(f"{name or 'settings'}: {message}{got}") from None
+
+
+def names_of(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every setting of a model of settings, and of the models inside it, with dotted names; sections are among them."""
+    sections = {name: world.Config for name, world in worlds().items()} if issubclass(model, PolicySpec) else {}
+    inner = {name: f.annotation for name, f in model.model_fields.items()} | sections
+    out = []
+    for name, kind in inner.items():
+        out.append(prefix + name)
+        kinds = [kind]
+        for one in kinds:
+            kinds += get_args(one)  # of a union, of one with a note on it
+            if isinstance(one, type) and issubclass(one, BaseModel):
+                out += names_of(one, f"{prefix}{name}.")
+    return out
+
+
+def suggestion(name: str, here: Sequence[str], there: Sequence[str]) -> str:
+    """'; did you mean X?' for an unknown setting: one of this very name elsewhere, one like it here, one like it elsewhere."""
+    *above, last = name.split(".")
+    ends: dict[str, list[str]] = {}
+    for known in there:
+        ends.setdefault(known.split(".")[-1], []).append(known)
+    found = ends.get(last, [])
+    if not found:
+        found = [".".join([*above, close]) for close in difflib.get_close_matches(last, here, n=1)]
+    if not found:
+        found = [known for close in difflib.get_close_matches(last, ends, n=1) for known in ends[close]]
+    return f"; did you mean {' or '.join(map(repr, found[:3]))}?" if found else nearest(last, here)
 
 
 def _fields_at(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:

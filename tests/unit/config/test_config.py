@@ -3,8 +3,9 @@
 import pytest
 
 from harness import config
-from harness.config import RunSpec, parse_set, read_yaml
+from harness.config import RunSpec
 from harness.core.errors import MissingError, UsageError
+from harness.core.trees import parse_set, read_yaml
 from harness.registry import DEFAULT_RECIPE, methods, recipes
 from harness.study import load_study
 from support.settings import resolve

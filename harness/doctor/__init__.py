@@ -1,0 +1,1 @@
+"""Whether a machine has what a run takes, before anything is paid for."""
