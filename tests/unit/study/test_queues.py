@@ -17,6 +17,7 @@ from harness.runs.result import load_result, runs_below
 from harness.study.jobs import jobs_of, study_id
 from harness.study.queues import script_of
 from support.command import harness
+from support.runs import a_plan
 from support.trained import train
 
 SETTINGS = {"eval.limit": 3}
@@ -26,7 +27,7 @@ ARMS = {"base": {"method": "grpo"}, "warm": {"method": "grpo", "settings": {"tra
 @pytest.fixture
 def quick(monkeypatch):
     """Cells are resolved, but neither their data nor their overlaps are looked at."""
-    plan = SimpleNamespace(rollouts=10, eval_samples=5, generated_tokens=77, eval_tokens=3, optimiser_steps=2, seconds=1.0)
+    plan = a_plan()
     monkeypatch.setattr("harness.run.prepare", lambda spec, *a: SimpleNamespace(plan=plan, overlaps={}))
 
 

@@ -16,13 +16,12 @@ from msgspec.structs import replace
 from harness import study as s
 from harness.core.errors import HarnessError, UsageError
 from harness.core.ledger import Ledger
-from harness.plan import Plan
 from harness.registry import methods, presets, studies
 from harness.runs.files import write_json
 from harness.study.jobs import jobs_of
 from harness.study.local import Local
 from support.results import result
-from support.runs import write_run
+from support.runs import a_plan, write_run
 from support.settings import resolve
 
 TINY = {"train": {"epochs": 2, "prompts_per_batch": 16}, "testbed.problems": 32}
@@ -39,10 +38,7 @@ def write(folder, arms=None, **more):
 @pytest.fixture
 def quick(monkeypatch):
     """Cells are resolved, but neither their data nor their overlaps are looked at."""
-    counts = {"rollouts": 10, "eval_samples": 5, "generated_tokens": 77, "eval_tokens": 3, "optimiser_steps": 2}
-    others = ("problems", "epochs", "batches", "search_rollouts", "eval_problems", "seeds")
-    nothing = {"by_tokens": False, "hints": None, "not_a_result": None}
-    plan = Plan(**counts, **dict.fromkeys(others, 1), **nothing, seconds=1.0)
+    plan = a_plan()
     monkeypatch.setattr("harness.run.prepare", lambda spec, *a: SimpleNamespace(plan=plan, overlaps={}))
     monkeypatch.setattr("harness.study.local.POLL_S", 0.01)
 
