@@ -4,7 +4,6 @@ import os
 import shlex
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -17,18 +16,10 @@ from harness.runs.result import load_result, runs_below
 from harness.study.jobs import jobs_of, study_id
 from harness.study.queues import script_of
 from support.command import harness
-from support.runs import a_plan
 from support.trained import train
 
 SETTINGS = {"eval.limit": 3}
 ARMS = {"base": {"method": "grpo"}, "warm": {"method": "grpo", "settings": {"train.temperature": 1.1}}}
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Cells are resolved, but neither their data nor their overlaps are looked at."""
-    plan = a_plan()
-    monkeypatch.setattr("harness.run.prepare", lambda spec, *a: SimpleNamespace(plan=plan, overlaps={}))
 
 
 def study(folder, arms=ARMS, per="seed", kind=s.StudyDir, seeds=(0, 1), out="out"):

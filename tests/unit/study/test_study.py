@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -21,7 +20,7 @@ from harness.runs.files import write_json
 from harness.study.jobs import jobs_of
 from harness.study.local import Local
 from support.results import result
-from support.runs import a_plan, write_run
+from support.runs import write_run
 from support.settings import resolve
 
 TINY = {"train": {"epochs": 2, "prompts_per_batch": 16}, "testbed.problems": 32}
@@ -33,14 +32,6 @@ def write(folder, arms=None, **more):
     tree = {"title": "t", "recipe": "testbed", "bench": "tb-id", "seeds": [0, 1], "settings": TINY, "arms": arms, **more}
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
     return path
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Cells are resolved, but neither their data nor their overlaps are looked at."""
-    plan = a_plan()
-    monkeypatch.setattr("harness.run.prepare", lambda spec, *a: SimpleNamespace(plan=plan, overlaps={}))
-    monkeypatch.setattr("harness.study.local.POLL_S", 0.01)
 
 
 def cells(path, **options):
