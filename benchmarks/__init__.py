@@ -1,1 +1,1 @@
-"""Suites as data: one folder each (lm-eval task, card); read by harness/data/suites.py."""
+"""Suites as data: one folder each, with a card; read by harness/data/suites.py."""

@@ -10,10 +10,10 @@ from typing import Any
 from harness.config import EvalSpec, RunSpec
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.data.suites import Suite
-from harness.data.training_sets import load_training_set, resolve_bench
+from harness.data.training_sets import load_training_set
 from harness.evaluation.engines import Engine, make_engine
 from harness.evaluation.results import Checklist, seed_result
-from harness.execution import Inputs, Tick, each_seed, evaluate_seed, result_of_seeds
+from harness.execution import Inputs, Tick, chosen, each_seed, evaluate_seed, result_of_seeds
 from harness.models import locate
 from harness.plan import EvalCost, eval_cost
 from harness.registry import home_of, worlds
@@ -60,7 +60,7 @@ def _trained(path: Path) -> RunSpec:
 def prepare_eval(spec: EvalSpec, data_dir: Path | None, offline: bool) -> PreparedEval:
     """Resolve data, suites and policies; one MissingError names all that is not there."""
     training_set = load_training_set(spec.train_set)
-    suites = resolve_bench(spec.eval.bench, training_set)
+    suites = chosen(spec.eval.bench, training_set)
     check = Checklist([])
     for suite in suites:
         check.get(lambda: suite.problems(data_dir))  # noqa: B023

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.config import PolicySpec
 from harness.core.ledger import Ledger
 from harness.core.seeds import derive
 from harness.core.types import Problem
 from harness.data.suites import Suite
-from harness.data.training_sets import TrainingSet
+from harness.data.training_sets import TrainingSet, resolve_bench
 from harness.evaluation.engines import Engine
 from harness.evaluation.evaluate import SuiteResult, evaluate
 from harness.evaluation.results import combine, not_a_result_reason, reasons_by_seeds
+from harness.grading.graders import check_answer_type
 from harness.progress import Progress
 from harness.runs.result import Result, ResultFile, SeedResult, with_spec, write_result
 from harness.runs.rundir import RunDir
@@ -22,6 +24,17 @@ from harness.runs.spec import read_spec
 
 Tick = Callable[[int, str], None]
 """Told the units of a seed that are done, and what is under way."""
+
+
+def chosen(bench: str, training_set: TrainingSet) -> list[Suite]:
+    """The suites of `bench`. Raises as `resolve_bench`, and UsageError where what is from outside has no known answer type."""
+    suites = resolve_bench(bench, training_set)
+    for s in suites:
+        if s.home is not None:
+            check_answer_type(s.answer_type, f"suite {s.name!r}")
+    if training_set.home is not None:
+        check_answer_type(training_set.answer_type, f"training set {training_set.name!r}")
+    return suites
 
 
 @dataclass(kw_only=True)
@@ -43,6 +56,10 @@ class Inputs:
         """SHA-256 by name of what is read, which must not change under a run."""
         return {f"suite {s.name!r}": s.data_sha256(self.data_dir) for s in self.suites}
 
+    def cards(self) -> dict[str, dict[str, Any]]:
+        """Of suites from outside, by name: who reads the run may not have them."""
+        return {s.name: s.card() for s in self.suites if s.home is not None}
+
 
 def each_seed(
     spec: PolicySpec,
@@ -55,7 +72,7 @@ def each_seed(
 ) -> Result:
     """Do every seed that is not done yet, then write the result and the report."""
     with run, Progress(inputs.units * len(spec.seeds), title) as progress:
-        run.write_spec(spec, inputs.data())
+        run.write_spec(spec, inputs.data(), inputs.cards())
         run.log_command(command)
         for i, seed in enumerate(spec.seeds):
             before = i * inputs.units

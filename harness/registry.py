@@ -1,11 +1,14 @@
-"""Finds methods, presets, recipes and worlds by name, and anything by reference.
+"""Finds methods, presets, recipes and worlds by name, and anything by reference; says where suites from outside lie.
 
 Methods: the dict of methods/__init__.py, and entry points of installed packages. Presets: methods/presets.yaml, and the
-presets.yaml of installed packages. Worlds: what benchmarks/training_sets.yaml refers to.
+presets.yaml of installed packages. Worlds: what benchmarks/training_sets.yaml refers to. Suites and training sets that are
+not part of the harness: the include path, and folders of installed packages.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -28,6 +31,11 @@ GROUP = "harness.methods"
 """Entry points `name = "package.module:Class"`: a method."""
 PRESETS_GROUP = "harness.presets"
 """Entry points `name = "package"`: a package with a presets.yaml in its folder. The name says where presets come from."""
+SUITES_GROUP = "harness.suites"
+"""Entry points `name = "package"`: a package whose folder holds suites, each in a folder of its own, and training sets."""
+INCLUDE = "HARNESS_INCLUDE_PATH"
+"""Variable that lists, as PATH does, folders and files with suites and training sets from outside. `--include-path`, and a path
+in place of a name, add to it, so that processes which this one starts know them too."""
 DEFAULT_RECIPE = "skills"
 """What a run or a study takes that names no recipe."""
 
@@ -166,3 +174,83 @@ def studies() -> dict[str, Path]:
 
 def _shipped(folder: str) -> dict[str, Path]:
     return {p.stem: p for p in sorted(Path(str(files("harness") / folder)).glob("*.yaml"))}
+
+
+def include(path: Path) -> None:
+    """Put a folder or a file on the include path. Raises MissingError where there is none."""
+    if not path.exists():
+        raise MissingError(f"no file or folder {path}")
+    place = str(path.resolve())
+    if os.pathsep in place:
+        raise UsageError(f"{path}: a path with {os.pathsep!r} in it cannot be on the include path")
+    known = os.environ.get(INCLUDE, "").split(os.pathsep)
+    if place not in known:
+        os.environ[INCLUDE] = os.pathsep.join([*filter(None, known), place])
+
+
+def included() -> list[Path]:
+    """The folders and files of the include path."""
+    return [Path(place) for place in os.environ.get(INCLUDE, "").split(os.pathsep) if place]
+
+
+@cache
+def included_by_packages() -> tuple[tuple[Path, ...], dict[str, str]]:
+    """The folders of installed packages with suites, and what is wrong with those that are not there, by entry point."""
+    found, broken = [], {}
+    for entry in _installed(SUITES_GROUP):
+        try:
+            found.append(Path(str(files(entry.value))))
+        except (ImportError, *UNREADABLE) as e:
+            broken[entry.name] = f"suites cannot be read from {entry.value}: {' '.join(str(e).split())}"
+    return tuple(found), broken
+
+
+DATA_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
+CARD_ENDINGS = (".yaml", ".yml")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def place_name(path: Path) -> str:
+    """The name of the suite or training set in a place: of a card.yaml its folder's, else the file's without the ending."""
+    if path.name == "card.yaml":
+        path = path.parent
+    ending = (
+        "" if path.is_dir() else max((e for e in DATA_ENDINGS + CARD_ENDINGS if path.name.endswith(e)), key=len, default="")
+    )
+    return path.name.removesuffix(ending)
+
+
+def name_fault(name: str) -> str | None:
+    """Why a suite or training set cannot have that name; None where it can."""
+    if _NAME.fullmatch(name) and name not in ("id", "ood", "all"):
+        return None
+    return (
+        f"{name!r} cannot be a name: it takes letters, digits, '.', '_' and '-', a letter or digit first, and not id, ood, all"
+    )
+
+
+def named(item: str, training_set: bool = False) -> str:
+    """The name of a suite, or of a training set, that may be given as a path, which is then put on the include path.
+
+    A suite's path is that of its folder, its card or a data file, a training set's that of a data file. Raises MissingError
+    where nothing is there, and UsageError for anything else that is.
+    """
+    if not ("/" in item or item.endswith(DATA_ENDINGS + CARD_ENDINGS)):
+        return item
+    path = Path(item).expanduser()
+    if path.is_dir() and not training_set and not (path / "card.yaml").exists():
+        raise UsageError(f"{item} holds no card.yaml; a folder of suites goes with --include-path, and its suites by name")
+    if training_set and (path.is_dir() or item.endswith(CARD_ENDINGS)):
+        raise UsageError(
+            f"{item} is no data file; a training set is one, or a name in the training_sets.yaml of a folder of --include-path"
+        )
+    if Path(str(files("harness.benchmarks"))).resolve() not in path.resolve().parents:
+        include(path)
+    if fault := name_fault(name := place_name(path.resolve())):
+        raise UsageError(f"{item}: {fault}")
+    return name
+
+
+def named_bench(bench: str) -> str:
+    """A comma list of suites, groups and roles, with names in place of paths. Raises as `named`."""
+    return ",".join(named(item.strip()) for item in bench.split(","))

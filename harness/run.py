@@ -15,11 +15,11 @@ from harness.core.hints import check_coverage, coverage
 from harness.core.method import Method
 from harness.core.types import Problem
 from harness.data import contamination
-from harness.data.suites import content_sha256
-from harness.data.training_sets import TrainingSet, load_training_set, resolve_bench
+from harness.data.problems import content_sha256
+from harness.data.training_sets import TrainingSet, load_training_set
 from harness.evaluation.engines import BackendEngine
 from harness.evaluation.results import Checklist, not_a_result_reason, seed_result, what_was_told
-from harness.execution import Inputs, Tick, each_seed, evaluate_seed, result_of_seeds
+from harness.execution import Inputs, Tick, chosen, each_seed, evaluate_seed, result_of_seeds
 from harness.plan import Plan, plan
 from harness.registry import load_method
 from harness.runs.logs import first_rollouts
@@ -67,7 +67,7 @@ def prepare(
     `overlaps`: that of an earlier PreparedRun of the same problems and suites, so as not to look for them again.
     """
     training_set = load_training_set(spec.train.set)
-    suites = resolve_bench(spec.eval.bench, training_set)
+    suites = chosen(spec.eval.bench, training_set)
     check = Checklist([])
     problems = check.get(lambda: training_set.problems(spec, data_dir))
     tests = {suite.name: (check.get(lambda: suite.problems(data_dir)) or [])[: spec.eval.limit] for suite in suites}  # noqa: B023

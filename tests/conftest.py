@@ -20,6 +20,12 @@ def on_the_testbed():
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_include_path(monkeypatch):
+    """A command puts the paths of suites from outside into the environment of its process, which is that of other tests too."""
+    monkeypatch.delenv("HARNESS_INCLUDE_PATH", raising=False)
+
+
 @pytest.fixture(scope="session")
 def data_dir():
     """The real data (tests/support/paths.py). A checkout without any skips the tests that need them; a folder that is

@@ -13,6 +13,7 @@ from harness.core.errors import HarnessError
 
 @click.command(name="list")
 @click.argument("what", type=click.Choice(list(LISTS)))
+@o.include_path
 @o.as_json
 def list_things(what: str, as_json: bool) -> None:
     """List methods, suites, models, recipes, runs, ..."""
@@ -83,6 +84,7 @@ def check() -> None:
 @check.command()
 @click.option("--bench", help="Suites, comma-separated.  [default: all whose data is there]")
 @click.option("--data-dir", type=o.PATH, help="Folder with eval/*.jsonl.")
+@o.include_path
 @o.as_json
 def golds(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
     """Grade every gold answer against itself, and name those that are no answers.
@@ -116,8 +118,11 @@ def golds(bench: str | None, data_dir: Path | None, as_json: bool) -> None:
     metavar="NAME",
     help="Training set; repeatable.  [default: all but those still to be fetched]",
 )
-@click.option("--bench", default="all", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
+@click.option(
+    "--bench", default="all", show_default=True, help="Suites, groups, paths of suites, or id, ood, all; comma-separated."
+)
 @o.data_dir
+@o.include_path
 @o.as_json
 def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None, as_json: bool) -> None:
     """Look for test questions in training sets.
@@ -126,10 +131,11 @@ def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None
     """
     from harness.data import contamination as overlaps
     from harness.data.training_sets import list_training_sets, load_training_set, resolve_bench
+    from harness.registry import named
     from harness.report.checks import contamination_table
     from harness.report.tables import print_to_terminal
 
-    chosen = [load_training_set(name) for name in dict.fromkeys(train_sets)]
+    chosen = [load_training_set(named(name, training_set=True)) for name in dict.fromkeys(train_sets)]
     left_out = [t.name for t in list_training_sets() if not chosen and t.to_fetch(data_dir)]
     chosen = chosen or [t for t in list_training_sets() if t.name not in left_out]
     benches = [resolve_bench(bench, training_set) for training_set in chosen]

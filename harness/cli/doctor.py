@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--method", help="A name from `harness list methods`.  [default: the baseline]")
-@click.option("--bench", default="ood", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
+@click.option(
+    "--bench", default="ood", show_default=True, help="Suites, groups, paths of suites, or id, ood, all; comma-separated."
+)
 @click.option("--recipe", help="A name from `harness list recipes`, or a YAML file.  [default: skills]")
 @click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")
 @click.option("--out", type=o.PATH, default=Path("runs"), show_default=True, help="The run folder, or where it will lie.")
 @o.data_dir
+@o.include_path
 @o.configs
 @o.sets
 @click.option("--machine", type=o.PATH, metavar="FILE", help="Check a machine that this file describes instead of this one.")

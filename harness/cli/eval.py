@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 )
 @o.out_run
 @o.data_dir
+@o.include_path
 @o.limit
 @o.configs
 @o.sets
@@ -96,4 +97,5 @@ def _show_cost(prepared: PreparedEval, as_json: bool) -> None:
         return
     o.say(f"{spec.model.id}, engine {spec.engine.name}: spec {spec.hash()[:8]}")
     o.say(f"  {cost.problems:,} problems of {', '.join(s.name for s in prepared.suites)}")
+    o.say_terms(prepared.suites, spec.eval)
     o.say(f"  {cost.samples:,} completions a seed, at most {cost.tokens:,} tokens; seeds {len(spec.seeds)}")

@@ -13,7 +13,9 @@ from harness.cli import options as o
 @click.command()
 @click.argument("kind", type=click.Choice(["slurm", "ray"]))
 @click.option("--method", required=True, help="A name from `harness list methods`.")
-@click.option("--bench", default="ood", show_default=True, help="Suites, groups, or id, ood, all; comma-separated.")
+@click.option(
+    "--bench", default="ood", show_default=True, help="Suites, groups, paths of suites, or id, ood, all; comma-separated."
+)
 @click.option("--recipe", required=True, help="A recipe with backend openrlhf.")
 @click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")
 @click.option("--out", type=o.PATH, help="Run folder, which all nodes share.  [default: runs/METHOD-RECIPE]")

@@ -28,6 +28,7 @@ from harness.cli.plant import plant
 from harness.cli.run import run
 from harness.cli.schema import schema
 from harness.cli.study import study
+from harness.cli.suite import suite
 from harness.cli.verdict import claim, compare, power
 from harness.core.errors import HarnessError
 from harness.core.extras import how_to_install
@@ -63,6 +64,7 @@ for verb in (
     fetch,
     regrade,
     check,
+    suite,
     list_things,
     config,
     schema,

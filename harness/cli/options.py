@@ -15,6 +15,8 @@ from harness.cli.complete import offer
 from harness.core.text import visible
 
 if TYPE_CHECKING:
+    from harness.core.settings import EvalConfig
+    from harness.data.suites import Suite
     from harness.runs.result import Result
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,6 +51,23 @@ class Numbers(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of output.")
 data_dir = click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl and train/*.jsonl.")
+
+
+def _include(ctx: click.Context, param: click.Parameter, places: tuple[Path, ...]) -> None:
+    for place in places:
+        from harness.registry import include
+
+        include(place)
+
+
+include_path = click.option(
+    "--include-path",
+    type=PATH,
+    multiple=True,
+    callback=_include,
+    expose_value=False,
+    help="Folder with suites and training sets of your own; repeatable.",
+)
 limit = click.option(
     "--limit", type=click.IntRange(min=1), help='Evaluate only the first N problems of each suite; marks it "not a result".'
 )
@@ -71,7 +90,7 @@ bench = click.option(
     default="ood",
     show_default=True,
     shell_complete=offer("benches"),
-    help="Suites, groups, or id, ood, all; comma-separated.",
+    help="Suites, groups, paths of suites, or id, ood, all; comma-separated.",
 )
 resume = click.option("--resume", is_flag=True, help="Continue the run in --out, or the latest one with the same settings.")
 go_on = click.option(
@@ -107,6 +126,13 @@ def echo_json(value: Any) -> None:
 def go_offline() -> None:
     """What `--offline` tells the libraries that would download; before they are imported."""
     os.environ.update(OFFLINE)
+
+
+def say_terms(suites: Sequence[Suite], cfg: EvalConfig) -> None:
+    """How the suites from outside are asked, which no page of ours says."""
+    for suite in suites:
+        if suite.home is not None:
+            say(f"  {suite.name}, from {suite.home}: {suite.terms(cfg)}")
 
 
 def show_result(result: Result, json_wanted: bool) -> None:

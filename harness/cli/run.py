@@ -16,7 +16,6 @@ from harness.cli.complete import offer
 
 if TYPE_CHECKING:
     from harness.config import RunSpec
-    from harness.plan import Plan
     from harness.run import PreparedRun
 
 REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel": 1}
@@ -34,6 +33,7 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 @click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")
 @o.out_run
 @o.data_dir
+@o.include_path
 @o.limit
 @o.configs
 @o.sets
@@ -86,7 +86,7 @@ def run(
 
     prepared = prepare(spec, data_dir, offline)
     if dry_run:
-        _show_plan(spec, prepared.plan, prepared.translation, as_json)
+        _show_plan(prepared, as_json)
         return
     folder = RunDir.chosen(spec, out, resume, go_on)
     if folder.complete:
@@ -175,7 +175,8 @@ def _flags(
     return flags
 
 
-def _show_plan(spec: RunSpec, plan: Plan, translation: Sequence[str], as_json: bool) -> None:
+def _show_plan(prepared: PreparedRun, as_json: bool) -> None:
+    spec, plan, translation = prepared.spec, prepared.plan, prepared.translation
     if as_json:
         row = {"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": asdict(plan)}
         o.echo_json({**row, "translation": list(translation)})
@@ -184,3 +185,4 @@ def _show_plan(spec: RunSpec, plan: Plan, translation: Sequence[str], as_json: b
     o.say(f"{what}: spec {spec.hash()[:8]}")
     for line in [*plan.lines(), *translation]:
         o.say(f"  {line}")
+    o.say_terms(prepared.suites, spec.eval)

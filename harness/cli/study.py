@@ -26,6 +26,7 @@ _what = o.options(
     click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the study's]"),
     click.option("--only", type=o.Names(), metavar="ARM,...", help="Only these arms.  [default: all]"),
     o.data_dir,
+    o.include_path,
     o.as_json,
 )
 

@@ -38,6 +38,8 @@ from harness.registry import (
     load_world,
     method_of,
     methods,
+    named,
+    named_bench,
     worlds,
 )
 
@@ -193,7 +195,7 @@ def resolve(
 def build(method: str, recipe: str, tree: Mapping[str, Any]) -> RunSpec:
     """Check a settings tree and make the spec; method sections other than `method`'s are checked and dropped."""
     own: dict[str, Any] = {}
-    rest = dict(tree)
+    rest = dict(_by_name(tree))
     section = method_of(method)
     for name in [n for n in rest if n in methods() or n == section]:
         checked = validated(load_method(name).Config, rest.pop(name), name)
@@ -219,7 +221,22 @@ def resolve_eval(configs: Sequence[Path], sets: Sequence[str], base: Mapping[str
         tree = merge(tree, read_yaml(path))
     for item in sets:
         tree = merge(tree, parse_set(item))
-    return validated(EvalSpec, merge(tree, flags), "")
+    return validated(EvalSpec, _by_name(merge(tree, flags)), "")
+
+
+def _by_name(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings with names in place of paths of suites and training sets: a spec says nothing of where they lie on one machine.
+    Raises as `named`."""
+    out = dict(tree)
+    for section, key, name in (
+        ("eval", "bench", named_bench),
+        ("train", "set", lambda item: named(item, training_set=True)),
+    ):
+        if isinstance(own := tree.get(section), Mapping) and isinstance(own.get(key), str):
+            out[section] = {**own, key: name(own[key])}
+    if isinstance(out.get("train_set"), str):
+        out["train_set"] = named(out["train_set"], training_set=True)
+    return out
 
 
 def validated(model: type[M], tree: Any, at: str) -> M:

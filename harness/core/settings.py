@@ -134,8 +134,8 @@ class TrainConfig(Strict):
     """How the policy is trained, in the field's own terms; both backends read these."""
 
     set: Annotated[str, Kind.POLICY] = "testbed"
-    """Training set, named in benchmarks/training_sets.yaml, which also says which suites are in and out of distribution.
-    Every recipe names its own."""
+    """Training set, named in benchmarks/training_sets.yaml, which also says which suites are in and out of distribution, or in
+    that of an include path; or the path of a data file, whose name is kept. Every recipe names its own."""
     limit: Annotated[int | None, Kind.POLICY] = Field(None, ge=1, le=1_000_000)
     """Train on a random subset of this many problems (seeded)."""
     with_solutions: Annotated[bool, Kind.POLICY] = False
@@ -217,7 +217,8 @@ class EvalConfig(Strict):
     """What to measure after training. Null keeps the value on the suite's card."""
 
     bench: Annotated[str, Kind.COVERAGE] = "ood"
-    """Comma-separated suites, groups of suites, or the roles `id`, `ood`, `all` of the training set."""
+    """Comma-separated suites, groups of suites, or the roles `id`, `ood`, `all` of the training set; of a suite's path the name
+    is kept."""
     decoding: Annotated[GreedyDecoding | SampledDecoding, Field(discriminator="kind")] | None = None
     """`{kind: greedy}` or `{kind: sampled, k: 4, temperature: 0.6}`; null: as the suite's card says, its greedy pass too."""
     max_new_tokens: int | None = Field(None, ge=1)

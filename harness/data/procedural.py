@@ -15,8 +15,8 @@ from typing import Any
 from harness.core.errors import MissingError, UsageError
 from harness.core.seeds import derive
 from harness.core.types import Problem
-from harness.data.problems import render
-from harness.data.suites import Suite, content_sha256
+from harness.data.problems import content_sha256, render
+from harness.data.suites import Suite
 
 PACKAGE = "reasoning_gym"
 

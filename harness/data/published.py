@@ -16,7 +16,8 @@ from pathlib import Path
 
 from harness.core.errors import HarnessError
 from harness.core.types import Problem
-from harness.data.suites import Suite, benchmarks_dir, content_sha256, list_suites
+from harness.data.problems import content_sha256
+from harness.data.suites import Suite, benchmarks_dir, is_own, list_suites
 from harness.data.training_sets import list_training_sets
 
 TRAINING_LIST = "training_problems.json"
@@ -67,7 +68,7 @@ def lists(data_dir: Path) -> Mapping[Path, str]:
     """
     out = {}
     for suite in list_suites():
-        if suite.file is not None and suite.sha256 is not None and (data_dir / suite.file).exists():
+        if is_own(suite.name) and suite.file is not None and suite.sha256 is not None and (data_dir / suite.file).exists():
             out[list_path(suite)] = list_text(suite.problems(data_dir))
     known = read_training_list()
     for training_set in list_training_sets():

@@ -16,12 +16,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from harness.core.errors import MissingError, UsageError, dotted, nearest
-from harness.core.trees import flatten
+from harness.core.trees import flatten, read_yaml
 from harness.core.types import BOXED, HintPosition, Overlap, Problem
 from harness.core.world import World
-from harness.data.problems import draw, file_sha256, located, read_problems, without
-from harness.data.suites import Suite, generated, list_groups, load_suite, suite_names
-from harness.registry import load_world, training_set_fields
+from harness.data.problems import draw, file_sha256, generated, located, read_problems, without
+from harness.data.suites import Suite, list_groups, load_suite, suite_names, suite_of_file
+from harness.registry import (
+    CARD_ENDINGS,
+    included,
+    included_by_packages,
+    load_world,
+    named,
+    place_name,
+    training_set_fields,
+)
 
 if TYPE_CHECKING:
     from harness.config import PolicySpec, RunSpec
@@ -71,6 +79,8 @@ class TrainingSet:
     """How test problems are recognised among the training problems: `exact` where all are instances of a few templates."""
     without: tuple[str, ...] = ()
     """Suites made of the same file: their problems are no part of the set, nor are others that tell the same story."""
+    home: Path | None = None
+    """Of a set from outside: the folder that its file is relative to; no field of an entry."""
     solution_field: str | None = None
     """Of a row's `meta`: what is taken for its reference solution."""
     phrases: tuple[str, ...] = ()
@@ -109,7 +119,7 @@ class TrainingSet:
         that is still to be fetched.
         """
         if self.file is not None:
-            path = located(self.name, self.file, data_dir)
+            path = located(self.name, self.file, data_dir, self.home)
             if self.to_fetch(data_dir):
                 raise MissingError(f"no file {path}: harness fetch {self.name} --data-dir {data_dir} writes it")
             found = without(
@@ -130,7 +140,7 @@ class TrainingSet:
 
     def deviation(self, data_dir: Path | None) -> str | None:
         """Why a run on this data does not count as a run on the named set; None for the pinned file."""
-        if self.file is None or (found := file_sha256(located(self.name, self.file, data_dir))) == self.sha256:
+        if self.file is None or (found := file_sha256(located(self.name, self.file, data_dir, self.home))) == self.sha256:
             return None
         if self.sha256 is None:
             return f"training set {self.name!r} pins no file; {self.file} has the SHA-256 {found}"
@@ -152,24 +162,76 @@ def spaced(formula: str | None) -> str | None:
     return None if formula is None else re.sub(r"\s*([-+*/=])\s*", r" \1 ", formula).strip()
 
 
-def _training_sets() -> dict[str, TrainingSet]:
+def _entry(name: str, fields: Mapping[str, Any], where: str) -> TrainingSet:
+    """Raises UsageError, which names the field, for an entry that is none."""
     try:
-        return {name: _CHECK.validate_python({"name": name, **fields}) for name, fields in training_set_fields().items()}
+        return _CHECK.validate_python({"name": name, **fields})
     except ValidationError as e:
         err = e.errors()[0]
-        raise UsageError(f"training_sets.yaml: {dotted(err['loc'])}: {err['msg']} (got {err['input']!r:.200})") from None
+        raise UsageError(f"{where}: {dotted((name, *err['loc']))}: {err['msg']} (got {err['input']!r:.200})") from None
+
+
+@cache
+def _training_sets() -> dict[str, TrainingSet]:
+    return {name: _entry(name, fields, "training_sets.yaml") for name, fields in training_set_fields().items()}
 
 
 def list_training_sets() -> list[TrainingSet]:
-    """All training sets, in the order of the file."""
+    """All training sets of the harness, in the order of the file."""
     return list(_training_sets().values())
 
 
+def is_own_set(name: str) -> bool:
+    """Whether a training set is part of the harness."""
+    return name in training_set_fields()
+
+
 def load_training_set(name: str) -> TrainingSet:
-    """Raises UsageError with the nearest name for an unknown one."""
-    if name not in _training_sets():
-        raise UsageError(f"unknown training set {name!r}{nearest(name, _training_sets())}")
-    return _training_sets()[name]
+    """Raises UsageError with the nearest name for an unknown one, and for one from outside with what is wrong with it."""
+    own = _training_sets()
+    faults = []
+    files = [place for place in included() if place.is_file() and not place.name.endswith(CARD_ENDINGS)]
+    if paths := [path for path in files if place_name(path) == name]:
+        if name in own or len(paths) > 1:
+            other = paths[1] if len(paths) > 1 else "one of the harness's own"
+            raise UsageError(f"{paths[0]}: {name!r} is the name of another training set, too: {other}")
+        return _of_file(name, paths[0])
+    for folder in (*filter(Path.is_dir, included()), *included_by_packages()[0]):
+        path = folder / "training_sets.yaml"
+        if name in own or not path.exists():
+            continue
+        try:
+            fields = read_yaml(path).get(name)
+        except UsageError as e:  # which must not keep another folder's set from being found
+            faults.append(str(e))
+            continue
+        if isinstance(fields, dict):
+            if wrong := sorted({"name", "home", "world", "policy"} & fields.keys()):
+                raise UsageError(f"{path}: {name}.{wrong[0]} is no field of a training set from outside")
+            return replace(_entry(name, fields, str(path)), home=folder)
+        if fields is not None:
+            raise UsageError(f"{path}: {name} holds no fields")
+    if name not in own:
+        raise UsageError("; ".join([f"unknown training set {name!r}{nearest(name, own)}", *faults]))
+    return own[name]
+
+
+def _of_file(name: str, path: Path) -> TrainingSet:
+    """A training set made of a data file alone, with no suites in any role."""
+    suite = suite_of_file(path)
+    return TrainingSet(
+        name=name,
+        title=name,
+        source=suite.source,
+        file=suite.file,
+        sha256=suite.sha256,
+        licence=suite.licence,
+        answer_type=suite.answer_type,
+        prompt=suite.prompt,
+        id=(),
+        ood=(),
+        home=suite.home,
+    )
 
 
 def solved_at(names: Iterable[str], specs: Iterable[Mapping[str, Any]] = ()) -> float | None:
@@ -188,19 +250,22 @@ def solved_at(names: Iterable[str], specs: Iterable[Mapping[str, Any]] = ()) -> 
 def resolve_bench(bench: str, training_set: TrainingSet | None) -> list[Suite]:
     """Suites of a comma list of suites, groups and the training set's roles `id`, `ood`, `all` (id, then ood), each once.
 
-    There are no roles without a training set. Raises UsageError for an unknown name or an empty list.
+    There are no roles without a training set. A suite may be given as a path (`named`). Raises UsageError for an unknown name
+    or an empty list.
     """
     roles: dict[str, tuple[str, ...]] = {}
     if training_set is not None:
         roles = {"id": training_set.id, "ood": training_set.ood, "all": training_set.id + training_set.ood}
-    known = roles | list_groups() | {name: (name,) for name in suite_names()}
-    items = [item.strip() for item in bench.split(",") if item.strip()]
+    items = [named(item.strip()) for item in bench.split(",") if item.strip()]
+    known = {name: (name,) for name in suite_names()} | list_groups() | roles
     if not items:
         raise UsageError(f"the list of suites is empty; name suites, groups{' or the roles id, ood, all' if roles else ''}")
     names: list[str] = []
     for item in items:
         if item not in known:
             raise UsageError(f"unknown suite {item!r}{nearest(item, known)}")
+        if item in list_groups() and item in suite_names():
+            load_suite(item)  # which says that one from outside cannot have a group's name
         if training_set is not None and not known[item]:
             raise UsageError(f"training set {training_set.name!r} has no suite in the role {item!r}; name suites instead")
         names += known[item]

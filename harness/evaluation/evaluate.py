@@ -1,6 +1,7 @@
-"""Evaluation: a policy on suites, run through lm-eval's own task machinery with the task files of benchmarks/.
+"""Evaluation: a policy on suites, run through lm-eval's own task machinery, each as the task that its card makes.
 
-The same files under plain lm-eval give the same scores. Imports lm-eval inside functions only.
+The task files of benchmarks/ make the same tasks, and give the same scores, under plain lm-eval. Imports lm-eval inside
+functions only.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from harness.core.errors import MissingError
 from harness.core.seeds import derive
 from harness.core.settings import EvalConfig
 from harness.core.types import Problem, Sampling
-from harness.data.suites import Suite, benchmarks_dir
+from harness.data.suites import Suite
 from harness.evaluation.engines import Block, Completion, Engine
 from harness.evaluation.scores import score_seed
+from harness.registry import load_object
 from harness.runs.files import append_jsonl, mend, read_jsonl
 from harness.runs.result import Figures
 from harness.runs.samples import OVERLONG, SampleRow
@@ -123,11 +125,9 @@ def _run(
 
 
 def _load_task(suite: Suite, data_dir: Path | None) -> Task:
-    from lm_eval.tasks import TaskManager
-
-    metadata = {"data_dir": str(data_dir)} if data_dir else None
-    manager = TaskManager(include_path=str(benchmarks_dir()), include_defaults=False, metadata=metadata)
-    return manager.load([suite.name])["tasks"][suite.name]
+    """As its card makes it; a task file makes the same one for plain lm-eval."""
+    made: Task = load_object("harness.benchmarks.task:CardTask", "the task of a suite").of(suite, data_dir)
+    return made
 
 
 def _policy(engine: Engine, eval_prompt: Callable[[Problem], str], seed: int, store: Path | None) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from harness.core.errors import HarnessError
-from harness.data.suites import load_suite
+from harness.data.suites import suite_of_run
 from harness.evaluation.scores import macro_averages, score_suite
 from harness.grading.graders import grade_many
 from harness.grading.parity import parity_many
@@ -16,6 +17,7 @@ from harness.runs import formats
 from harness.runs.regraded import OldNew, Regraded, RegradedMacro, RegradedSuite
 from harness.runs.result import Result, SuiteScores, load_result
 from harness.runs.samples import OVERLONG, AnySampleRow, SampleRow, read_samples, samples_path
+from harness.runs.spec import read_spec
 
 
 class FreshGrade(msgspec.Struct, frozen=True):
@@ -27,9 +29,13 @@ class FreshGrade(msgspec.Struct, frozen=True):
     parity: float | None
 
 
-def grade_again(samples: Mapping[str, Sequence[AnySampleRow]]) -> dict[str, list[FreshGrade]]:
-    """Grade stored samples with the present graders: suite to rows, and suite to grades in the order of its rows."""
-    kinds = {name: load_suite(name).answer_type for name in samples}
+def grade_again(
+    samples: Mapping[str, Sequence[AnySampleRow]], cards: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, list[FreshGrade]]:
+    """Grade stored samples with the present graders: suite to rows, and suite to grades in the order of its rows.
+
+    `cards` as in `suite_of_run`."""
+    kinds = {name: suite_of_run(name, cards or {}).answer_type for name in samples}
     rows = [(name, row) for name, own in samples.items() for row in own]
     grades = grade_many([(row.completion, row.gold, kinds[name]) for name, row in rows])
     second = [i for i, (name, _) in enumerate(rows) if kinds[name] == "math"]
@@ -48,7 +54,7 @@ def regrade(run: Path) -> Regraded:
     """
     result = load_result(run)
     samples = {name: _stored(run, name, suite, result) for name, suite in result.suites.items()}
-    grades = grade_again(samples)
+    grades = grade_again(samples, read_spec(run).cards)
     suites = {name: _suite(samples[name], grades[name], suite, result.seeds) for name, suite in result.suites.items()}
     old, new = result.macro, macro_averages([(result.suites[name].role, s.new) for name, s in suites.items()], result.seeds)
     macro = RegradedMacro(id=OldNew(old=old.id, new=new.id), ood=OldNew(old=old.ood, new=new.ood))

@@ -131,6 +131,8 @@ def at_hand(suites: Sequence[Suite], data_dir: Path | None) -> list[Suite]:
     def there(suite: Suite) -> bool:
         if suite.file is None:
             return suite.answer_type != "reasoning_gym" or procedural.installed()
+        if suite.home is not None and (suite.home / suite.file).exists():
+            return True
         return data_dir is not None and (data_dir / suite.file).exists()
 
     return [suite for suite in suites if there(suite)]

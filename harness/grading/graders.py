@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.core.errors import MissingError
+from harness.core.errors import MissingError, UsageError
 from harness.grading.answers import (
     BRACKETS,
     MAX_CHARS,
@@ -64,6 +64,14 @@ def grade_many(items: Sequence[tuple[str, str, str]], workers: int | None = None
         graded = grader_of(answer_type)([items[i][:2] for i in indices], workers or default_workers(), timeout_s)
         grades |= zip(indices, graded, strict=True)
     return [grades[i] for i in range(len(items))]
+
+
+def check_answer_type(answer_type: str, whose: str) -> None:
+    """Raises UsageError, naming `whose`, for an answer type that no grader has; MissingError as `grader_of`."""
+    try:
+        grader_of(answer_type)
+    except ValueError as e:
+        raise UsageError(f"{whose}: {e}") from None
 
 
 def grader_of(answer_type: str) -> Grader:

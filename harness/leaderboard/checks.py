@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config import EvalSpec
+from harness.core.errors import HarnessError
+from harness.core.text import visible
+from harness.data.suites import is_own
+from harness.data.training_sets import is_own_set
 from harness.evaluation.scores import check_complete
 from harness.leaderboard.budget import check_ledgers
 from harness.leaderboard.declared import check_declared
@@ -26,6 +30,16 @@ class Content:
     templates: Sequence[Template]
 
 
+def check_known(where: Path, training_set: str, suites: Iterable[str]) -> None:
+    """Raises HarnessError, which names `where`, for a run with a suite or a training set from outside the harness."""
+    own = "has no cards of its own: nobody could verify what was asked"
+    for name in suites:
+        if not is_own(name):
+            raise HarnessError(visible(f"{where}: suite {name!r} is not one of the harness's, and a board {own}"))
+    if not is_own_set(training_set):
+        raise HarnessError(visible(f"{where}: training set {training_set!r} is not one of the harness's, and a board {own}"))
+
+
 def check_run(
     folder: Path, m: Manifest, content: Content, data_dir: Path | None = None, again: bool = False
 ) -> dict[str, tuple[str, ...]]:
@@ -35,6 +49,7 @@ def check_run(
     were held against: "data", "list" (the published one), "ids" (those alone) or "nothing". Raises HarnessError, naming file
     and field, and UsageError for what is not known here.
     """
+    check_known(folder, m.training_set, m.suites)
     spec, problems = check_declared(folder, m, data_dir, again)
     check_ledgers(folder, m, spec, content.curves, problems)
     prompts = prompts_of(spec, content.templates, m.seeds)

@@ -21,8 +21,9 @@ from harness.core.method import Method
 from harness.core.text import visible
 from harness.core.types import Problem
 from harness.data import contamination
+from harness.data.problems import content_sha256
 from harness.data.published import read_training_list
-from harness.data.suites import Suite, content_sha256, load_suite
+from harness.data.suites import Suite, load_suite
 from harness.data.training_sets import TrainingSet, load_training_set, resolve_bench
 from harness.evaluation.results import not_a_result_reason, reasons_by_settings, what_was_told
 from harness.registry import load_method, load_world

@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from harness.core.errors import HarnessError, UsageError
 from harness.data.suites import load_suite
 from harness.evaluation.scores import check_complete
-from harness.leaderboard.checks import Content, check_run
+from harness.leaderboard.checks import Content, check_known, check_run
 from harness.leaderboard.entries import curves_of, sample_lines
 from harness.leaderboard.figures import confirm_grades, derive, difference
 from harness.runs import formats
@@ -74,6 +74,7 @@ def add(
     result = load_result(run)
     if PLANTED in result.spec:
         raise UsageError(f"{run} is planted, its answers are other runs'; it is never filed")
+    check_known(run, result.training_set, result.suites)
     if result.not_a_result and not allow_stamped:
         raise UsageError(f"{run} is not a result: {result.not_a_result}. --allow-not-a-result files it with that stamp")
     parent = beside / REPRODUCTIONS if beside else board / slug(result.training_set) / slug(Path(result.model).name)

@@ -15,11 +15,12 @@ from typing import Any
 import yaml
 
 from harness.core.errors import UsageError, nearest
-from harness.data.suites import load_suite
+from harness.data.suites import Suite, suite_of_run
 from harness.report.comparison import budget_table, protocol_table, scores_table
 from harness.report.tables import interval, markdown_cell, points
 from harness.runs.environment import read_environment
 from harness.runs.result import Result, load_result
+from harness.runs.spec import read_spec
 from harness.stats.comparison import Comparison, compare
 from harness.stats.questions import load_questions
 
@@ -45,7 +46,7 @@ def _datasets(given: Sequence[str], result: Result) -> dict[str, dict[str, str]]
     """Dataset, task and revision by suite, as far as known: as given, or from the suite's card."""
     out: dict[str, dict[str, str]] = {}
     for name in result.suites:
-        if hub := load_suite(name).hub:
+        if hub := _suite(result, name).hub:
             task = {"task_id": hub["config"]} if "config" in hub else {}
             out[name] = {"id": hub["id"], **task, "revision": hub["revision"]}
     for text in given:
@@ -57,6 +58,10 @@ def _datasets(given: Sequence[str], result: Result) -> dict[str, dict[str, str]]
             raise UsageError(f"the run has no suite {suite!r}{nearest(suite, result.suites)}")
         out[suite] = {"id": dataset, **({"task_id": config} if config else {})}
     return out
+
+
+def _suite(result: Result, name: str) -> Suite:
+    return suite_of_run(name, read_spec(Path(result.run)).cards)
 
 
 def _date(run: Path) -> str | None:
@@ -75,7 +80,7 @@ def _notes(result: Result, c: Comparison, name: str) -> str:
         parts.append(f"95% {interval(score.low, score.high)} on new questions")
     flagged = len(suite.flagged)
     parts += [f"{flagged} problems match training problems"] if flagged else []
-    if load_suite(name).answer_type == "math" and (verifier := result.graders.get("math-verify")):
+    if _suite(result, name).answer_type == "math" and (verifier := result.graders.get("math-verify")):
         parts.append(f"math-verify {verifier}")
     trained = "evaluated as is" if result.is_evaluation else f"{result.method} on {result.training_set}"
     return "; ".join([*parts, trained, f"spec {result.spec_hash[:12]}"])

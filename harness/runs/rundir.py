@@ -28,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from msgspec.structs import replace
@@ -70,24 +71,30 @@ class RunDir:
             raise UsageError(f"{path} already holds files; add --resume to resume that run, or name another --out")
         return cls(path)
 
-    def write_spec(self, spec: PolicySpec, data: Mapping[str, str] | None = None) -> None:
+    def write_spec(
+        self, spec: PolicySpec, data: Mapping[str, str] | None = None, cards: Mapping[str, dict[str, Any]] | None = None
+    ) -> None:
         """spec.json and env.json of a new run; a resumed one keeps its own.
 
-        `data`: SHA-256 of what the run reads, by name. Raises UsageError where a resumed run began with other data, and for a
-        setting that holds a secret of the environment.
+        `data`: SHA-256 of what the run reads, by name; `cards`: of suites from outside. Raises UsageError where a resumed run
+        began with others, and for a setting that holds a secret of the environment.
         """
         if not has_spec(self.path):
             for key, value in flatten(spec.model_dump(mode="json")).items():
                 if name := planted_in(str(value)):
                     raise UsageError(f"{key} holds the value of {name}, which would be written into the run")
             write_environment(self.path, environment())
-            stored = StoredSpec(hash=spec.hash(), spec=spec.model_dump(mode="json"), data=dict(data or {}))
+            stored = StoredSpec(
+                hash=spec.hash(), spec=spec.model_dump(mode="json"), data=dict(data or {}), cards=dict(cards or {})
+            )
             formats.write(self.path / SPEC_FILE, stored)
             return
         stored = read_spec(self.path)
         if spec.changed(stored.spec):
             raise HarnessError(f"{self.path} holds a run of another spec, begun meanwhile; name another --out")
-        if changed := [name for name, sha256 in (data or {}).items() if stored.data.get(name, sha256) != sha256]:
+        changed = [name for name, sha256 in (data or {}).items() if stored.data.get(name, sha256) != sha256]
+        changed += [f"the card of suite {name!r}" for name, card in (cards or {}).items() if stored.cards.get(name) != card]
+        if changed:
             raise UsageError(
                 f"cannot resume {self.path}: {', '.join(changed)} changed since it began; put the old file back, or start anew"
             )

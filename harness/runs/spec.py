@@ -23,11 +23,12 @@ scores (harness/leaderboard/planted.py)."""
 
 class StoredSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag=1):
     """spec.json. `spec` is the tree of settings whose canonical JSON `hash` is the SHA-256 of; `data` has the SHA-256 of
-    what the run reads, by name."""
+    what the run reads, by name, and `cards` the cards of its suites from outside, so that it can be read without them."""
 
     hash: str
     spec: dict[str, Any]
     data: dict[str, str] = {}
+    cards: dict[str, dict[str, Any]] = {}
 
 
 def has_spec(folder: Path) -> bool:

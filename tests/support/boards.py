@@ -10,7 +10,8 @@ from harness.config import RunSpec
 from harness.core.hints import insert
 from harness.core.ledger import Ledger
 from harness.core.trees import merge
-from harness.data.suites import content_sha256, load_suite
+from harness.data.problems import content_sha256
+from harness.data.suites import load_suite
 from harness.data.training_sets import load_training_set
 from harness.runs.environment import Code, write_environment
 from harness.runs.filed import FiledFile, read_manifest, read_packed, run_id, spec_sha256

@@ -12,8 +12,8 @@ from harness.core.hints import prefix
 from harness.core.leaks import leaks
 from harness.data import drills
 from harness.data.contamination import find
-from harness.data.problems import unwrap
-from harness.data.suites import content_sha256, load_suite
+from harness.data.problems import content_sha256, unwrap
+from harness.data.suites import load_suite
 from harness.data.training_sets import load_training_set
 from harness.grading.graders import grade_many
 

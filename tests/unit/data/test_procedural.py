@@ -11,7 +11,8 @@ import pytest
 
 from harness.core.errors import MissingError, UsageError
 from harness.data import procedural
-from harness.data.suites import content_sha256, list_groups, list_suites, load_suite
+from harness.data.problems import content_sha256
+from harness.data.suites import list_groups, list_suites, load_suite
 from harness.grading import graders
 from harness.grading.golds import at_hand
 from harness.grading.graders import grade_many

@@ -239,7 +239,9 @@ def test_words_trains_on_no_problem_or_story_of_its_suite(data_dir):
     assert not {story[p.id] for p in train} & {story[p.id] for p in test}
     left = {p.id for p in whole} - {p.id for p in train} - {p.id for p in test}
     assert {story[id] for id in left} <= {story[p.id] for p in test} and len(left) == 15
-    assert train[0].solution == "7+2=9" and {p.text.split("\n")[0] for p in [*train, *test]} == {train[0].text.split("\n")[0]}
+    assert train[0].solution == "7 + 2 = 9" and {p.text.split("\n")[0] for p in [*train, *test]} == {
+        train[0].text.split("\n")[0]
+    }
 
 
 @pytest.mark.parametrize(("steps", "kept"), [(None, "abcd"), ((1, 2), "bc"), ((3, 9), "d"), ((0, 0), "a"), ((5, 9), "")])
@@ -295,6 +297,26 @@ def test_reader_takes_plain_and_gzipped_lines(tmp_path):
     assert (a.id, a.text, a.answer, a.answer_type, a.solution) == ("a", "1+1?", "2", "math", "count")
     assert b.solution is None and b.meta == {"year": 1}
     assert read_problems(packed, "math", "bare") == [a, b]
+    packed.rename(tmp_path / "c.jsonl")
+    assert read_problems(tmp_path / "c.jsonl", "math", "bare") == [a, b], "by content, not by name"
+
+
+def test_reader_takes_what_can_be_meant_one_way_only(tmp_path):
+    """A byte order mark, numbers as they are written, Parquet."""
+    import pyarrow
+    from pyarrow.parquet import write_table
+
+    path = tmp_path / "a.jsonl"
+    lines = ['{"id": 7, "problem": "x?", "answer": 0.10}', '{"id": "b", "problem": "y?", "answer": 123456789012345678901}']
+    path.write_text("\n".join(lines), encoding="utf-8-sig")
+    assert [(p.id, p.answer) for p in read_problems(path, "math")] == [("7", "0.10"), ("b", "123456789012345678901")]
+    columns = {"id": [7, 8], "problem": ["x?", "y?"], "answer": [5, 6], "meta": [{"year": 1}, None]}
+    write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    found = read_problems(tmp_path / "a.parquet", "math", "bare")
+    assert [(p.id, p.text, p.answer, p.meta) for p in found] == [("7", "x?", "5", {"year": 1}), ("8", "y?", "6", {})]
+    write_table(pyarrow.table({**columns, "answer": [5, None]}), tmp_path / "a.parquet")
+    with pytest.raises(UsageError, match="a.parquet, row 2: field 'answer'"):
+        read_problems(tmp_path / "a.parquet", "math")
 
 
 @pytest.mark.parametrize(
@@ -304,7 +326,9 @@ def test_reader_takes_plain_and_gzipped_lines(tmp_path):
         ("[1]", "line 2 is not a JSON object"),
         ({"id": "b", "problem": "x"}, "line 2: field 'answer'"),
         (row("b", answer=" "), "line 2: field 'answer'"),
-        (row("b", answer=4), "line 2: field 'answer'"),
+        (row("b", answer=True), "line 2: field 'answer'"),
+        (row("b", answer=[4]), "line 2: field 'answer'"),
+        ('{"id": "b", "problem": "x", "answer": Infinity}', "line 2: field 'answer'"),
         (row("", "x"), "line 2: field 'id'"),
         (row("b", None), "line 2: field 'problem'"),
         (row("b", solution=3), "line 2: field 'solution'"),
@@ -323,9 +347,15 @@ def test_empty_missing_and_broken_files(tmp_path):
         read_problems(write(tmp_path / "empty.jsonl"), "math")
     with pytest.raises(MissingError, match="--data-dir"):
         read_problems(tmp_path / "none.jsonl", "math")
-    (tmp_path / "x.jsonl.gz").write_bytes(b"not gzip")
-    with pytest.raises(UsageError, match="cannot be read"):
-        read_problems(tmp_path / "x.jsonl.gz", "math")
+    for name, data, says in [
+        ("x.jsonl", gzip.compress(b"x" * 99)[:-9], "cannot be read as text"),
+        ("y.jsonl", "[]".encode("utf-16"), "cannot be read as text"),
+        ("z.jsonl", b"PAR1 and nothing else", "cannot be read as Parquet"),
+        ("x.jsonl.gz", b"not gzip", "line 1 is not JSON"),
+    ]:
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UsageError, match=f"{name}.*{says}"):
+            read_problems(tmp_path / name, "math")
 
 
 def test_import_is_light():

@@ -37,7 +37,7 @@ def deepscaler(monkeypatch, data):
 
     own = replace(load_training_set("deepscaler"), file="train/d.jsonl", sha256=None)
     monkeypatch.setattr("harness.run.load_training_set", lambda name: own)
-    monkeypatch.setattr("harness.run.resolve_bench", lambda bench, training_set: [])
+    monkeypatch.setattr("harness.run.chosen", lambda bench, training_set: [])
     return own
 
 

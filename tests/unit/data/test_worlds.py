@@ -13,7 +13,8 @@ from harness.core.hints import with_hint
 from harness.core.types import Problem
 from harness.core.world import World, WorldConfig
 from harness.data import suites, training_sets
-from harness.data.suites import Suite, content_sha256
+from harness.data.problems import content_sha256
+from harness.data.suites import Suite
 from harness.data.training_sets import load_training_set, solved_at
 from harness.grading.golds import check_golds
 from harness.grading.graders import Grade, grade_many

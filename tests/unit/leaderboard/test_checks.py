@@ -388,13 +388,23 @@ def test_every_check_is_given_what_it_needs(held_p2o, monkeypatch, tmp_path):
 def test_suites_are_told_by_what_they_were_held_against(held_p2o, monkeypatch):
     m, rows = held_p2o.manifest(), held_p2o.samples()["tb-long"]
     several = structs.replace(m, suites={name: m.suites["tb-long"] for name in ("a", "b", "c")})
-    for name in ("check_ledgers", "check_sampling"):
+    for name in ("check_known", "check_ledgers", "check_sampling"):
         monkeypatch.setattr(checks, name, lambda *_: None)
     spec = typed_spec(held_p2o.m["spec"], held_p2o.folder)
     monkeypatch.setattr(checks, "check_declared", lambda *_: (spec, None))
     monkeypatch.setattr(checks, "check_questions", lambda name, *_: "list" if name == "b" else "data")
     content = Content(samples=dict.fromkeys("abc", rows), curves={}, templates=[])
     assert check_run(held_p2o.folder, several, content) == {"data": ("a", "c"), "list": ("b",)}
+
+
+def test_suites_and_training_sets_from_outside_are_refused(held_p2o):
+    m, nothing = held_p2o.manifest(), Content(samples={}, curves={}, templates=[])
+    for changed, says in (
+        (structs.replace(m, suites={"mine": m.suites["tb-long"]}), "suite 'mine' is not one of the harness's"),
+        (structs.replace(m, training_set="own"), "training set 'own' is not one of the harness's"),
+    ):
+        with pytest.raises(HarnessError, match=f"{held_p2o.folder}: {says}, and a board has no cards of its own"):
+            check_run(held_p2o.folder, changed, nothing)
 
 
 def test_ledgers_are_held_seed_by_seed(held_p2o, monkeypatch):

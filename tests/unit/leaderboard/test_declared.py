@@ -13,7 +13,8 @@ from harness.core.errors import HarnessError, MissingError
 from harness.core.hints import Coverage
 from harness.core.ledger import Ledger
 from harness.core.trees import merge
-from harness.data.suites import content_sha256, load_suite
+from harness.data.problems import content_sha256
+from harness.data.suites import load_suite
 from harness.data.training_sets import load_training_set
 from harness.leaderboard import declared
 from harness.leaderboard.declared import check_declared, method_of, problems_of

@@ -255,7 +255,7 @@ def test_ensure_builds_once_and_the_folder_loads(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("branch_tokens", [1, 2])
 def test_training_problems_carry_their_true_trace(branch_tokens):
-    from harness.data.suites import content_sha256
+    from harness.data.problems import content_sha256
 
     problems = world.train_problems(320, 0.4, 0, branch_tokens)
     for p in problems:
