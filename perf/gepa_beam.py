@@ -76,12 +76,13 @@ def sequential(policy: Policy, dev: list[Problem], train: list[Problem], metric_
     """gepa with its own sampling strategy, batch sampler and stopper."""
     counted, start = CountingPolicy(policy), time.perf_counter()
     meter = MeteredPolicy(counted, SAMPLING, seed, Ledger(), metric_calls)
+    adapter = SequentialAdapter(meter)
     result = gepa.optimize(
         seed_candidate={COMPONENT: ""},
         trainset=train,
         valset=dev,
-        adapter=SequentialAdapter(meter),
-        reflection_strategy=Reflection(_proposer(policy, seed)),
+        adapter=adapter,
+        reflection_strategy=Reflection(_proposer(policy, seed), adapter.children),
         max_metric_calls=metric_calls,
         track_best_outputs=False,
         logger=Silent(),

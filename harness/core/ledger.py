@@ -21,6 +21,7 @@ class Ledger:
 
     rollouts: int = 0  # all completions sampled for training: groups, discarded groups and prompt search
     search_rollouts: int = 0  # of these: metric calls of prompt search
+    saved_rollouts: int = 0  # no part of these: metric calls that a search left out, their outcome being decided
     discarded_rollouts: int = 0  # of these: replaced or dropped before the loss
     discarded_groups: int = 0
     prompt_tokens: int = 0  # of all rollouts, as sampled (template included)

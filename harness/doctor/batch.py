@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoTokenizer
 
 from harness.config import RunSpec
-from harness.core.types import Problem
+from harness.core.method import Method
+from harness.core.types import Context, Problem
 from harness.doctor.checks import Check
 from harness.doctor.shapes import at_hand, shape
 from harness.registry import load_method
@@ -47,9 +49,14 @@ def check_template(spec: RunSpec, offline: bool, problems: Sequence[Problem], he
     return Check("chat template", "ok", found)
 
 
-def check_batch(spec: RunSpec, config: Any) -> Check:
-    """An update of the method's loss on the model's own layers, by fake tensors: no weights, no memory, no GPU."""
-    loss = load_method(spec.method)(spec.typed_method_config(), spec.train, [], spec.seeds[0], ()).loss
+def check_batch(spec: RunSpec, config: Any, method: Method | None) -> Check:
+    """An update of the method's loss on the model's own layers, by fake tensors: no weights, no memory, no GPU. One of two
+    completions was sampled under another prompt, so that the correction has its part. `method`: the run's; None where its
+    problems are not at hand."""
+    if method is None:
+        made_up = [Problem("made up", "x", "y", solution="One step. Another step. So it is y.")]
+        method = load_method(spec.method)(spec.typed_method_config(), spec.train, made_up, spec.seeds[0], ["a phrase"])
+    loss = method.loss
     if loss is None:
         return Check(WHAT, "ok", f"{spec.method} takes no step")
     try:
@@ -57,7 +64,9 @@ def check_batch(spec: RunSpec, config: Any) -> Check:
         with FakeTensorMode(), Live():
             on_fake_cpu(model)
             updater = Updater(model, spec.train, loss, 0, spec.local.forward_tokens, recompute=True)
-            stats, _ = updater._update(rows(2, 8, 3, 16))
+            batch = rows(2, 8, 3, 16)
+            batch[0].rollout = replace(batch[0].rollout, context=Context("a hint, x", "x", "a hint"))
+            updater._update(batch)
         moved = {id(p) for p, m in zip(updater.params, updater.masters, strict=True) if m in updater.optimizer.state}
         still = [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in moved]
     except Exception as e:  # whatever a model's code or the loss may raise

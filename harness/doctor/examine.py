@@ -123,4 +123,4 @@ def _model(report: Report, spec: RunSpec, offline: bool, prepared: PreparedRun |
     except MissingError as e:
         report.add(Check("a batch through the loss", "unchecked", str(e)))
         return
-    report.add(check_batch(spec, config))
+    report.add(check_batch(spec, config, prepared.method(spec.seeds[0]) if prepared else None))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.core.hints import insert
@@ -36,12 +36,12 @@ COMPONENT = "template"
 
 
 class MeteredPolicy:
-    """Samples for one search and meters every rollout; `used` of `total` metric calls are spent."""
+    """Samples for one search and meters every rollout; `used` of `total` metric calls are spent, and `saved` count as spent."""
 
     def __init__(self, policy: Policy, sampling: Sampling, seed: int, ledger: Ledger, total: int) -> None:
         self.policy, self.sampling, self.seed, self.ledger = policy, sampling, seed, ledger
         self.total, self.calls, self.errors = total, 0, Counter[str]()
-        self._start = ledger.search_rollouts
+        self._start, self._saved = ledger.search_rollouts, ledger.saved_rollouts
 
     @property
     def used(self) -> int:
@@ -49,7 +49,16 @@ class MeteredPolicy:
 
     @property
     def left(self) -> int:
-        return self.total - self.used
+        return self.total - self.used - self.saved
+
+    @property
+    def saved(self) -> int:
+        """Metric calls that a race left out."""
+        return self.ledger.saved_rollouts - self._saved
+
+    @saved.setter
+    def saved(self, calls: int) -> None:
+        self.ledger.saved_rollouts = self._saved + calls
 
     def sample(self, pairs: Sequence[tuple[Problem, str]]) -> list[Rollout]:
         """One graded rollout per (problem, template), in one call of the policy."""
@@ -123,6 +132,9 @@ class Adapter:
             evaluations.append(EvaluationBatch([r for _, r in rows], [r.reward for _, r in rows], records))
         return evaluations
 
+    def children(self, written: Sequence[bool]) -> None:
+        """Told between parents and children, for which parents there is one: the next evaluation is theirs."""
+
     def make_reflective_dataset(
         self, candidate: dict[str, str], eval_batch: EvaluationBatch[Record, Rollout], components_to_update: list[str]
     ) -> dict[str, list[Record]]:
@@ -144,10 +156,11 @@ class Minibatches:
 
 
 class Reflection:
-    """gepa's reflection strategy: asks the proposer for the children of a whole beam at once, and counts."""
+    """gepa's reflection strategy: asks the proposer for the children of a whole beam at once, and counts. `told` hears for
+    which parents there is one."""
 
-    def __init__(self, proposer: Proposer) -> None:
-        self.proposer = proposer
+    def __init__(self, proposer: Proposer, told: Callable[[Sequence[bool]], None]) -> None:
+        self.proposer, self.told = proposer, told
         self.failure: Exception | None = None
         self.proposals = self.skipped_empty = 0
 
@@ -165,6 +178,7 @@ class Reflection:
             raise
         self.proposals += sum(bool(text) for text in texts)
         self.skipped_empty += sum(not text for text in texts)
+        self.told([bool(text) for text in texts])
         return [(ReflectionProposal({COMPONENT: text} if text else {}), self) for text in texts]
 
     def reflect(

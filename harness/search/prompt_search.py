@@ -23,6 +23,7 @@ from harness.core.settings import Strict
 from harness.core.types import Problem, Sampling
 from harness.search.asking import Fault, ReflectorConfig, check_reflector
 from harness.search.beam import COMPONENT, Adapter, Beam, Carried, MeteredPolicy, Minibatches, Reflection, tie_counts
+from harness.search.racing import Racer
 from harness.search.reflect import Proposer, make_proposer
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class EvolveConfig(Strict):
     """Problems on which a parent and its child are compared."""
     dev_size: int = Field(300, ge=1)
     """Dev problems, at most; half of the problems, if there are fewer than twice as many."""
+    racing: bool = False
+    """Leave out calls on a child's minibatch once it is decided whether the child joins. The pool is the same; calls are
+    made problem by problem, so that each iteration waits for more of them."""
     keep: int = Field(16, ge=1)
     """Templates of the previous pool to start from, at most, if the pool is carried over."""
 
@@ -177,7 +181,8 @@ def evolve(
 
     carried = _carried(start, config.keep, payable=(total - len(dev) - 1) // (len(dev) + 1))
     meter = MeteredPolicy(policy=policy, sampling=sampling, seed=seed, ledger=ledger, total=total)
-    reflection = Reflection(Carried(carried, proposer))
+    adapter = (Racer if config.racing else Adapter)(meter)
+    reflection = Reflection(Carried(carried, proposer), adapter.children)
     beam = Beam(meter=meter, dev_size=len(dev), minibatch=size, width=config.width, seed=seed, carried=len(carried))
 
     def stop(state: GEPAState) -> bool:
@@ -188,7 +193,7 @@ def evolve(
         seed_candidate={COMPONENT: ""},
         trainset=list(minibatch_problems),
         valset=list(dev),
-        adapter=Adapter(meter),
+        adapter=adapter,
         batch_sampler=Minibatches(size, stream(seed, "evolve", "minibatches")),
         sampling_strategy=beam,
         selection_strategy=beam,

@@ -1,11 +1,19 @@
 """A finished run with given outcomes by question."""
 
+from harness.plan import Plan
 from harness.runs import formats
 from harness.runs.files import write_text
 from harness.runs.result import write_result
 from harness.runs.samples import samples_path
 from harness.runs.spec import StoredSpec
 from support.results import result, sample
+
+
+def a_plan():
+    """A plan of small numbers, where nothing is planned."""
+    counts = {"rollouts": 10, "eval_samples": 5, "generated_tokens": 77, "eval_tokens": 3, "optimiser_steps": 2}
+    others = ("problems", "epochs", "batches", "search_rollouts", "eval_problems", "seeds")
+    return Plan(**counts, **dict.fromkeys(others, 1), by_tokens=False, hints=None, not_a_result=None, seconds=1.0)
 
 
 def write_run(path, found, samples=(), spec=None):

@@ -60,7 +60,7 @@ def test_command(command, capsys, monkeypatch, tmp_path):
     with pytest.raises(SystemExit) as e:
         main()
     err = capsys.readouterr().err
-    of_runs = words[1] in ("compare", "regrade", "plant") or {"--runs", "--pilot"} & set(words)
+    of_runs = words[1] in ("compare", "merge", "regrade", "plant") or {"--runs", "--pilot"} & set(words)
     if e.value.code == 3 and "--data-dir" in err or of_runs:
         assert e.value.code == 3, "only the data or the runs named in the docs are missing here"
     else:

@@ -38,6 +38,8 @@ HEAVY = {
 LIGHT = [
     ["--help"],
     ["run", "--help"],
+    ["doctor", "--help"],
+    ["launch", "--help"],
     ["regrade", "--help"],
     ["check", "golds", "--help"],
     ["compare", "--help"],
@@ -133,7 +135,7 @@ BAD = [
     (["run", "--method", "p20"], 2, "did you mean 'p2o'"),
     (["run", "--method", "p2o", "--bench", "odd"], 2, "did you mean 'ood'"),
     (["run", "--method", "p2o", "--recipe", "testbd"], 2, "did you mean 'testbed'"),
-    (["run", "--method", "p2o", "--set", "train.lrr=1"], 2, "did you mean 'lr'"),
+    (["run", "--method", "p2o", "--set", "train.lrr=1"], 2, "did you mean 'train.lr'"),
     (["run", "--method", "p2o", "--set", "p2o.hard_below=9"], 2, "hard_below"),
     (["run", "--method", "p2o", "--seeds", "a,b"], 2, "whole numbers"),
     (["run", "--method", "p2o", "--config", "nowhere.yaml"], 3, "nowhere.yaml"),

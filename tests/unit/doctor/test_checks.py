@@ -97,7 +97,7 @@ def test_the_limit_of_a_job_is_its_memory(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "error", "words"),
     [
-        ("gpu: 8", UsageError, "did you mean 'gpus'"),
+        ("gpu: 8", UsageError, "did you mean 'machine.gpus'"),
         ("gpus: many", UsageError, "machine.gpus"),
         ("- 8", UsageError, "must hold a mapping"),
         (None, MissingError, "no file"),
@@ -233,11 +233,19 @@ def test_a_tokenizer_that_is_not_here(monkeypatch):
     assert check_template(spec, True, [], False).status == "unchecked", "it may be on the machine that is described"
 
 
-@pytest.mark.parametrize("recipe", [PAPER, "smollm2"])
-def test_a_batch_reaches_every_tensor(recipe):
-    spec = resolve("p2o", recipe)
-    check = check_batch(spec, config_of(spec, True))
-    assert check.status == "ok" and check.found.endswith("correction mask")
+@pytest.mark.parametrize(
+    ("method", "recipe", "correction"),
+    [
+        ("p2o", PAPER, "mask"),
+        ("p2o", "smollm2", "mask"),
+        ("prefix-ladder", "smollm2", ""),
+        ("critique-refine", "smollm2", "shaping"),
+    ],
+)
+def test_a_batch_reaches_every_tensor(method, recipe, correction):
+    spec = resolve(method, recipe)
+    check = check_batch(spec, config_of(spec, True), None)
+    assert check.status == "ok" and correction in check.found.split("correction ")[1]
 
 
 def test_a_loss_that_does_not_run_fails(monkeypatch):
@@ -245,7 +253,7 @@ def test_a_loss_that_does_not_run_fails(monkeypatch):
 
     spec = resolve("grpo", "smollm2")
     monkeypatch.setattr(update, "token_losses", lambda logps, *rest: logps.reshape(7, 7, 7))
-    check = check_batch(spec, config_of(spec, True))
+    check = check_batch(spec, config_of(spec, True), None)
     assert check.status == "fails" and "RuntimeError" in check.found
 
 
@@ -255,7 +263,7 @@ def test_tensors_without_a_gradient_are_named(monkeypatch):
     spec = resolve("grpo", "smollm2", sets=["model.dtype=bfloat16"])
     detached = update.token_losses
     monkeypatch.setattr(update, "token_losses", lambda logps, *rest: detached(logps.detach().requires_grad_(), *rest))
-    check = check_batch(spec, config_of(spec, True))
+    check = check_batch(spec, config_of(spec, True), None)
     assert check.status == "fails" and "get no gradient" in check.found
 
 
@@ -288,7 +296,9 @@ def test_bad_input(capsys, tmp_path):
 @pytest.mark.skipif(OPENRLHF or torch.cuda.is_available(), reason="this machine has what it lacks elsewhere")
 @pytest.mark.skipif(not DATA.exists(), reason="needs the data folder")
 def test_on_a_machine_without_gpus_it_says_what_is_missing(capsys):
-    code, out, err = harness(capsys, "doctor", "--recipe", PAPER, "--data-dir", DATA, "--offline", "--json")
+    code, out, err = harness(
+        capsys, "doctor", "--recipe", PAPER, "--bench", "aime24", "--data-dir", DATA, "--offline", "--json"
+    )
     checks = {c["what"]: c for c in json.loads(out)["checks"]}
     assert code == 1 and {"packages", "GPUs", "Ray", "chat template"} <= {
         w for w, c in checks.items() if c["status"] == "fails"

@@ -46,6 +46,7 @@ ONE = [
     ("|z| = 2", "2"),
     ("a + b = 5", "5"),
     ("x = 0.5 = \\frac{1}{2}", "\\frac{1}{2}"),
+    ("y = x + 1 = 1 + x", "x + 1"),
     ("x = \\frac{1}{3} \\approx 0.33", "\\frac{1}{3}"),
     # inequalities
     ("x < y", "y > x"),
@@ -95,6 +96,8 @@ NOT_ONE = [
     ("y = 2x + 1", "y = 2x + 2"),
     ("y = x", "y = -x"),
     ("x = 3 = 4", "3"),
+    ("y = x + 1 = x + 2", "x + 1"),
+    ("y = x + 1 = 1 + x = x + 2", "x + 1"),
     ("x = \\frac{1}{3} \\approx 0.34", "\\frac{1}{3}"),
     ("x = \\frac{1}{3} \\approx \\frac{1}{2}", "\\frac{1}{3}"),
     ("x \\approx 3", "4"),
@@ -172,6 +175,14 @@ def test_not_one_value(one, other):
 def test_amounts_with_and_without_units(one, other, is_one):
     found = [same_quantity(quantity(a), quantity(b)) for a, b in ((one, other), (other, one))]
     assert found == [is_one] * 2
+
+
+@pytest.mark.parametrize("name", ["", "y = "])
+def test_the_gold_answer_says_for_which_numbers(name):
+    r"""`2 \ln x` is of positive ones alone, `\ln x^2` of the others as well, whichever of the two has a name."""
+    of_all, of_some = "\\ln(x^2)", "2\\ln x"
+    assert verdict(name + of_some, of_all) and verdict(of_some, name + of_all)
+    assert not verdict(name + of_all, of_some) and not verdict(of_all, name + of_some)
 
 
 def test_names_of_relations():

@@ -412,6 +412,16 @@ def test_an_expression_is_read(text, at, found):
     assert Fraction(mpmath.nstr(mpmath.re(got), 30)) == found if not isinstance(got, Fraction) else got == found
 
 
+def test_what_may_be_large_is_not_multiplied_out_as_it_is_read():
+    for text, kind in (
+        ("\\binom{5}{2}", sympy.binomial),
+        ("5!", sympy.factorial),
+        ("5^2", sympy.Pow),
+        ("2 \\cdot 3", sympy.Mul),
+    ):
+        assert isinstance(read_expression(text), kind), text
+
+
 def test_constants_are_read():
     with mp.workprec(100):
         for text, want in (("e^{2}", mpmath.e**2), ("2e", 2 * mpmath.e), ("2^e", 2**mpmath.e), ("\\pi^2", mpmath.pi**2)):

@@ -401,6 +401,12 @@ def test_golds_are_graded_and_read(in_process):
     }
 
 
+def test_every_gold_of_words_counts(in_process):
+    texts = ("north", "\\text{south east}", "5", "north", "no solution")
+    found = golds.check_golds(suite("math", *texts), None)
+    assert (found["n"], found["accepted"], found["words"], found["doubtful"]) == (5, 5, 4, [])
+
+
 def test_golds_that_no_grader_accepts(monkeypatch):
     monkeypatch.setattr(
         golds, "verify_many", lambda pairs, *_: {pair: "timeout" if pair[0] == "5" else "right" for pair in pairs}
@@ -887,6 +893,9 @@ def test_arguments_in_brackets(text, found):
         ("C_{10}^{3}+1", "\\binom{10}{3}+1"),
         ("C(5,2)C( 6 , 3 )", "\\binom{5}{2}\\binom{6}{3}"),
         ("C(3,3)", "\\binom{3}{3}"),
+        ("C(5,2)(3)", "\\binom{5}{2}(3)"),
+        ("x C_5^2", "x \\binom{5}{2}"),
+        ("2C(5,2)P(3)", "2C(5,2)P(3)"),
         ("C(5,2)+C", "C(5,2)+C"),
         ("F(C(5,2))", "F(C(5,2))"),
         ("C(2,5)", "C(2,5)"),

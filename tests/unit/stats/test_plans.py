@@ -529,3 +529,32 @@ def test_seed_sds_are_the_runs_or_the_claims_and_no_less_than_decoding(tmp_path)
         Known("seed sd", "2.50, 4.00", "the claim's seed_sd"),
         Known("seed sd", f"{low:.2f}, 4.00", "the claim's seed_sd, raised to what decoding alone makes it"),
     ]
+
+
+def test_how_far_a_gain_generalises_is_at_the_level_of_the_plan():
+    """The chance with the seeds that see it, the most that any number of seeds gives, and how much larger suites would be."""
+    c = claim(seed_sd=[3.0], margin=1.0)
+    known = sources(c, [], [], {"tb-long": 0.5}, 0.8)
+    new = Noise(3.0, known.question_se, known.floor())
+    for alpha in (0.05, 0.3):
+        found = plan(c, accuracies={"tb-long": 0.5}, seeds=(3,), alpha=alpha, wanted=0.95)
+        seen = found.parts[0].seeds
+        chance, most = chances.gain_seen(8.0, 0.0, new, seen, alpha), ceiling(8.0, known.question_se, alpha)
+        words = (
+            f"seed sd 3.00: {100 * chance:.0f}% at {seen} seeds that it generalises to new questions, {100 * most:.0f}% at most"
+        )
+        factor = questions_needed(8.0, new, seen, alpha, 0.95)
+        if chance < 0.95 and factor is not None:
+            words += f"; suites {factor:.2g} times as large would make it 95%"
+        assert f"{words}." in found.notes
+    assert f"{100 * ceiling(8.0, known.question_se, 0.05):.0f}" != f"{100 * most:.0f}"
+
+
+def test_more_samples_that_save_no_seeds_are_said_to_save_none():
+    found = plan(claim(seed_sd=[1.4], margin=1.0), accuracies={"tb-long": 0.5}, seeds=(3,))
+    own, *_, many = found.parts
+    share = 100 * (own.decoding**2 - many.decoding**2) / 1.4**2
+    assert own.seeds == many.seeds and share > 100 / 3
+    assert (
+        found.notes[0] == f"seed sd 1.40: raise k, 64 samples per question would take away {share:.0f}% of a seed's variance."
+    )

@@ -4,7 +4,6 @@ import os
 import shlex
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -21,13 +20,6 @@ from support.trained import train
 
 SETTINGS = {"eval.limit": 3}
 ARMS = {"base": {"method": "grpo"}, "warm": {"method": "grpo", "settings": {"train.temperature": 1.1}}}
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Cells are resolved, but neither their data nor their overlaps are looked at."""
-    plan = SimpleNamespace(rollouts=10, eval_samples=5, generated_tokens=77, eval_tokens=3, optimiser_steps=2, seconds=1.0)
-    monkeypatch.setattr("harness.run.prepare", lambda spec, *a: SimpleNamespace(plan=plan, overlaps={}))
 
 
 def study(folder, arms=ARMS, per="seed", kind=s.StudyDir, seeds=(0, 1), out="out"):

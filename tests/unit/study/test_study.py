@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -16,7 +15,6 @@ from msgspec.structs import replace
 from harness import study as s
 from harness.core.errors import HarnessError, UsageError
 from harness.core.ledger import Ledger
-from harness.plan import Plan
 from harness.registry import methods, presets, studies
 from harness.runs.files import write_json
 from harness.study.jobs import jobs_of
@@ -34,17 +32,6 @@ def write(folder, arms=None, **more):
     tree = {"title": "t", "recipe": "testbed", "bench": "tb-id", "seeds": [0, 1], "settings": TINY, "arms": arms, **more}
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
     return path
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Cells are resolved, but neither their data nor their overlaps are looked at."""
-    counts = {"rollouts": 10, "eval_samples": 5, "generated_tokens": 77, "eval_tokens": 3, "optimiser_steps": 2}
-    others = ("problems", "epochs", "batches", "search_rollouts", "eval_problems", "seeds")
-    nothing = {"by_tokens": False, "hints": None, "not_a_result": None}
-    plan = Plan(**counts, **dict.fromkeys(others, 1), **nothing, seconds=1.0)
-    monkeypatch.setattr("harness.run.prepare", lambda spec, *a: SimpleNamespace(plan=plan, overlaps={}))
-    monkeypatch.setattr("harness.study.local.POLL_S", 0.01)
 
 
 def cells(path, **options):
@@ -85,11 +72,11 @@ def test_the_command_of_a_cell_makes_its_spec(tmp_path, quick):
     "change, words",
     [
         ({"titel": "x"}, "unknown setting 'titel'; did you mean 'title'"),
-        ({"arms": {"a": {"method": "grpo", "setings": {}}}}, "arms.a.setings'; did you mean 'settings'"),
+        ({"arms": {"a": {"method": "grpo", "setings": {}}}}, "arms.a.setings'; did you mean 'arms.a.settings'"),
         ({"arms": {"a": {"method": "grop"}}}, "a: unknown method 'grop'; did you mean 'grpo'"),
         (
             {"arms": {"a": {"method": "grpo", "settings": {"train.lrr": 1}}}},
-            "a: unknown setting 'train.lrr'; did you mean 'lr'",
+            "a: unknown setting 'train.lrr'; did you mean 'train.lr'",
         ),
         ({"arms": {"a/b": {"method": "grpo"}}}, "a/b"),
         ({"arms": {}}, "arms"),
