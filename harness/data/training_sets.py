@@ -151,7 +151,7 @@ class TrainingSet:
 
 
 def world_named(training_set: str, spec: PolicySpec | None = None) -> World | None:
-    """As `TrainingSet.world_of`; None for a set that is not known here, as one from outside is on a cluster's other machines."""
+    """As `TrainingSet.world_of`; None for a set that is not known here, as one from outside on a cluster's other machines."""
     cls = load_world(training_set)
     if cls is None:
         return None

@@ -42,6 +42,7 @@ LIGHT = [
     ["launch", "--help"],
     ["regrade", "--help"],
     ["check", "golds", "--help"],
+    ["suite", "new", "--help"],
     ["compare", "--help"],
     ["power", "--help"],
     ["claim", "list"],
