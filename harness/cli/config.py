@@ -30,7 +30,7 @@ def show(
 
     from harness.cli.listing import columns
     from harness.config import resolve
-    from harness.config.layers import layers, origins
+    from harness.config.sources import layers, origins
     from harness.core.trees import flatten
     from harness.registry import DEFAULT_RECIPE, method_of
 

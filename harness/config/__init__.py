@@ -1,6 +1,6 @@
 """What a run is: recipes and overrides resolved into one spec, with its hash.
 
-Precedence, weakest first: class defaults, then the layers of harness/config/layers.py. A recipe may hold a section per method
+Precedence, weakest first: class defaults, then the layers of harness/config/sources.py. A recipe may hold a section per method
 (`p2o: {...}`); the spec keeps the section of the method that runs.
 """
 
@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
-from harness.config.layers import layers, recipe_name
+from harness.config.sources import layers, recipe_name
 from harness.core.errors import UsageError, dotted, nearest
 from harness.core.kinds import Kind, kind_in
 from harness.core.secrets import without_secrets

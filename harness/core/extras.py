@@ -9,8 +9,8 @@ from harness.core.errors import MissingError
 EXTRAS = {
     module: extra
     for extra, modules in {
-        "local": "torch transformers tokenizers safetensors huggingface_hub datasets gepa lm_eval math_verify sympy mpmath "
-        "antlr4 latex2sympy2_extended datasketch gguf",
+        "local": "torch transformers tokenizers safetensors huggingface_hub datasets pyarrow gepa lm_eval math_verify sympy "
+        "mpmath antlr4 latex2sympy2_extended datasketch gguf",
         "sft": "trl",
         "lora": "peft",
         "procedural": "reasoning_gym",

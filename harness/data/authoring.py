@@ -17,6 +17,7 @@ import yaml
 from harness.core.errors import MissingError, UsageError
 from harness.data.suites import Suite, broken_suites, is_own, list_groups, load_suite, suite_of_file
 from harness.registry import include, name_fault, place_name
+from harness.runs.files import write_text
 
 TO_DO = "TO DO"
 """What a field of a new card holds that only its author can fill in."""
@@ -55,8 +56,8 @@ def new_suite(name: str, source: Path, out: Path) -> Suite:
     suite = replace(suite_of_file(source), name=name, title=name, home=folder)
     folder.mkdir(parents=True)
     shutil.copyfile(source, folder / source.name)
-    (folder / f"{name}.yaml").write_text(TASK.format(folder=folder.name, name=name), encoding="utf-8")
-    (folder / "card.yaml").write_text(card_text(suite), encoding="utf-8")  # last: a folder without one is no suite
+    write_text(folder / f"{name}.yaml", TASK.format(folder=folder.name, name=name))
+    write_text(folder / "card.yaml", card_text(suite))  # last: a folder without one is no suite
     return read_folder(folder)[0]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.core.errors import MissingError, UsageError
+from harness.core.extras import require
 from harness.core.limits import MAX_BYTES
 from harness.core.seeds import stream
 from harness.core.types import Problem
@@ -161,11 +162,10 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _parquet(data: bytes, path: Path) -> list[dict[str, Any]]:
-    try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import read_table
-    except ModuleNotFoundError:
-        raise MissingError(f"{path} is a Parquet file: pip install pyarrow reads it") from None
+    require("pyarrow")
+    from pyarrow import ArrowException
+    from pyarrow.parquet import read_table
+
     try:
         rows: list[dict[str, Any]] = read_table(BytesIO(data)).to_pylist()
     except (ArrowException, OSError, ValueError) as e:

@@ -172,7 +172,7 @@ GOOD = '{"id": "a", "problem": "1+1?", "answer": "2"}\n'
         ("", "holds no problems"),
         (GOOD + "{broken\n", "line 2 is not JSON"),
         (GOOD + '{"id": "b", "problem": "", "answer": "2"}\n', "line 2: field 'problem'"),
-        (GOOD + '{"id": "b", "problem": "x", "answer": 3}\n', "line 2: field 'answer'"),
+        (GOOD + '{"id": "b", "problem": "x", "answer": [3]}\n', "line 2: field 'answer'"),
         (GOOD + GOOD, "line 2: id 'a'"),
         (GOOD, "1 problems, fewer than one batch"),
     ],

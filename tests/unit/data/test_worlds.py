@@ -109,7 +109,7 @@ def test_its_settings_are_a_section_like_a_method_s(echo):
     assert RunSpec(**spec.model_dump(mode="json")) == spec and spec.hash() != settings().hash()
     assert spec.changed(settings().model_dump(mode="json")) == ["echo.size"]
     for wrong, words in [
-        ("echo.siez=5", "'echo.siez'; did you mean 'size'"),
+        ("echo.siez=5", "'echo.siez'; did you mean 'echo.size'"),
         ("echo.size=0", "echo.size: Input"),
         ("eco.size=1", "'eco'"),
     ]:
@@ -155,7 +155,7 @@ def test_what_a_reference_does_not_find_is_named(echo, monkeypatch):
     with pytest.raises(UsageError, match="not those that are pinned"):
         Suite(**{**vars(echo), "size": 5}).problems(None)
     monkeypatch.setitem(registry.training_set_fields()["echoes"], "hint_position", "befor")
-    with pytest.raises(UsageError, match="training_sets.yaml: hint_position: .*'before' or 'after'.*befor"):
+    with pytest.raises(UsageError, match="training_sets.yaml: echoes.hint_position: .*'before' or 'after'.*befor"):
         load_training_set("testbed")
     monkeypatch.setitem(registry.training_set_fields()["echoes"], "world", "nowhere:World")
     with pytest.raises(MissingError, match="world of training set 'echoes' cannot be loaded from nowhere:World"):

@@ -529,16 +529,19 @@ def test_what_is_wrong_with_a_gold(gold, reason):
 
 
 def test_suites_at_hand(tmp_path, monkeypatch):
-    there = SimpleNamespace(file="a.jsonl", answer_type="math")
-    absent = SimpleNamespace(file="b.jsonl", answer_type="math")
-    made = SimpleNamespace(file=None, answer_type="testbed")
-    task = SimpleNamespace(file=None, answer_type="reasoning_gym")
+    there = SimpleNamespace(file="a.jsonl", answer_type="math", home=None)
+    absent = SimpleNamespace(file="b.jsonl", answer_type="math", home=None)
+    made = SimpleNamespace(file=None, answer_type="testbed", home=None)
+    task = SimpleNamespace(file=None, answer_type="reasoning_gym", home=None)
+    own, gone = (SimpleNamespace(file=name, answer_type="math", home=tmp_path / "own") for name in ("c.jsonl", "d.jsonl"))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "c.jsonl").touch()
     (tmp_path / "a.jsonl").touch()
     for installed in (True, False):
         monkeypatch.setattr(procedural, "installed", lambda installed=installed: installed)
         tasks = [task] if installed else []
-        assert golds.at_hand([there, absent, made, task], tmp_path) == [there, made, *tasks]
-        assert golds.at_hand([there, absent, made, task], None) == [made, *tasks]
+        assert golds.at_hand([there, absent, made, task, own, gone], tmp_path) == [there, made, *tasks, own]
+        assert golds.at_hand([there, absent, made, task, own, gone], None) == [made, *tasks, own]
 
 
 # ---------------------------------------------------------------------- the strict reward

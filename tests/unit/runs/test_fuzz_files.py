@@ -177,7 +177,7 @@ SETTINGS = VALUES | st.floats(0.1, 99) | st.dictionaries(NAMES | TEXT, VALUES | 
 def short(tmp_path, monkeypatch):
     """A short recipe and few problems: these take most of the time."""
     (tmp_path / "recipe.yaml").write_text("train: {epochs: 3, prompts_per_batch: 16}\np2o: {}\n")
-    monkeypatch.setattr("harness.config.recipes", lambda: {"testbed": tmp_path / "recipe.yaml"})
+    monkeypatch.setattr("harness.config.sources.recipes", lambda: {"testbed": tmp_path / "recipe.yaml"})
     few = world.train_problems(4, 0.4, 0)
     monkeypatch.setattr(world, "train_problems", lambda *a: few)
 

@@ -467,7 +467,7 @@ def test_shipped_claims_are_those_of_the_papers():
         ({"arms": {"arm": {"method": "p2o"}, "baseline": {"method": "grpo", "settings": {"train.set": "gsm8k"}}}}, "gsm8k"),
         ({"expected": "true"}, "expected"),
         ({"training_set": "math"}, "train on testbed, not on math"),
-        ({"settings": {"train.lrr": 1}}, "did you mean 'lr'"),
+        ({"settings": {"train.lrr": 1}}, "did you mean 'train.lr'"),
         ({"recipe": "testbd"}, "testbd"),
         ({"settings": {"a=b": 1}}, "'a=b' is not the name of a setting"),
         ({"seed_sd": [0]}, "seed_sd.0"),

@@ -139,7 +139,8 @@ def test_what_an_older_spec_lacks_is_its_default():
 
 
 def old_shared(key):
-    return key.startswith(("model.", "testbed.", "eval.", "backend.name", "train.set", "train.limit", "train.reward"))
+    shared = ("model.", "testbed.", "eval.", "backend.name", "train.set", "train.limit", "train.reward", "train.with_solutions")
+    return key.startswith(shared)
 
 
 def old_claimed(key):
@@ -149,7 +150,7 @@ def old_claimed(key):
 
 def old_identity(key, training_set):
     own = ("model.", "testbed.") if training_set == "testbed" else ("model.",)
-    return key in ("train.limit", "train.reward") or (key.startswith(own) and key != "model.id")
+    return key in ("train.limit", "train.reward", "train.with_solutions") or (key.startswith(own) and key != "model.id")
 
 
 @pytest.mark.parametrize("name", [name for name in SPECS if not name.endswith(" skills")])  # a world that the lists knew not

@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from harness.config.layers import layers, origins
+from harness.config.sources import layers, origins
 from harness.core.errors import MissingError, UsageError
 from harness.core.trees import flatten
 from support.command import harness
