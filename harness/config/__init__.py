@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
-from harness.config.sources import layers, recipe_name
+from harness.config.sources import layers, merged, recipe_name
 from harness.core.errors import UsageError, dotted, nearest
 from harness.core.kinds import Kind, kind_in
 from harness.core.secrets import without_secrets
@@ -186,10 +186,7 @@ def resolve(
     flags: Mapping[str, Any] | None = None,
 ) -> RunSpec:
     """The spec of a run. Raises UsageError (unknown names, contradictions) or MissingError (no such file)."""
-    tree: dict[str, Any] = {}
-    for layer in layers(method, recipe, configs, sets, flags):
-        tree = merge(tree, layer.tree)
-    return build(method, recipe_name(recipe), tree)
+    return build(method, recipe_name(recipe), merged(layers(method, recipe, configs, sets, flags)))
 
 
 def build(method: str, recipe: str, tree: Mapping[str, Any]) -> RunSpec:

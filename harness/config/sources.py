@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def layers(
     """All that is set, the weakest first. Raises UsageError (unknown names, circles) or MissingError (no such file)."""
     found = _recipe(recipe)
     if method in presets():
-        preset, so_far = presets()[method], _merged(found)
+        preset, so_far = presets()[method], merged(found)
         tree: dict[str, Any] = dict(preset.set)
         for key, factor in preset.times.items():  # of the recipe's value, or else the class default
             base = flatten(merge(so_far, tree)).get(key, flatten(TrainConfig().model_dump(), "train.")[key])
@@ -49,14 +50,15 @@ def layers(
     return [*found, Layer("command line", flags or {})]
 
 
-def origins(found: Iterable[Layer]) -> dict[str, str]:
+def merged(found: Iterable[Layer]) -> dict[str, Any]:
+    """All layers as one tree."""
+    return reduce(merge, (layer.tree for layer in found), {})
+
+
+def origins(found: Sequence[Layer]) -> dict[str, str]:
     """The origin of every setting that a layer sets, by its dotted name."""
-    tree: dict[str, Any] = {}
-    by: dict[str, str] = {}
-    for layer in found:
-        tree = merge(tree, layer.tree)
-        by |= dict.fromkeys(flatten(layer.tree), layer.origin)
-    return {name: origin for name, origin in by.items() if name in flatten(tree)}
+    by = {name: layer.origin for layer in found for name in flatten(layer.tree)}
+    return {name: by[name] for name in flatten(merged(found))}
 
 
 def recipe_name(word: str) -> str:
@@ -88,10 +90,3 @@ def _recipe(word: str, folder: Path = Path(), above: tuple[Path, ...] = ()) -> l
         raise UsageError(f"{path}: {EXTENDS} must name a recipe or a file, not {base!r}")
     below = _recipe(base, path.parent, (*above, path.resolve())) if base else []
     return [*below, Layer(f"recipe {path}", tree)]
-
-
-def _merged(found: Iterable[Layer]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for layer in found:
-        tree = merge(tree, layer.tree)
-    return tree

@@ -30,7 +30,7 @@ def plain_attention(model: Any) -> bool:
 
 
 def sound_kernels() -> None:
-    """Leave cuDNN's attention out of what PyTorch chooses from in this process; the other kernels are as fast here.
+    """Leave cuDNN's attention out of what PyTorch chooses from in this process.
 
     From PyTorch 2.11 on its backward pass gives NaN on H100 and H200 where a mask is given and keys are 64 more than a multiple
     of 128 (github.com/pytorch/pytorch/issues/196678).

@@ -80,7 +80,7 @@ def test_a_slurm_file_checks_and_runs_the_recipe(recipe, method, capsys, tmp_pat
     ours = [parsed(words[1:]) for words in calls if words[0] == "harness"]
     assert [name for name, _ in ours] == ["doctor", "run"]
     spec, asked = spec_of(ours[1][1]), resolve(method, recipe)
-    assert ours[1][1]["out"] == ours[0][1]["out"] and not ours[1][1]["resume"]
+    assert ours[1][1]["out"] == ours[0][1]["out"] and ours[1][1]["go_on"], "requeued, it goes on"
     directives = dict(re.findall(r"^#SBATCH --([a-z-]+)=(\S+)$", text, re.M))
     assert directives["nodes"] == str(spec.backend.nodes) and directives["gpus-per-node"] == str(asked.backend.gpus_per_node)
     servers = [words for words in calls if words[0] == "vllm"]
@@ -98,13 +98,10 @@ def test_a_slurm_file_checks_and_runs_the_recipe(recipe, method, capsys, tmp_pat
     translate(spec, made, "M", tmp_path, tmp_path, 0, resume=False)  # nothing that it would refuse
 
 
-def test_a_job_that_is_requeued_goes_on(capsys, tmp_path):
-    text = rendered(capsys, "slurm", OPENRLHF[0], "grpo", "--out", "my run")
-    (tmp_path / "my run").mkdir()
-    (tmp_path / "my run" / "spec.json").write_text("{}")
-    done, calls = ran(text, tmp_path)
+def test_a_folder_with_a_space_in_its_name_is_one_folder(capsys, tmp_path):
+    done, calls = ran(rendered(capsys, "slurm", OPENRLHF[0], "grpo", "--out", "my run"), tmp_path)
     assert done.returncode == 0, done.stderr
-    assert parsed(calls[-1][1:])[1]["resume"] and str(parsed(calls[-1][1:])[1]["out"]) == "my run"
+    assert [str(parsed(words[1:])[1]["out"]) for words in calls if words[0] == "harness"] == ["my run", "my run"]
 
 
 def test_a_job_whose_doctor_fails_does_not_run(capsys, tmp_path):
@@ -116,13 +113,13 @@ def test_a_job_whose_doctor_fails_does_not_run(capsys, tmp_path):
 @pytest.mark.parametrize("recipe", OPENRLHF)
 def test_a_ray_file_submits_the_recipe(recipe, method, capsys, tmp_path):
     text = rendered(capsys, "ray", recipe, method, "--set", "train.lr=2e-6")
-    done, calls = ran(text, tmp_path, RAY_ADDRESS="http://h:8265", REFLECTOR="http://r:8000/v1", RESUME="1")
+    done, calls = ran(text, tmp_path, RAY_ADDRESS="http://h:8265", REFLECTOR="http://r:8000/v1")
     assert done.returncode == 0, done.stderr
     [words] = calls
     assert words[:3] == ["ray", "job", "submit"]
     name, params = parsed(words[words.index("--") + 2 :])
     spec, asked = spec_of(params), resolve(method, recipe)
-    assert name == "run" and params["resume"] and spec.train.lr == 2e-6 and spec.backend == asked.backend
+    assert name == "run" and params["go_on"] and spec.train.lr == 2e-6 and spec.backend == asked.backend
     env = next(w for w in words if w.startswith("--runtime-env-json=")).partition("=")[2]
     assert json.loads(env) == {"env_vars": {"HARNESS_REFLECTOR_KEY": "none"}}
     if asked.method_config.get("reflector", {}).get("kind") == "openai":
