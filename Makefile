@@ -30,7 +30,7 @@ test: venv
 # The site, into build/docs. A broken link or reference is an error; nothing is fetched.
 docs: venv
 	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict -q
+	NO_MKDOCS_2_WARNING=1 PATH=$(abspath $(VENV))/bin:$$PATH $(VENV)/bin/python -m mkdocs build --strict -q
 
 # Whether a grade is a proof or a rejection: 20,000 pairs of known verdict, docs/grading_properties.md.
 SEED ?= 0
