@@ -36,7 +36,7 @@ from harness.training.loop import train_epochs
 from harness.training.loss import checked_advantages, correction_weights
 from harness.training.metrics import Row, batch_metrics
 from harness.training.openrlhf.engine import NoRoomError, request, rollout
-from harness.training.openrlhf.job import Ask, SeedJob, rollout_from, rollout_row
+from harness.training.openrlhf.job import Ask, Failure, SeedJob, rollout_from, rollout_row
 from harness.training.prompts import rendering
 from harness.training.seedlog import SeedLog
 
@@ -135,7 +135,11 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]
             world=world_named(self.job.spec.train.set, self.job.spec),
         )
         log.note(rendering_sha256=rendering(self.tokenizer, self.job.spec.model))
-        train_epochs(self, self.method, log)
+        try:
+            train_epochs(self, self.method, log)
+        except HarnessError as e:  # an executor's, too, which Ray raises here with a traceback for its text
+            Failure.of(getattr(e, "cause", e)).write(self.job.work)
+            raise
         self._serve()
 
     def _tell(self, rollouts: int, text: str, force: bool = False) -> None:
