@@ -56,6 +56,20 @@ def as_weights(old_B_T: torch.Tensor, weights_B_T: torch.Tensor) -> torch.Tensor
     return torch.where(weights_B_T > 0, old_B_T - weights_B_T.log(), old_B_T + NOTHING)
 
 
+def in_order(samples: list[Any], problems: list[Problem]) -> list[Any]:
+    """Samples in the order of the batch and of their groups.
+
+    OpenRLHF hands them out as they end; in that order its passes would be others each time, and the step by their rounding.
+    """
+    place = {p.id: i for i, p in enumerate(problems)}
+
+    def key(sample: Any) -> tuple[int, int]:
+        row = json.loads(sample.labels[0])
+        return place[row["asked"]], row["index"]
+
+    return sorted(samples, key=key)
+
+
 class ContextRatio(RemoteExperienceMaker):  # type: ignore[misc]  # an untyped package
     """The method's advantages and correction in terms of OpenRLHF's unchanged loss; also keeps what the run's log needs."""
 
@@ -162,7 +176,7 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]
         at = {"work": str(self.job.work), "epoch": epoch, "batch": batch, "samples": cfg.rollouts_per_prompt}
         for p in problems:
             self.prompts.queue.append((None, [p.text], [json.dumps({**at, "problem": p.id})], [None]))
-        samples, *_ = self.samples_generator.generate_samples(**self.generate_kwargs)
+        samples = in_order(self.samples_generator.generate_samples(**self.generate_kwargs)[0], problems)
         sampled = time.perf_counter() - start
         groups, rollouts = self._groups(samples, problems, log.ledger)
         advantages = {id(r): a for g in groups for r, a in zip(g.rollouts, checked_advantages(method, g), strict=True)}
