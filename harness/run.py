@@ -20,6 +20,7 @@ from harness.data.training_sets import TrainingSet, load_training_set
 from harness.evaluation.engines import BackendEngine
 from harness.evaluation.results import Checklist, not_a_result_reason, seed_result, what_was_told
 from harness.execution import Apart, Inputs, Tick, chosen, each_seed, evaluate_seed, result_of_seeds
+from harness.models import check_model
 from harness.plan import Plan, plan
 from harness.registry import load_method
 from harness.runs.logs import first_rollouts
@@ -68,6 +69,7 @@ def prepare(
 
     `overlaps`: that of an earlier PreparedRun of the same problems and suites, so as not to look for them again.
     """
+    check_model(spec.model.id)
     training_set = load_training_set(spec.train.set)
     suites = chosen(spec.eval.bench, training_set)
     check = Checklist([])
