@@ -27,11 +27,13 @@ class Plan:
 
     `by_tokens`: a bound in tokens stops the run, and completions are taken to be of full length; there are more of them
     where they end early. `asked`: answers of a writer beside searches; `passes` over them in supervised training.
+    `turns` of a batch's sampling, one after another, where groups sample again.
     """
 
     problems: int
     epochs: int
     batches: int
+    turns: int
     rollouts: int
     search_rollouts: int
     searches: int
@@ -130,6 +132,7 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite], not_a_result: s
         problems=len(method.problems),
         epochs=epoch,
         batches=batches,
+        turns=-(-costs.group // cfg.rollouts_per_prompt),
         rollouts=rollouts,
         search_rollouts=search,
         searches=searches,

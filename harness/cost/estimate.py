@@ -28,9 +28,11 @@ SILENT = ("offline", "book", "placebo", "replay")
 @dataclass(frozen=True)
 class Work:
     """What one seed does, in numbers of things: an expectation where completions are of average length, at the most that its
-    bounds allow. `plain`: rollouts of training and of screening; `searched`: metric calls."""
+    bounds allow. `again`: turns in which groups sample again, as if one of every batch needed all it may; `plain`: rollouts of
+    training and of screening; `searched`: metric calls."""
 
     batches: float
+    again: float
     plain: float
     searched: float
     searches: float
@@ -43,7 +45,7 @@ class Work:
 
     def times(self, factor: float) -> Work:
         """All of the training by a factor; the evaluation stays."""
-        names = ("batches", "plain", "searched", "searches", "trained", "asked", "taught")
+        names = ("batches", "again", "plain", "searched", "searches", "trained", "asked", "taught")
         return replace(self, **{name: factor * getattr(self, name) for name in names})
 
 
@@ -109,6 +111,7 @@ def work_of(spec: RunSpec, plan: Plan) -> Work:
     searched = plan.searches * plan.search.rollouts if plan.search else 0
     return Work(
         batches=plan.batches,
+        again=plan.batches * (plan.turns - 1),
         plain=plan.rollouts - min(searched, plan.rollouts),
         searched=min(searched, plan.rollouts),
         searches=plan.searches if plan.search else 0,
@@ -127,6 +130,7 @@ def work_of_ledger(spec: RunSpec, ledger: Ledger, search: Search | None) -> Work
     calls = ledger.search_rollouts if search else 0
     return Work(
         batches=ledger.optimiser_steps / spec.train.updates_per_batch,
+        again=0,
         plain=ledger.rollouts - calls,
         searched=calls,
         searches=calls / search.rollouts if search else 0,
@@ -198,13 +202,14 @@ def seconds_of(spec: RunSpec, work: Work, a: Assumptions, calls: float, turns: f
     """Wall seconds of a seed by part."""
     n = trainers_of(spec)
     longest = a["longest"] / a["stream"]
+    few = min(a["searched"], a["longest"]) / a["stream"]  # a hard problem's few completions: on average, not at the limit
 
-    def sampling(completions: float, tokens: float, waits: float) -> float:
+    def sampling(completions: float, tokens: float, waits: float, again: float = 0.0) -> float:
         """Of completions with so many tokens, in so many turns."""
-        return max(completions * tokens / (a["sample"] * n), waits * longest)
+        return max(completions * tokens / (a["sample"] * n), waits * longest + again * few)
 
     parts = {
-        "sampling": sampling(work.plain, a["answer"], work.batches),
+        "sampling": sampling(work.plain, a["answer"], work.batches, work.again),
         "search": 0.0,
         "reflection": 0.0,
         "training": (work.trained + work.taught) * (a["answer"] + a["prompt"]) / (a["train"] * n),
