@@ -18,6 +18,11 @@ def main_measure(c: Comparison) -> Measure:
     return next((m for m in averages if m.key == "macro:ood"), (averages or c.measures)[0])
 
 
+def place(m: Measure) -> str:
+    """Where something holds: out of distribution, or on a suite."""
+    return PLACES.get(m.key, f"on {m.title}")
+
+
 def sentences(c: Comparison) -> list[str]:
     """One sentence for every arm against the baseline; of a comparison of one arm, its score."""
     m = main_measure(c)
@@ -26,6 +31,12 @@ def sentences(c: Comparison) -> list[str]:
         return [_score(c.arms[0], m, place)]
     base = c.arms[c.baseline]
     return [_difference(c, arm, base, m, place) for arm in c.arms if arm is not base]
+
+
+def sentence_of(c: Comparison, arm: Arm, m: Measure) -> str:
+    """How an arm stands to the baseline on a measure; of the baseline, its score."""
+    base = c.arms[c.baseline]
+    return _score(arm, m, place(m)) if arm is base else _difference(c, arm, base, m, place(m))
 
 
 def _score(arm: Arm, m: Measure, place: str) -> str:
