@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from harness.core.kinds import Kind
 from harness.leaderboard.entries import Entry
+from harness.report.pages import excerpt
 from harness.report.sentences import sentence_of
 from harness.report.standings import short, shown_measures
 from harness.report.tables import Table, compact, interval, points
@@ -48,20 +50,21 @@ def arm_details(c: Comparison, entries: Sequence[Entry], i: int, links: Links = 
 
 
 def suites_table(c: Comparison, arm: Arm, entry: Entry) -> Table:
-    """A row per suite, those out of distribution first."""
-    several = arm.contrasts != {}
-    header = ["suite", "role", "score", "95% interval", *(["difference", "these questions"] if several else [])]
-    header += ["tokens per sample", "truncated", "unparsed"]
+    """A row per suite, those out of distribution first; intervals stand below what they are of."""
+    header = ["suite", "score", *(["difference"] if arm.contrasts else []), "tokens", "cut", "unparsed"]
     rows = []
     for m in sorted((m for m in c.measures if m.protocol), key=lambda m: m.role != "ood"):
         s, x, facts = arm.scores[m.key], arm.contrasts.get(m.key), entry.result.suites[m.key]
-        ends = "" if s.low is None or s.high is None else interval(s.low, s.high)
-        row = [m.key, _role(m), points(s.mean), ends]
-        if several and x:
-            row += [points(x.difference, sign=True), interval(x.fixed.low, x.fixed.high, sign=True) if x.fixed else x.note]
+        ends = "" if s.low is None or s.high is None else f"\n{interval(s.low, s.high)}"
+        row = [f"{m.key}\n{_role(m)}", points(s.mean) + ends]
+        if x:
+            under = interval(x.fixed.low, x.fixed.high, sign=True) if x.fixed else x.note
+            row.append(f"{points(x.difference, sign=True)}\n{under}")
         tokens = compact(facts.generated_tokens / facts.drawn(len(arm.seeds)))
         rows.append((*row, tokens, points(facts.truncated), points(facts.unparsed)))
-    return Table(f"Suites of {arm.label}", tuple(header), "ll" + "r" * (len(header) - 2), rows)
+    note = "Below scores: 95% intervals for new questions; below differences: for these questions. Tokens per sample; cut: % "
+    note += "of samples at the token limit; unparsed: % without an answer to be found."
+    return Table(f"Suites of {arm.label}", tuple(header), "l" + "r" * (len(header) - 1), rows, (note,))
 
 
 def _role(m: Measure) -> str:
@@ -91,10 +94,9 @@ def settings_tables(c: Comparison, entries: Sequence[Entry], i: int) -> list[Tab
 
 
 def _said(settings: Mapping[str, Any], key: str) -> str:
-    from harness.report.pages import excerpt
-
     value = settings.get(key)
-    return "unset" if value is None else excerpt(str(value), 200)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "unset" if value is None else excerpt(text, 200)
 
 
 def _facts(c: Comparison, arm: Arm, entry: Entry, links: Links) -> list[dict[str, Any]]:
@@ -127,4 +129,3 @@ def _facts(c: Comparison, arm: Arm, entry: Entry, links: Links) -> list[dict[str
     ]
     facts = [(term, [{"text": text, "to": to} for text, to in parts if text]) for term, parts in found]
     return [{"term": term, "parts": parts} for term, parts in facts if parts]
-

@@ -143,7 +143,9 @@ def page(
         samples = _samples(comparison, entries, SAMPLE_BYTES // max(1, total))
         data.append(samples)
         several = sum(len(e) for _, e in groups)
-        sections.append(_section(comparison, entries, links, several) | {"title": what, "apart": apart, "samples": len(samples)})
+        sections.append(
+            _section(comparison, entries, links, several) | {"title": what, "apart": apart, "samples": len(samples)}
+        )
     return render(
         "board.html.j2",
         title=title,

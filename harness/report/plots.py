@@ -57,8 +57,8 @@ class Share:
 class Mark:
     """One row of a dot plot, in percent points: the points, or a bar from `low` to `high` if both are given.
 
-    `outer` holds the ends of a thinner bar for a second interval; points of a row with a bar are faint behind it. With `solved`, the points are of two kinds: they get no mean,
-    and a plot beside them has the share of the upper kind.
+    `outer` holds the ends of a thinner bar for a second interval; points of a row with a bar are faint behind
+    it. With `solved`, the points are of two kinds: they get no mean, and a plot beside them has the share of the upper kind.
     """
 
     label: str

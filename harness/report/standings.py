@@ -52,14 +52,12 @@ def short(m: Measure) -> str:
     return m.title if m.protocol else m.role.upper()
 
 
-def question(c: Comparison, policy: str, title: str) -> str:
+def question(c: Comparison, policy: str, training_set: str) -> str:
     """What a board asks, as a sentence."""
-    ways = f"Which of {len(c.arms)} arms" if len(c.arms) > 1 else "How well does the one arm"
-    verb = "scores" if len(c.arms) > 1 else "score"
-    trained = "" if title == c.training_set else f" ({title})"
-    return f"{ways} that train {policy} on {c.training_set}{trained} {verb}{' highest' if len(c.arms) > 1 else ''} " + (
-        f"{place(main_measure(c))}?"
-    )
+    where = place(main_measure(c))
+    if len(c.arms) == 1:
+        return f"How well does {policy} score {where}, trained on {training_set}?"
+    return f"Which of {len(c.arms)} ways to train {policy} on {training_set} scores highest {where}?"
 
 
 def answer(c: Comparison) -> list[str]:
@@ -232,13 +230,15 @@ def _tokens(c: Comparison, arm: Arm) -> Cell:
 
 
 def _notes(c: Comparison, m: Measure) -> list[str]:
-    notes = ["Scores in percent points, below them 95% intervals for new questions. Tokens: sampled per seed, with prompt search."]
+    notes = [
+        "Scores in percent points, below them 95% intervals for new questions. Tokens: sampled per seed, with prompt search."
+    ]
     if len(c.arms) > 1:
         base = c.arms[c.baseline].label
         notes.insert(
             0,
-            f"Rank: the places on {short(m)} that an arm may have; all hold together with 95% confidence, by tests of every pair "
-            f"(Holm). Against baseline: {short(m)} minus that of {base}; ahead and behind by more than {points(c.margin)} points, "
-            f"with {100 * (1 - c.alpha):.3g}% confidence each.",
+            f"Rank: the places on {short(m)} that an arm may have; all hold together with 95% confidence, by tests of every "
+            f"pair (Holm). Against baseline: {short(m)} minus that of {base}; ahead and behind by more than "
+            f"{points(c.margin)} points, with {100 * (1 - c.alpha):.3g}% confidence each.",
         )
     return notes

@@ -3,7 +3,8 @@
 An arm that is surely better than another cannot rank below it, and one that is not told apart may stand on either side. So
 the best rank of an arm is one more than the number of arms surely above it, and its worst leaves room for those surely
 below it: the simultaneous confidence sets of Mogstad, Romano, Shaikh and Wilhelm (2024, Review of Economic Studies 91),
-from the pairs of arms as `harness.stats.contrasts.ties_of` tests them, Holm over all.
+from the pairs of arms as `harness.stats.contrasts.ties_of` tests them, Holm over all. docs/statistics.md says how often all
+ranks hold (measured).
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ def ranks_of(c: Comparison, key: str) -> dict[str, Rank]:
 
     Arms of a single seed, which nothing is known of, and those that are not a result have none and count for nobody's.
     """
-    ranked = [arm for arm in c.arms if arm.scores[key].ties and not arm.not_a_result]
-    out = {}
-    for arm in ranked:
-        others = [other for other in ranked if other is not arm and _apart(arm, other, key)]
-        above = sum(other.scores[key].mean > arm.scores[key].mean for other in others)
-        out[arm.label] = Rank(1 + above, len(ranked) - (len(others) - above), len(ranked))
-    return out
+    ranked = sorted((a for a in c.arms if a.scores[key].ties and not a.not_a_result), key=lambda a: -a.scores[key].mean)
+    above: dict[str, set[str]] = {}
+    for i, arm in enumerate(ranked):  # whoever is above an arm that is above this one is above it, too
+        direct = [a.label for a in ranked[:i] if _apart(a, arm, key)]
+        above[arm.label] = set(direct).union(*(above[label] for label in direct))
+    below = {label: sum(label in own for own in above.values()) for label in above}
+    return {label: Rank(1 + len(above[label]), len(ranked) - below[label], len(ranked)) for label in above}
 
 
 def _apart(one: Arm, other: Arm, key: str) -> bool:
