@@ -11,8 +11,8 @@ from typing import Any
 from harness.core.kinds import Kind
 from harness.leaderboard.entries import Entry
 from harness.report.pages import excerpt
-from harness.report.sentences import sentence_of
-from harness.report.standings import short, shown_measures
+from harness.report.sentences import averages, difference_sentence, score_sentence
+from harness.report.standings import short
 from harness.report.tables import Table, compact, interval, points
 from harness.stats.budgets import BUDGET
 from harness.stats.comparable import differing, settings_of
@@ -43,7 +43,7 @@ def arm_details(c: Comparison, entries: Sequence[Entry], i: int, links: Links = 
     """What the template shows below the row of the arm with index `i`."""
     arm, entry = c.arms[i], entries[i]
     return {
-        "sentences": [sentence_of(c, arm, m) for m in shown_measures(c)],
+        "sentences": [str((score_sentence if i == c.baseline else difference_sentence)(c, arm, m)) for m in averages(c)],
         "tables": [suites_table(c, arm, entry), seeds_table(c, arm), *settings_tables(c, entries, i)],
         "facts": [*_facts(c, arm, entry, links)],
     }
@@ -73,7 +73,7 @@ def _role(m: Measure) -> str:
 
 def seeds_table(c: Comparison, arm: Arm) -> Table:
     """A row per seed: its averages, then its suites."""
-    measures = [*shown_measures(c), *(m for m in c.measures if m.protocol and m not in shown_measures(c))]
+    measures = [*averages(c), *(m for m in c.measures if m.protocol and m not in averages(c))]
     header = ("seed", *(m.key if m.protocol else short(m) for m in measures))
     rows = [(str(seed), *(points(arm.scores[m.key].per_seed[seed]) for m in measures)) for seed in arm.seeds]
     return Table(f"Seeds of {arm.label}", header, "r" * len(header), rows)

@@ -15,7 +15,6 @@ from harness.data.training_sets import load_training_set
 from harness.leaderboard.entries import Entry
 from harness.leaderboard.groups import ComparableRuns, apart_by
 from harness.report.pages import render
-from harness.report.sentences import sentences
 from harness.report.standings import answer, question
 from harness.report.tables import interval, points
 from harness.runs.filed import EVIDENCE, BoardIndex, Rules
@@ -130,7 +129,7 @@ def _card(root: Path, board: Board) -> dict[str, Any]:
     if (board.folder.parent / "README.md").exists() and board.folder.parent != root:
         links["reading"] = f"{board.folder.parent.relative_to(root).as_posix()}/README.md"
     sets = [
-        {"apart": apart, "answer": answer(c) or sentences(c), "to": f"{at}/index.html#set-{i}"}
+        {"apart": apart, "answer": answer(c), "to": f"{at}/index.html#set-{i}"}
         for i, (apart, (c, _)) in enumerate(zip(apart_by(board.groups), board.groups, strict=True))
     ]
     return {"title": board.title, "question": board.question, "sets": sets, "facts": facts, "links": links, "kind": board.kind}

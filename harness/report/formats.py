@@ -6,11 +6,13 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.core.errors import UsageError
 from harness.report import plots
 from harness.report.comparison import WIDTH, tables, to_csv, to_latex, to_markdown, to_rich
 from harness.report.pages import overview, panels, render
+from harness.report.sentences import comparison_sentences, with_sentences
 from harness.runs.files import write_text
 from harness.runs.logs import read_metrics
 from harness.runs.result import load_result
@@ -29,6 +31,7 @@ def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
         "comparison.html.j2",
         title="Comparison",
         stamps=comparison.stamps,
+        sentences=comparison_sentences(comparison),
         keys=keys,
         tables=tables(comparison),
         subtitle=f"model {comparison.model}, trained on {comparison.training_set}; "
@@ -37,6 +40,11 @@ def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
         panels=panels([read_metrics(run) for run in runs], lambda arm, _: arm, ["reward"]),
         runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": spec_hash[:12]} for a, run, spec_hash in names],
     )
+
+
+def to_json(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as one object, its sentences first."""
+    return with_sentences(comparison.to_dict(), comparison_sentences(comparison))
 
 
 def render_comparison(runs: Sequence[Path], comparison: Comparison, name: str) -> str:
@@ -51,7 +59,7 @@ def render_comparison(runs: Sequence[Path], comparison: Comparison, name: str) -
         "markdown": lambda: to_markdown(comparison),
         "csv": lambda: to_csv(comparison),
         "latex": lambda: to_latex(comparison),
-        "json": lambda: json.dumps(comparison.to_dict(), indent=1) + "\n",
+        "json": lambda: json.dumps(to_json(comparison), indent=1) + "\n",
         "html": lambda: comparison_page(runs, comparison),
     }
     return renderers[name]()

@@ -12,6 +12,7 @@ from harness.core.ledger import Ledger
 from harness.report import plots
 from harness.report.comparison import fault_notes, overlap_notes, protocol_table
 from harness.report.pages import CURVES, excerpt, panels, render
+from harness.report.sentences import comparison_sentences, markdown_lines
 from harness.report.tables import Table, compact, markdown_cell, points, seconds
 from harness.runs.environment import read_environment
 from harness.runs.files import write_text
@@ -20,6 +21,7 @@ from harness.runs.logs import Metrics, Template, read_metrics, read_templates
 from harness.runs.result import Result, load_result
 from harness.runs.samples import iter_samples, samples_path
 from harness.stats.comparison import Comparison, compare
+from harness.stats.questions import load_questions
 
 
 def write_report(run: Path) -> Path:
@@ -35,7 +37,8 @@ def write_report(run: Path) -> Path:
 def render_report(run: Path) -> tuple[str, str]:
     """The page of a finished run, and the same in Markdown. Raises as `write_report` does."""
     result = load_result(run)
-    comparison = compare([result])
+    comparison = compare([result], questions=[load_questions(result)])
+    said = comparison_sentences(comparison)
     env = read_environment(run)
     metrics = read_metrics(run)
     pools = _templates(read_templates(run, result.seeds))
@@ -49,6 +52,7 @@ def render_report(run: Path) -> tuple[str, str]:
         title=title,
         subtitle=subtitle,
         stamp=result.not_a_result,
+        sentences=said,
         tables=tables,
         keys=[{"label": f"seed {s}", "colour": plots.colour(i)} for i, s in enumerate(result.seeds)],
         panels=panels([metrics], lambda _, seed: result.seeds.index(seed), _keys(metrics)),
@@ -62,7 +66,7 @@ def render_report(run: Path) -> tuple[str, str]:
     lines = [f"# {markdown_cell(title)}\n", f"{markdown_cell(subtitle)}.\n"]
     if result.not_a_result:
         lines.append(f"> **Not a result.** {markdown_cell(result.not_a_result)}\n")
-    lines += [table.to_markdown() for table in tables]
+    lines += [markdown_lines(said), *(table.to_markdown() for table in tables)]
     if pools:
         lines.append(_templates_table(pools).to_markdown())
     lines += ["## How it was made\n", *(f"- {markdown_cell(c)}" for c in commands), f"- spec {result.spec_hash}\n"]

@@ -8,16 +8,14 @@ from typing import Any
 
 from harness.report import plots
 from harness.report.pages import MOST_ARMS
-from harness.report.sentences import main_measure, place
+from harness.report.sentences import STANDS, averages, comparison_sentences, difference_sentence, main_measure, place
 from harness.report.tables import compact, interval, points
 from harness.stats.comparison import Arm, Comparison
 from harness.stats.ranks import Rank, ranks_of
 from harness.stats.scores import Measure, Score
 
-STANDS = {"gain": "ahead", "loss": "behind", "equivalent": "equal", "undecided": "undecided"}
-"""How an arm stands to the baseline, by the verdict of its contrast."""
 FEW = 6
-"""Arms of which a sentence has all names; of more it has the first ones."""
+"""Arms that have a sentence each, or stand in one with all their names; of more there are counts, and the first names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +39,6 @@ class Standings:
     notes: tuple[str, ...] = ()
 
 
-def shown_measures(c: Comparison) -> list[Measure]:
-    """What has a column: the averages, OOD first, or else the first suite."""
-    averages = [m for m in c.measures if m.protocol is None]
-    return sorted(averages, key=lambda m: m.key != "macro:ood") or list(c.measures[:1])
-
-
 def short(m: Measure) -> str:
     """A heading: OOD, ID, or a suite's title."""
     return m.title if m.protocol else m.role.upper()
@@ -61,10 +53,13 @@ def question(c: Comparison, policy: str, training_set: str) -> str:
 
 
 def answer(c: Comparison) -> list[str]:
-    """Who is first and how sure that is; then how many stand how to the baseline."""
-    if len(c.arms) < 2:
-        return []
-    return [leader(c), *tally(c)]
+    """Who is first and how sure that is; then how the others stand to the baseline: of FEW arms, a sentence each."""
+    if len(c.arms) == 1:
+        return [str(x) for x in comparison_sentences(c)]
+    if len(c.arms) > FEW:
+        return [leader(c), *tally(c)]
+    m = main_measure(c)
+    return [leader(c), *(str(difference_sentence(c, arm, m)) for i, arm in enumerate(c.arms) if i != c.baseline)]
 
 
 def leader(c: Comparison) -> str:
@@ -82,8 +77,12 @@ def leader(c: Comparison) -> str:
     if ranks[top.label].worst == 1:
         rest = ranked[1]
         after = f"the next, {rest.label}, has {points(rest.scores[m.key].mean)}"
-        return f"{top.label} is first {place(m)} with {own} points: told apart from all {len(ranked) - 1} others ({after})."
+        others = "the other" if len(ranked) == 2 else f"all {len(ranked) - 1} others"
+        return f"{top.label} is first {place(m)} with {own} points: told apart from {others} ({after})."
     tied = [a.label for a in first if a is not top]
+    if len(ranked) == 2:
+        low = points(ranked[1].scores[m.key].mean)
+        return f"Neither arm is surely first {place(m)}: {top.label} has {own} points, {tied[0]} {low}."
     names = ", ".join(tied[:FEW]) + (f" and {len(tied) - FEW} more" if len(tied) > FEW else "")
     return (
         f"Nobody is surely first {place(m)}: {top.label} has the highest score, {own}, and {len(tied)} of the "
@@ -98,15 +97,18 @@ def tally(c: Comparison) -> list[str]:
     words = {
         "ahead": f"ahead by more than {points(c.margin)} points",
         "behind": "behind by more than that",
-        "equal": "equal to within it",
+        "equivalent": "equivalent",
         "undecided": "undecided",
         "": "without an interval",
     }
     parts = [f"{n} {'is' if n == 1 else 'are'} {text}" for key, text in words.items() if (n := found.count(key))]
     if parts and "ahead" not in found:
         parts[0] = parts[0].replace("by more than that", f"by more than {points(c.margin)} points")
-        parts[0] = parts[0].replace("within it", f"within {points(c.margin)} points")
-    return [f"Of the {len(found)} others, against {base.label}: {', '.join(parts)}."] if parts else []
+    return [f"{_of(len(found))}, against {base.label}: {', '.join(parts)}."] if parts else []
+
+
+def _of(others: int) -> str:
+    return f"Of the {others} others" if others > 1 else "Of the other"
 
 
 def picture(c: Comparison) -> dict[str, Any]:
@@ -180,7 +182,7 @@ def _markup(svg: str) -> Any:
 
 def standings(c: Comparison, evidence: Sequence[str]) -> Standings:
     """A row per arm; `evidence` is what each arm's figures rest on."""
-    measures, ranks = shown_measures(c), ranks_of(c, main_measure(c).key)
+    measures, ranks = averages(c), ranks_of(c, main_measure(c).key)
     several = len(c.arms) > 1
     solving = any(arm.scores[m.key].solved for arm in c.arms for m in measures)
     header = [*(["rank"] if several else []), "arm", *map(short, measures)]

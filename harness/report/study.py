@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.report import plots
 from harness.report.comparison import tables, to_markdown
 from harness.report.pages import overview, render
+from harness.report.sentences import comparison_sentences
 from harness.report.tables import Table, markdown_cell
 from harness.runs.files import write_text
 from harness.stats.comparison import Comparison
@@ -22,6 +23,7 @@ def write_study(out: Path, title: str, texts: Sequence[str], table: Table, compa
         {
             "title": name,
             "stamps": c.stamps,
+            "sentences": comparison_sentences(c),
             "tables": tables(c),
             "overview": overview(c),
             "baseline": c.arms[c.baseline].label,

@@ -144,7 +144,7 @@ def test_filters(page):
     box.fill("")
     stands = page.get_by_label("Against baseline")
     options = stands.locator("option").all_text_contents()
-    assert options[0] == "all" and {*options[1:]} <= {"ahead", "behind", "equal", "undecided", "no interval"}
+    assert options[0] == "all" and {*options[1:]} <= {"ahead", "behind", "equivalent", "undecided", "no interval"}
     stands.select_option(options[1])
     assert 0 < len(column(page, "arm")) < 3
     box.fill("nothing like it")

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from harness.core.ledger import Ledger
 from harness.report import standings as s
+from harness.report.sentences import difference_sentence
 from harness.runs.result import Macro, RoleMeans
 from harness.stats.comparison import compare
 from support.results import result, suite_scores
@@ -37,18 +38,24 @@ def test_an_arm_that_is_told_apart_from_all_is_first():
     c = compare([arm("p2o", HIGH), arm("grpo", LOW), arm("gepa", MID)])
     assert s.answer(c) == [
         "p2o is first out of distribution with 50.8 points: told apart from all 2 others (the next, gepa, has 40.8).",
-        "Of the 2 others, against grpo: 2 are ahead by more than 1.0 points.",
+        *(str(difference_sentence(c, c.arms[i], c.measures[0])) for i in (0, 2)),
+    ]
+    assert s.tally(c) == ["Of the 2 others, against grpo: 2 are ahead by more than 1.0 points."]
+    assert s.answer(compare([arm(f"m{i}", [x + i / 10 for x in LOW]) for i in range(7)]))[1:] == [
+        "Of the 6 others, against m0: 6 are ahead by more than 1.0 points."
     ]
 
 
 def test_tied_arms_share_the_first_place():
     c = compare([arm("p2o", WIDE), arm("grpo", MID), arm("gepa", LOW)])
-    first, second = s.answer(c)
+    first, [second] = s.leader(c), s.tally(c)
     assert first == (
         "Nobody is surely first out of distribution: grpo has the highest score, 40.8, and 1 of the 2 others may be first as "
         "well (p2o)."
     )
     assert second == "Of the 2 others, against grpo: 1 is behind by more than 1.0 points, 1 is undecided."
+    two = compare([arm("p2o", WIDE), arm("grpo", MID)])
+    assert s.leader(two) == "Neither arm is surely first out of distribution: grpo has 40.8 points, p2o 38.0."
     many = compare([arm(f"m{i}", [x + i / 1000 for x in WIDE]) for i in range(9)])
     assert "8 of the 8 others may be first as well (m7, m6, m5, m4, m3, m2 and 2 more)." in s.leader(many)
 
@@ -56,10 +63,16 @@ def test_tied_arms_share_the_first_place():
 def test_single_seeds_and_single_arms_have_no_ranks():
     c = compare([arm("p2o", [0.5]), arm("grpo", [0.4])])
     assert s.leader(c).startswith("p2o has the highest score out of distribution, 50.0, and no arm has a rank:")
-    assert s.tally(c) == ["Of the 1 others, against grpo: 1 is without an interval."]
+    assert s.tally(c) == ["Of the other, against grpo: 1 is without an interval."]
     assert [row[0].text for row in s.standings(c, ["", ""]).rows] == ["none", "none"]
     alone = compare([arm("p2o", WIDE)])
-    assert s.answer(alone) == [] and s.standings(alone, ["x"]).header == ("arm", "OOD", "tokens", "seeds", "evidence")
+    assert s.answer(alone) == ["p2o scores 38.0 out of distribution (4 seeds)."] and s.standings(alone, ["x"]).header == (
+        "arm",
+        "OOD",
+        "tokens",
+        "seeds",
+        "evidence",
+    )
     stamped = compare([arm("p2o", HIGH, stamp="a trial"), arm("grpo", LOW), arm("gepa", MID)])
     assert s.leader(stamped).startswith("gepa is first") and s.standings(stamped, [""] * 3).rows[0][1].under == "not a result"
 
