@@ -66,7 +66,11 @@ def write_lines(path, rows):
 
 def test_hostile_text_is_escaped_and_spelled_out(tmp_path):
     page = write_report(make_run(tmp_path / "r")).read_text()
-    assert "<script" not in page and "<img" not in page and "</textarea" not in page
+    blocks = re.findall(r"<script([^>]*)>([^<]*)</script>", page)
+    kinds = ['id="facts"', 'class="prompts"', 'class="texts"']
+    assert [a for a, _ in blocks] == [f' type="text/plain" {kind}' for kind in kinds]
+    assert page.count("<script") == 4 and all(re.fullmatch("[A-Za-z0-9+/=]+", text) for _, text in blocks)
+    assert "<img" not in page and "</textarea" not in page
     assert not re.search("[\u200b-\u200f\u202a-\u202e\u2066-\u2069]", page)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "&lt;U+202E&gt;evil&lt;U+2066&gt;" in page and "{{ 7*7 }}" in page
@@ -77,14 +81,16 @@ def test_hostile_text_is_escaped_and_spelled_out(tmp_path):
 def test_a_run_without_templates_has_a_report_without_them(tmp_path):
     page = write_report(make_run(tmp_path / "r", "grpo", templates=False)).read_text()
     assert "<h2>Templates</h2>" not in page and "Hard problems" not in page
-    assert page.count("<svg") == 4  # reward, two kinds of groups, branch_let
+    assert page.count("<svg") == 1, "the reward has a curve; what never changed is in a table"
+    assert '<td class="l">Groups without a gradient, share</td><td class="r">0.5</td>' in page
     full = write_report(make_run(tmp_path / "s")).read_text()
-    assert "<h2>Templates</h2>" in full and "Hard problems" in full and "not selected" not in full
+    assert "<h2>Templates</h2>" in full and "Hard problems" in full
+    assert re.search(r"<pre>not selected</pre>", full), "the whole pool, not only what was selected"
 
 
 def test_report_shows_scores_samples_and_command(tmp_path):
     page = write_report(make_run(tmp_path / "r")).read_text()
-    assert page.count("tb-long: right") == page.count("tb-long: wrong") == 2
+    assert "All 8 samples" in page
     assert "harness run --method p2o" in page and "45.0" in page
     assert "Not a result" not in page
 
@@ -94,7 +100,7 @@ def test_pages_are_self_contained_and_repeatable(tmp_path):
     first = write_report(run).read_bytes()
     assert write_report(run).read_bytes() == first
     text = first.decode()
-    assert "default-src 'none'" in text
+    assert "default-src 'none'" in text and "script-src 'sha256-" in text
     assert not re.search(r'(src|href)="(?!#)', text)
 
 
