@@ -25,6 +25,7 @@ from harness.leaderboard.verify import Verified, verify_run
 from harness.report import plots
 from harness.report.comparison import tables, to_csv, to_latex
 from harness.report.pages import every_seed
+from harness.report.sentences import comparison_sentences, main_measure, markdown_lines
 from harness.report.tables import Table, markdown_cell
 from harness.runs.filed import (
     REPRODUCTIONS,
@@ -41,8 +42,6 @@ from harness.runs.files import write_text
 from harness.runs.formats import tree
 from harness.runs.packing import read_bytes
 from harness.stats.comparable import of_policy
-from harness.stats.comparison import Comparison
-from harness.stats.scores import Measure
 from harness.stats.verdicts import MARGIN
 
 UNSEEN = (
@@ -109,7 +108,7 @@ def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
         }
         for i, (comparison, _) in enumerate(groups):
             suffix = _suffix(i)
-            out[f"scores{suffix}.svg"] = plots.picture(every_seed(comparison, [_main(comparison)]))
+            out[f"scores{suffix}.svg"] = plots.picture(every_seed(comparison, [main_measure(comparison)]))
             out[f"scores{suffix}.csv"] = to_csv(comparison)
             out[f"scores{suffix}.tex"] = to_latex(comparison)
     except UNREADABLE as e:
@@ -229,12 +228,6 @@ def _suffix(number: int) -> str:
     return f"-{number + 1}" if number else ""
 
 
-def _main(c: Comparison) -> Measure:
-    """The measure of a board's picture: the OOD macro average, or the ID one, or the first suite."""
-    averages = {m.role: m for m in c.measures if m.protocol is None}
-    return averages.get("ood") or averages.get("id") or c.measures[0]
-
-
 def margin_line(rules: Rules) -> str:
     """What a board's verdicts take for the smallest difference that matters, and why."""
     why = rules.why.strip() or "The harness's own margin, since the board has no rule of its own."
@@ -246,9 +239,10 @@ def _markdown(title: str, groups: Sequence[ComparableRuns], pilots: Table | None
     for i, (what, (comparison, entries)) in enumerate(zip(titles(groups), groups, strict=True)):
         if len(groups) > 1:
             parts.append(f"## {markdown_cell(what)}\n")
-        measure = markdown_cell(_main(comparison).title)
+        measure = markdown_cell(main_measure(comparison).title)
         parts.append(f"![{measure}: every seed of every arm, and the mean](scores{_suffix(i)}.svg)\n")
         parts += [f"> **Not a result.** {markdown_cell(stamp)}\n" for stamp in comparison.stamps]
+        parts.append(markdown_lines(comparison_sentences(comparison)))
         parts += [t.to_markdown() for t in (runs_table(comparison, entries), *tables(comparison))]
     parts += [pilots.to_markdown()] if pilots else []
     parts.append(f"{UNSEEN}\n")

@@ -24,6 +24,7 @@ from harness.report import plots
 from harness.report.comparison import budget_table, protocol_table, scores_table, several_tables
 from harness.report.pages import CURVES, excerpt, overview, render
 from harness.report.run import render_report
+from harness.report.sentences import comparison_sentences
 from harness.report.tables import Table, compact, points
 from harness.runs.files import write_text
 from harness.runs.result import is_filed, load_result, runs_below
@@ -137,6 +138,7 @@ def page(
             {
                 "title": what,
                 "stamps": comparison.stamps,
+                "sentences": comparison_sentences(comparison),
                 "keys": [{"label": a.label, "colour": plots.colour(i)} for i, a in enumerate(comparison.arms)],
                 "scores": scores_table(comparison),
                 "tests": several_tables(comparison),

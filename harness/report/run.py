@@ -15,7 +15,7 @@ from harness.report.browser import Packed, packed_samples
 from harness.report.comparison import fault_notes, overlap_notes, protocol_table
 from harness.report.curves import training
 from harness.report.pages import excerpt, render, script
-from harness.report.sentences import sentences
+from harness.report.sentences import comparison_sentences, markdown_lines
 from harness.report.tables import Table, compact, markdown_cell, points, seconds
 from harness.runs.environment import read_environment
 from harness.runs.files import write_text
@@ -23,6 +23,7 @@ from harness.runs.formats import tree
 from harness.runs.logs import Template, TemplateRow, read_metrics, read_templates
 from harness.runs.result import Result, load_result
 from harness.stats.comparison import Comparison, compare
+from harness.stats.questions import load_questions
 
 
 def write_report(run: Path) -> Path:
@@ -38,8 +39,8 @@ def write_report(run: Path) -> Path:
 def render_report(run: Path) -> tuple[str, str]:
     """The page of a finished run, and the same in Markdown. Raises as `write_report` does."""
     result = load_result(run)
-    comparison = compare([result])
-    said = sentences(comparison)
+    comparison = compare([result], questions=[load_questions(result)])
+    said = comparison_sentences(comparison)
     env = read_environment(run)
     drawn, flat = training(read_metrics(run), result.seeds)
     templates = read_templates(run, result.seeds)
@@ -74,7 +75,7 @@ def render_report(run: Path) -> tuple[str, str]:
     lines = [f"# {markdown_cell(title)}\n", f"{markdown_cell(subtitle)}.\n"]
     if result.not_a_result:
         lines.append(f"> **Not a result.** {markdown_cell(result.not_a_result)}\n")
-    lines += [table.to_markdown() for table in (scores, *details)]
+    lines += [markdown_lines(said), *(table.to_markdown() for table in (scores, *details))]
     if templates:
         lines.append(_templates_table(templates).to_markdown())
     lines += ["## How it was made\n", *(f"- {markdown_cell(c)}" for c in commands), f"- spec {result.spec_hash}\n"]

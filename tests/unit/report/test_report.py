@@ -49,12 +49,14 @@ def make_run(path, method="p2o", templates=True, stamp=None, seeds=(0, 1)):
             row = {"seed": seed, "epoch": 0, "template": HOSTILE, "mean_score": 0.25, "parent": 0, "selected": True}
             out = {**row, "template": "not selected", "selected": False}
             write_lines(path / "templates" / f"s{seed}.jsonl", [row, out])
+    scores = {s: 0.4 + 0.1 * s for s in seeds}
     samples = [
-        formats.tree(sample(problem=f"p{i}", prompt="q", completion=f"{i} {HOSTILE}", answer=HOSTILE, score=float(i % 2)))
-        for i in range(8)
+        sample(problem=f"p{i}", prompt="q", completion=f"{i} {HOSTILE}", answer=HOSTILE, score=float(i < 10 * score), seed=s)
+        for s, score in scores.items()
+        for i in range(10)
     ]
-    write_lines(path / "samples" / "tb-long.jsonl", samples)
-    found = result(method, {s: 0.4 + 0.1 * s for s in seeds}, stamp=stamp)
+    write_lines(path / "samples" / "tb-long.jsonl", map(formats.tree, samples))
+    found = result(method, scores, stamp=stamp, n=10, k=1)
     return write_run(path, replace(found, spec_hash="f" * 64), spec=spec)
 
 
@@ -80,17 +82,17 @@ def test_hostile_text_is_escaped_and_spelled_out(tmp_path):
 
 def test_a_run_without_templates_has_a_report_without_them(tmp_path):
     page = write_report(make_run(tmp_path / "r", "grpo", templates=False)).read_text()
-    assert "<h2>Templates</h2>" not in page and "Hard problems" not in page
+    assert ">Templates</h2>" not in page and "Hard problems" not in page
     assert page.count("<svg") == 1, "the reward has a curve; what never changed is in a table"
     assert '<td class="l">Groups without a gradient, share</td><td class="r">0.5</td>' in page
     full = write_report(make_run(tmp_path / "s")).read_text()
-    assert "<h2>Templates</h2>" in full and "Hard problems" in full
+    assert ">Templates</h2>" in full and "Hard problems" in full
     assert re.search(r"<pre>not selected</pre>", full), "the whole pool, not only what was selected"
 
 
 def test_report_shows_scores_samples_and_command(tmp_path):
     page = write_report(make_run(tmp_path / "r")).read_text()
-    assert "All 8 samples" in page
+    assert "All 20 samples" in page
     assert "harness run --method p2o" in page and "45.0" in page
     assert "Not a result" not in page
 
@@ -130,7 +132,7 @@ def test_comparison_page_holds_every_cell_of_the_table(tmp_path):
                 assert cell in text
     assert text.count("<svg") == 6  # differences, seeds, three robust views, reward
     assert str(tmp_path) not in text
-    assert text.count('<tr class="soft">') == 2 * 2 + 3, "one seed in two measures of two tables; fewer than three in a view"
+    assert text.count('<tr class="soft">') == 2 * 3 + 3, "one seed in two measures of three tables; fewer than three in a view"
 
 
 @pytest.mark.parametrize("suffix", OUTPUT_FORMATS.values())
