@@ -67,7 +67,7 @@ def packed_samples(run: Path, suites: Sequence[str], seeds: Sequence[int]) -> Pa
     def texts() -> Iterator[list[str | None]]:
         for suite in suites:
             for row in islice(iter_samples(samples_path(run, suite)), room):
-                facts.add(row)
+                facts.add(suite, row)
                 answer = None if row.answer is None else _cut(row.answer, SHORT)
                 yield [_cut(row.completion, cut), answer, _cut(row.gold, SHORT)]
 
@@ -95,11 +95,11 @@ class _Facts:
             "problems": {},
         }
 
-    def add(self, row: SampleRow) -> None:
+    def add(self, suite: str, row: SampleRow) -> None:
         suites, seeds, problems = self.lists.values()
         name = _cut(row.problem, SHORT)
         cells = {
-            "suite": suites[row.suite],
+            "suite": suites[suite],
             "seed": seeds.setdefault(row.seed, len(seeds)),
             "problem": problems.setdefault(name, len(problems)),
             "prompt": self.prompts.setdefault(row.prompt, len(self.prompts)),
