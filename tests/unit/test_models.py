@@ -130,4 +130,4 @@ def test_folders_and_names_on_a_hub_are_left_to_the_backend(tmp_path, monkeypatc
 
 def test_every_name_says_what_it_is():
     assert {"testbed", "skills", "smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct"} == set(MODELS)
-    assert all(m.summary and m.licence and m.cpu_tokens_per_second > 0 for m in MODELS.values())
+    assert all(m.summary and m.licence for m in MODELS.values())
