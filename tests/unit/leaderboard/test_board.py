@@ -11,9 +11,9 @@ import pytest
 
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.leaderboard import build, submit
-from harness.leaderboard.ancestry import DEPTH, ancestry, trees
 from harness.leaderboard.entries import load_filed
 from harness.leaderboard.verify import verify_run
+from harness.report.ancestry import DEPTH, ancestry, trees
 from harness.runs.filed import read_manifest
 from harness.runs.files import write_json
 from harness.runs.logs import TemplateRow

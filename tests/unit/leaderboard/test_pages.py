@@ -16,10 +16,11 @@ from markupsafe import escape
 from msgspec import structs
 
 from harness.core.errors import HarnessError, MissingError, UsageError
-from harness.leaderboard import ancestry, build, groups, page
+from harness.leaderboard import build, groups, page
 from harness.leaderboard import entries as filed
+from harness.leaderboard.ancestry import template_pools as arm_pools
 from harness.leaderboard.arms import Links
-from harness.report import plots
+from harness.report import ancestry, plots
 from harness.report.comparison import budget_table, protocol_table, scores_table, several_tables, tables
 from harness.report.pages import overview
 from harness.report.run import render_report
@@ -117,7 +118,7 @@ def template(candidate, parent=None, selected=False, seed=0, epoch=0, text=None,
 
 def pools(grouped, one, other=(), arms=2):
     c, own = grouped
-    return ancestry.template_pools(c, [replace(e, templates=list(t)) for e, t in zip(own, (one, other), strict=True)], arms)
+    return arm_pools(c, [replace(e, templates=list(t)) for e, t in zip(own, (one, other), strict=True)], arms)
 
 
 def test_pools_of_templates(grouped):
@@ -129,22 +130,26 @@ def test_pools_of_templates(grouped):
         template(0, seed=1, epoch=-1, selected=True, text=""),
         template(5, seed=1, epoch=2, selected=True),
     ]
-    node = {"text": "t1", "score": "25.0", "selected": True, "children": []}
+
+    def node(number, score="unscored", selected=True, children=(), text=None):
+        shown = {"text": text or f"t{number}", "number": number, "score": score, "gain": "", "selected": selected}
+        return {**shown, "children": list(children)}
+
     assert pools(grouped, rows) == [
         {
             "arm": label,
             "pools": [
                 {
                     "title": "seed 0, after epoch 1: 1 selected of 3",
-                    "roots": [{"text": "t0", "score": "unscored", "selected": False, "children": [node]}],
+                    "roots": [node(0, selected=False, children=[node(1, "25.0")])],
                 },
                 {
                     "title": "seed 1, before training: 1 selected of 1",
-                    "roots": [{"text": "(the empty template)", "score": "unscored", "selected": True, "children": []}],
+                    "roots": [node(0, text="(the empty template)")],
                 },
                 {
                     "title": "seed 1, after epoch 3: 1 selected of 1",
-                    "roots": [{"text": "t5", "score": "unscored", "selected": True, "children": []}],
+                    "roots": [node(5)],
                 },
             ],
             "left": "",
