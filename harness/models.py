@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from harness.core.errors import MissingError
+from harness.core.errors import MissingError, UsageError, nearest
 from harness.registry import load_object
 
 if TYPE_CHECKING:
@@ -170,16 +171,31 @@ def holds_adapters(source: str | Path) -> bool:
     return (Path(source) / ADAPTER).is_file()
 
 
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""organisation/name: what a hub may be asked for."""
+
+
+def check_model(id_: str) -> None:
+    """Asks nobody. Raises MissingError for a path that is no folder, UsageError for what is neither a known model, a folder nor
+    a name that a hub could know, with the nearest known one."""
+    if id_ in MODELS or (id_ and Path(id_).is_dir()):
+        return
+    if id_.startswith((".", "/", "~")) or id_.count("/") > 1:
+        raise MissingError(f"no model folder {id_}")
+    if not HUB_ID.fullmatch(id_):
+        known = nearest(id_.lower(), MODELS)
+        raise UsageError(f"unknown model {id_!r}, which is no folder either, nor an organisation/name of a hub{known}")
+
+
 def locate(spec: PolicySpec, offline: bool) -> str | Path:
     """The folder of a named model, fetched or built if need be; any other id is left to the backend, a folder or a hub's.
 
-    Raises MissingError for what can only be a folder and is none.
+    Raises as `check_model`.
     """
     id_ = spec.model.id
     named = MODELS.get(id_)
     if named is None:
-        if (id_.startswith((".", "/", "~")) or id_.count("/") > 1) and not Path(id_).is_dir():
-            raise MissingError(f"no model folder {id_}")
+        check_model(id_)
         return id_
     locate_it = named.locate
     if isinstance(locate_it, str):

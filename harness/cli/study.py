@@ -125,7 +125,7 @@ def _check_launcher(launcher: str, given: Mapping[str, object]) -> None:
 
 def _show(folder: StudyDir, stands: Mapping[str, str], as_json: bool) -> None:
     """Write and print what is finished, and how jobs that others run stand."""
-    from harness.report.sentences import sentences
+    from harness.report.sentences import study_sentences
     from harness.report.tables import print_to_terminal
     from harness.study import summary_table
 
@@ -137,9 +137,7 @@ def _show(folder: StudyDir, stands: Mapping[str, str], as_json: bool) -> None:
         o.say(f"{name}: {state}")
     if rows:
         print_to_terminal(summary_table(rows, ("sampled_tokens", "wall_seconds")).to_rich(), width=80)
-        for condition, comparison in folder.comparisons().items():
-            o.say_sentences([f"{condition}:"] if condition else [])
-            o.say_sentences(sentences(comparison))
+        o.say_sentences(study_sentences(folder.comparisons()))
         o.say(f"report: {folder.out}/study.html")
     if stands and results["not_done"]:
         o.say(f"not done: {', '.join(results['not_done'])}; the same command again says how they stand and goes on")

@@ -5,9 +5,11 @@ from harness.study.cells import Cell, cell_name, cells_dir, costs_of, prepare_st
 from harness.study.file import Study, StudyArm, load_study
 from harness.study.folder import StudyDir
 from harness.study.queues import RayJobs, Resources, Slurm
+from harness.study.seeds import Apart
 from harness.study.tables import plan_table, summary, summary_table
 
 __all__ = [
+    "Apart",
     "Cell",
     "RayJobs",
     "Resources",
