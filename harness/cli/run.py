@@ -50,6 +50,7 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 @click.option("--no-doctor", is_flag=True, help="With --backend openrlhf: do not check the machine first.")
 @click.option("--rehearse", is_flag=True, help="With --backend openrlhf: the same path without a GPU, tiny and slow.")
 @o.offline
+@o.full
 @o.as_json
 def run(
     method: str,
@@ -70,6 +71,7 @@ def run(
     no_doctor: bool,
     rehearse: bool,
     offline: bool,
+    full: bool,
     as_json: bool,
 ) -> None:
     """Train a method and evaluate it."""
@@ -90,11 +92,11 @@ def run(
         return
     folder = RunDir.chosen(spec, out, resume, go_on)
     if folder.complete:
-        o.show_result(load_result(folder.path), as_json)
+        o.show_result(load_result(folder.path), full, as_json)
         return
     if spec.backend.name == "openrlhf" and not (spec.backend.rehearse or no_doctor):
         _check_machine(prepared, out, offline)
-    o.show_result(execute(prepared, folder, ["harness", *sys.argv[1:]]), as_json)
+    o.show_result(execute(prepared, folder, ["harness", *sys.argv[1:]]), full, as_json)
     if not as_json:
         _say_what_it_needs(spec, folder.path)
 

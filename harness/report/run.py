@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.core.ledger import Ledger
 from harness.report import plots
-from harness.report.comparison import fault_notes, overlap_notes, protocol_table
+from harness.report.comparison import arm_notes, fault_notes, overlap_notes, protocol_table
 from harness.report.pages import CURVES, excerpt, panels, render
 from harness.report.sentences import comparison_sentences, markdown_lines
 from harness.report.tables import Table, compact, markdown_cell, points, seconds
@@ -114,7 +114,7 @@ def _scores(result: Result, comparison: Comparison) -> Table:
         header=("measure", *header),
         align="l" + "r" * len(header),
         rows=rows,
-        notes=(note, *fault_notes(comparison), *overlap_notes(comparison)),
+        notes=(note, *fault_notes(comparison), *arm_notes(comparison), *overlap_notes(comparison)),
     )
 
 
