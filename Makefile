@@ -13,7 +13,7 @@ REHEARSAL := harness/training/openrlhf/rehearsal
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test docs mutants test-grading test-wheel test-newcomer test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
+.PHONY: run test docs mutants test-grading test-wheel test-newcomer test-oldest test-browser venv venv-oldest rehearse rehearse-nightly test-openrlhf venv-openrlhf
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.runs
@@ -89,7 +89,11 @@ rehearse: venv-openrlhf
 	$(VENV_OPENRLHF)/bin/harness run --method p2o --recipe testbed --bench ood --backend openrlhf --rehearse --config $(REHEARSAL)/short.yaml --limit 20
 
 test-openrlhf: venv-openrlhf
-	$(VENV_OPENRLHF)/bin/python -m pytest -o addopts=-q -o timeout=900 -m "not slow" tests/openrlhf
+	$(VENV_OPENRLHF)/bin/python -m pytest -o addopts=-q -o timeout=1800 -m "not slow" --durations=15 tests/openrlhf
+
+# What the tests above leave out for time: every arm in a run of its own, two nodes, more kinds of kills. Some 50 starts.
+rehearse-nightly: venv-openrlhf
+	$(VENV_OPENRLHF)/bin/python -m pytest -o addopts=-q -o timeout=1800 -m slow --durations=0 tests/openrlhf
 
 venv-openrlhf: $(VENV_OPENRLHF)/.installed
 

@@ -112,7 +112,8 @@ def list_runs() -> list[dict[str, Any]]:
     from harness.runs.result import is_finished
     from harness.runs.spec import load_spec
 
-    found = [(path.stat().st_mtime, path) for path in Path("runs").glob("**/spec.json")]
+    there = [p for p in Path("runs").glob("**/spec.json") if not any(name.startswith(".") for name in p.parts)]  # seeds apart
+    found = [(path.stat().st_mtime, path) for path in there]
     rows = []
     for _, path in sorted(found, reverse=True):
         run = path.parent

@@ -99,6 +99,12 @@ go_on = click.option(
 dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done and what it would cost; write nothing.")
 offline = click.option("--offline", is_flag=True, help="Download nothing; fail early if something is missing.")
 out_run = click.option("--out", type=PATH, help="Run folder.  [default: a new one under runs/]")
+throughput = click.option(
+    "--throughput",
+    multiple=True,
+    metavar="NAME=VALUE,...|RUN|GPU",
+    help="Reckon time by your own numbers, those of a finished run, or another GPU (A100, H100, H200, ...); repeatable.",
+)
 alpha = click.option("--alpha", type=SHARE, default=0.05, show_default=True, help="Significance level.")
 
 

@@ -33,20 +33,31 @@ _what = o.options(
 
 @study.command()
 @_what
-def plan(file: str, seeds: tuple[int, ...] | None, only: tuple[str, ...] | None, data_dir: Path | None, as_json: bool) -> None:
+@o.throughput
+def plan(
+    file: str,
+    seeds: tuple[int, ...] | None,
+    only: tuple[str, ...] | None,
+    data_dir: Path | None,
+    as_json: bool,
+    throughput: tuple[str, ...],
+) -> None:
     """Show what a study would cost.
 
     FILE is a name from `harness list studies` or a path.
     """
     from harness.report import terminal
-    from harness.study import load_study, plan_table, prepare_study
+    from harness.report.cost import cost_dict
+    from harness.study import costs_of, load_study, plan_table, prepare_study
 
     loaded = load_study(file)
     cells = prepare_study(loaded, data_dir, seeds, only)
+    costs = costs_of(cells, throughput)
     if as_json:
-        o.echo_json({"title": loaded.title, "cells": [cell.to_dict() for cell in cells]})
+        rows = [cell.to_dict() | {"cost": cost_dict(c) if (c := costs.get(cell.name)) else None} for cell in cells]
+        o.echo_json({"title": loaded.title, "cells": rows})
         return
-    terminal.show(plan_table(loaded, cells))
+    terminal.show(plan_table(loaded, cells, costs))
 
 
 @study.command()

@@ -9,9 +9,10 @@ from typing import Any
 
 from harness.core.errors import UsageError
 from harness.report import plots
+from harness.report.answers import answers
 from harness.report.brief import in_text
-from harness.report.comparison import tables, to_latex, to_markdown
-from harness.report.pages import overview, panels, render
+from harness.report.comparison import to_latex, to_markdown
+from harness.report.pages import panels, render
 from harness.report.sentences import comparison_sentences, with_sentences
 from harness.report.spreadsheet import to_csv
 from harness.runs.files import write_text
@@ -27,21 +28,18 @@ OUTPUT_FORMATS = {"terminal": ".txt", "markdown": ".md", "csv": ".csv", "latex":
 
 def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
     """The page of a comparison. `runs` are the directories of its arms, in order, for the learning curves."""
-    keys = [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(comparison.arms)]
     hashes = [load_result(run).spec_hash for run in runs]
     names = zip(comparison.arms, runs, hashes, strict=True)
     return render(
         "comparison.html.j2",
         title="Comparison",
-        stamps=comparison.stamps,
         sentences=comparison_sentences(comparison),
-        keys=keys,
-        tables=tables(comparison),
+        keys=[{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(comparison.arms)],
         subtitle=f"model {comparison.model}, trained on {comparison.training_set}; "
         f"baseline {comparison.arms[comparison.baseline].label}",
-        overview=overview(comparison),
         panels=panels([read_metrics(run) for run in runs], lambda arm, _: arm, ["reward"]),
         runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": spec_hash[:12]} for a, run, spec_hash in names],
+        **answers(comparison),
     )
 
 
