@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,6 +49,7 @@ class Numbers(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of output.")
+full = click.option("--full", is_flag=True, help="Print all columns and tables.")
 data_dir = click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl and train/*.jsonl.")
 
 
@@ -124,6 +124,14 @@ def say(text: str, err: bool = False, nl: bool = True) -> None:
     click.echo(visible(text), err=err, nl=nl)
 
 
+def say_table(header: Sequence[str], align: str, rows: Sequence[Sequence[str]]) -> None:
+    """A table without a title; `align` holds "l" or "r" for each column."""
+    from harness.report import terminal
+    from harness.report.tables import Table
+
+    terminal.show(Table("", tuple(header), align, [tuple(row) for row in rows]))
+
+
 def echo_json(value: Any) -> None:
     """The line of `--json`."""
     say(json.dumps(value))
@@ -141,9 +149,9 @@ def say_terms(suites: Sequence[Suite], cfg: EvalConfig) -> None:
             say(f"  {suite.name}, from {suite.home}: {suite.terms(cfg)}")
 
 
-def show_result(result: Result, json_wanted: bool) -> None:
+def show_result(result: Result, full: bool, json_wanted: bool) -> None:
     """The scores of a run or an evaluation that has just finished."""
-    from harness.report.comparison import print_comparison
+    from harness.report.brief import print_comparison
     from harness.report.sentences import comparison_sentences, with_sentences
     from harness.stats.comparison import compare
     from harness.stats.questions import load_questions
@@ -156,12 +164,13 @@ def show_result(result: Result, json_wanted: bool) -> None:
         keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
         echo_json(with_sentences(tree({key: getattr(result, key) for key in keys}), said))
         return
-    print_comparison(found)
-    say_sentences(said)
+    print_comparison(found, full)
     say(f"report: {result.run}/report.html")
 
 
 def say_sentences(found: Sequence[object]) -> None:
-    """Each on lines of its own, none over 80 columns."""
-    for sentence in found:
-        say(textwrap.fill(visible(str(sentence)), 78, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+    """Each on lines of its own, none wider than the terminal."""
+    from harness.report import brief, terminal
+
+    for sentence in brief.filled(found, terminal.width()):
+        say(sentence)

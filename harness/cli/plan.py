@@ -55,7 +55,7 @@ def plan(
     A recipe that trains on a CPU counts in hours of two cores.
     """
     from harness.report import cost as render
-    from harness.report.tables import print_to_terminal
+    from harness.report import terminal
     from harness.stats.affordable import CLAIMED, decide, spread_of
     from harness.stats.verdicts import MARGIN
 
@@ -83,9 +83,9 @@ def plan(
         return
     if found is not None:
         o.say_sentences(render.affordable_sentences(found, first.unit))
-        print_to_terminal(render.affordable_table(found, first.unit).to_rich(), width=80)
-    print_to_terminal(render.cost_table(f"A seed of each arm, {recipe}, {first.device}", costs).to_rich(), width=80)
-    print_to_terminal(render.assumption_table(assumed[arms[0]], [*costs.values()]).to_rich(), width=80)
+        terminal.show(render.affordable_table(found, first.unit))
+    terminal.show(render.cost_table(f"A seed of each arm, {recipe}, {first.device}", costs))
+    terminal.show(render.assumption_table(assumed[arms[0]], [*costs.values()]))
 
 
 def _check(gpu_hours: float | None, effect: float | None, margin: float | None) -> None:

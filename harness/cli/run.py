@@ -60,6 +60,7 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 @click.option("--no-doctor", is_flag=True, help="With --backend openrlhf or --jobs: do not check the machine first.")
 @click.option("--rehearse", is_flag=True, help="With --backend openrlhf: the same path without a GPU, tiny and slow.")
 @o.offline
+@o.full
 @o.as_json
 def run(
     method: str,
@@ -83,6 +84,7 @@ def run(
     no_doctor: bool,
     rehearse: bool,
     offline: bool,
+    full: bool,
     as_json: bool,
 ) -> None:
     """Train a method and evaluate it."""
@@ -108,12 +110,12 @@ def run(
         return
     folder = RunDir.chosen(spec, out, resume, go_on)
     if folder.complete:
-        o.show_result(load_result(folder.path), as_json)
+        o.show_result(load_result(folder.path), full, as_json)
         return
     if spec.backend.name == "openrlhf" and not (spec.backend.rehearse or no_doctor):
         _check_machine(prepared, out, offline)
     apart = seeds_apart(prepared, folder, jobs, not no_doctor)
-    o.show_result(execute(prepared, folder, ["harness", *sys.argv[1:]], apart), as_json)
+    o.show_result(execute(prepared, folder, ["harness", *sys.argv[1:]], apart), full, as_json)
     if not as_json:
         _say_what_it_needs(spec, folder.path)
 
@@ -189,7 +191,7 @@ def _show_plan(prepared: PreparedRun, throughput: tuple[str, ...], as_json: bool
     from harness.cost.estimate import estimate
     from harness.cost.throughput import given
     from harness.report import cost as render
-    from harness.report.tables import print_to_terminal
+    from harness.report import terminal
 
     spec, plan, translation = prepared.spec, prepared.plan, prepared.translation
     assumed = given(spec, throughput)
@@ -205,4 +207,4 @@ def _show_plan(prepared: PreparedRun, throughput: tuple[str, ...], as_json: bool
         o.say(f"  {line}")
     o.say_terms(prepared.suites, spec.eval)
     if cost:
-        print_to_terminal(render.assumption_table(assumed, [cost]).to_rich(), width=80)
+        terminal.show(render.assumption_table(assumed, [cost]))

@@ -26,9 +26,10 @@ from harness.leaderboard.page import page, per_suite, pilots_table, runs_table
 from harness.leaderboard.readings import check_readings, render_readings
 from harness.leaderboard.verify import Verified, verify_run
 from harness.report import plots
-from harness.report.comparison import tables, to_csv, to_latex
+from harness.report.comparison import tables, to_latex
 from harness.report.pages import every_seed
 from harness.report.sentences import comparison_sentences, main_measure, markdown_lines
+from harness.report.spreadsheet import to_csv
 from harness.report.tables import Table, markdown_cell
 from harness.runs.filed import (
     REPRODUCTIONS,

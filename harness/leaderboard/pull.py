@@ -63,7 +63,7 @@ def submission(
 def _text(run: Path, place: Path, m: Manifest, v: Verified, least: int) -> str:
     """Title, what came out, and a list whose ticks are what `add` and `verify_run` have just found to hold."""
     result = load_result(run)
-    found = comparison_sentences(compare([result], questions=[load_questions(result)]))
+    found = [str(s) for s in comparison_sentences(compare([result], questions=[load_questions(result)]))]
     unseen = [name for name in m.suites if name not in (*v.golds, *v.listed)]
     ticked = [
         f"{v.samples:,} samples of {len(m.suites)} suites were graded again, and every grade agrees"
@@ -93,7 +93,7 @@ def _text(run: Path, place: Path, m: Manifest, v: Verified, least: int) -> str:
     lines = [
         f"# {markdown_cell(m.method)} on {markdown_cell(m.training_set)}, {markdown_cell(m.model)}: {len(m.seeds)} seeds",
         "",
-        *(markdown_cell(s.text) for s in found),
+        *map(markdown_cell, found),
         "",
         f"Filed as `{place}`.",
         "",

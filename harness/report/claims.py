@@ -35,6 +35,21 @@ def claims_table(found: Sequence[Assessment]) -> Table:
     return Table(title="Claims", header=header, align="llrrrrll", rows=rows, notes=tuple(notes))
 
 
+def brief_claims_table(found: Sequence[Assessment]) -> Table:
+    """The same in fewer columns, without the reasons; a claim's modifiers stand below it."""
+    header = ("claim", "verdict", "claimed", "measured", "these questions", "seeds")
+    whole = claims_table(found)
+    kept = [whole.header.index(name) for name in header]
+    return Table(
+        title=whole.title,
+        header=header,
+        align="".join(whole.align[j] for j in kept),
+        rows=[tuple(row[j] for j in kept) for row in whole.rows],
+        notes=(*whole.notes[: int(any(a.level is not None for a in found))], "Reasons, new questions and costs: --full."),
+        remarks={i: ", ".join(a.modifiers) for i, a in enumerate(found) if a.modifiers},
+    )
+
+
 _EQUAL = {
     "tokens": "equal rollouts and sampled tokens, to 5%",
     "rollouts": "equal rollouts, to 5%; tokens may differ",

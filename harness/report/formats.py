@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,14 +10,18 @@ from typing import Any
 from harness.core.errors import UsageError
 from harness.report import plots
 from harness.report.answers import answers
-from harness.report.comparison import WIDTH, to_csv, to_latex, to_markdown, to_rich
+from harness.report.brief import in_text
+from harness.report.comparison import to_latex, to_markdown
 from harness.report.pages import panels, render
 from harness.report.sentences import comparison_sentences, with_sentences
+from harness.report.spreadsheet import to_csv
 from harness.runs.files import write_text
 from harness.runs.logs import read_metrics
 from harness.runs.result import load_result
 from harness.stats.comparison import Comparison
 
+WIDTH = 150
+"""Columns of a text file, all tables in full."""
 OUTPUT_FORMATS = {"terminal": ".txt", "markdown": ".md", "csv": ".csv", "latex": ".tex", "json": ".json", "html": ".html"}
 """The formats of a comparison, with their file suffixes."""
 
@@ -47,13 +50,8 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
 
 def render_comparison(runs: Sequence[Path], comparison: Comparison, name: str) -> str:
     """The comparison in one of OUTPUT_FORMATS, always with the same tables. `runs` as for `comparison_page`."""
-    from rich.console import Console
-
-    if name == "terminal":
-        console = Console(width=WIDTH, file=io.StringIO(), record=True)
-        console.print(to_rich(comparison))
-        return console.export_text()
     renderers: dict[str, Callable[[], str]] = {
+        "terminal": lambda: in_text(comparison, WIDTH),
         "markdown": lambda: to_markdown(comparison),
         "csv": lambda: to_csv(comparison),
         "latex": lambda: to_latex(comparison),

@@ -107,7 +107,7 @@ def overview(c: Comparison) -> list[dict[str, Any]]:
     out = [{"title": f"{seeds}{more}", "svg": Markup(every_seed(c, c.measures))}]
     if len(c.arms) > 1:
         base = c.arms[c.baseline].label
-        svg = Markup(plots.dots(gaps, "difference, percent points", line=0.0))
+        svg = Markup(plots.dots(gaps, "difference, percent points", line=0.0, possible=plots.DIFFERENCE))
         title = f"Difference from {base}; 95% intervals for these questions (thick) and new ones (thin); upright bar: none"
         title += more
         out.insert(0, {"title": title, "svg": svg})

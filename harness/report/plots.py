@@ -119,9 +119,27 @@ def curves(lines: Sequence[Line], unit: bool = False) -> str:
     return _svg(draw, 2.3)
 
 
-def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, line: float | None = None) -> str:
+PERCENT = (0.0, 100.0)
+"""What scores and shares can be."""
+DIFFERENCE = (-100.0, 100.0)
+"""What a difference between two scores can be."""
+EDGE = 2.0
+"""How far an axis goes beyond what is possible, for a dot that lies there to be whole."""
+
+
+def _within(ends: tuple[float, float], possible: tuple[float, float]) -> tuple[float, float]:
+    """The ends of an axis, drawn in to what is possible."""
+    return max(ends[0], possible[0] - EDGE), min(ends[1], possible[1] + EDGE)
+
+
+def dots(
+    groups: Sequence[tuple[str, Sequence[Mark]]],
+    xlabel: str,
+    line: float | None = None,
+    possible: tuple[float, float] = PERCENT,
+) -> str:
     """A row per mark, below the name of its group; `line` is where nothing differs, and is drawn. Shares of solved seeds, where
-    there are any, are a second plot to the right."""
+    there are any, are a second plot to the right. The axis ends where values can (`possible`)."""
     two = any(mark.solved for _, marks in groups for mark in marks)
 
     def draw(ax: Axes, right: Axes | None = None) -> None:
@@ -154,6 +172,7 @@ def dots(groups: Sequence[tuple[str, Sequence[Mark]]], xlabel: str, line: float 
                 panel.set_ylim(y + 0.5, 0.7)
                 panel.grid(axis="y", visible=False)
         ax.set_xlabel(xlabel)
+        ax.set_xlim(_within(ax.get_xlim(), possible))
         if right is not None:
             right.set_xlim(-3, 103)
             right.spines["left"].set_visible(False)
@@ -209,7 +228,8 @@ def profiles(bands: Sequence[Band], xlabel: str, ylabel: str) -> str:
 
 
 def scatter(spots: Sequence[Spot], xlabel: str, ylabel: str, height: float = 2.6) -> str:
-    """Scores over budgets, `height` inches tall; small dots are seeds. Neither axis starts at zero."""
+    """Scores over budgets, `height` inches tall; small dots are seeds. Neither axis starts at zero, and that of scores ends
+    where they can."""
 
     def draw(ax: Axes) -> None:
         for spot in spots:
@@ -220,6 +240,7 @@ def scatter(spots: Sequence[Spot], xlabel: str, ylabel: str, height: float = 2.6
             form = "o" if spot.series < len(PALETTE) else "s"
             ax.plot([spot.x], [spot.y], form, color=shade, markersize=6, fillstyle="none" if spot.two_kinds else "full")
         ax.margins(0.1)
+        ax.set_ylim(_within(ax.get_ylim(), PERCENT))
         _name(ax, spots)
         ax.xaxis.set_major_formatter(lambda x, _: compact(x))
         ax.set_xlabel(xlabel)

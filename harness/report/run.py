@@ -12,7 +12,7 @@ from harness.core.ledger import Ledger
 from harness.report import plots
 from harness.report.ancestry import pools_of
 from harness.report.browser import Packed, packed_samples
-from harness.report.comparison import fault_notes, overlap_notes, protocol_table
+from harness.report.comparison import arm_notes, fault_notes, overlap_notes, protocol_table
 from harness.report.curves import training
 from harness.report.pages import excerpt, render, script
 from harness.report.sentences import comparison_sentences, markdown_lines
@@ -123,7 +123,7 @@ def _scores(result: Result, comparison: Comparison) -> Table:
         header=("measure", *header),
         align="l" + "r" * len(header),
         rows=rows,
-        notes=(note, *fault_notes(comparison), *overlap_notes(comparison)),
+        notes=(note, *fault_notes(comparison), *arm_notes(comparison), *overlap_notes(comparison)),
     )
 
 

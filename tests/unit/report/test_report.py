@@ -9,10 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from harness.core.errors import HarnessError, UsageError
-from harness.report.comparison import tables, to_csv
+from harness.report.comparison import tables
 from harness.report.formats import OUTPUT_FORMATS, write_comparison
 from harness.report.plots import Mark, dots, thin
 from harness.report.run import write_report
+from harness.report.spreadsheet import to_csv
 from harness.runs import formats
 from harness.runs.environment import write_environment
 from harness.runs.files import append_jsonl
