@@ -14,7 +14,7 @@ from harness.data.training_sets import load_training_set
 from harness.evaluation.engines import Engine, make_engine
 from harness.evaluation.results import Checklist, seed_result
 from harness.execution import Inputs, Tick, chosen, each_seed, evaluate_seed, result_of_seeds
-from harness.models import locate
+from harness.models import check_model, locate
 from harness.plan import EvalCost, eval_cost
 from harness.registry import home_of, worlds
 from harness.runs.result import Result, SeedResult, is_finished
@@ -59,6 +59,8 @@ def _trained(path: Path) -> RunSpec:
 
 def prepare_eval(spec: EvalSpec, data_dir: Path | None, offline: bool) -> PreparedEval:
     """Resolve data, suites and policies; one MissingError names all that is not there."""
+    if spec.run is None and spec.engine.name != "openai":  # a server has names of its own
+        check_model(spec.model.id)
     training_set = load_training_set(spec.train_set)
     suites = chosen(spec.eval.bench, training_set)
     check = Checklist([])

@@ -25,6 +25,9 @@ from harness.runs.spec import read_spec
 Tick = Callable[[int, str], None]
 """Told the units of a seed that are done, and what is under way."""
 
+Apart = Callable[[RunDir, Tick], None]
+"""Does the seeds of a run that are not done, in other processes (harness/study/seeds.py)."""
+
 
 def chosen(bench: str, training_set: TrainingSet) -> list[Suite]:
     """The suites of `bench`. Raises as `resolve_bench`, and UsageError where what is from outside has no known answer type."""
@@ -69,17 +72,29 @@ def each_seed(
     title: str,
     work: Callable[[int, Tick], SeedResult],
     summarise: Callable[[Mapping[int, SeedResult]], ResultFile],
+    apart: Apart | None = None,
 ) -> Result:
-    """Do every seed that is not done yet, then write the result and the report."""
+    """Do every seed that is not done yet, then write the result and the report.
+
+    `apart` does them in other processes; a seed that was begun here is done here, before it.
+    """
     with run, Progress(inputs.units * len(spec.seeds), title) as progress:
         run.write_spec(spec, inputs.data(), inputs.cards())
         run.log_command(command)
-        for i, seed in enumerate(spec.seeds):
-            before = i * inputs.units
+
+        def here(seed: int) -> None:
+            before = inputs.units * sum(run.seed_done(s) for s in spec.seeds if s != seed)
             if not run.seed_done(seed):
                 run.write_seed(seed, work(seed, _after(before, progress.update)))
             run.drop_checkpoints(seed)
             progress.update(before + inputs.units, f"seed {seed} done")
+
+        if apart is not None:
+            for seed in filter(run.seed_begun, spec.seeds):
+                here(seed)
+            apart(run, progress.update)
+        for seed in spec.seeds:
+            here(seed)
         result = summarise({seed: run.read_seed(seed) for seed in spec.seeds})
         write_result(run.path, result)
         from harness.report.run import write_report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from harness.core.errors import MissingError
+from harness.core.errors import MissingError, UsageError, nearest
 from harness.registry import load_object
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ Locate = Callable[["PolicySpec", bool], Path]
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A model that `--model NAME` fetches by itself. `cpu_tokens_per_second` (2 cores) only feeds time estimates.
+    """A model that `--model NAME` fetches by itself.
 
     `locate`: from the spec and whether to stay offline to the folder; or where that function is (`module:function`).
     """
@@ -33,7 +34,6 @@ class NamedModel:
     summary: str
     licence: str
     locate: Locate | str
-    cpu_tokens_per_second: float
 
 
 def cache_dir() -> Path:
@@ -148,17 +148,16 @@ QWEN_CODER = Packed(
 
 MODELS = {
     "testbed": NamedModel(
-        "embedded testbed policy, 0.5M parameters, known truth", "Apache-2.0", "harness.testbed.policy:locate", 20_000.0
+        "embedded testbed policy, 0.5M parameters, known truth", "Apache-2.0", "harness.testbed.policy:locate"
     ),
     "skills": NamedModel(
         "embedded policy of the world of skills, 0.3M parameters, known truth",
         "Apache-2.0",
         "harness.skills.policy:locate",
-        9_500.0,
     ),
-    SMOLLM2.name: NamedModel("SmolLM2-135M-Instruct, 4-bit weights unpacked to bfloat16", "Apache-2.0", SMOLLM2.locate, 150.0),
+    SMOLLM2.name: NamedModel("SmolLM2-135M-Instruct, 4-bit weights unpacked to bfloat16", "Apache-2.0", SMOLLM2.locate),
     QWEN_CODER.name: NamedModel(
-        "Qwen2.5-Coder-0.5B-Instruct, 4- to 8-bit weights unpacked to bfloat16", "Apache-2.0", QWEN_CODER.locate, 80.0
+        "Qwen2.5-Coder-0.5B-Instruct, 4- to 8-bit weights unpacked to bfloat16", "Apache-2.0", QWEN_CODER.locate
     ),
 }
 
@@ -172,16 +171,31 @@ def holds_adapters(source: str | Path) -> bool:
     return (Path(source) / ADAPTER).is_file()
 
 
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""organisation/name: what a hub may be asked for."""
+
+
+def check_model(id_: str) -> None:
+    """Asks nobody. Raises MissingError for a path that is no folder, UsageError for what is neither a known model, a folder nor
+    a name that a hub could know, with the nearest known one."""
+    if id_ in MODELS or (id_ and Path(id_).is_dir()):
+        return
+    if id_.startswith((".", "/", "~")) or id_.count("/") > 1:
+        raise MissingError(f"no model folder {id_}")
+    if not HUB_ID.fullmatch(id_):
+        known = nearest(id_.lower(), MODELS)
+        raise UsageError(f"unknown model {id_!r}, which is no folder either, nor an organisation/name of a hub{known}")
+
+
 def locate(spec: PolicySpec, offline: bool) -> str | Path:
     """The folder of a named model, fetched or built if need be; any other id is left to the backend, a folder or a hub's.
 
-    Raises MissingError for what can only be a folder and is none.
+    Raises as `check_model`.
     """
     id_ = spec.model.id
     named = MODELS.get(id_)
     if named is None:
-        if (id_.startswith((".", "/", "~")) or id_.count("/") > 1) and not Path(id_).is_dir():
-            raise MissingError(f"no model folder {id_}")
+        check_model(id_)
         return id_
     locate_it = named.locate
     if isinstance(locate_it, str):

@@ -19,12 +19,14 @@ from harness.data.problems import content_sha256
 from harness.data.training_sets import TrainingSet, load_training_set
 from harness.evaluation.engines import BackendEngine
 from harness.evaluation.results import Checklist, not_a_result_reason, seed_result, what_was_told
-from harness.execution import Inputs, Tick, chosen, each_seed, evaluate_seed, result_of_seeds
+from harness.execution import Apart, Inputs, Tick, chosen, each_seed, evaluate_seed, result_of_seeds
+from harness.models import check_model
 from harness.plan import Plan, plan
 from harness.registry import load_method
 from harness.runs.logs import first_rollouts
 from harness.runs.result import Result, ResultFile, SeedResult
 from harness.runs.rundir import RunDir
+from harness.runs.tracking import tracking
 from harness.search.asking import ReflectorConfig, open_server
 from harness.training import Backend, describe, make_backend
 from harness.training.seedlog import SeedLog
@@ -36,7 +38,7 @@ class PreparedRun(Inputs):
 
     `overlaps`: per suite, its problems to be run that match a training problem. The training problems name those suites
     (`overlapping_suites`). `translation`: what the backend makes of the settings, in words. `deviation`: how the training
-    problems differ from the pinned ones.
+    problems differ from the pinned ones. `track`: names of trackers that are told the curves.
     """
 
     spec: RunSpec
@@ -44,6 +46,7 @@ class PreparedRun(Inputs):
     plan: Plan
     translation: list[str]
     deviation: str | None
+    track: Sequence[str] = ()
     overlaps: dict[str, list[contamination.Match]]
 
     def data(self) -> dict[str, str]:
@@ -66,6 +69,7 @@ def prepare(
 
     `overlaps`: that of an earlier PreparedRun of the same problems and suites, so as not to look for them again.
     """
+    check_model(spec.model.id)
     training_set = load_training_set(spec.train.set)
     suites = chosen(spec.eval.bench, training_set)
     check = Checklist([])
@@ -106,18 +110,18 @@ def prepare(
     )
 
 
-def execute(prepared: PreparedRun, run: RunDir, command: Sequence[str]) -> Result:
-    """Train and evaluate every seed that is not done yet.
+def execute(prepared: PreparedRun, run: RunDir, command: Sequence[str], apart: Apart | None = None) -> Result:
+    """Train and evaluate every seed that is not done yet, in this process or `apart`.
 
-    The policy is loaded before anything is written. KeyboardInterrupt leaves a run that `--resume` continues from its
-    last checkpoint.
+    The policy is loaded before anything is written, but for the seeds that others load it for. KeyboardInterrupt leaves a run
+    that `--resume` continues from its last checkpoint.
     """
     spec = prepared.spec
     for writer in ("reflector", "teacher"):
         config = spec.method_config.get(writer, {})
         if config.get("kind") == "openai":  # what is missing is found now, not after an epoch
             open_server(ReflectorConfig(**config)).close()
-    backends = [make_backend(spec, prepared.offline)]
+    backends = [] if apart else [make_backend(spec, prepared.offline)]
     require("lm_eval", *load_method(spec.method).packages)
 
     def work(seed: int, tick: Tick) -> SeedResult:
@@ -125,7 +129,7 @@ def execute(prepared: PreparedRun, run: RunDir, command: Sequence[str]) -> Resul
             return _one_seed(prepared, run, seed, backend, tick)
 
     title = f"{spec.method} {spec.eval.bench}"
-    return each_seed(spec, prepared, run, command, title, work, lambda seeds: summarise(prepared, run.path, seeds))
+    return each_seed(spec, prepared, run, command, title, work, lambda seeds: summarise(prepared, run.path, seeds), apart)
 
 
 def _one_seed(prepared: PreparedRun, run: RunDir, seed: int, backend: Backend, tick: Tick) -> SeedResult:
@@ -133,14 +137,19 @@ def _one_seed(prepared: PreparedRun, run: RunDir, seed: int, backend: Backend, t
     spec, trained = prepared.spec, prepared.plan.rollouts
     method = prepared.method(seed)
     world = prepared.training_set.world_of(spec)
-    log = SeedLog(
-        run=run, seed=seed, spec=spec, problems=prepared.problems, tick=lambda n, text: tick(min(n, trained), text), world=world
-    )
-    backend.train(method, log)
-    engine = BackendEngine(backend.generate, backend.identity(), _block_tokens(spec))
-    backend.tick = lambda n: engine.tick(n)
-    results = evaluate_seed(spec, prepared, run, seed, engine, method.eval_prompt, lambda n, text: tick(trained + n, text))
-    found = seed_result(results, engine.identity(), prepared.flagged, log.ledger, log.stopped)
+    with tracking(run.path, seed, prepared.track) as tracked:
+
+        def told(n: int, text: str) -> None:
+            tick(min(n, trained), text)
+            tracked.follow()
+
+        log = SeedLog(run=run, seed=seed, spec=spec, problems=prepared.problems, tick=told, world=world)
+        backend.train(method, log)
+        engine = BackendEngine(backend.generate, backend.identity(), _block_tokens(spec))
+        backend.tick = lambda n: engine.tick(n)
+        results = evaluate_seed(spec, prepared, run, seed, engine, method.eval_prompt, lambda n, text: tick(trained + n, text))
+        found = seed_result(results, engine.identity(), prepared.flagged, log.ledger, log.stopped)
+        tracked.scores({name: suite.avg for name, suite in found.suites.items()})
     return replace(found, first_rollouts=first_rollouts(run.path, seed))
 
 

@@ -28,7 +28,6 @@ def show(
     """Show every setting of a run that is not at its default, with the place it comes from."""
     import yaml
 
-    from harness.cli.listing import columns
     from harness.config import resolve
     from harness.config.sources import layers, origins
     from harness.core.trees import flatten
@@ -49,6 +48,6 @@ def show(
         return
     flow = [(r["setting"], yaml.safe_dump(r["value"], default_flow_style=True, width=60), r["origin"]) for r in rows]
     shown = [(name, text.removesuffix("...\n").strip(), origin) for name, text, origin in flow]
-    o.say(columns(("setting", "value", "from"), "lll", shown))
+    o.say_table(("setting", "value", "from"), "lll", shown)
     if not everything:
         o.say(f"{len(values) - len(rows)} more are at their defaults; --all shows them")

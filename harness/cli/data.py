@@ -22,8 +22,10 @@ def list_things(what: str, as_json: bool) -> None:
     if as_json:
         o.echo_json(rows)
         return
-    text = listing.table(rows)
-    o.say(text if text is not None else f"no {what} here")
+    if not rows:
+        o.say(f"no {what} here")
+        return
+    o.say_table(*listing.table(rows))
 
 
 @click.command()
@@ -63,8 +65,8 @@ def regrade(run: Path, as_json: bool) -> None:
     Needs no model. Prints old and new scores next to each other and writes regrade.json into the run.
     """
     from harness.evaluation.regrade import regrade as regraded
+    from harness.report import terminal
     from harness.report.checks import regrade_table
-    from harness.report.tables import print_to_terminal
     from harness.runs.formats import tree
 
     found = regraded(run)
@@ -72,7 +74,7 @@ def regrade(run: Path, as_json: bool) -> None:
     if as_json:
         o.echo_json({"run": str(run), **tree(found)})
         return
-    print_to_terminal(table.to_rich(), width=160)
+    terminal.show(table)
     o.say(f"written: {run / 'regrade.json'}")
 
 
@@ -132,8 +134,8 @@ def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None
     from harness.data import contamination as overlaps
     from harness.data.training_sets import list_training_sets, load_training_set, resolve_bench
     from harness.registry import named
+    from harness.report import terminal
     from harness.report.checks import contamination_table
-    from harness.report.tables import print_to_terminal
 
     chosen = [load_training_set(named(name, training_set=True)) for name in dict.fromkeys(train_sets)]
     left_out = [t.name for t in list_training_sets() if not chosen and t.to_fetch(data_dir)]
@@ -149,4 +151,4 @@ def contamination(train_sets: tuple[str, ...], bench: str, data_dir: Path | None
         o.echo_json({"method": overlaps.METHOD, "pairs": rows, "left_out": left_out})
         return
     notes += [f"Left out, still to be fetched: {', '.join(left_out)}."] if left_out else []
-    print_to_terminal(contamination_table(rows, notes).to_rich())
+    terminal.show(contamination_table(rows, notes))

@@ -70,18 +70,15 @@ def _show(report: Report, as_json: bool) -> None:
         checks = [vars(check) for check in report.checks]
         o.echo_json({"checks": checks, "memory": [vars(p) for p in report.needs.parts] if report.needs else None})
         return
-    from harness.cli.listing import columns
-
     rows = [(c.what, c.status, f"{c.found}: {c.todo}" if c.todo else c.found) for c in report.checks]
-    o.say(columns(("check", "status", "found, and what to do"), "lll", rows))
+    o.say_table(("check", "status", "found, and what to do"), "lll", rows)
     if report.needs:
         o.say("")
-        o.say(_table(report.needs))
+        _show_memory(report.needs)
 
 
-def _table(needs: Needs) -> str:
+def _show_memory(needs: Needs) -> None:
     """GB, part by part."""
-    from harness.cli.listing import columns
     from harness.doctor.memory import GB
 
     def gb(*values: float) -> list[str]:
@@ -90,4 +87,4 @@ def _table(needs: Needs) -> str:
     names = ("GPU trains", "GPU samples", "host", "disk") if needs.gpu else ("trains", "samples", "", "disk")
     rows = [(p.name, *gb(p.training, p.sampling, p.host, p.disk), p.how) for p in needs.parts]
     rows.append(("all", *gb(needs.training, needs.sampling, needs.host, needs.disk), ""))
-    return columns(("GB of 10^9 bytes", *names, "how it is reckoned"), "lrrrrl", rows)
+    o.say_table(("GB of 10^9 bytes", *names, "how it is reckoned"), "lrrrrl", rows)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @o.go_on
 @o.dry_run
 @o.offline
+@o.full
 @o.as_json
 def evaluate(
     model: str,
@@ -55,6 +56,7 @@ def evaluate(
     go_on: bool,
     dry_run: bool,
     offline: bool,
+    full: bool,
     as_json: bool,
 ) -> None:
     """Evaluate a model, a run, or what a server holds.
@@ -85,9 +87,9 @@ def evaluate(
         return
     run = RunDir.chosen(spec, out, resume, go_on)
     if run.complete:
-        o.show_result(load_result(run.path), as_json)
+        o.show_result(load_result(run.path), full, as_json)
         return
-    o.show_result(execute_eval(prepared, run, ["harness", *sys.argv[1:]]), as_json)
+    o.show_result(execute_eval(prepared, run, ["harness", *sys.argv[1:]]), full, as_json)
 
 
 def _show_cost(prepared: PreparedEval, as_json: bool) -> None:

@@ -44,10 +44,35 @@ def add(
 
 
 @leaderboard.command()
+@click.argument("run", type=o.PATH)
+@click.option("--out", type=o.PATH, required=True, help="Folder of the submission.")
+@click.option("--board", type=o.PATH, default=Path("leaderboards"), show_default=True, help="The boards it is meant for.")
+@click.option("--data-dir", type=o.PATH, help="Folder with eval/*.jsonl, to check prompts and gold answers too.")
+@click.option("--pilot", is_flag=True, help="Accept fewer seeds than the board asks for; shown apart from all comparisons.")
+@click.option(
+    "--allow-not-a-result", "allow_stamped", is_flag=True, help='Accept a run marked "not a result"; the mark is kept.'
+)
+@o.as_json
+def submit(run: Path, out: Path, board: Path, data_dir: Path | None, pilot: bool, allow_stamped: bool, as_json: bool) -> None:
+    """Make a folder for a pull request.
+
+    It holds the run as `add` files it, and PULL_REQUEST.md with a list of what was checked. The board stays as it is.
+    """
+    from harness.leaderboard.pull import TEXT, submission
+
+    folder, verified = submission(run, board, out, allow_stamped=allow_stamped, pilot=pilot, data_dir=data_dir)
+    if as_json:
+        o.echo_json({"folder": str(folder), "text": str(out / TEXT), "samples": verified.samples, "figures": verified.figures})
+        return
+    o.say(f"filed: {folder}")
+    o.say(f"{verified.figures} figures recomputed from {verified.samples:,} regraded samples; what is left to do: {out / TEXT}")
+
+
+@leaderboard.command()
 @_board
 @o.as_json
 def build(board: Path, as_json: bool) -> None:
-    """Write the tables and the page of every board under BOARD (default: leaderboards)."""
+    """Write tables and page of every board under BOARD (default: leaderboards), and the front page over all."""
     from harness.leaderboard.build import build as build_boards
 
     folders = build_boards(board)
@@ -56,6 +81,8 @@ def build(board: Path, as_json: bool) -> None:
         return
     for folder in folders:
         o.say(f"built: {folder}/index.html")
+    if board not in folders:
+        o.say(f"built: {board}/index.html")
 
 
 @leaderboard.command()

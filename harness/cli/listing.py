@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,33 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError
-from harness.core.text import visible
-
-WIDTH = 80
-"""Columns of a terminal. Only the last column is wrapped, at spaces: names stay whole."""
-LEAST = 24
-"""Characters that the last column has at least, however long the names are."""
-GAP = "  "
 
 Row = Mapping[str, Any]
-
-
-def columns(header: Sequence[str], align: str, rows: Sequence[Sequence[str]]) -> str:
-    """A table as plain text: aligned columns ("l" or "r") under their headings, the last one wrapped to WIDTH."""
-    texts = [[visible(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(len(row[i]) for row in texts) for i in range(len(header))]
-    start = sum(widths[:-1]) + len(GAP) * (len(header) - 1)
-    widths[-1] = max(WIDTH - start, LEAST)
-    lines = []
-    for number, row in enumerate(texts):
-        last = textwrap.wrap(row[-1], widths[-1], break_long_words=False, break_on_hyphens=False) or [""]
-        cells = [*row[:-1], last[0]]
-        pairs = zip(cells, widths, align, strict=True)
-        lines.append(GAP.join(c.rjust(w) if side == "r" else c.ljust(w) for c, w, side in pairs).rstrip())
-        lines += [" " * start + more for more in last[1:]]
-        if not number:
-            lines.append(GAP.join("-" * min(w, WIDTH) for w in widths))
-    return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -47,15 +21,14 @@ class Listing:
     rows: Callable[[], list[dict[str, Any]]]
     shown: tuple[tuple[str, str, str], ...]
 
-    def table(self, rows: Sequence[Row]) -> str | None:
-        """None where there is nothing to list. A row with an error says that in its last column."""
-        if not rows:
-            return None
+    def table(self, rows: Sequence[Row]) -> tuple[tuple[str, ...], str, list[list[str]]]:
+        """Headings, their sides, and cells. A row with an error says that in its last column."""
         header, keys, sides = zip(*self.shown, strict=True)
-        return columns(header, "".join(sides), [self._cells(row, keys) for row in rows])
+        return header, "".join(sides), [self._cells(row, keys) for row in rows]
 
     def _cells(self, row: Row, keys: Sequence[str]) -> list[str]:
         cells = [_text(row.get(key)) for key in keys]
+        cells[0] = cells[0] or "unknown"  # a blank one would continue the row above
         if row.get("error"):
             cells[-1] = f"{cells[-1]} ({row['error']})".strip() if cells[-1] else row["error"]
         return cells
@@ -139,7 +112,8 @@ def list_runs() -> list[dict[str, Any]]:
     from harness.runs.result import is_finished
     from harness.runs.spec import load_spec
 
-    found = [(path.stat().st_mtime, path) for path in Path("runs").glob("**/spec.json")]
+    there = [p for p in Path("runs").glob("**/spec.json") if not any(name.startswith(".") for name in p.parts)]  # seeds apart
+    found = [(path.stat().st_mtime, path) for path in there]
     rows = []
     for _, path in sorted(found, reverse=True):
         run = path.parent

@@ -21,8 +21,9 @@ from harness.cli import options as o
     metavar="NAME",
     help="Merge although the parts differ in this package, or in code, as the refusal names it; repeatable.",
 )
+@o.full
 @o.as_json
-def merge(runs: tuple[Path, ...], out: Path, allow: tuple[str, ...], as_json: bool) -> None:
+def merge(runs: tuple[Path, ...], out: Path, allow: tuple[str, ...], full: bool, as_json: bool) -> None:
     """Make one run of several that hold different seeds of one arm.
 
     The parts are finished run folders, with the same settings, data and versions; they stay as they are.
@@ -32,7 +33,7 @@ def merge(runs: tuple[Path, ...], out: Path, allow: tuple[str, ...], as_json: bo
     from harness.study.merge import merge as merge_runs
 
     result = merge_runs(runs, out, without_secrets(shlex.join(["harness", *sys.argv[1:]])), allow)
-    o.show_result(result, as_json)
+    o.show_result(result, full, as_json)
     env = read_environment(out)
     for line in env.remarks if env and not as_json else ():
         o.say(line)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,6 +49,7 @@ class Numbers(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of output.")
+full = click.option("--full", is_flag=True, help="Print all columns and tables.")
 data_dir = click.option("--data-dir", type=PATH, help="Folder with eval/*.jsonl and train/*.jsonl.")
 
 
@@ -99,6 +99,12 @@ go_on = click.option(
 dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done and what it would cost; write nothing.")
 offline = click.option("--offline", is_flag=True, help="Download nothing; fail early if something is missing.")
 out_run = click.option("--out", type=PATH, help="Run folder.  [default: a new one under runs/]")
+throughput = click.option(
+    "--throughput",
+    multiple=True,
+    metavar="NAME=VALUE,...|RUN|GPU",
+    help="Reckon time by your own numbers, those of a finished run, or another GPU (A100, H100, H200, ...); repeatable.",
+)
 alpha = click.option("--alpha", type=SHARE, default=0.05, show_default=True, help="Significance level.")
 
 
@@ -118,6 +124,14 @@ def say(text: str, err: bool = False, nl: bool = True) -> None:
     click.echo(visible(text), err=err, nl=nl)
 
 
+def say_table(header: Sequence[str], align: str, rows: Sequence[Sequence[str]]) -> None:
+    """A table without a title; `align` holds "l" or "r" for each column."""
+    from harness.report import terminal
+    from harness.report.tables import Table
+
+    terminal.show(Table("", tuple(header), align, [tuple(row) for row in rows]))
+
+
 def echo_json(value: Any) -> None:
     """The line of `--json`."""
     say(json.dumps(value))
@@ -135,26 +149,28 @@ def say_terms(suites: Sequence[Suite], cfg: EvalConfig) -> None:
             say(f"  {suite.name}, from {suite.home}: {suite.terms(cfg)}")
 
 
-def show_result(result: Result, json_wanted: bool) -> None:
+def show_result(result: Result, full: bool, json_wanted: bool) -> None:
     """The scores of a run or an evaluation that has just finished."""
-    if json_wanted:
-        from harness.runs.formats import tree
-
-        keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
-        echo_json(tree({key: getattr(result, key) for key in keys}))
-        return
-    from harness.report.comparison import print_comparison
-    from harness.report.sentences import sentences
+    from harness.report.brief import print_comparison
+    from harness.report.sentences import comparison_sentences, with_sentences
     from harness.stats.comparison import compare
     from harness.stats.questions import load_questions
 
     found = compare([result], None, questions=[load_questions(result)])
-    print_comparison(found)
-    say_sentences(sentences(found))
+    said = comparison_sentences(found)
+    if json_wanted:
+        from harness.runs.formats import tree
+
+        keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
+        echo_json(with_sentences(tree({key: getattr(result, key) for key in keys}), said))
+        return
+    print_comparison(found, full)
     say(f"report: {result.run}/report.html")
 
 
-def say_sentences(found: Sequence[str]) -> None:
-    """Each on lines of its own, none over 80 columns."""
-    for sentence in found:
-        say(textwrap.fill(visible(sentence), 78, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+def say_sentences(found: Sequence[object]) -> None:
+    """Each on lines of its own, none wider than the terminal."""
+    from harness.report import brief, terminal
+
+    for sentence in brief.filled(found, terminal.width()):
+        say(sentence)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import click
 
 from harness.cli import options as o
 from harness.cli.complete import offer
+from harness.core.errors import UsageError
 
 
 @click.command()
@@ -26,13 +28,38 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("form", type=click.Choice(["hf-eval-results", "model-card"]), metavar="hf-eval-results|model-card")
+@click.argument(
+    "form", type=click.Choice(["hf-eval-results", "model-card", "policy"]), metavar="hf-eval-results|model-card|policy"
+)
 @click.argument("run", type=o.PATH)
-@click.option("--out", type=o.PATH, help="File to write.  [default: standard output]")
+@click.option("--out", type=o.PATH, help="File to write, of policy the folder.  [default: standard output]")
 @click.option("--url", help="Address of the page with the intervals and samples.")
 @click.option("--dataset", "datasets", multiple=True, metavar="SUITE=ID[:TASK]", help="Hub dataset of a suite; repeatable.")
-def export(form: str, run: Path, out: Path | None, url: str | None, datasets: tuple[str, ...]) -> None:
-    """Write a run's scores in the hub's formats."""
+@click.option("--seed", type=int, help="policy: of which seed.  [default: the run's first]")
+@click.option(
+    "--push", "name", metavar="USER/NAME", help="policy: push it to this repository of the hub; a new one is private."
+)
+@click.option("--dry-run", is_flag=True, help="policy: show all files that would be pushed; push and write nothing.")
+def export(
+    form: str,
+    run: Path,
+    out: Path | None,
+    url: str | None,
+    datasets: tuple[str, ...],
+    seed: int | None,
+    name: str | None,
+    dry_run: bool,
+) -> None:
+    """Write a run's scores in the hub's formats, or its policy as a folder for the hub.
+
+    Nothing is pushed without --push.
+    """
+    if form == "policy":
+        _export_policy(run, out, url, datasets, seed, name, dry_run)
+        return
+    for option, value in (("--seed", seed), ("--push", name), ("--dry-run", dry_run or None)):
+        if value is not None:
+            raise UsageError(f"{option} is for `harness export policy`")
     from harness.report.export import export as exported
     from harness.runs.files import write_text
 
@@ -42,3 +69,34 @@ def export(form: str, run: Path, out: Path | None, url: str | None, datasets: tu
         return
     write_text(out, text)
     o.say(f"written: {out}")
+
+
+def _export_policy(
+    run: Path, out: Path | None, url: str | None, datasets: tuple[str, ...], seed: int | None, name: str | None, dry_run: bool
+) -> None:
+    from harness.report import hub
+
+    if sum((out is not None, name is not None)) != 1 and not (dry_run and out is None):
+        raise UsageError(
+            "say what to do with the policy: --dry-run shows its files, --out DIR writes them, --push USER/NAME pushes"
+        )
+    if dry_run:
+        if name is not None:
+            hub.check_name(name)
+        with tempfile.TemporaryDirectory() as folder:
+            seed = hub.package(run, Path(folder), seed, url, datasets)
+            files, card = hub.listing(Path(folder)), (Path(folder) / "README.md").read_text()
+        where = f" would be pushed to {name}" if name else ""
+        _show_files(f"the policy of seed {seed}{where}, {len(files)} files:", files)
+        o.say("README.md:")
+        o.say(card, nl=False)
+    elif out is not None:
+        _show_files(f"written: {out}", hub.write_package(run, out, seed, url, datasets))
+    elif name is not None:
+        o.say(f"pushed: {hub.push(run, name, seed, url, datasets)}")
+
+
+def _show_files(title: str, files: list[tuple[str, int]]) -> None:
+    o.say(title)
+    for path, size in files:
+        o.say(f"{size:>15,}  {path}")

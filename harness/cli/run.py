@@ -5,14 +5,16 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli import options as o
+from harness.cli.apart import check_jobs, seeds_apart, without
 from harness.cli.complete import offer
+from harness.core.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.config import RunSpec
@@ -31,6 +33,7 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 )
 @click.option("--backend", type=click.Choice(["local", "openrlhf"]), help="Where it trains.  [default: the recipe's]")
 @click.option("--seeds", type=o.Numbers(), help="Training seeds, e.g. 0,1,2.  [default: the recipe's]")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Seeds at a time, each in a process.")
 @o.out_run
 @o.data_dir
 @o.include_path
@@ -44,12 +47,20 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
     metavar="RUN",
     help="Stop at RUN's average number of tokens per seed.",
 )
+@click.option(
+    "--track",
+    type=o.Names(),
+    metavar="TRACKER,...",
+    help="Curves to tensorboard, wandb, trackio as well; nothing leaves this machine unless their variables say so.",
+)
 @o.resume
 @o.go_on
 @o.dry_run
-@click.option("--no-doctor", is_flag=True, help="With --backend openrlhf: do not check the machine first.")
+@o.throughput
+@click.option("--no-doctor", is_flag=True, help="With --backend openrlhf or --jobs: do not check the machine first.")
 @click.option("--rehearse", is_flag=True, help="With --backend openrlhf: the same path without a GPU, tiny and slow.")
 @o.offline
+@o.full
 @o.as_json
 def run(
     method: str,
@@ -58,18 +69,22 @@ def run(
     model: str | None,
     backend: str | None,
     seeds: tuple[int, ...] | None,
+    jobs: int,
     out: Path | None,
     data_dir: Path | None,
     limit: int | None,
     configs: tuple[Path, ...],
     sets: tuple[str, ...],
     match_budget: Path | None,
+    track: tuple[str, ...] | None,
     resume: bool,
     go_on: bool,
     dry_run: bool,
+    throughput: tuple[str, ...],
     no_doctor: bool,
     rehearse: bool,
     offline: bool,
+    full: bool,
     as_json: bool,
 ) -> None:
     """Train a method and evaluate it."""
@@ -80,21 +95,27 @@ def run(
     spec = resolve(method, recipe, configs, sets, _flags(bench, limit, model, backend, rehearse, seeds, match_budget))
     if offline:
         o.go_offline()
+    if throughput and not dry_run:
+        raise UsageError("--throughput is for estimates: it goes with --dry-run")
+    check_jobs(spec, jobs)
     from harness.run import execute, prepare
     from harness.runs.result import load_result
     from harness.runs.rundir import RunDir
+    from harness.runs.tracking import check_trackers
 
-    prepared = prepare(spec, data_dir, offline)
+    check_trackers(track or ())
+    prepared = replace(prepare(spec, data_dir, offline), track=track or ())
     if dry_run:
-        _show_plan(prepared, as_json)
+        _show_plan(prepared, throughput, as_json)
         return
     folder = RunDir.chosen(spec, out, resume, go_on)
     if folder.complete:
-        o.show_result(load_result(folder.path), as_json)
+        o.show_result(load_result(folder.path), full, as_json)
         return
     if spec.backend.name == "openrlhf" and not (spec.backend.rehearse or no_doctor):
         _check_machine(prepared, out, offline)
-    o.show_result(execute(prepared, folder, ["harness", *sys.argv[1:]]), as_json)
+    apart = seeds_apart(prepared, folder, jobs, not no_doctor)
+    o.show_result(execute(prepared, folder, ["harness", *sys.argv[1:]], apart), full, as_json)
     if not as_json:
         _say_what_it_needs(spec, folder.path)
 
@@ -135,16 +156,7 @@ def _say_command(words: Sequence[str]) -> None:
 
 def _instead(words: Sequence[str], method: str, out: Path) -> list[str]:
     """The same command line for another method and folder."""
-    kept: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        name, equals, _ = word.partition("=")
-        if name in ("--method", "--out"):
-            if not equals:
-                next(rest, None)
-        elif word not in ("--resume", "--json"):
-            kept.append(word)
-    return ["--method", method, *kept, "--out", str(out)]
+    return ["--method", method, *without(words, ("--method", "--out"), ("--resume", "--json")), "--out", str(out)]
 
 
 def _flags(
@@ -175,14 +187,24 @@ def _flags(
     return flags
 
 
-def _show_plan(prepared: PreparedRun, as_json: bool) -> None:
+def _show_plan(prepared: PreparedRun, throughput: tuple[str, ...], as_json: bool) -> None:
+    from harness.cost.estimate import estimate
+    from harness.cost.throughput import given
+    from harness.report import cost as render
+    from harness.report import terminal
+
     spec, plan, translation = prepared.spec, prepared.plan, prepared.translation
+    assumed = given(spec, throughput)
+    cost = None if assumed.lacking else estimate(spec, plan, assumed)
     if as_json:
         row = {"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": asdict(plan)}
-        o.echo_json({**row, "translation": list(translation)})
+        o.echo_json({**row, "cost": cost and render.cost_dict(cost, assumed), "translation": list(translation)})
         return
     what = f"{spec.method}, recipe {spec.recipe}, model {spec.model.id}, backend {spec.backend.name}"
     o.say(f"{what}: spec {spec.hash()[:8]}")
-    for line in [*plan.lines(), *translation]:
+    costs = render.cost_lines(cost) if cost else [render.unknown_line(spec.model.id, assumed.lacking)]
+    for line in [*plan.lines(), *costs, *translation]:
         o.say(f"  {line}")
     o.say_terms(prepared.suites, spec.eval)
+    if cost:
+        terminal.show(render.assumption_table(assumed, [cost]))

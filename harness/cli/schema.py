@@ -14,7 +14,6 @@ from harness.cli import options as o
 @o.as_json
 def schema(name: str | None, as_json: bool) -> None:
     """Print the JSON Schema of a file that a run or a leaderboard holds; without NAME, list them."""
-    from harness.cli.listing import columns
     from harness.runs.schema import FORMATS, schema_of
 
     if name is not None:
@@ -24,4 +23,4 @@ def schema(name: str | None, as_json: bool) -> None:
         o.echo_json([{"name": n, "file": f.file, "version": f.version, "lines": f.lines} for n, f in FORMATS.items()])
         return
     rows = [(n, f.file, str(f.version or ""), f.what) for n, f in FORMATS.items()]
-    o.say(columns(("name", "file", "version", "content"), "llrl", rows))
+    o.say_table(("name", "file", "version", "content"), "llrl", rows)

@@ -33,20 +33,31 @@ _what = o.options(
 
 @study.command()
 @_what
-def plan(file: str, seeds: tuple[int, ...] | None, only: tuple[str, ...] | None, data_dir: Path | None, as_json: bool) -> None:
+@o.throughput
+def plan(
+    file: str,
+    seeds: tuple[int, ...] | None,
+    only: tuple[str, ...] | None,
+    data_dir: Path | None,
+    as_json: bool,
+    throughput: tuple[str, ...],
+) -> None:
     """Show what a study would cost.
 
     FILE is a name from `harness list studies` or a path.
     """
-    from harness.report.tables import print_to_terminal
-    from harness.study import load_study, plan_table, prepare_study
+    from harness.report import terminal
+    from harness.report.cost import cost_dict
+    from harness.study import costs_of, load_study, plan_table, prepare_study
 
     loaded = load_study(file)
     cells = prepare_study(loaded, data_dir, seeds, only)
+    costs = costs_of(cells, throughput)
     if as_json:
-        o.echo_json({"title": loaded.title, "cells": [cell.to_dict() for cell in cells]})
+        rows = [cell.to_dict() | {"cost": cost_dict(c) if (c := costs.get(cell.name)) else None} for cell in cells]
+        o.echo_json({"title": loaded.title, "cells": rows})
         return
-    print_to_terminal(plan_table(loaded, cells).to_rich(), width=150)
+    terminal.show(plan_table(loaded, cells, costs))
 
 
 @study.command()
@@ -64,6 +75,7 @@ def plan(file: str, seeds: tuple[int, ...] | None, only: tuple[str, ...] | None,
 @click.option("--partition", help="slurm: the partition of every job.  [default: Slurm's]")
 @click.option("--time", "time_limit", help="slurm: the time limit of every job, e.g. 24:00:00.  [default: Slurm's]")
 @click.option("--gpus", type=click.IntRange(min=0), help="slurm, ray: GPUs of every job.  [default: none are asked for]")
+@o.full
 def run(
     file: str,
     seeds: tuple[int, ...] | None,
@@ -77,6 +89,7 @@ def run(
     partition: str | None,
     time_limit: str | None,
     gpus: int | None,
+    full: bool,
 ) -> None:
     """Run whatever a study has not finished yet.
 
@@ -96,7 +109,7 @@ def run(
     else:
         resources = Resources(partition=partition, time=time_limit, gpus=gpus)
         stands, failed = folder.hand_over(Slurm(out, resources) if launcher == "slurm" else RayJobs(out, resources))
-    _show(folder, stands, as_json)
+    _show(folder, stands, full, as_json)
     if failed:
         raise HarnessError("; ".join(f"{name}: {why}" for name, why in failed.items()))
 
@@ -112,10 +125,12 @@ def _check_launcher(launcher: str, given: Mapping[str, object]) -> None:
             raise UsageError(f"{name} means nothing to --launcher {launcher}; leave it out")
 
 
-def _show(folder: StudyDir, stands: Mapping[str, str], as_json: bool) -> None:
+def _show(folder: StudyDir, stands: Mapping[str, str], full: bool, as_json: bool) -> None:
     """Write and print what is finished, and how jobs that others run stand."""
-    from harness.report.sentences import sentences
-    from harness.report.tables import print_to_terminal
+    from harness.report import terminal
+    from harness.report.brief import brief_table
+    from harness.report.comparison import tables
+    from harness.report.sentences import study_sentences
     from harness.study import summary_table
 
     results, rows = folder.write_results()
@@ -125,10 +140,14 @@ def _show(folder: StudyDir, stands: Mapping[str, str], as_json: bool) -> None:
     for name, state in stands.items():
         o.say(f"{name}: {state}")
     if rows:
-        print_to_terminal(summary_table(rows, ("sampled_tokens", "wall_seconds")).to_rich(), width=80)
-        for condition, comparison in folder.comparisons().items():
-            o.say_sentences([f"{condition}:"] if condition else [])
-            o.say_sentences(sentences(comparison))
+        found = folder.comparisons()
+        o.say_sentences(study_sentences(found))
+        o.say("")
+        if full:
+            terminal.show(summary_table(rows))
+        for condition, c in found.items():
+            o.say(condition if full else "")
+            terminal.show(*(tables(c) if full else [brief_table(c, condition)]))
         o.say(f"report: {folder.out}/study.html")
     if stands and results["not_done"]:
         o.say(f"not done: {', '.join(results['not_done'])}; the same command again says how they stand and goes on")

@@ -48,6 +48,7 @@ from harness.stats.verdicts import MARGIN
     is_flag=True,
     help="Pair seed with seed where two runs have the same seeds and each began with the same batch of rollouts.",
 )
+@o.full
 @o.as_json
 def compare(
     runs: tuple[Path, ...],
@@ -58,25 +59,23 @@ def compare(
     margin: float | None,
     looks: tuple[int, ...],
     paired: bool,
+    full: bool,
     as_json: bool,
 ) -> None:
     """Compare runs: scores, intervals, tests, budgets."""
-    from harness.report.comparison import print_comparison
-    from harness.report.formats import render_comparison, write_comparison
-    from harness.report.sentences import sentences
+    from harness.report.brief import print_comparison
+    from harness.report.formats import render_comparison, to_json, write_comparison
     from harness.stats.comparison import compare_runs
 
     table = compare_runs(runs, baseline, allow, margin, looks, paired)
     if out is not None:
         out = write_comparison(list(runs), table, out, form)
-    page = render_comparison(list(runs), table, form) if form is not None and out is None and not as_json else None
     if as_json:
-        o.echo_json(table.to_dict())
-    elif page is not None:
-        o.say(page, nl=False)
+        o.echo_json(to_json(table))
+    elif out is None and form not in (None, "terminal"):
+        o.say(render_comparison(list(runs), table, form), nl=False)
     else:
-        print_comparison(table)
-        o.say_sentences(sentences(table))
+        print_comparison(table, full)
         if out is not None:
             o.say(f"written: {out}")
 
@@ -155,7 +154,7 @@ def power(
     Give one of --effect, --claim and --solved (--claim may have --effect, too).
     """
     from harness.report import power as render
-    from harness.report.tables import print_to_terminal
+    from harness.report import terminal
     from harness.stats import power as planner
     from harness.stats.plans import plan_runs
 
@@ -183,8 +182,7 @@ def power(
     if as_json:
         o.echo_json({"alpha": alpha, "power": wanted, **tree})
         return
-    for table in tables:
-        print_to_terminal(table.to_rich(), width=150)
+    terminal.show(*tables)
 
 
 @click.group()
@@ -200,7 +198,6 @@ _folder = click.option("--claims", "folder", type=o.PATH, help="Folder of claim 
 @o.as_json
 def list_claims(folder: Path | None, as_json: bool) -> None:
     """List the claims."""
-    from harness.cli.listing import columns
     from harness.stats.claims import load_claims
 
     claims = load_claims(folder)
@@ -208,7 +205,7 @@ def list_claims(folder: Path | None, as_json: bool) -> None:
         o.echo_json([claim.model_dump(mode="json") for claim in claims.values()])
         return
     rows = [(name, claim.claimed, claim.budgets, " ".join(claim.text.split())) for name, claim in claims.items()]
-    o.say(columns(("claim", "claimed", "budget", "what it says"), "lrll", rows))
+    o.say_table(("claim", "claimed", "budget", "what it says"), "lrll", rows)
 
 
 @claim.command()
@@ -237,6 +234,7 @@ def show(word: str, as_json: bool) -> None:
 )
 @click.option("--planted", is_flag=True, help="Judge planted runs too (harness plant); their true difference is shown beside.")
 @_folder
+@o.full
 @o.as_json
 def check(
     words: tuple[str, ...],
@@ -245,6 +243,7 @@ def check(
     alpha: float,
     planted: bool,
     folder: Path | None,
+    full: bool,
     as_json: bool,
 ) -> None:
     """Give a verdict on each claim.
@@ -252,7 +251,8 @@ def check(
     All claims are checked unless some are named. The exit code is 1 only where a claim file expects another verdict.
     """
     from harness.report import claims as render
-    from harness.report.tables import print_to_terminal
+    from harness.report import terminal
+    from harness.report.sentences import claim_sentences
     from harness.runs.files import write_text
     from harness.stats import assess, claims
 
@@ -266,7 +266,9 @@ def check(
     if as_json:
         o.echo_json(render.to_dict(found, named))
     else:
-        print_to_terminal(render.claims_table(found).to_rich(), width=150)
+        o.say_sentences(claim_sentences(found))
+        o.say("")
+        terminal.show(render.claims_table(found) if full else render.brief_claims_table(found))
     wrong = [a for a in found if a.as_expected(named) is False]
     if wrong:
         raise HarnessError("; ".join(f"{a.claim} is {a.verdict}, expected {a.expected}" for a in wrong))

@@ -14,6 +14,7 @@ EXTRAS = {
         "sft": "trl",
         "lora": "peft",
         "procedural": "reasoning_gym",
+        "trackers": "tensorboard wandb trackio",
         "openrlhf": "openrlhf vllm ray deepspeed einops",
     }.items()
     for module in modules.split()

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
+import torch
+
 from harness.config import RunSpec, resolve
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, MissingError
 from harness.core.trees import parse_set
 from harness.doctor.checks import Check
 from harness.doctor.machine import Machine
 from harness.doctor.memory import GB, Needs, local_needs, openrlhf_needs
 from harness.doctor.shapes import config_of, shape
 from harness.registry import home_of, recipes
-from harness.training.local.memory import SHARE
+from harness.training.local.memory import SHARE, free_bytes
 from harness.training.openrlhf.flags import divides
 
 STEP = 512
@@ -84,6 +86,32 @@ def _engine(spec: RunSpec, machine: Machine, needs: Needs, way: Callable[[], str
     if needs.cached < FEW:
         return Check(name, "warning", found, "sampling will be slow; raise backend.engine_memory or backend.tensor_parallel")
     return Check(name, "ok", found)
+
+
+def check_jobs_memory(spec: RunSpec, jobs: int, machine: Machine, offline: bool, gpus: int) -> Check:
+    """Whether `jobs` processes of a local run fit side by side: on the GPUs that they are shared out over, `gpus` of them, or
+    in the main memory that is available now."""
+    on_gpu = bool(spec.local.device != "cpu" and machine.gpus and machine.gpu_memory_gb)
+    there = (machine.gpu_memory_gb or 0.0) * GB if on_gpu else free_bytes(torch.device("cpu"))
+    if there is None:
+        return Check("memory", "unchecked", "how much is available is not known")
+    try:
+        model = shape(config_of(spec, offline), spec.model.dtype)
+    except MissingError as e:
+        return Check("memory", "unchecked", str(e))
+    sharing = -(-jobs // gpus) if on_gpu else jobs
+    peak = _peak(spec, model, there / sharing if on_gpu else None)
+    found = f"{sharing} processes take {sharing * peak / GB:.1f} GB of " + ("a GPU" if on_gpu else "main memory")
+    if sharing * peak <= there:
+        return Check("memory", "ok", f"{found}, of {there / GB:.1f}")
+    fit = next((n for n in range(sharing - 1, 0, -1) if n * _peak(spec, model, there / n if on_gpu else None) <= there), 0)
+    todo = f"--jobs {fit * (gpus if on_gpu else 1)} fits" if fit else "not even one fits"
+    return Check("memory", "fails", f"{found}, {there / GB:.1f} are there", todo)
+
+
+def _peak(spec: RunSpec, model: Any, gpu_memory: float | None) -> float:
+    needs = local_needs(spec, model, gpu_memory)
+    return max(needs.training, needs.sampling)
 
 
 def check_disk(needs: Needs, machine: Machine, held: float = 0.0) -> Check:

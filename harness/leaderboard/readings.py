@@ -24,12 +24,14 @@ from harness.core.errors import UNREADABLE, HarnessError, nearest, reason
 from harness.core.text import visible
 from harness.data.training_sets import solved_at
 from harness.report.claims import claims_table
-from harness.report.comparison import to_csv, to_markdown
+from harness.report.comparison import to_markdown
+from harness.report.spreadsheet import HIGH, LOW, to_csv
 from harness.report.tables import markdown_cell
 from harness.runs.filed import read_rules
 from harness.runs.packing import read_bytes, slug
 from harness.stats import seeds
 from harness.stats.comparison import Arm, Comparison
+from harness.stats.contrasts import bounds
 from harness.stats.intervals import PAIRED, Estimate
 from harness.stats.verdicts import MARGIN, outcome
 
@@ -66,7 +68,7 @@ def render_readings(folder: Path, boards: Sequence[Path]) -> dict[str, str]:
         tables |= own
     for board in boards:
         for path in sorted(board.glob("scores*.csv")):
-            tables[f"{board.name}/{path.stem}"] = _rows(read_bytes(path).decode())
+            tables[f"{board.name}/{path.stem}"] = _shown(read_bytes(path).decode())
     text = read_bytes(folder / SOURCE).decode(errors="replace")
     if "{from claims}" in text:
         tables["claims"] = _claims(folder)
@@ -132,8 +134,19 @@ def _column(rows: Rows, name: str) -> list[str]:
     return [row[rows[0].index(name)] for row in rows[1:]]
 
 
-def _rows(text: str) -> Rows:
-    return list(csv.reader(StringIO(text)))
+def _shown(text: str) -> Rows:
+    """The rows of a comparison's CSV as prose has them: an interval in a column, solved seeds of all, multiples with ×."""
+    names, *rows = csv.reader(StringIO(text))
+    ends = [name.removesuffix(LOW) for name in names if name.endswith(LOW)]
+
+    def cells(row: list[str]) -> list[str]:
+        at = dict(zip(names, row, strict=True))
+        between = [f"{at[name + LOW]} to {at[name + HIGH]}" if at[name + LOW] else "" for name in ends]
+        at["solved"] = f"{at['solved']}/{at['seeds']}" if at["solved"] else ""
+        at["sampled tokens"] = f"×{at['sampled tokens']}" if at["sampled tokens"] else ""
+        return [*at.values(), *between]
+
+    return [[*names, *ends], *map(cells, rows)]
 
 
 def _claims(folder: Path) -> Rows:
@@ -141,7 +154,8 @@ def _claims(folder: Path) -> Rows:
     from harness.stats.assess import check
     from harness.stats.claims import load_claims
 
-    return _rows(claims_table(check([c for c in load_claims().values() if c.training_set == folder.name], [folder])).to_csv())
+    table = claims_table(check([c for c in load_claims().values() if c.training_set == folder.name], [folder]))
+    return [list(table.header), *map(list, table.rows)]
 
 
 def _study(path: Path, folder: Path) -> tuple[str, dict[str, Rows]]:
@@ -156,7 +170,7 @@ def _study(path: Path, folder: Path) -> tuple[str, dict[str, Rows]]:
             found[name] = _judged(c, (read_rules(folder / slug(Path(c.model).name)).margin or MARGIN) / 100)
         parts = [f"# {markdown_cell(about['title'])}\n", f"{markdown_cell(about['text'])}\n", f"{NOT_FILED}\n"]
         parts += [to_markdown(c, name or "Comparison") for name, c in found.items()]
-        tables = {"/".join(filter(None, (path.stem, name))): _rows(to_csv(c)) for name, c in found.items()}
+        tables = {"/".join(filter(None, (path.stem, name))): _shown(to_csv(c)) for name, c in found.items()}
     except (*UNREADABLE, AttributeError) as e:
         raise HarnessError(visible(f"{path} is no study's file: {reason(e)}")) from None
     return "\n".join(parts), tables
@@ -178,8 +192,8 @@ def _consistent(c: Comparison) -> None:
                 want["difference"] = (x.difference, mean - fmean(c.arms[c.baseline].scores[key].per_seed.values()))
                 if x.fixed:
                     e = _estimate(c, arm, key)
-                    low, high = e.interval(c.alpha)
-                    want |= {"low": (x.fixed.low, low), "high": (x.fixed.high, high), "p": (x.p or 0.0, e.p())}
+                    ends = bounds(e, c.alpha)
+                    want |= {"low": (x.fixed.low, ends.low), "high": (x.fixed.high, ends.high), "p": (x.p or 0.0, e.p())}
                     verdict = outcome(e, c.margin, c.alpha)
                     if x.verdict != verdict:
                         raise ValueError(f"verdict of {arm.label} on {key} is {x.verdict}, its seeds give {verdict}")

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.core.text import visible
+from harness.report.sentences import claim_sentences, with_sentences
 from harness.report.tables import Table, interval, points
 from harness.stats.budgets import BUDGET
 from harness.stats.claims import Claim
@@ -32,6 +33,21 @@ def claims_table(found: Sequence[Assessment]) -> Table:
         shown = ", ".join(f"{100 * (1 - level):.3g}%" for level in levels)
         notes.insert(0, f"Percent points; {shown} intervals, each claim by itself.")
     return Table(title="Claims", header=header, align="llrrrrll", rows=rows, notes=tuple(notes))
+
+
+def brief_claims_table(found: Sequence[Assessment]) -> Table:
+    """The same in fewer columns, without the reasons; a claim's modifiers stand below it."""
+    header = ("claim", "verdict", "claimed", "measured", "these questions", "seeds")
+    whole = claims_table(found)
+    kept = [whole.header.index(name) for name in header]
+    return Table(
+        title=whole.title,
+        header=header,
+        align="".join(whole.align[j] for j in kept),
+        rows=[tuple(row[j] for j in kept) for row in whole.rows],
+        notes=(*whole.notes[: int(any(a.level is not None for a in found))], "Reasons, new questions and costs: --full."),
+        remarks={i: ", ".join(a.modifiers) for i, a in enumerate(found) if a.modifiers},
+    )
 
 
 _EQUAL = {
@@ -111,4 +127,5 @@ def junit(found: Sequence[Assessment], named: bool) -> str:
 
 def to_dict(found: Sequence[Assessment], named: bool) -> dict[str, Any]:
     """For JSON."""
-    return {"claims": [{**asdict(a), "as_expected": a.as_expected(named)} for a in found]}
+    claims = [{**asdict(a), "as_expected": a.as_expected(named)} for a in found]
+    return with_sentences({"claims": claims}, claim_sentences(found))

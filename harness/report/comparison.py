@@ -1,4 +1,4 @@
-"""A comparison as tables: for the terminal, in Markdown, CSV and LaTeX, all with the same cells.
+"""A comparison as tables: for the terminal, pages, in Markdown and LaTeX, all with the same cells.
 
 Scores, shares in the comparison, are shown in percent points with one decimal.
 """
@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from harness.core.text import visible
 from harness.report import kinds
-from harness.report.robust import MANY, ROBUST, robust_table
+from harness.report.robust import robust_table
+from harness.report.sentences import comparison_sentences, markdown_lines, seeds_to_decide
 from harness.report.tables import (
     Table,
     compact,
@@ -21,19 +19,13 @@ from harness.report.tables import (
     markdown_cell,
     p_value,
     points,
-    print_to_terminal,
     seconds,
 )
 from harness.stats.arms import PROTOCOL
 from harness.stats.budgets import BUDGET
+from harness.stats.chances import MAX_SEEDS
 from harness.stats.comparison import Arm, Comparison
 from harness.stats.scores import Score
-
-if TYPE_CHECKING:
-    from rich.console import Group
-
-WIDTH = 150
-"""Characters per line where there is no terminal to ask."""
 
 
 def tables(c: Comparison) -> list[Table]:
@@ -50,12 +42,8 @@ def several_tables(c: Comparison) -> list[Table]:
 def to_markdown(c: Comparison, title: str = "Comparison") -> str:
     stamps = [f"> **Not a result.** {markdown_cell(stamp)}\n" for stamp in c.stamps]
     head = f"Model {markdown_cell(c.model)}, trained on {markdown_cell(c.training_set)}.\n"
-    return "\n".join([f"# {markdown_cell(title)}\n", *stamps, head, *(table.to_markdown() for table in tables(c))])
-
-
-def to_csv(c: Comparison) -> str:
-    """Scores and tests in one table, without notes."""
-    return wide_table(c).to_csv()
+    said = markdown_lines(comparison_sentences(c))
+    return "\n".join([f"# {markdown_cell(title)}\n", *stamps, said, head, *(table.to_markdown() for table in tables(c))])
 
 
 def to_latex(c: Comparison) -> str:
@@ -63,20 +51,6 @@ def to_latex(c: Comparison) -> str:
     stamps = [f"% not a result: {latex_cell(stamp)}" for stamp in c.stamps]
     head = ["% \\usepackage{booktabs,xcolor}", *stamps]
     return "\n".join([*head, *(table.to_latex() for table in tables(c))])
-
-
-def to_rich(c: Comparison) -> Group:
-    from rich.console import Group
-    from rich.text import Text
-
-    stamps = [Text(f"not a result: {visible(stamp)}", style="bold red") for stamp in c.stamps]
-    shown = [table for table in tables(c) if table.title != ROBUST or len(c.arms) >= MANY]
-    return Group(*stamps, *(part for table in shown for part in ("", table.to_rich())))
-
-
-def print_comparison(c: Comparison) -> None:
-    """Print all tables to the terminal."""
-    print_to_terminal(to_rich(c), WIDTH)
 
 
 def scores_table(c: Comparison) -> Table:
@@ -90,7 +64,9 @@ def scores_table(c: Comparison) -> Table:
         else ["95% interval"]
     )
     two_graders = any(arm.disagreement for arm in c.arms)
-    header += [*(["sampled tokens"] if several else []), "truncated", *(["graders differ"] if two_graders else [])]
+    faulty = any(count for arm in c.arms for count in arm.faults.values())
+    header += [*(["sampled tokens"] if several else []), "truncated", "unparsed", *(["faults"] if faulty else [])]
+    header += ["graders differ"] if two_graders else []
     rows: list[tuple[str, ...]] = []
     bold, grey = set(), set()
     for m in c.measures:
@@ -103,9 +79,14 @@ def scores_table(c: Comparison) -> Table:
             sd = "1 seed" if s.sd is None else points(s.sd)
             row = [m.title if i == 0 else "", arm.label, points(s.mean), sd, str(len(s.per_seed))]
             row += [_count(s)] if solving else []
-            row += [s.ties, *_contrast_cells(arm, m.key), _ratio(c, arm)] if several else [_interval(s.low, s.high)]
-            rows.append((*row, *(_share(x, m.key) for x in [arm.truncated, arm.disagreement][: 1 + two_graders])))
-    notes = ["Percent points. sd: sample standard deviation over seeds. truncated: samples that hit the token limit."]
+            row += [s.ties, *contrast_cells(arm, m.key), _ratio(c, arm)] if several else [interval_cell(s.low, s.high)]
+            row += [_share(arm.truncated, m.key), _share(arm.unparsed, m.key)]
+            row += [str(arm.faults.get(m.key, ""))] if faulty else []
+            rows.append((*row, *([_share(arm.disagreement, m.key)] if two_graders else [])))
+    notes = [
+        "Percent points. sd: sample standard deviation over seeds. truncated: samples that hit the token limit; unparsed: "
+        "without an answer to be found."
+    ]
     notes += kinds.what_solves(c)
     if several:
         notes += _contrast_notes(c)
@@ -113,8 +94,7 @@ def scores_table(c: Comparison) -> Table:
         notes.append("95% interval: for new questions and, if there are several seeds, new seeds.")
     if grey:
         notes.append("Grey: a single seed shows no spread, so there is no interval and no tie group.")
-    notes += [f"{arm.label}, unequal budget: {_unequal(arm)} per seed." for arm in c.arms if arm.unequal]
-    notes += [f"The arms differ in {what}, allowed by --allow-different." for what in c.allowed]
+    notes += arm_notes(c)
     notes += [f"{arm.label} is not a result: {arm.not_a_result}." for arm in c.arms if arm.not_a_result]
     notes += [*fault_notes(c), *overlap_notes(c)]
     align = "ll" + "r" * (len(header) - 2)
@@ -190,20 +170,13 @@ MOST_NOTES = 12
 
 def _what_would_decide(c: Comparison) -> list[str]:
     """For the macro averages: the seeds at which an undecided difference would be decided, were it the true one."""
-    from harness.stats.chances import seeds_to_decide
-
     parts: list[str] = []
     for m in c.measures:
         for arm in c.arms:
             x = arm.contrasts.get(m.key)
             if m.protocol is None and x and x.fixed and x.verdict == "undecided" and len(parts) < MOST_NOTES:
-                sizes = len(arm.seeds), len(c.arms[c.baseline].seeds)
-                if x.rule == "shares":
-                    n = kinds.would_decide(c, arm, m.key)
-                else:
-                    sd = x.fixed.se / math.sqrt(sum(1 / n for n in sizes))
-                    n = seeds_to_decide(x.difference, c.margin, sd, c.alpha)
-                parts.append(f"{arm.label} on {m.title} {'more than 200' if n is None else max(n, *sizes)}")
+                n = seeds_to_decide(c, arm, m.key)
+                parts.append(f"{arm.label} on {m.title} {f'more than {MAX_SEEDS}' if n is None else n}")
     return [f"Seeds an arm that would decide, were the difference as measured: {', '.join(parts)}."] if parts else []
 
 
@@ -226,7 +199,7 @@ def tests_table(c: Comparison) -> Table:
             s, x = arm.scores[m.key], arm.contrasts.get(m.key)
             if len(s.per_seed) == 1:
                 grey.add(len(rows))
-            row = [m.title if i == 0 else "", arm.label, _interval(s.low, s.high), s.kind]
+            row = [m.title if i == 0 else "", arm.label, interval_cell(s.low, s.high), s.kind]
             tests = (x.rule, x.p, x.p_adjusted, x.correction, x.question_p, x.question_test) if x else ("",) * 6
             row += [v if isinstance(v, str) else p_value(v) for v in tests]
             if solving:
@@ -235,22 +208,6 @@ def tests_table(c: Comparison) -> Table:
             rows.append(tuple(row))
     align = "llrllrrlrl" + "r" * (len(header) - 10)
     return Table(title="Tests", header=tuple(header), align=align, rows=rows, notes=tuple(notes), grey=frozenset(grey))
-
-
-def wide_table(c: Comparison) -> Table:
-    """Scores and tests side by side, a row per measure and arm, for a spreadsheet."""
-    scores = scores_table(c)
-    if len(c.arms) == 1:
-        return scores
-    tests = tests_table(c)
-    new = [i for i, name in enumerate(tests.header) if name not in scores.header]
-    rows = [(*a, *(b[i] for i in new)) for a, b in zip(scores.rows, tests.rows, strict=True)]
-    return replace(
-        scores,
-        header=(*scores.header, *(tests.header[i] for i in new)),
-        rows=rows,
-        align=scores.align + "".join(tests.align[i] for i in new),
-    )
 
 
 def overlap_notes(c: Comparison) -> list[str]:
@@ -266,8 +223,7 @@ def overlap_notes(c: Comparison) -> list[str]:
 
 
 def fault_notes(c: Comparison) -> list[str]:
-    """A line for everything that a score alone would hide: no answer found at all, prompts too long, reflections dropped,
-    problems without a hint."""
+    """A line for everything that a score alone would hide: no answer found at all, prompts too long."""
     out = []
     for arm in c.arms:
         titles = {m.key: m.title for m in c.measures}
@@ -278,6 +234,15 @@ def fault_notes(c: Comparison) -> list[str]:
         for name, count in arm.overlong.items():
             if count:
                 out.append(f"{arm.label}, {titles[name]}: {count} samples have a prompt too long for the model; they score 0.")
+    return out
+
+
+def arm_notes(c: Comparison) -> list[str]:
+    """A line for everything to know of an arm beside its scores: unequal budgets, what was allowed to differ, reflections
+    dropped, problems without a hint."""
+    out = [f"{arm.label}, unequal budget: {_unequal(arm)} per seed." for arm in c.arms if arm.unequal]
+    out += [f"The arms differ in {what}, allowed by --allow-different." for what in c.allowed]
+    for arm in c.arms:
         if arm.dropped:
             why = "cut at the limit, reasoning without a reply, or a prompt too long for the model that reflects"
             out.append(f"{arm.label}: {arm.dropped:,} of {arm.reflections:,} reflections were dropped: {why}.")
@@ -290,7 +255,7 @@ def _unequal(arm: Arm) -> str:
     return ", ".join(f"{BUDGET[key]} {compact(a)} against {compact(b)}" for key, (a, b) in arm.unequal.items())
 
 
-def _contrast_cells(arm: Arm, key: str) -> list[str]:
+def contrast_cells(arm: Arm, key: str) -> list[str]:
     if key not in arm.contrasts:
         return ["baseline", "", "", "", "", ""]
     x = arm.contrasts[key]
@@ -306,7 +271,7 @@ def _count(s: Score) -> str:
     return f"{s.solved.count}/{len(s.per_seed)}" if s.solved else ""
 
 
-def _interval(low: float | None, high: float | None) -> str:
+def interval_cell(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else interval(low, high)
 
 

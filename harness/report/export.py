@@ -33,13 +33,29 @@ def export(form: str, run: Path, url: str | None = None, datasets: Sequence[str]
     `url` is a page with the intervals and samples. `datasets` are `SUITE=ID[:TASK]` for suites whose cards do not name
     their dataset on the hub. Raises UsageError for a run that is not a result, or an invalid dataset.
     """
-    result = load_result(run)
-    if result.not_a_result:
-        raise UsageError(f"{run} is not a result and cannot be exported: {result.not_a_result}")
+    result = publishable(run)
     ids = _datasets(datasets, result)
     comparison = compare([result], questions=[load_questions(result)])
     makers = {"hf-eval-results": _eval_results, "model-card": _model_card}
-    return makers[form](result, comparison, ids, url, _date(run))
+    return makers[form](result, comparison, ids, url, _date(run), None)
+
+
+def export_seed(run: Path, seed: int, url: str | None = None, datasets: Sequence[str] = ()) -> tuple[str, str]:
+    """Model card and evaluation results for the policy of one seed: the scores are that seed's own, and the text has the means
+    over all. Raises as `export`."""
+    result = publishable(run)
+    ids = _datasets(datasets, result)
+    comparison = compare([result], questions=[load_questions(result)])
+    of = (result, comparison, ids, url, _date(run), seed)
+    return _model_card(*of), _eval_results(*of)
+
+
+def publishable(run: Path) -> Result:
+    """The result of a run. Raises UsageError where it is none that may be quoted."""
+    result = load_result(run)
+    if result.not_a_result:
+        raise UsageError(f"{run} is not a result and cannot be exported: {result.not_a_result}")
+    return result
 
 
 def _datasets(given: Sequence[str], result: Result) -> dict[str, dict[str, str]]:
@@ -70,11 +86,15 @@ def _date(run: Path) -> str | None:
     return env.day if env else None
 
 
-def _notes(result: Result, c: Comparison, name: str) -> str:
+def _notes(result: Result, c: Comparison, name: str, seed: int | None) -> str:
     """How a score was measured, and how certain it is, on one line."""
     suite, score = result.suites[name], c.arms[0].scores[name]
     seeds = len(score.per_seed)
     parts = [f"avg@{suite.k} at temperature {suite.temperature:g}, {suite.n} problems"]
+    if seed is not None:
+        parts.append(
+            f"the policy of training seed {seed}" + (f"; over {seeds} seeds {points(score.mean)}" if seeds > 1 else "")
+        )
     parts.append("1 seed, spread unknown" if score.sd is None else f"{seeds} seeds, sd {points(score.sd)}")
     if score.low is not None and score.high is not None:
         parts.append(f"95% {interval(score.low, score.high)} on new questions")
@@ -86,20 +106,28 @@ def _notes(result: Result, c: Comparison, name: str) -> str:
     return "; ".join([*parts, trained, f"spec {result.spec_hash[:12]}"])
 
 
-def _eval_results(result: Result, c: Comparison, ids: Mapping[str, dict[str, str]], url: str | None, date: str | None) -> str:
+def _value(result: Result, name: str, seed: int | None) -> float:
+    """Percent, of one seed or over all."""
+    suite = result.suites[name]
+    return round(100 * (suite.avg if seed is None else suite.per_seed[seed]), 2)
+
+
+def _eval_results(
+    result: Result, c: Comparison, ids: Mapping[str, dict[str, str]], url: str | None, date: str | None, seed: int | None
+) -> str:
     rows, unknown = [], []
-    for name, suite in result.suites.items():
+    for name in result.suites:
         if name not in ids:
             unknown.append(name)
             continue
         rows.append(
             {
                 "dataset": ids[name],
-                "value": round(100 * suite.avg, 2),
+                "value": _value(result, name, seed),
                 **({"date": date} if date else {}),
                 **({"source": {"url": url, "name": "p2o-harness"}} if url else {}),
                 "evaluation_framework": f"p2o-harness {version('p2o-harness')}",
-                "notes": _notes(result, c, name),
+                "notes": _notes(result, c, name, seed),
             }
         )
     comments = []
@@ -112,13 +140,15 @@ def _eval_results(result: Result, c: Comparison, ids: Mapping[str, dict[str, str
     return "\n".join([*comments, _yaml(rows) if rows else "[]\n"])
 
 
-def _model_card(result: Result, c: Comparison, ids: Mapping[str, dict[str, str]], url: str | None, date: str | None) -> str:
+def _model_card(
+    result: Result, c: Comparison, ids: Mapping[str, dict[str, str]], url: str | None, date: str | None, seed: int | None
+) -> str:
     trained = not result.is_evaluation
     title = f"{result.model}, {result.method} on {result.training_set}" if trained else result.model
     metrics = []
     for name, suite in result.suites.items():
         dataset = {"name": suite.title, "type": ids.get(name, {}).get("id", name)}
-        value = {"type": "accuracy", "name": f"avg@{suite.k}", "value": round(100 * suite.avg, 2)}
+        value = {"type": "accuracy", "name": f"avg@{suite.k}", "value": _value(result, name, seed)}
         source = {"source": {"name": "p2o-harness", "url": url}} if url else {}
         metrics.append({"task": {"type": "text-generation"}, "dataset": dataset, "metrics": [value], **source})
     base = {"base_model": result.model} if re.fullmatch(r"[\w.-]+/[\w.-]+", result.model) and trained else {}
@@ -135,6 +165,10 @@ def _model_card(result: Result, c: Comparison, ids: Mapping[str, dict[str, str]]
         + (f", started {date}" if date else "")
         + (f"; [samples and intervals]({url})" if url else "")
         + ".\n",
+        f"These weights are those of training seed {seed}, one of {len(result.seeds)}, and so are the figures in the header "
+        "of this page; the tables have the means over all seeds.\n"
+        if seed is not None
+        else "",
         f"Another model contributed to its training: {markdown_cell(result.teacher)}.\n" if result.teacher else "",
         *(t.to_markdown() for t in (scores_table(c), *([budget_table(c)] if trained else []), protocol_table(c))),
         "## Not known\n",

@@ -6,6 +6,8 @@ hostile: the templates escape it, and control and bidi characters are spelled ou
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any
@@ -46,6 +48,14 @@ def render(name: str, **values: Any) -> str:
         finalize=lambda x: x if isinstance(x, Markup) else visible(str(x)),
     )
     return env.get_template(name).render(**values)
+
+
+def script(name: str) -> dict[str, Any]:
+    """A script of the templates, and its digest for the content security policy: no other script runs on the page."""
+    from markupsafe import Markup
+
+    text = (files("harness.report") / "templates" / name).read_text(encoding="utf-8")
+    return {"script": Markup(text), "digest": base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}
 
 
 def panels(metrics: Sequence[list[Metrics]], series: Callable[[int, int], int], keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -97,7 +107,7 @@ def overview(c: Comparison) -> list[dict[str, Any]]:
     out = [{"title": f"{seeds}{more}", "svg": Markup(every_seed(c, c.measures))}]
     if len(c.arms) > 1:
         base = c.arms[c.baseline].label
-        svg = Markup(plots.dots(gaps, "difference, percent points", line=0.0))
+        svg = Markup(plots.dots(gaps, "difference, percent points", line=0.0, possible=plots.DIFFERENCE))
         title = f"Difference from {base}; 95% intervals for these questions (thick) and new ones (thin); upright bar: none"
         title += more
         out.insert(0, {"title": title, "svg": svg})

@@ -10,10 +10,6 @@ from harness.stats.comparison import Comparison
 from harness.stats.robust import LEAST, REPLICATIONS, SEED, View
 from harness.stats.scores import Measure
 
-ROBUST = "Robust views"
-"""The title of the table."""
-MANY = 3
-"""Arms from which the terminal shows the table; pages and files always do."""
 COVERAGE = (
     "In simulation these 95% intervals of an IQM hold the truth in 72 to 78% with 3 seeds and in 90 to 95% with 5 to 16; the "
     "stratified ones in 35 to 94%, less the more the suites of a seed go together. Verdicts rest on the differences above."
@@ -41,7 +37,7 @@ def robust_table(c: Comparison) -> Table:
         "all their suites; stratified, as in the paper, the seeds of every suite by themselves.",
         COVERAGE,
     )
-    return Table(ROBUST, tuple(header), "ll" + "r" * 6, rows, notes, grey=frozenset(grey))
+    return Table("Robust views", tuple(header), "ll" + "r" * 6, rows, notes, grey=frozenset(grey))
 
 
 def suites(m: Measure) -> str:

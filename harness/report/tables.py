@@ -1,4 +1,4 @@
-"""A table of text, rendered for the terminal, Markdown, CSV, LaTeX and, through the HTML templates, pages.
+"""A table of text, rendered in Markdown, LaTeX and, through the HTML templates, on pages; on terminals by terminal.py.
 
 Cells are formatted once, so the outputs cannot disagree. Whatever a model or a recipe wrote counts as hostile: `visible`
 spells out characters that would steer a terminal or reorder a line, and every format escapes its own markup.
@@ -6,19 +6,12 @@ spells out characters that would steer a terminal or reorder a line, and every f
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-import sys
 import unicodedata
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from harness.core.text import visible
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table as RichTable
 
 
 def markdown_cell(text: str) -> str:
@@ -102,19 +95,12 @@ def seconds(value: float) -> str:
     return f"{value / 60:.1f} min" if value < 5970 else f"{value / 3600:.1f} h"
 
 
-def print_to_terminal(renderable: RenderableType, width: int = 120) -> None:
-    """Print with rich; `width` characters wide in a file or a pipe, which have no width of their own."""
-    from rich.console import Console
-
-    console = Console() if sys.stdout.isatty() else Console(width=width)
-    console.print(renderable)
-
-
 @dataclass(frozen=True)
 class Table:
     """Rows of text cells. `align` holds "l" or "r" for each column; a blank first cell continues the row above.
 
-    `bold` holds the (row, column) of highlighted cells, `grey` the muted rows; both count from 0.
+    `bold` holds the (row, column) of highlighted cells, `grey` the muted rows, `remarks` what a terminal says below a row; all
+    count from 0.
     """
 
     title: str
@@ -124,41 +110,12 @@ class Table:
     notes: tuple[str, ...] = ()
     bold: frozenset[tuple[int, int]] = frozenset()
     grey: frozenset[int] = frozenset()
+    remarks: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def grouped(self) -> bool:
         """Whether the first column names groups of rows."""
         return any(not row[0] for row in self.rows)
-
-    def to_rich(self) -> RichTable:
-        from rich import box
-        from rich.table import Table as RichTable
-        from rich.text import Text
-
-        table = RichTable(
-            title=Text(visible(self.title), style="bold"),
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            pad_edge=False,
-            caption=Text(visible("\n".join(self.notes))) if self.notes else None,
-            caption_justify="left",
-            padding=(0, 1, 0, 0),
-        )
-        first = int(self.grouped)  # terminals are narrow, so the name of a group gets a line of its own
-        for name, side in list(zip(self.header, self.align, strict=True))[first:]:
-            if side == "r":
-                table.add_column(Text(visible(name.replace(" ", "\n"))), justify="right", no_wrap=True)
-            else:
-                table.add_column(Text(visible(name)), overflow="fold", min_width=12)
-        for i, row in enumerate(self.rows):
-            if first and row[0]:
-                if i:
-                    table.add_row()
-                table.add_row(Text(visible(row[0]), style="bold"))
-            style = "dim" if i in self.grey else ""
-            cells = enumerate(row[first:], first)
-            table.add_row(*(Text(visible(cell), style="bold" if (i, j) in self.bold else style) for j, cell in cells))
-        return table
 
     @property
     def full_rows(self) -> list[tuple[str, ...]]:
@@ -167,13 +124,6 @@ class Table:
         for row in self.rows:
             out.append((row[0] or out[-1][0], *row[1:]) if out else row)
         return out
-
-    def to_csv(self) -> str:
-        """Header and rows, with first cells repeated and without notes."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerows([csv_cell(cell) for cell in row] for row in (self.header, *self.full_rows))
-        return out.getvalue()
 
     def to_latex(self) -> str:
         """A table environment with booktabs rules, space between groups of rows, and notes below."""

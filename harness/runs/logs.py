@@ -62,12 +62,13 @@ class Template(msgspec.Struct, frozen=True):
 def read_metrics(run: Path) -> list[Metrics]:
     """All rows of a run's metrics.jsonl; none where nothing was trained. Raises HarnessError for a row that does not fit."""
     path = run / "metrics.jsonl"
-    out = []
-    for tree in read_jsonl(path):
-        row, rest = _split(tree, MetricRow, path)
-        numbers = {k: v for k, v in rest.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-        out.append(Metrics(row, numbers))
-    return out
+    return [metrics_of(tree, path) for tree in read_jsonl(path)]
+
+
+def metrics_of(tree: Mapping[str, Any], path: Path) -> Metrics:
+    """A row of metrics.jsonl; `path` is what an error names. Raises HarnessError for a row that does not fit."""
+    row, rest = _split(tree, MetricRow, path)
+    return Metrics(row, {k: v for k, v in rest.items() if isinstance(v, int | float) and not isinstance(v, bool)})
 
 
 def last_metrics(run: Path, size: int = 20_000) -> list[MetricRow]:

@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,14 @@ from harness.core.errors import HarnessError, MissingError
 from harness.runs import formats
 from harness.runs.environment import COMPUTES, OF_BACKEND, Environment, write_environment
 from harness.runs.filed import spec_sha256
-from harness.runs.files import iter_jsonl, write_lines
-from harness.runs.result import Result, SeedResult, load_result
+from harness.runs.files import iter_jsonl, sync, write_lines
+from harness.runs.result import Result, SeedResult, load_result, seed_path
 from harness.runs.rundir import RunDir
 from harness.runs.samples import samples_path
 from harness.runs.spec import SPEC_FILE, StoredSpec, read_spec
 
 FILES = ("results/s{}.json", "results/s{}.sha256", "rollouts/s{}.jsonl", "templates/s{}.jsonl", "answers/s{}.jsonl")
-FOLDERS = ("ckpt/s{}", "openrlhf/s{}")
+FOLDERS = ("ckpt/s{}", "openrlhf/s{}", "track/s{}")
 """What a seed leaves in places of its own."""
 MUST_AGREE = ("code", "rendering_sha256", "model_revision")
 """Of an environment, beside the versions of packages that compute."""
@@ -168,11 +169,40 @@ def _rows(of: Mapping[int, Path], seeds: Sequence[int], file: Path) -> Iterator[
         yield from (line for line, row in iter_jsonl(of[seed] / file) if row["seed"] == seed)
 
 
+def adopt(run: RunDir, part: Path, seed: int) -> None:
+    """Make a finished seed that has a run directory of its own, `part`, one of the run's, as if it had been trained there.
+
+    May be done again after a crash: what says that the seed is done is written last. Raises HarnessError for a part of other
+    settings, or one that is damaged.
+    """
+    stored, mine = read_spec(part), read_spec(run.path)
+    if {**stored.spec, "seeds": None} != {**mine.spec, "seeds": None}:
+        raise HarnessError(f"{part} was begun under other settings than {run.path}; delete it, and its seed is trained again")
+    RunDir(part).read_seed(seed)
+    for path in [part / "metrics.jsonl", *sorted((part / "samples").glob("*.jsonl"))]:
+        if path.exists():
+            target = run.path / path.relative_to(part)
+            kept = (line for line, row in iter_jsonl(target) if row["seed"] != seed)
+            write_lines(target, chain(kept, _rows({seed: part}, [seed], path.relative_to(part))))
+    env = RunDir(part).environment()
+    if env.rendering_sha256 is not None:
+        run.note(rendering_sha256=env.rendering_sha256, model_revision=env.model_revision)
+    run.remark(env.remarks)
+    for name in FOLDERS:
+        for path in sorted((part / name.format(seed)).rglob("*")):
+            if path.is_file():
+                _bring(path, run.path / path.relative_to(part))
+    for name in (*FILES[2:], FILES[1], FILES[0]):
+        _bring(part / name.format(seed), run.path / name.format(seed))
+    sync(seed_path(run.path, seed).parent)
+
+
 def _bring(source: Path, target: Path) -> None:
     """A second name for a file, or, on another file system, a copy; nothing where there is no such file."""
     if not source.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:

@@ -8,8 +8,10 @@ runs/<method>--<model>--<bench>/<utc>-<hash8>/
   templates/s<seed>.jsonl   every evolved template, with parents and scores
   answers/s<seed>.jsonl     what a reflection server answered, as it came
   samples/<suite>.jsonl     every evaluation sample, with its grade
+  .seeds/s<seed>/           run directories of seeds that are trained side by side (`--jobs`), until they are done
   partial/s<seed>/          completions of an evaluation under way; goes when the seed is done
   openrlhf/s<seed>/         that backend's files: flags, log, progress (see harness/training/openrlhf/job.py)
+  track/s<seed>/            files of trackers (see harness/runs/tracking.py)
   ckpt/s<seed>/             the last two checkpoints; once the seed is done only final/, the policy as a Hugging Face
                             folder, and with train.lora adapter/, what was trained of it
   ledger.json result.json   totals and scores, per seed too
@@ -48,6 +50,9 @@ from harness.runs.sums import file_sha256, write_sums
 
 BEGUN = re.compile(rf"\.lock|{re.escape(ENV_FILE)}|{LEFTOVER.pattern}")
 """What a process that was killed before it wrote spec.json leaves in a folder."""
+
+APART = ".seeds"
+"""Hidden, so that the seeds of a run that are trained apart are nobody's runs (`runs_below` in harness/runs/result.py)."""
 
 
 class RunDir:
@@ -216,6 +221,14 @@ class RunDir:
 
     def seed_done(self, seed: int) -> bool:
         return seed_path(self.path, seed).exists()
+
+    def seed_begun(self, seed: int) -> bool:
+        """Whether there is a checkpoint of a seed that is not done."""
+        return not self.seed_done(seed) and any((self.path / "ckpt" / f"s{seed}").glob("*"))
+
+    def seed_apart(self, seed: int) -> Path:
+        """The run directory of a seed that another process trains, until it is done and adopted."""
+        return self.path / APART / f"s{seed}"
 
     def read_seed(self, seed: int) -> SeedResult:
         """Raises HarnessError where it cannot be read, or is not as it was written."""

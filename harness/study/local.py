@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
-from harness.runs.files import open_appending
-from harness.runs.logs import last_metrics
 from harness.runs.result import seed_path
 from harness.study.cells import Cell
+from harness.study.children import POLL_S, Watch, is_free, spawn, stop, threads
 from harness.study.jobs import Job, jobs_of
 
 if TYPE_CHECKING:
@@ -23,19 +17,6 @@ if TYPE_CHECKING:
 
 MAX_JOBS = 4
 """Runs at once, unless told otherwise."""
-STOP_S = 60.0
-"""Seconds that an interrupted job gets to stop by itself."""
-POLL_S = 0.2
-"""Seconds between two looks at the children."""
-CHILD = """import os, signal, threading
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would their children
-def watch():
-    os.read(0, 1)  # returns when the study's end of the pipe is closed: it was killed
-    os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=watch, daemon=True).start()
-from harness.cli import main
-main()"""
-"""What a job runs; it outlives a killed study by one batch at most, and stops at a checkpoint."""
 
 
 def default_jobs(folder: StudyDir) -> int:
@@ -52,6 +33,7 @@ class Local:
         self.waiting = [job for cell in folder.cells if cell.chosen for job in jobs_of(folder, cell)]
         self.running: dict[str, tuple[Job, subprocess.Popen[bytes]]] = {}
         self.failed: dict[str, str] = {}
+        self.watch = Watch()
 
     def run(self, jobs: int) -> dict[str, str]:
         """Run what is not done of the chosen arms, `jobs` at once, and merge what was done seed by seed; returns why, for
@@ -72,7 +54,7 @@ class Local:
                     if self.running:
                         time.sleep(POLL_S)
             finally:
-                _stop({name: process for name, (_, process) in self.running.items()})
+                stop([process for _, process in self.running.values()])
         return self.failed
 
     def _start_ready(self, jobs: int) -> None:
@@ -82,7 +64,7 @@ class Local:
         ready = [j for j in self.waiting if j.cell.match is None or self.folder.done(j.cell.match)]
         for job in ready[: jobs - len(self.running)]:
             self.waiting.remove(job)
-            if not _free(job):
+            if not is_free(job.path):
                 self.failed[job.name] = f"another process is writing to {job.path}"
             elif not self.folder.job_done(job):
                 self.running[job.name] = job, self.folder.start(job)
@@ -105,56 +87,16 @@ class Local:
         if job.name in self.failed or self.folder.job_done(job):
             return job.units
         seeds = {s for s in job.seeds if seed_path(job.path, s).exists()}
-        rollouts = 0
-        for row in last_metrics(job.path):
-            if row.seed not in seeds:
-                rollouts = int(row.rollouts)
         assert job.cell.plan is not None
-        return len(seeds) * (job.units // len(job.seeds)) + min(rollouts, job.cell.plan.rollouts)
-
-
-def _free(job: Job) -> bool:
-    """Wait until a process that a killed study left behind has stopped; whether nothing writes to the folder then."""
-    if not job.path.exists():
-        return True
-    try:
-        with FileLock(job.path / ".lock", timeout=STOP_S):
-            return True
-    except Timeout:
-        return False
+        under_way = self.watch.units(job.path, seeds, job.cell.plan.rollouts)
+        return len(seeds) * (job.units // len(job.seeds)) + under_way
 
 
 def start(job: Job) -> subprocess.Popen[bytes]:
-    """The job's process, its output in its log; terminal signals reach it only through `_stop`."""
-    job.log.parent.mkdir(parents=True, exist_ok=True)
-    with open_appending(job.log) as file:
-        return subprocess.Popen(
-            [sys.executable, "-c", CHILD, *job.words],
-            stdin=subprocess.PIPE,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-            env={**os.environ, **threads_of(job.cell)},
-        )
+    """The job's process, its output in its log."""
+    return spawn(job.words, job.log, threads_of(job.cell))
 
 
 def threads_of(cell: Cell) -> dict[str, str]:
     """The environment's part in how many threads a cell computes with, where its recipe says how many."""
-    threads = cell.spec.local.threads
-    return {"OMP_NUM_THREADS": str(threads)} if threads else {}
-
-
-def _stop(running: Mapping[str, subprocess.Popen[bytes]]) -> None:
-    """Interrupt the children, wait for them, and kill what has not stopped by then, or at a second interrupt."""
-    for process in running.values():
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-    try:
-        until = time.monotonic() + STOP_S
-        for process in running.values():
-            process.wait(max(until - time.monotonic(), 0.1))
-    except (KeyboardInterrupt, subprocess.TimeoutExpired):
-        for process in running.values():
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    return threads(cell.spec)

@@ -9,8 +9,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from harness.core.errors import MissingError
-from harness.models import MODELS, Packed, locate
+from harness.core.errors import MissingError, UsageError
+from harness.models import MODELS, Packed, check_model, locate
+from support.command import harness
 from support.settings import resolve
 
 WORDS = [*map(chr, range(33, 127)), "ab", "<|end|>", "<|pad|>"]
@@ -124,10 +125,35 @@ def test_what_can_only_be_a_folder_is_one(tmp_path, monkeypatch, id):
 def test_folders_and_names_on_a_hub_are_left_to_the_backend(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a" / "b" / "c").mkdir(parents=True)
-    for id in ("a/b/c", "./a", str(tmp_path), "Qwen/Qwen2.5-Coder-0.5B-Instruct", "gpt2"):
+    for id in ("a/b/c", "./a", str(tmp_path), "Qwen/Qwen2.5-Coder-0.5B-Instruct"):
         assert locate(resolve("grpo", sets=[f"model.id={id}"]), offline=True) == id
+
+
+@pytest.mark.parametrize(
+    "id, words",
+    [
+        ("smollm2-135m-instuct", "did you mean 'smollm2-135m-instruct'?"),
+        ("SmolLM2-135M-Instruct", "did you mean 'smollm2-135m-instruct'?"),
+        ("tesbed", "did you mean 'testbed'?"),
+        ("gpt2", "known: "),
+        ("", "known: "),
+        ("-a/b", "no folder either, nor an organisation/name"),
+        ("a b/c", "no folder either, nor an organisation/name"),
+    ],
+)
+def test_a_name_that_nobody_could_know_is_refused_without_asking(capsys, tmp_path, monkeypatch, id, words):
+    """The socket is closed to tests, and no hub library is imported either."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as e:
+        check_model(id)
+    assert words in str(e.value) and repr(id) in str(e.value)
+    if id == "smollm2-135m-instuct":
+        for command in (["run", "--method", "grpo", "--recipe", "smollm2", f"--model={id}", "--dry-run"], ["eval", id]):
+            code, _, err = harness(capsys, *command)
+            assert code == 2 and words in err and err.count("\n") == 1
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_every_name_says_what_it_is():
     assert {"testbed", "skills", "smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct"} == set(MODELS)
-    assert all(m.summary and m.licence and m.cpu_tokens_per_second > 0 for m in MODELS.values())
+    assert all(m.summary and m.licence for m in MODELS.values())

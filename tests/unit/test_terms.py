@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from harness.core.ledger import Ledger
 from harness.data.contamination import KINDS
+from harness.report.spreadsheet import HIGH, LOW, header
 from support.paths import ROOT
 from support.structure import sources
 
@@ -86,6 +87,10 @@ def test_every_column_is_a_term():
     assert {"score", "MDE 80%", "these questions", "evidence", "verdict", "pass@*", "optimiser steps"} <= {t for _, t in found}
     assert {(path, text) for path, text in found if text.replace("*", "N") not in NAMED} == set()
     assert set(KINDS) - NAMED == set(), "columns of the overlaps"
+
+
+def test_every_column_of_a_spreadsheet_is_a_term():
+    assert {name.removesuffix(LOW).removesuffix(HIGH) for name in header} - NAMED == set()
 
 
 def test_no_term_is_explained_twice():

@@ -9,6 +9,7 @@ import sys
 import pytest
 import yaml
 
+from harness.cli.listing import LISTS
 from harness.cli.run import _say_command
 from harness.registry import DEFAULT_RECIPE
 from support.command import harness
@@ -296,11 +297,11 @@ def test_lists_are_aligned_under_headings_and_names_are_whole(capsys, tmp_path, 
         rows = json.loads(harness(capsys, "list", what, "--json")[1])
         lines = harness(capsys, "list", what)[1].splitlines()
         key = "run" if what == "runs" else "name"
-        heads = [lines[0][m.start() : m.end()] for m in re.finditer(r"-+", lines[1])]
-        assert len(lines[0]) <= 80 and all(h.strip() and (h[0] != " " or h[-1] != " ") for h in heads)
+        heads = [name for name, *_ in LISTS[what].shown]
+        assert what == "runs" or (lines[0].split("  ")[0] == heads[0] and set(lines[1]) == {"─"})
         for row in rows:
             assert any(row[key] in line for line in lines)
-        assert what == "runs" or all(len(line) <= 80 for line in lines)
+        assert all(head in "".join(lines) for head in heads) and all(len(line) <= 80 for line in lines)
 
 
 def test_runs_of_every_kind_are_listed(capsys, tmp_path, monkeypatch):

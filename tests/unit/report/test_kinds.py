@@ -60,7 +60,7 @@ def test_a_measure_without_kinds_beside_one_with_keeps_its_columns():
     for arm, own in zip(c.arms, bare, strict=True):
         own["tb-long"] = type(own["tb-long"])(**{**vars(own["tb-long"]), "solved": None})
         object.__setattr__(arm, "scores", own)
-    for table in (tables.scores_table(c), tables.tests_table(c), tables.wide_table(c)):
+    for table in (tables.scores_table(c), tables.tests_table(c)):
         assert {len(row) for row in table.rows} == {len(table.header)}
     assert (
         column(tables.scores_table(c), "solved") == ["1/8", "8/8", "", ""]
