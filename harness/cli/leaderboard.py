@@ -72,7 +72,7 @@ def submit(run: Path, out: Path, board: Path, data_dir: Path | None, pilot: bool
 @_board
 @o.as_json
 def build(board: Path, as_json: bool) -> None:
-    """Write the tables and the page of every board under BOARD (default: leaderboards)."""
+    """Write tables and page of every board under BOARD (default: leaderboards), and the front page over all."""
     from harness.leaderboard.build import build as build_boards
 
     folders = build_boards(board)
@@ -81,6 +81,8 @@ def build(board: Path, as_json: bool) -> None:
         return
     for folder in folders:
         o.say(f"built: {folder}/index.html")
+    if board not in folders:
+        o.say(f"built: {board}/index.html")
 
 
 @leaderboard.command()

@@ -111,8 +111,8 @@ def _facts(c: Comparison, arm: Arm, entry: Entry, links: Links) -> list[dict[str
         pairs = f"with those of {base.label}, the whole first epoch in {arm.pairs} of {len(arm.seeds)}"
     elif arm.unpaired:
         pairs = f"none with {base.label}: {arm.unpaired}"
-    own = lambda a: [Path(run).name for run in a.runs.values()]
-    claims = [(f"{a.claim}: {a.verdict}", f"{links.claims}/{a.claim}.yaml") for a in links.found if name in own(a)]
+    about = [a for a in links.found if name in (Path(run).name for run in a.runs.values())]
+    claims = [(f"{a.claim}: {a.verdict}", f"{links.claims}/{a.claim}.yaml") for a in about]
     found: list[tuple[str, list[tuple[str, str]]]] = [
         ("run", [(name, home)]),
         ("not a result", [(arm.not_a_result or "", "")]),

@@ -117,7 +117,7 @@ def _card(root: Path, board: Board) -> dict[str, Any]:
     at = board.folder.relative_to(root).as_posix()
     entries = board.entries
     days = sorted(e.started[:10] for e in entries if e.started)
-    counts = Counter(e.evidence for e in entries)
+    counts = Counter(str(e.evidence) for e in entries)
     seeds = sorted({len(e.result.seeds) for _, own in board.groups for e in own})
     facts = [f"{len(entries)} run{'s' * (len(entries) > 1)}"]
     facts += [f"{' or '.join(map(str, seeds))} seed{'s' * (seeds != [1])} each"] if seeds else []

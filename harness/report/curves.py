@@ -50,7 +50,7 @@ def training(rows: Sequence[Metrics], seeds: Sequence[int]) -> tuple[list[dict[s
     logged = {key for m in rows for key in m.values}
     keys = [key for key in (*CURVES, *MORE, *sorted(k for k in logged if k.startswith("branch_"))) if key in logged]
     drawn = [key for key in keys if has_curve(rows, key)]
-    found = panels([rows], lambda _, seed: seeds.index(seed), drawn)
+    found = panels([list(rows)], lambda _, seed: seeds.index(seed), drawn)
     shown = [{**panel, "title": title_of(key)} for key, panel in zip(drawn, found, strict=True)]
     return shown, _table(rows, seeds, [key for key in keys if key not in drawn])
 

@@ -169,11 +169,11 @@ def _templates_table(templates: Sequence[Template]) -> Table:
         pools.setdefault((t.row.seed, t.row.epoch), []).append(t.row)
     rows: list[tuple[str, ...]] = []
     for (seed, epoch), pool in pools.items():
-        chosen = sorted((t for t in pool if t.selected), key=lambda t: -(t.mean_score or 0.0))
-        for i, t in enumerate(chosen):
+        chosen = sorted((row for row in pool if row.selected), key=lambda row: -(row.mean_score or 0.0))
+        for i, row in enumerate(chosen):
             name = f"seed {seed} after epoch {epoch + 1}: {len(chosen)} selected of {len(pool)}" if i == 0 else ""
-            score = "unscored" if t.mean_score is None else points(t.mean_score)
-            rows.append((name, score, excerpt(t.template) or "(the empty template)"))
+            score = "unscored" if row.mean_score is None else points(row.mean_score)
+            rows.append((name, score, excerpt(row.template) or "(the empty template)"))
     return Table("Templates", ("pool", "score", "selected template"), "lrl", rows)
 
 

@@ -112,7 +112,7 @@ def test_filters_by_suite_seed_and_outcome(page):
 
 def test_searches_prompts_completions_answers_and_names(page):
     box = page.get_by_label("Search in texts")
-    for words, found in (("IS 33.", 4), ("what is 33 + 1?", 2), ("p00033", 4), ("a.b", 0), ("(", 1)):
+    for words, found in (("IS 33.", 4), ("what is 33 + 1?", 2), ("p00033", 4), ("i.s", 0), ("[", 0), ("hit=1</script>", 1)):
         box.fill(words)
         page.wait_for_function(
             "n => document.querySelector('#browser [role=status]').textContent.startsWith(n)", arg=f"{found} of"
@@ -172,7 +172,7 @@ def test_what_a_model_wrote_is_text(page):
     for summary in page.locator("summary").all():
         summary.evaluate("e => { e.parentElement.open = true }")
     assert page.evaluate("window.hit") is None and page.locator("img, iframe, object, embed, link, form").count() == 0
-    assert page.locator("script").count() == 2, "the facts and texts are unpacked and gone; the script and nothing else ran"
+    assert page.locator("script").count() == 1, "facts and texts are unpacked and gone; the page's own script is left"
     assert page.evaluate(FITS)
 
 

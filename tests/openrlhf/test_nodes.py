@@ -5,8 +5,10 @@ What two machines have and this has not: two clocks, two file systems, a network
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,11 @@ from harness.training.openrlhf.backend import environment
 
 HEAD, WORKER = "10.77.0.1", "10.77.0.2"
 SPACES = {"rehearsal-head": HEAD, "rehearsal-worker": WORKER}
+
+PORTS = [
+    f"--{name}-port={port}" for port, name in enumerate(("dashboard-agent-grpc", "runtime-env-agent", "metrics-export"), 7001)
+]
+"""Of a node's agents. Where they choose one themselves, Ray gives them 15 seconds to say which."""
 
 
 def ip(*words, check=True):
@@ -71,21 +78,25 @@ def environment_of(address, work):
 def run(tmp_path_factory):
     """P2O on the two nodes, without a server; the folder and the addresses of the nodes as Ray knows them."""
     out = tmp_path_factory.mktemp("nodes") / "run"
-    session = tmp_path_factory.mktemp("ray")
+    session = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # its sockets' names must be short
     work = (out / "openrlhf" / "s0").resolve()
-    ray = [str(Path(sys.executable).with_name("ray")), "start", "--num-gpus=1", "--num-cpus=4", "--disable-usage-stats"]
+    ray = [str(Path(sys.executable).with_name("ray")), "start", "--num-gpus=1", "--num-cpus=4", "--disable-usage-stats", *PORTS]
     with network():
         for name, address in SPACES.items():
             head = ["--head", "--port=6379", "--include-dashboard=false", f"--temp-dir={session}"]
             role = head if address == HEAD else [f"--address={HEAD}:6379"]
             command = ["ip", "netns", "exec", name, *ray, *role, f"--node-ip-address={address}"]
-            subprocess.run(command, env=environment_of(address, work), check=True, capture_output=True, text=True)
+            told = session / f"{name}.log"  # not a pipe, which Ray's daemons would keep open
+            with told.open("w") as log:
+                done = subprocess.run(command, env=environment_of(address, work), stdout=log, stderr=log, timeout=300)
+            assert done.returncode == 0, told.read_text()
         nodes = ["--set=backend.rehearse=true", "--set=backend.nodes=2", "--set=backend.gpus_per_node=1"]
         command = [w for w in p2o_command(out, None, *nodes, "--set=toy-p2o.keep=true") if w != "--rehearse"]
         process = start(*command, inside=next(iter(SPACES)), environment={"RAY_ADDRESS": f"{HEAD}:6379", "VLLM_HOST_IP": HEAD})
         code, _, err = finished(process)
         assert code == 0, err + (work / "driver.log").read_text()[-3000:]
         yield out
+    shutil.rmtree(session, ignore_errors=True)
 
 
 pytestmark = [

@@ -56,6 +56,9 @@ def test_the_search_saw_a_server_that_thinks(uninterrupted):
     habits = server.habits
     assert search["reflections_cut"] == habits["cut"]
     assert search["reflections_reasoning"] == habits["alone"] + habits["endless"]
+    assert habits["long"] and search["reflection_faults"] > habits["cut"] + habits["alone"] + habits["endless"]
+    used = {r["context"]["template"] for g in read_jsonl(out / "rollouts" / "s0.jsonl") for r in g["rollouts"]}
+    assert max(len(template.split()) for template in used) < 96  # no template that the policy cannot read
     ledger = json.loads((out / "result.json").read_text())["ledger"]
     assert ledger["dropped_reflections"] == sum(habits[h] for h in ("cut", "alone", "endless"))
     assert (ledger["reflection_prompt_tokens"], ledger["reflection_tokens"]) == server.counts

@@ -24,6 +24,7 @@ def opened(chromium, url, size="desktop", **options):
     """The page at a size; at the end it asked for nothing else, and nothing went wrong in it."""
     width, height = SIZES[size]
     context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+    context.set_default_timeout(120_000)  # a machine may be busy
     page = context.new_page()
     asked, said = [], []
     page.on("request", lambda r: asked.append(r.url))

@@ -33,7 +33,8 @@ class Arms(GRPO):
     def setup(self):
         self.arms = {}
         for name in self.config.arms:
-            spec = resolve(name, "testbed", sets=self.config.sets)
+            own = [s for s in self.config.sets if not ("reflects" in name and "reflector" in s)]  # those say who reflects
+            spec = resolve(name, "testbed", sets=own)
             given = dict(train=self.train, problems=self.problems, seed=derive(self.seed, name), phrases=self.phrases)
             self.arms[name] = load_method(name)(config=spec.typed_method_config(), **given)
         self.frozen = [name for name, arm in self.arms.items() if arm.loss is None]

