@@ -13,7 +13,7 @@ REHEARSAL := harness/training/openrlhf/rehearsal
 export OMP_WAIT_POLICY = PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test docs mutants test-grading test-wheel test-oldest test-browser venv venv-oldest rehearse test-openrlhf venv-openrlhf
+.PHONY: run test docs mutants test-grading test-wheel test-newcomer test-oldest test-browser venv venv-oldest rehearse rehearse-nightly test-openrlhf venv-openrlhf
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.runs
@@ -30,7 +30,7 @@ test: venv
 # The site, into build/docs. A broken link or reference is an error; nothing is fetched.
 docs: venv
 	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict -q
+	NO_MKDOCS_2_WARNING=1 PATH=$(abspath $(VENV))/bin:$$PATH $(VENV)/bin/python -m mkdocs build --strict -q
 
 # Whether a grade is a proof or a rejection: 20,000 pairs of known verdict, docs/grading_properties.md.
 SEED ?= 0
@@ -66,6 +66,10 @@ test-wheel:
 	$(VENV_WHEEL)/bin/python -m pip install -q -c constraints.txt "$$(ls $(VENV_WHEEL)/dist/*.whl)[local]"
 	cd $(VENV_WHEEL) && bin/harness $(WHEEL_RUN) && bin/harness report run
 
+# A newcomer's path from the clone to a verified board of one's own, with the time of every step.
+test-newcomer:
+	rm -rf .newcomer && tests/checks/newcomer.sh .newcomer && rm -rf .newcomer
+
 # Whether the lower bounds in pyproject.toml are true. Python 3.11 or 3.12: the oldest numpy has no wheel for newer ones.
 test-oldest: venv-oldest
 	$(VENV_OLDEST)/bin/python -m mypy
@@ -85,7 +89,11 @@ rehearse: venv-openrlhf
 	$(VENV_OPENRLHF)/bin/harness run --method p2o --recipe testbed --bench ood --backend openrlhf --rehearse --config $(REHEARSAL)/short.yaml --limit 20
 
 test-openrlhf: venv-openrlhf
-	$(VENV_OPENRLHF)/bin/python -m pytest -o addopts=-q -o timeout=900 -m "not slow" tests/openrlhf
+	$(VENV_OPENRLHF)/bin/python -m pytest -o addopts=-q -o timeout=1800 -m "not slow" --durations=15 tests/openrlhf
+
+# What the tests above leave out for time: every arm in a run of its own, two nodes, more kinds of kills. Some 50 starts.
+rehearse-nightly: venv-openrlhf
+	$(VENV_OPENRLHF)/bin/python -m pytest -o addopts=-q -o timeout=1800 -m slow --durations=0 tests/openrlhf
 
 venv-openrlhf: $(VENV_OPENRLHF)/.installed
 

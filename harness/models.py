@@ -26,7 +26,7 @@ Locate = Callable[["PolicySpec", bool], Path]
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A model that `--model NAME` fetches by itself. `cpu_tokens_per_second` (2 cores) only feeds time estimates.
+    """A model that `--model NAME` fetches by itself.
 
     `locate`: from the spec and whether to stay offline to the folder; or where that function is (`module:function`).
     """
@@ -34,7 +34,6 @@ class NamedModel:
     summary: str
     licence: str
     locate: Locate | str
-    cpu_tokens_per_second: float
 
 
 def cache_dir() -> Path:
@@ -149,17 +148,16 @@ QWEN_CODER = Packed(
 
 MODELS = {
     "testbed": NamedModel(
-        "embedded testbed policy, 0.5M parameters, known truth", "Apache-2.0", "harness.testbed.policy:locate", 20_000.0
+        "embedded testbed policy, 0.5M parameters, known truth", "Apache-2.0", "harness.testbed.policy:locate"
     ),
     "skills": NamedModel(
         "embedded policy of the world of skills, 0.3M parameters, known truth",
         "Apache-2.0",
         "harness.skills.policy:locate",
-        9_500.0,
     ),
-    SMOLLM2.name: NamedModel("SmolLM2-135M-Instruct, 4-bit weights unpacked to bfloat16", "Apache-2.0", SMOLLM2.locate, 150.0),
+    SMOLLM2.name: NamedModel("SmolLM2-135M-Instruct, 4-bit weights unpacked to bfloat16", "Apache-2.0", SMOLLM2.locate),
     QWEN_CODER.name: NamedModel(
-        "Qwen2.5-Coder-0.5B-Instruct, 4- to 8-bit weights unpacked to bfloat16", "Apache-2.0", QWEN_CODER.locate, 80.0
+        "Qwen2.5-Coder-0.5B-Instruct, 4- to 8-bit weights unpacked to bfloat16", "Apache-2.0", QWEN_CODER.locate
     ),
 }
 

@@ -1,4 +1,4 @@
-"""What a run will do before it does it: problems, rollouts, tokens, optimiser steps, and a guess of the time."""
+"""What a run will do before it does it: problems, rollouts, tokens, optimiser steps. What it costs: harness/cost."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from harness.core.budget import MANY_EPOCHS, rollouts_left
 from harness.core.errors import UsageError
 from harness.core.hints import Coverage, coverage
 from harness.core.ledger import Ledger
-from harness.core.method import Method
+from harness.core.method import Method, Search
 from harness.core.screening import screening_cost
+from harness.core.types import Problem
 from harness.data.suites import Suite
-from harness.models import MODELS
+from harness.data.training_sets import load_training_set, resolve_bench
+from harness.registry import load_method
 from harness.runs.result import load_result
 
 
@@ -24,28 +26,33 @@ class Plan:
     """Of one seed. Rollouts and tokens are upper bounds: prompt search may be skipped, completions may end early.
 
     `by_tokens`: a bound in tokens stops the run, and completions are taken to be of full length; there are more of them
-    where they end early.
+    where they end early. `asked`: answers of a writer beside searches; `passes` over them in supervised training.
+    `turns` of a batch's sampling, one after another, where groups sample again.
     """
 
     problems: int
     epochs: int
     batches: int
+    turns: int
     rollouts: int
     search_rollouts: int
+    searches: int
+    search: Search | None
+    asked: int
+    passes: int
     optimiser_steps: int
     generated_tokens: int
     eval_problems: int
     eval_samples: int
     eval_tokens: int
+    eval_passes: int
     seeds: int
     by_tokens: bool
-    seconds: float | None  # all seeds; None where the model's speed is unknown
     hints: Coverage | None  # None for a method that is told no solutions
     not_a_result: str | None  # why scores of such a run must not be quoted, as far as settings and data tell
 
     def lines(self) -> list[str]:
         """The plan in words."""
-        time = "unknown for this model" if self.seconds is None else f"about {self.seconds / 60:.1f} minutes on 2 cores"
         most = "at least" if self.by_tokens else "at most"
         told = [f"hints                   {self.hints}"] if self.hints else []
         stamp = [f"not a result            {self.not_a_result}"] if self.not_a_result else []
@@ -59,18 +66,18 @@ class Plan:
             f"evaluation              {self.eval_problems:,} problems, {self.eval_samples:,} samples a seed, "
             f"at most {self.eval_tokens:,} tokens",
             f"seeds                   {self.seeds}",
-            f"estimated time          {time}",
             *stamp,
         ]
 
 
 @dataclass(frozen=True)
 class EvalCost:
-    """Of one seed: problems, completions, and the tokens that these may have at most."""
+    """Of one seed: problems, completions, the tokens that these may have at most, and how many times a suite is asked."""
 
     problems: int
     samples: int
     tokens: int
+    passes: int
 
 
 def eval_cost(spec: PolicySpec, suites: Sequence[Suite]) -> EvalCost:
@@ -81,7 +88,7 @@ def eval_cost(spec: PolicySpec, suites: Sequence[Suite]) -> EvalCost:
         for k, sampling in suite.passes(spec.eval)
     ]
     problems = sum(suite.planned(spec.eval.limit) for suite in suites)
-    return EvalCost(problems, sum(n for n, _ in sizes), sum(n * t for n, t in sizes))
+    return EvalCost(problems, sum(n for n, _ in sizes), sum(n * t for n, t in sizes), len(sizes))
 
 
 def plan(spec: RunSpec, method: Method, suites: Sequence[Suite], not_a_result: str | None = None) -> Plan:
@@ -93,11 +100,11 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite], not_a_result: s
     costs = method.costs()
     closing = costs.last if cfg.epochs else 0
     bound = rollouts_left(cfg, Ledger()) - closing
-    batches = epoch = 0
+    batches = epoch = searches = hooks = 0
     rollouts = search = screening_cost(method) + costs.begin if cfg.epochs else 0
     if method.loss is None and cfg.epochs:
         rollouts = search = int(min(rollouts, bound))  # the one search is the closing one
-        epoch = 1
+        epoch = hooks = 1
     else:
         while epoch < cfg.epochs and rollouts < bound:
             for _ in range(len(method.problems) // cfg.prompts_per_batch):
@@ -109,35 +116,57 @@ def plan(spec: RunSpec, method: Method, suites: Sequence[Suite], not_a_result: s
                 paid = costs.epoch
                 if paid < bound - rollouts:  # a search after which no rollout is left is not begun
                     rollouts, search = rollouts + paid, search + paid
+                    searches, hooks = searches + bool(paid), hooks + 1
     worst = cfg.prompts_per_batch * costs.group
     if batches:  # groups may cost more than k each, which ends the run after fewer batches
         extra = batches * (worst - cfg.prompts_per_batch * cfg.rollouts_per_prompt)
         rollouts = int(max(rollouts, min(rollouts + extra, bound - 1 + worst)))
     rollouts, search = rollouts + closing, search + closing
+    searches += bool(costs.begin and cfg.epochs) + bool(closing)
     evaluation = eval_cost(spec, suites)
     by_tokens = False
     tokens = rollouts * cfg.max_new_tokens
     if cfg.max_sampled_tokens is not None and cfg.max_rollouts is None:  # the last batch may begin just below the bound
         by_tokens, tokens = True, cfg.max_sampled_tokens + worst * cfg.max_new_tokens
-    named = MODELS.get(spec.model.id)
-    seconds = len(spec.seeds) * (tokens + evaluation.tokens) / named.cpu_tokens_per_second if named else None
     return Plan(
         problems=len(method.problems),
         epochs=epoch,
         batches=batches,
+        turns=-(-costs.group // cfg.rollouts_per_prompt),
         rollouts=rollouts,
         search_rollouts=search,
+        searches=searches,
+        search=costs.search,
+        asked=hooks * costs.asked,
+        passes=costs.passes,
         optimiser_steps=batches * cfg.updates_per_batch,
         generated_tokens=tokens,
         eval_problems=evaluation.problems,
         eval_samples=evaluation.samples,
         eval_tokens=evaluation.tokens,
+        eval_passes=evaluation.passes,
         seeds=len(spec.seeds),
         by_tokens=by_tokens,
-        seconds=seconds,
         hints=coverage(method),
         not_a_result=not_a_result,
     )
+
+
+def without_data(spec: RunSpec, bench: str | None = None) -> Plan | None:
+    """The plan of a run whose training problems are not at hand, as if each had a solution: only their number matters. None
+    where that depends on the data. `bench`: the suites, in place of the spec's. Raises as `resolve_bench`."""
+    training_set = load_training_set(spec.train.set)
+    suites = resolve_bench(bench or spec.eval.bench, training_set)
+    if training_set.file is None:
+        problems = training_set.problems(spec, None)
+    elif spec.train.limit:
+        problems = [Problem(id=str(i), text="", answer="", solution="1 2 3 4") for i in range(spec.train.limit)]
+    else:
+        return None
+    method = load_method(spec.method)(
+        spec.typed_method_config(), spec.train, problems, spec.seeds[0], training_set.pieces(spec)
+    )
+    return plan(spec, method, suites)
 
 
 def matched(run: Path) -> dict[str, Any]:

@@ -49,7 +49,8 @@ class PromptOnly(Method):
         self.reference = self.search.reference
 
     def costs(self) -> Costs:
-        return super().costs()._replace(last=self.search.budget(len(self.problems)))
+        search = self.search.shape(len(self.problems))
+        return super().costs()._replace(last=search.rollouts, search=search)
 
     @property
     def loss(self) -> None:

@@ -48,7 +48,8 @@ class GepaGRPO(Method):
         self.reference = self.search.reference
 
     def costs(self) -> Costs:
-        return super().costs()._replace(begin=self.search.budget(len(self.problems)))
+        search = self.search.shape(len(self.problems))
+        return super().costs()._replace(begin=search.rollouts, search=search)
 
     @property
     def loss(self) -> LossSpec:

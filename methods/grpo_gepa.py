@@ -45,7 +45,8 @@ class GRPOGepa(GRPO):
         self.reference = self.search.reference
 
     def costs(self) -> Costs:
-        return super().costs()._replace(last=self.search.budget(len(self.problems)))
+        search = self.search.shape(len(self.problems))
+        return super().costs()._replace(last=search.rollouts, search=search)
 
     def end_epoch(self, epoch: int, groups: Sequence[Group], policy: Policy, ledger: Ledger, last: bool) -> EpochReport:
         return self.search.run_for_best(self.problems, policy, ledger, self.seed) if last else EpochReport()

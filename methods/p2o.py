@@ -90,10 +90,13 @@ class P2O(GRPO):
             raise ValueError(f"plain_share {config.plain_share} leaves no rollout of a group untemplated")
 
     def costs(self) -> Costs:
-        """One search at the largest dev set; plain mining may add k rollouts per training problem."""
+        """One search at the largest dev set, or a reflection per problem; plain mining adds at most k rollouts per problem."""
         k = self.train.rollouts_per_prompt
         plain = len(self.problems) * k if self.config.mining == "plain" else 0
-        return Costs(k, epoch=plain + (self.search.budget(len(self.problems)) if self.config.templates == "gepa" else 0))
+        if self.config.templates == "gepa":
+            search = self.search.shape(len(self.problems))
+            return Costs(k, epoch=plain + search.rollouts, search=search)
+        return Costs(k, epoch=plain, asked=len(self.problems) if self.config.templates == "reflection" else 0)
 
     @property
     def loss(self) -> LossSpec:

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from harness.core.hints import require_solutions
 from harness.core.ledger import Ledger
-from harness.core.method import EpochReport, Method, Policy
+from harness.core.method import Costs, EpochReport, Method, Policy
 from harness.core.seeds import derive
 from harness.core.settings import MethodConfig, TrainConfig
 from harness.core.types import Group, Problem
@@ -61,6 +61,14 @@ class SFTTeacher(Method):
             raise ValueError(
                 "neither the policy nor a book of phrases teaches the policy; teacher.kind is openai, replay or offline"
             )
+
+    def costs(self) -> Costs:
+        """No rollouts: every problem's answers, of which all may be right."""
+        c = self.config
+        written = (
+            sum(bool(p.solution) for p in self.problems) if c.teacher.kind == "offline" else len(self.problems) * c.samples
+        )
+        return super().costs()._replace(asked=written, passes=c.epochs)
 
     @property
     def loss(self) -> None:

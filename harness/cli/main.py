@@ -24,6 +24,7 @@ from harness.cli.launch import launch
 from harness.cli.leaderboard import leaderboard
 from harness.cli.merge import merge
 from harness.cli.pages import export, report
+from harness.cli.plan import plan
 from harness.cli.plant import plant
 from harness.cli.run import run
 from harness.cli.schema import schema
@@ -55,6 +56,7 @@ for verb in (
     compare,
     merge,
     study,
+    plan,
     power,
     claim,
     plant,

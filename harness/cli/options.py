@@ -99,6 +99,12 @@ go_on = click.option(
 dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done and what it would cost; write nothing.")
 offline = click.option("--offline", is_flag=True, help="Download nothing; fail early if something is missing.")
 out_run = click.option("--out", type=PATH, help="Run folder.  [default: a new one under runs/]")
+throughput = click.option(
+    "--throughput",
+    multiple=True,
+    metavar="NAME=VALUE,...|RUN|GPU",
+    help="Reckon time by your own numbers, those of a finished run, or another GPU (A100, H100, H200, ...); repeatable.",
+)
 alpha = click.option("--alpha", type=SHARE, default=0.05, show_default=True, help="Significance level.")
 
 
@@ -137,24 +143,25 @@ def say_terms(suites: Sequence[Suite], cfg: EvalConfig) -> None:
 
 def show_result(result: Result, json_wanted: bool) -> None:
     """The scores of a run or an evaluation that has just finished."""
-    if json_wanted:
-        from harness.runs.formats import tree
-
-        keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
-        echo_json(tree({key: getattr(result, key) for key in keys}))
-        return
     from harness.report.comparison import print_comparison
-    from harness.report.sentences import sentences
+    from harness.report.sentences import comparison_sentences, with_sentences
     from harness.stats.comparison import compare
     from harness.stats.questions import load_questions
 
     found = compare([result], None, questions=[load_questions(result)])
+    said = comparison_sentences(found)
+    if json_wanted:
+        from harness.runs.formats import tree
+
+        keys = ("run", "method", "seeds", "suites", "macro", "ledger", "not_a_result")
+        echo_json(with_sentences(tree({key: getattr(result, key) for key in keys}), said))
+        return
     print_comparison(found)
-    say_sentences(sentences(found))
+    say_sentences(said)
     say(f"report: {result.run}/report.html")
 
 
-def say_sentences(found: Sequence[str]) -> None:
+def say_sentences(found: Sequence[object]) -> None:
     """Each on lines of its own, none over 80 columns."""
     for sentence in found:
-        say(textwrap.fill(visible(sentence), 78, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+        say(textwrap.fill(visible(str(sentence)), 78, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))

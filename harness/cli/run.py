@@ -14,6 +14,7 @@ import click
 from harness.cli import options as o
 from harness.cli.apart import check_jobs, seeds_apart, without
 from harness.cli.complete import offer
+from harness.core.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.config import RunSpec
@@ -55,6 +56,7 @@ REHEARSAL = {"rehearse": True, "nodes": 1, "gpus_per_node": 1, "tensor_parallel"
 @o.resume
 @o.go_on
 @o.dry_run
+@o.throughput
 @click.option("--no-doctor", is_flag=True, help="With --backend openrlhf or --jobs: do not check the machine first.")
 @click.option("--rehearse", is_flag=True, help="With --backend openrlhf: the same path without a GPU, tiny and slow.")
 @o.offline
@@ -77,6 +79,7 @@ def run(
     resume: bool,
     go_on: bool,
     dry_run: bool,
+    throughput: tuple[str, ...],
     no_doctor: bool,
     rehearse: bool,
     offline: bool,
@@ -90,6 +93,8 @@ def run(
     spec = resolve(method, recipe, configs, sets, _flags(bench, limit, model, backend, rehearse, seeds, match_budget))
     if offline:
         o.go_offline()
+    if throughput and not dry_run:
+        raise UsageError("--throughput is for estimates: it goes with --dry-run")
     check_jobs(spec, jobs)
     from harness.run import execute, prepare
     from harness.runs.result import load_result
@@ -99,7 +104,7 @@ def run(
     check_trackers(track or ())
     prepared = replace(prepare(spec, data_dir, offline), track=track or ())
     if dry_run:
-        _show_plan(prepared, as_json)
+        _show_plan(prepared, throughput, as_json)
         return
     folder = RunDir.chosen(spec, out, resume, go_on)
     if folder.complete:
@@ -180,14 +185,24 @@ def _flags(
     return flags
 
 
-def _show_plan(prepared: PreparedRun, as_json: bool) -> None:
+def _show_plan(prepared: PreparedRun, throughput: tuple[str, ...], as_json: bool) -> None:
+    from harness.cost.estimate import estimate
+    from harness.cost.throughput import given
+    from harness.report import cost as render
+    from harness.report.tables import print_to_terminal
+
     spec, plan, translation = prepared.spec, prepared.plan, prepared.translation
+    assumed = given(spec, throughput)
+    cost = None if assumed.lacking else estimate(spec, plan, assumed)
     if as_json:
         row = {"spec": spec.model_dump(mode="json"), "hash": spec.hash(), "plan": asdict(plan)}
-        o.echo_json({**row, "translation": list(translation)})
+        o.echo_json({**row, "cost": cost and render.cost_dict(cost, assumed), "translation": list(translation)})
         return
     what = f"{spec.method}, recipe {spec.recipe}, model {spec.model.id}, backend {spec.backend.name}"
     o.say(f"{what}: spec {spec.hash()[:8]}")
-    for line in [*plan.lines(), *translation]:
+    costs = render.cost_lines(cost) if cost else [render.unknown_line(spec.model.id, assumed.lacking)]
+    for line in [*plan.lines(), *costs, *translation]:
         o.say(f"  {line}")
     o.say_terms(prepared.suites, spec.eval)
+    if cost:
+        print_to_terminal(render.assumption_table(assumed, [cost]).to_rich(), width=80)

@@ -33,20 +33,31 @@ _what = o.options(
 
 @study.command()
 @_what
-def plan(file: str, seeds: tuple[int, ...] | None, only: tuple[str, ...] | None, data_dir: Path | None, as_json: bool) -> None:
+@o.throughput
+def plan(
+    file: str,
+    seeds: tuple[int, ...] | None,
+    only: tuple[str, ...] | None,
+    data_dir: Path | None,
+    as_json: bool,
+    throughput: tuple[str, ...],
+) -> None:
     """Show what a study would cost.
 
     FILE is a name from `harness list studies` or a path.
     """
+    from harness.report.cost import cost_dict
     from harness.report.tables import print_to_terminal
-    from harness.study import load_study, plan_table, prepare_study
+    from harness.study import costs_of, load_study, plan_table, prepare_study
 
     loaded = load_study(file)
     cells = prepare_study(loaded, data_dir, seeds, only)
+    costs = costs_of(cells, throughput)
     if as_json:
-        o.echo_json({"title": loaded.title, "cells": [cell.to_dict() for cell in cells]})
+        rows = [cell.to_dict() | {"cost": cost_dict(c) if (c := costs.get(cell.name)) else None} for cell in cells]
+        o.echo_json({"title": loaded.title, "cells": rows})
         return
-    print_to_terminal(plan_table(loaded, cells).to_rich(), width=150)
+    print_to_terminal(plan_table(loaded, cells, costs).to_rich(), width=150)
 
 
 @study.command()
@@ -114,7 +125,7 @@ def _check_launcher(launcher: str, given: Mapping[str, object]) -> None:
 
 def _show(folder: StudyDir, stands: Mapping[str, str], as_json: bool) -> None:
     """Write and print what is finished, and how jobs that others run stand."""
-    from harness.report.sentences import sentences
+    from harness.report.sentences import study_sentences
     from harness.report.tables import print_to_terminal
     from harness.study import summary_table
 
@@ -126,9 +137,7 @@ def _show(folder: StudyDir, stands: Mapping[str, str], as_json: bool) -> None:
         o.say(f"{name}: {state}")
     if rows:
         print_to_terminal(summary_table(rows, ("sampled_tokens", "wall_seconds")).to_rich(), width=80)
-        for condition, comparison in folder.comparisons().items():
-            o.say_sentences([f"{condition}:"] if condition else [])
-            o.say_sentences(sentences(comparison))
+        o.say_sentences(study_sentences(folder.comparisons()))
         o.say(f"report: {folder.out}/study.html")
     if stands and results["not_done"]:
         o.say(f"not done: {', '.join(results['not_done'])}; the same command again says how they stand and goes on")

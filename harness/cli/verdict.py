@@ -62,8 +62,8 @@ def compare(
 ) -> None:
     """Compare runs: scores, intervals, tests, budgets."""
     from harness.report.comparison import print_comparison
-    from harness.report.formats import render_comparison, write_comparison
-    from harness.report.sentences import sentences
+    from harness.report.formats import render_comparison, to_json, write_comparison
+    from harness.report.sentences import comparison_sentences
     from harness.stats.comparison import compare_runs
 
     table = compare_runs(runs, baseline, allow, margin, looks, paired)
@@ -71,12 +71,12 @@ def compare(
         out = write_comparison(list(runs), table, out, form)
     page = render_comparison(list(runs), table, form) if form is not None and out is None and not as_json else None
     if as_json:
-        o.echo_json(table.to_dict())
+        o.echo_json(to_json(table))
     elif page is not None:
         o.say(page, nl=False)
     else:
         print_comparison(table)
-        o.say_sentences(sentences(table))
+        o.say_sentences(comparison_sentences(table))
         if out is not None:
             o.say(f"written: {out}")
 
@@ -252,6 +252,7 @@ def check(
     All claims are checked unless some are named. The exit code is 1 only where a claim file expects another verdict.
     """
     from harness.report import claims as render
+    from harness.report.sentences import claim_sentences
     from harness.report.tables import print_to_terminal
     from harness.runs.files import write_text
     from harness.stats import assess, claims
@@ -266,6 +267,7 @@ def check(
     if as_json:
         o.echo_json(render.to_dict(found, named))
     else:
+        o.say_sentences(claim_sentences(found))
         print_to_terminal(render.claims_table(found).to_rich(), width=150)
     wrong = [a for a in found if a.as_expected(named) is False]
     if wrong:

@@ -57,6 +57,15 @@ class EpochReport:
     templates: list[dict[str, Any]] = field(default_factory=list)
 
 
+class Search(NamedTuple):
+    """What one prompt search is made of: how long it takes depends on how its rollouts come in turns."""
+
+    rollouts: int  # at most
+    dev: int  # problems that score every template that joins
+    minibatch: int  # problems on which a parent and its child are compared
+    width: int  # parents an iteration, at most
+
+
 class Costs(NamedTuple):
     """The most rollouts that each hook may sample. Plans and progress bars are made from it.
 
@@ -67,6 +76,9 @@ class Costs(NamedTuple):
     begin: int = 0
     epoch: int = 0  # a call of `end_epoch` after which training goes on
     last: int = 0  # the last call of `end_epoch`, the only one where the weights are frozen
+    search: Search | None = None  # in each of the three that samples
+    asked: int = 0  # answers of a writer in a call of `end_epoch`, beside searches, at most
+    passes: int = 0  # over these answers, in supervised training
 
 
 class Method:

@@ -12,8 +12,19 @@ def one_line(text: str) -> str:
     return " ".join(line.strip() for line in text.splitlines())
 
 
+class _Spelled(dict[int, str]):
+    """What `visible` writes for a code point, worked out when it is first met: pages hold tens of millions of characters."""
+
+    def __missing__(self, point: int) -> str:
+        c = chr(point)
+        steers = unicodedata.category(c) in _STEERING and c not in "\n\t"
+        self[point] = found = f"<U+{point:04X}>" if steers else c
+        return found
+
+
+_SPELLED = _Spelled()
+
+
 def visible(text: str) -> str:
     """Spell out control, bidi, zero-width and surrogate characters, e.g. ``<U+202E>``, but not newlines and tabs."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(f"<U+{ord(c):04X}>" if unicodedata.category(c) in _STEERING and c not in "\n\t" else c for c in text)
+    return text if text.isascii() and text.isprintable() else text.translate(_SPELLED)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.config import RunSpec
+from harness.cost.files import files
 from harness.training.local.generation import cache_bytes
 from harness.training.local.memory import SHARE, Memory
 
@@ -147,10 +148,9 @@ def local_row(spec: RunSpec, model: Any) -> int:
 
 
 def _files(spec: RunSpec, weights: float, state: float) -> list[Part]:
-    """The last two checkpoints of the seed under way (`RunDir.drop_checkpoints`), of `state` bytes each, and the trained policy
-    of every seed, of `weights`. A checkpoint of adapters is small."""
-    kept = 0 if spec.train.checkpoint_steps is None or spec.train.lora.rank else 2
+    """Of disk alone, from the bytes of a policy and of a checkpoint."""
+    found = files(spec, weights, state)
     return [
-        Part("checkpoints", f"{kept} of {state / GB:.1f} GB", disk=kept * state),
-        Part("trained policies", f"{len(spec.seeds)} seeds x {weights / GB:.1f} GB", disk=weights * len(spec.seeds)),
+        Part("checkpoints", f"{found.kept} of {state / GB:.1f} GB", disk=found.kept * state),
+        Part("trained policies", f"{found.seeds} seeds x {weights / GB:.1f} GB", disk=weights * found.seeds),
     ]

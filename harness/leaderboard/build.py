@@ -8,16 +8,19 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from harness.core.errors import UNREADABLE, HarnessError, reason
 from harness.core.text import visible
+from harness.leaderboard.arms import Links
 from harness.leaderboard.declared import check_declared
 from harness.leaderboard.entries import boards, load_filed, second_runs
 from harness.leaderboard.evidence import levels
+from harness.leaderboard.front import CLAIMS, FRONT, Board, assessed, front_page
 from harness.leaderboard.groups import ComparableRuns, group, titles
 from harness.leaderboard.page import page, per_suite, pilots_table, runs_table
 from harness.leaderboard.readings import check_readings, render_readings
@@ -25,6 +28,7 @@ from harness.leaderboard.verify import Verified, verify_run
 from harness.report import plots
 from harness.report.comparison import tables, to_csv, to_latex
 from harness.report.pages import every_seed
+from harness.report.sentences import comparison_sentences, main_measure, markdown_lines
 from harness.report.tables import Table, markdown_cell
 from harness.runs.filed import (
     REPRODUCTIONS,
@@ -41,8 +45,6 @@ from harness.runs.files import write_text
 from harness.runs.formats import tree
 from harness.runs.packing import read_bytes
 from harness.stats.comparable import of_policy
-from harness.stats.comparison import Comparison
-from harness.stats.scores import Measure
 from harness.stats.verdicts import MARGIN
 
 UNSEEN = (
@@ -53,11 +55,11 @@ UNSEEN = (
 
 
 def build(root: Path) -> list[Path]:
-    """Write the tables and the page of every board below `root`, and the readings beside them; returns the boards' folders.
-    Raises as `render_board` and `render_readings` do."""
-    found = boards(root)
-    for folder, runs in found.items():
-        built = render_board(folder, runs)
+    """Write the tables and the page of every board below `root`, the readings beside them, and the front page over all;
+    returns the boards' folders. Raises as `read_board` and `render_readings` do."""
+    found = {folder: read_board(folder, runs) for folder, runs in boards(root).items()}
+    for folder, board in found.items():
+        built = _files(board)
         for stale in set(_built(folder)) - set(built):
             (folder / stale).unlink()
         for name, text in built.items():
@@ -65,7 +67,14 @@ def build(root: Path) -> list[Path]:
     for above, own in _beside(root, found).items():
         for name, text in render_readings(above, own).items():
             write_text(above / name, text)
+    if _is_root(root, found):
+        write_text(root / FRONT, front_page(root, list(found.values())))
     return list(found)
+
+
+def _is_root(root: Path, folders: Iterable[Path]) -> bool:
+    """Whether `root` is what all boards lie in, and no board itself: a front page stands there."""
+    return root not in folders
 
 
 def _beside(root: Path, folders: Iterable[Path]) -> dict[Path, list[Path]]:
@@ -82,8 +91,13 @@ def _built(folder: Path) -> list[str]:
 
 def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
     """The files of a board by name: README.md, index.html, index.json, and scores*.csv, .tex and .svg for each set of runs
-    that can be compared. Raises HarnessError, naming run and field, if a filed run cannot be read or contradicts its
-    settings."""
+    that can be compared. Raises as `read_board` does."""
+    return _files(read_board(folder, runs))
+
+
+def read_board(folder: Path, runs: Sequence[Path]) -> Board:
+    """A board with its runs compared. Raises HarnessError, naming run and field, if a filed run cannot be read or contradicts
+    its settings."""
     again, rules = second_runs(folder), read_rules(folder)
     manifests = {run: read_manifest(run) for run in runs}
     for run, manifest in manifests.items():
@@ -98,26 +112,39 @@ def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
         entries.append(replace(load_filed(run, per_suite(len(runs), suites)), evidence=level, again=text))
     whole = [e for e in entries if len(e.result.seeds) >= rules.least_seeds]
     few = [e for e in entries if len(e.result.seeds) < rules.least_seeds]
-    try:
+    with _readable(folder):
         groups = group(whole, rules.margin or MARGIN)
-        first = entries[0].result
-        title = f"{first.training_set}, {first.model}"
-        pilots = pilots_table(few, rules.least_seeds) if few else None
-        out = {
-            "README.md": _markdown(title, groups, pilots, margin_line(rules)),
-            "index.html": page(title, "Leaderboard", groups, pilots, [margin_line(rules), UNSEEN]),
-        }
-        for i, (comparison, _) in enumerate(groups):
-            suffix = _suffix(i)
-            out[f"scores{suffix}.svg"] = plots.picture(every_seed(comparison, [_main(comparison)]))
-            out[f"scores{suffix}.csv"] = to_csv(comparison)
-            out[f"scores{suffix}.tex"] = to_latex(comparison)
+        index = BoardIndex(matplotlib=version("matplotlib"), manifests=_hashes(runs), reproductions=_hashes(again))
+        return Board(folder=folder, rules=rules, groups=groups, pilots=few, claims=assessed(folder), index=index)
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except UNREADABLE as e:
         raise HarnessError(
             f"{folder} cannot be built, `harness leaderboard verify` says which run is wrong: {reason(e)}"
         ) from None
-    index = BoardIndex(matplotlib=version("matplotlib"), manifests=_hashes(runs), reproductions=_hashes(again))
-    return {**out, "index.json": _index(index)}
+
+
+def _files(board: Board) -> dict[str, str]:
+    """The files of a board by name. Raises HarnessError."""
+    groups, margin = board.groups, margin_line(board.rules)
+    with _readable(board.folder):
+        pilots = pilots_table(board.pilots, board.rules.least_seeds) if board.pilots else None
+        links = Links(home=f"../../{FRONT}", runs=True, claims=f"../../{CLAIMS}", found=board.claims)
+        notes = [margin, UNSEEN]
+        out = {
+            "README.md": _markdown(f"{board.training_set}, {board.model}", groups, pilots, margin),
+            "index.html": page(board.title, board.kind, groups, pilots, notes, board.question, links),
+        }
+        for i, (comparison, _) in enumerate(groups):
+            suffix = _suffix(i)
+            out[f"scores{suffix}.svg"] = plots.picture(every_seed(comparison, [main_measure(comparison)]))
+            out[f"scores{suffix}.csv"] = to_csv(comparison)
+            out[f"scores{suffix}.tex"] = to_latex(comparison)
+    return {**out, "index.json": _index(board.index)}
 
 
 def _hashes(runs: Sequence[Path]) -> dict[str, str]:
@@ -150,11 +177,11 @@ def _index(index: BoardIndex) -> str:
 def verify(root: Path, data_dir: Path | None = None) -> list[Verified]:
     """Recompute every published figure below `root`, then check that the built files follow from the runs.
 
-    Readings and the pages of studies beside a board are built again too. Raises HarnessError at the first difference, with
-    the file, what it says and what it should say.
+    Readings, the pages of studies beside a board and the front page are built again too. Raises HarnessError at the first
+    difference, with the file, what it says and what it should say.
     """
     out = []
-    found = boards(root)
+    found, read = boards(root), {}
     for folder, runs in found.items():
         again = second_runs(folder)
         _check_folders(folder, runs)
@@ -162,12 +189,23 @@ def verify(root: Path, data_dir: Path | None = None) -> list[Verified]:
         for run in again:
             verify_run(run, data_dir, again=True)
         _check_index(folder, runs, again)
-        _check_built(folder, render_board(folder, runs))
+        read[folder] = read_board(folder, runs)
+        _check_built(folder, _files(read[folder]))
     for above, own in _beside(root, found).items():
         for name, should in check_readings(above, own).items():
             if (said := read_bytes(above / name).decode(errors="replace")) != should:
                 _name_difference(above / name, said, should)
+    if _is_root(root, found):
+        _check_front(root, front_page(root, list(read.values())))
     return out
+
+
+def _check_front(root: Path, should: str) -> None:
+    path = root / FRONT
+    if not path.exists():
+        raise HarnessError(f"{path} is missing: `harness leaderboard build` writes it")
+    if (said := read_bytes(path).decode(errors="replace")) != should:
+        _name_difference(path, said, should)
 
 
 def _check_folders(folder: Path, runs: Sequence[Path]) -> None:
@@ -229,12 +267,6 @@ def _suffix(number: int) -> str:
     return f"-{number + 1}" if number else ""
 
 
-def _main(c: Comparison) -> Measure:
-    """The measure of a board's picture: the OOD macro average, or the ID one, or the first suite."""
-    averages = {m.role: m for m in c.measures if m.protocol is None}
-    return averages.get("ood") or averages.get("id") or c.measures[0]
-
-
 def margin_line(rules: Rules) -> str:
     """What a board's verdicts take for the smallest difference that matters, and why."""
     why = rules.why.strip() or "The harness's own margin, since the board has no rule of its own."
@@ -246,9 +278,10 @@ def _markdown(title: str, groups: Sequence[ComparableRuns], pilots: Table | None
     for i, (what, (comparison, entries)) in enumerate(zip(titles(groups), groups, strict=True)):
         if len(groups) > 1:
             parts.append(f"## {markdown_cell(what)}\n")
-        measure = markdown_cell(_main(comparison).title)
+        measure = markdown_cell(main_measure(comparison).title)
         parts.append(f"![{measure}: every seed of every arm, and the mean](scores{_suffix(i)}.svg)\n")
         parts += [f"> **Not a result.** {markdown_cell(stamp)}\n" for stamp in comparison.stamps]
+        parts.append(markdown_lines(comparison_sentences(comparison)))
         parts += [t.to_markdown() for t in (runs_table(comparison, entries), *tables(comparison))]
     parts += [pilots.to_markdown()] if pilots else []
     parts.append(f"{UNSEEN}\n")

@@ -46,8 +46,12 @@ def _rank(result: Result) -> float:
 
 def titles(groups: Sequence[ComparableRuns]) -> list[str]:
     """A title per set: what its runs have in common, and what distinguishes it from the other sets."""
-    differ = distinguishing_settings([entries[0].result for _, entries in groups])
-    return [_what(c) + (f"; {own}" if own else "") for (c, _), own in zip(groups, differ, strict=True)]
+    return [_what(c) + (f"; {own}" if own else "") for (c, _), own in zip(groups, apart_by(groups), strict=True)]
+
+
+def apart_by(groups: Sequence[ComparableRuns]) -> list[str]:
+    """The settings by which each set can be told from the others, as text."""
+    return distinguishing_settings([entries[0].result for _, entries in groups])
 
 
 def _what(c: Comparison) -> str:

@@ -18,12 +18,14 @@ from typing import Any
 from harness.core.errors import MissingError, UsageError
 from harness.core.text import visible
 from harness.leaderboard.ancestry import template_pools
+from harness.leaderboard.arms import NOWHERE, Links, arm_details
 from harness.leaderboard.entries import Entry, load_filed, load_run
-from harness.leaderboard.groups import ComparableRuns, group, titles
+from harness.leaderboard.groups import ComparableRuns, apart_by, group, titles
 from harness.report import plots
 from harness.report.comparison import budget_table, protocol_table, scores_table, several_tables
 from harness.report.pages import CURVES, excerpt, overview, render
 from harness.report.run import render_report
+from harness.report.standings import answer, cost_picture, picture, standings
 from harness.report.tables import Table, compact, points
 from harness.runs.files import write_text
 from harness.runs.result import is_filed, load_result, runs_below
@@ -118,9 +120,16 @@ def pilots_table(pilots: Sequence[Entry], least: int) -> Table:
 
 
 def page(
-    title: str, kind: str, groups: Sequence[ComparableRuns], pilots: Table | None = None, notes: Sequence[str] = ()
+    title: str,
+    kind: str,
+    groups: Sequence[ComparableRuns],
+    pilots: Table | None = None,
+    notes: Sequence[str] = (),
+    ask: str = "",
+    links: Links = NOWHERE,
 ) -> str:
-    """One self-contained page, with a board's pilots and `notes` at its end.
+    """One self-contained page: `ask` is the question that it answers, `links` where it leads; a board's pilots and `notes`
+    stand at its end.
 
     The content security policy names its script by hash, so no other script runs.
     """
@@ -130,32 +139,19 @@ def page(
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     total = sum(len(rows) for _, entries in groups for e in entries for rows in e.picks.values())
     sections, data = [], []
-    for what, (comparison, entries) in zip(titles(groups), groups, strict=True):
+    for what, apart, (comparison, entries) in zip(titles(groups), apart_by(groups), groups, strict=True):
         samples = _samples(comparison, entries, SAMPLE_BYTES // max(1, total))
         data.append(samples)
+        several = sum(len(e) for _, e in groups)
         sections.append(
-            {
-                "title": what,
-                "stamps": comparison.stamps,
-                "keys": [{"label": a.label, "colour": plots.colour(i)} for i, a in enumerate(comparison.arms)],
-                "scores": scores_table(comparison),
-                "tests": several_tables(comparison),
-                "overview": [*overview(comparison), *_budgets(comparison)],
-                "curves": _curves(entries),
-                "suites": [
-                    {"title": m.title, "table": suite_table(comparison, entries, m.key)}
-                    for m in comparison.measures
-                    if m.protocol
-                ],
-                "templates": template_pools(comparison, entries, sum(len(e) for _, e in groups)),
-                "samples": len(samples),
-                "rest": [budget_table(comparison), protocol_table(comparison), runs_table(comparison, entries)],
-            }
+            _section(comparison, entries, links, several) | {"title": what, "apart": apart, "samples": len(samples)}
         )
     return render(
         "board.html.j2",
         title=title,
         kind=kind,
+        question=ask,
+        home=links.home,
         sections=sections,
         pilots=pilots,
         notes=notes,
@@ -163,6 +159,25 @@ def page(
         script=Markup(script),
         data=data_block(data),
     )
+
+
+def _section(c: Comparison, entries: Sequence[Entry], links: Links, several: int) -> dict[str, Any]:
+    """What the template shows of one set of comparable runs; `several` is the number of runs on the page."""
+    first = c.arms[: len(plots.PALETTE)]
+    return {
+        "stamps": c.stamps,
+        "answer": answer(c),
+        "pictures": [picture(c), *cost_picture(c)],
+        "standings": standings(c, [e.evidence or "not filed" for e in entries]),
+        "arms": [arm_details(c, entries, i, links) for i in range(len(c.arms))],
+        "overview": overview(c),
+        "keys": [{"label": a.label, "colour": plots.colour(i)} for i, a in enumerate(first)],
+        "curves": _curves(entries[: len(first)]),
+        "left": len(c.arms) - len(first),
+        "suites": [{"title": m.title, "table": suite_table(c, entries, m.key)} for m in c.measures if m.protocol],
+        "templates": template_pools(c, entries, several),
+        "tables": [scores_table(c), *several_tables(c), budget_table(c), protocol_table(c), runs_table(c, entries)],
+    }
 
 
 def data_block(value: Any) -> Any:
@@ -212,29 +227,6 @@ def _fit(text: str, most: int) -> str:
     text = visible(text)
     size = len(_escaped(text).encode())
     return text if size <= most else excerpt(text, int(len(text) * most / size))
-
-
-def _budgets(c: Comparison) -> list[dict[str, Any]]:
-    """Plots of score over sampled tokens, one per macro average; none if nothing was sampled for training."""
-    from markupsafe import Markup
-
-    tokens = [arm.budget["sampled_tokens"] for arm in c.arms]
-    if not any(tokens):
-        return []
-    out = []
-    for m in c.measures:
-        if m.protocol is None:
-            spots = []
-            for i, arm in enumerate(c.arms):
-                s = arm.scores[m.key]
-                two = s.solved is not None
-                low, high = (None, None) if s.low is None or s.high is None or two else (100 * s.low, 100 * s.high)
-                seeds = [100 * v for v in s.per_seed.values()]
-                spots.append(plots.Spot(tokens[i], 100 * s.mean, seeds, i, low, high, two))
-            svg = Markup(plots.scatter(spots, "sampled tokens per seed", "score, percent points"))
-            bar = "hollow: mean of seeds of two kinds" if spots[0].two_kinds else "bar: 95% interval for new questions"
-            out.append({"title": f"{m.title} over budget; {bar}; small dots: seeds", "svg": svg})
-    return out
 
 
 def _curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:

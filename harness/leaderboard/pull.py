@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.core.errors import UsageError
 from harness.leaderboard.submit import add
 from harness.leaderboard.verify import Verified, verify_run
-from harness.report.sentences import sentences
+from harness.report.sentences import comparison_sentences
 from harness.report.tables import markdown_cell
 from harness.runs.filed import Manifest, read_manifest, read_rules
 from harness.runs.files import write_text
@@ -63,7 +63,7 @@ def submission(
 def _text(run: Path, place: Path, m: Manifest, v: Verified, least: int) -> str:
     """Title, what came out, and a list whose ticks are what `add` and `verify_run` have just found to hold."""
     result = load_result(run)
-    found = sentences(compare([result], questions=[load_questions(result)]))
+    found = comparison_sentences(compare([result], questions=[load_questions(result)]))
     unseen = [name for name in m.suites if name not in (*v.golds, *v.listed)]
     ticked = [
         f"{v.samples:,} samples of {len(m.suites)} suites were graded again, and every grade agrees"
@@ -93,7 +93,7 @@ def _text(run: Path, place: Path, m: Manifest, v: Verified, least: int) -> str:
     lines = [
         f"# {markdown_cell(m.method)} on {markdown_cell(m.training_set)}, {markdown_cell(m.model)}: {len(m.seeds)} seeds",
         "",
-        *map(markdown_cell, found),
+        *(markdown_cell(s.text) for s in found),
         "",
         f"Filed as `{place}`.",
         "",

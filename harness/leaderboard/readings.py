@@ -30,6 +30,7 @@ from harness.runs.filed import read_rules
 from harness.runs.packing import read_bytes, slug
 from harness.stats import seeds
 from harness.stats.comparison import Arm, Comparison
+from harness.stats.contrasts import bounds
 from harness.stats.intervals import PAIRED, Estimate
 from harness.stats.verdicts import MARGIN, outcome
 
@@ -178,8 +179,8 @@ def _consistent(c: Comparison) -> None:
                 want["difference"] = (x.difference, mean - fmean(c.arms[c.baseline].scores[key].per_seed.values()))
                 if x.fixed:
                     e = _estimate(c, arm, key)
-                    low, high = e.interval(c.alpha)
-                    want |= {"low": (x.fixed.low, low), "high": (x.fixed.high, high), "p": (x.p or 0.0, e.p())}
+                    ends = bounds(e, c.alpha)
+                    want |= {"low": (x.fixed.low, ends.low), "high": (x.fixed.high, ends.high), "p": (x.p or 0.0, e.p())}
                     verdict = outcome(e, c.margin, c.alpha)
                     if x.verdict != verdict:
                         raise ValueError(f"verdict of {arm.label} on {key} is {x.verdict}, its seeds give {verdict}")

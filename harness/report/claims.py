@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.core.text import visible
+from harness.report.sentences import claim_sentences, with_sentences
 from harness.report.tables import Table, interval, points
 from harness.stats.budgets import BUDGET
 from harness.stats.claims import Claim
@@ -111,4 +112,5 @@ def junit(found: Sequence[Assessment], named: bool) -> str:
 
 def to_dict(found: Sequence[Assessment], named: bool) -> dict[str, Any]:
     """For JSON."""
-    return {"claims": [{**asdict(a), "as_expected": a.as_expected(named)} for a in found]}
+    claims = [{**asdict(a), "as_expected": a.as_expected(named)} for a in found]
+    return with_sentences({"claims": claims}, claim_sentences(found))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from harness.core.text import visible
 from harness.report import kinds
 from harness.report.robust import MANY, ROBUST, robust_table
+from harness.report.sentences import comparison_sentences, markdown_lines, seeds_to_decide
 from harness.report.tables import (
     Table,
     compact,
@@ -26,6 +27,7 @@ from harness.report.tables import (
 )
 from harness.stats.arms import PROTOCOL
 from harness.stats.budgets import BUDGET
+from harness.stats.chances import MAX_SEEDS
 from harness.stats.comparison import Arm, Comparison
 from harness.stats.scores import Score
 
@@ -50,7 +52,8 @@ def several_tables(c: Comparison) -> list[Table]:
 def to_markdown(c: Comparison, title: str = "Comparison") -> str:
     stamps = [f"> **Not a result.** {markdown_cell(stamp)}\n" for stamp in c.stamps]
     head = f"Model {markdown_cell(c.model)}, trained on {markdown_cell(c.training_set)}.\n"
-    return "\n".join([f"# {markdown_cell(title)}\n", *stamps, head, *(table.to_markdown() for table in tables(c))])
+    said = markdown_lines(comparison_sentences(c))
+    return "\n".join([f"# {markdown_cell(title)}\n", *stamps, said, head, *(table.to_markdown() for table in tables(c))])
 
 
 def to_csv(c: Comparison) -> str:
@@ -190,20 +193,13 @@ MOST_NOTES = 12
 
 def _what_would_decide(c: Comparison) -> list[str]:
     """For the macro averages: the seeds at which an undecided difference would be decided, were it the true one."""
-    from harness.stats.chances import seeds_to_decide
-
     parts: list[str] = []
     for m in c.measures:
         for arm in c.arms:
             x = arm.contrasts.get(m.key)
             if m.protocol is None and x and x.fixed and x.verdict == "undecided" and len(parts) < MOST_NOTES:
-                sizes = len(arm.seeds), len(c.arms[c.baseline].seeds)
-                if x.rule == "shares":
-                    n = kinds.would_decide(c, arm, m.key)
-                else:
-                    sd = x.fixed.se / math.sqrt(sum(1 / n for n in sizes))
-                    n = seeds_to_decide(x.difference, c.margin, sd, c.alpha)
-                parts.append(f"{arm.label} on {m.title} {'more than 200' if n is None else max(n, *sizes)}")
+                n = seeds_to_decide(c, arm, m.key)
+                parts.append(f"{arm.label} on {m.title} {f'more than {MAX_SEEDS}' if n is None else n}")
     return [f"Seeds an arm that would decide, were the difference as measured: {', '.join(parts)}."] if parts else []
 
 

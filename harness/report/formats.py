@@ -6,11 +6,14 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.core.errors import UsageError
 from harness.report import plots
-from harness.report.comparison import WIDTH, tables, to_csv, to_latex, to_markdown, to_rich
-from harness.report.pages import overview, panels, render
+from harness.report.answers import answers
+from harness.report.comparison import WIDTH, to_csv, to_latex, to_markdown, to_rich
+from harness.report.pages import panels, render
+from harness.report.sentences import comparison_sentences, with_sentences
 from harness.runs.files import write_text
 from harness.runs.logs import read_metrics
 from harness.runs.result import load_result
@@ -22,21 +25,24 @@ OUTPUT_FORMATS = {"terminal": ".txt", "markdown": ".md", "csv": ".csv", "latex":
 
 def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
     """The page of a comparison. `runs` are the directories of its arms, in order, for the learning curves."""
-    keys = [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(comparison.arms)]
     hashes = [load_result(run).spec_hash for run in runs]
     names = zip(comparison.arms, runs, hashes, strict=True)
     return render(
         "comparison.html.j2",
         title="Comparison",
-        stamps=comparison.stamps,
-        keys=keys,
-        tables=tables(comparison),
+        sentences=comparison_sentences(comparison),
+        keys=[{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(comparison.arms)],
         subtitle=f"model {comparison.model}, trained on {comparison.training_set}; "
         f"baseline {comparison.arms[comparison.baseline].label}",
-        overview=overview(comparison),
         panels=panels([read_metrics(run) for run in runs], lambda arm, _: arm, ["reward"]),
         runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": spec_hash[:12]} for a, run, spec_hash in names],
+        **answers(comparison),
     )
+
+
+def to_json(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as one object, its sentences first."""
+    return with_sentences(comparison.to_dict(), comparison_sentences(comparison))
 
 
 def render_comparison(runs: Sequence[Path], comparison: Comparison, name: str) -> str:
@@ -51,7 +57,7 @@ def render_comparison(runs: Sequence[Path], comparison: Comparison, name: str) -
         "markdown": lambda: to_markdown(comparison),
         "csv": lambda: to_csv(comparison),
         "latex": lambda: to_latex(comparison),
-        "json": lambda: json.dumps(comparison.to_dict(), indent=1) + "\n",
+        "json": lambda: json.dumps(to_json(comparison), indent=1) + "\n",
         "html": lambda: comparison_page(runs, comparison),
     }
     return renderers[name]()

@@ -57,8 +57,8 @@ class Share:
 class Mark:
     """One row of a dot plot, in percent points: the points, or a bar from `low` to `high` if both are given.
 
-    `outer` holds the ends of a thinner bar for a second interval. With `solved`, the points are of two kinds: they get no mean,
-    and a plot beside them has the share of the upper kind.
+    `outer` holds the ends of a thinner bar for a second interval; points of a row with a bar are faint behind
+    it. With `solved`, the points are of two kinds: they get no mean, and a plot beside them has the share of the upper kind.
     """
 
     label: str
@@ -74,7 +74,7 @@ class Mark:
 @dataclass(frozen=True)
 class Spot:
     """One arm of a scatter plot: its mean at a budget, every seed, and the ends of a bar if they are known. The mean of seeds
-    of `two_kinds`, which no seed need be near, is hollow."""
+    of `two_kinds`, which no seed need be near, is hollow. A `label` is written beside it."""
 
     x: float
     y: float
@@ -83,6 +83,7 @@ class Spot:
     low: float | None = None
     high: float | None = None
     two_kinds: bool = False
+    label: str = ""
 
 
 def colour(series: int) -> str:
@@ -168,6 +169,8 @@ def _row(ax: Axes, mark: Mark, y: float) -> None:
     if mark.outer is not None:
         ax.plot(mark.outer, [y, y], color=shade, linewidth=0.9, solid_capstyle="butt")
     if mark.low is not None and mark.high is not None:
+        if mark.points:
+            ax.plot(mark.points, [y] * len(mark.points), "o", color=shade, alpha=0.35, markersize=4, mew=0)
         ax.plot([mark.low, mark.high], [y, y], color=shade, linewidth=2.6, solid_capstyle="butt")
         ax.plot([mark.mean], [y], "o", color=shade, markersize=6)
     elif mark.solved is not None:
@@ -205,8 +208,8 @@ def profiles(bands: Sequence[Band], xlabel: str, ylabel: str) -> str:
     return _svg(draw, 2.6)
 
 
-def scatter(spots: Sequence[Spot], xlabel: str, ylabel: str) -> str:
-    """Scores over budgets; small dots are seeds. Neither axis starts at zero."""
+def scatter(spots: Sequence[Spot], xlabel: str, ylabel: str, height: float = 2.6) -> str:
+    """Scores over budgets, `height` inches tall; small dots are seeds. Neither axis starts at zero."""
 
     def draw(ax: Axes) -> None:
         for spot in spots:
@@ -217,11 +220,33 @@ def scatter(spots: Sequence[Spot], xlabel: str, ylabel: str) -> str:
             form = "o" if spot.series < len(PALETTE) else "s"
             ax.plot([spot.x], [spot.y], form, color=shade, markersize=6, fillstyle="none" if spot.two_kinds else "full")
         ax.margins(0.1)
+        _name(ax, spots)
         ax.xaxis.set_major_formatter(lambda x, _: compact(x))
         ax.set_xlabel(xlabel)
         ax.set_ylabel(ylabel)
 
-    return _svg(draw, 2.6)
+    return _svg(draw, height)
+
+
+def _name(ax: Axes, spots: Sequence[Spot]) -> None:
+    """Labels beside their spots, on the side where there is room, a line apart where they would meet."""
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    width, line = 0.4 * (right - left), 0.065 * (high - low)
+    taken: list[tuple[float, float]] = []
+    for spot in sorted((s for s in spots if s.label), key=lambda s: s.y):
+        outside = spot.x > (left + right) / 2
+        y = max([spot.y, *(b + line for a, b in taken if abs(a - spot.x) < width and b + line > spot.y)])
+        taken.append((spot.x, y))
+        name = visible(spot.label)
+        ax.annotate(
+            name if len(name) <= 30 else f"{name[:14]}…{name[-15:]}",
+            (spot.x, y),
+            (-6 if outside else 6, 0),
+            textcoords="offset points",
+            ha="right" if outside else "left",
+            va="center",
+            fontsize=8,
+        )
 
 
 def picture(svg: str) -> str:

@@ -10,16 +10,20 @@ from typing import Any
 
 from harness.core.ledger import Ledger
 from harness.report import plots
+from harness.report.ancestry import pools_of
+from harness.report.browser import Packed, packed_samples
 from harness.report.comparison import fault_notes, overlap_notes, protocol_table
-from harness.report.pages import CURVES, excerpt, panels, render
+from harness.report.curves import training
+from harness.report.pages import excerpt, render, script
+from harness.report.sentences import comparison_sentences, markdown_lines
 from harness.report.tables import Table, compact, markdown_cell, points, seconds
 from harness.runs.environment import read_environment
 from harness.runs.files import write_text
 from harness.runs.formats import tree
-from harness.runs.logs import Metrics, Template, read_metrics, read_templates
+from harness.runs.logs import Template, TemplateRow, read_metrics, read_templates
 from harness.runs.result import Result, load_result
-from harness.runs.samples import iter_samples, samples_path
 from harness.stats.comparison import Comparison, compare
+from harness.stats.questions import load_questions
 
 
 def write_report(run: Path) -> Path:
@@ -35,11 +39,14 @@ def write_report(run: Path) -> Path:
 def render_report(run: Path) -> tuple[str, str]:
     """The page of a finished run, and the same in Markdown. Raises as `write_report` does."""
     result = load_result(run)
-    comparison = compare([result])
+    comparison = compare([result], questions=[load_questions(result)])
+    said = comparison_sentences(comparison)
     env = read_environment(run)
-    metrics = read_metrics(run)
-    pools = _templates(read_templates(run, result.seeds))
-    tables = [_scores(result, comparison), _ledger(result), protocol_table(comparison)]
+    drawn, flat = training(read_metrics(run), result.seeds)
+    templates = read_templates(run, result.seeds)
+    pools, pool_notes = _ancestry(templates)
+    samples = packed_samples(run, list(result.suites), result.seeds)
+    scores, details = _scores(result, comparison), [_ledger(result), protocol_table(comparison)]
     title = f"{result.method} on {result.training_set}"
     seeds = ", ".join(map(str, result.seeds))
     subtitle = f"model {result.model}, recipe {result.recipe}, training seeds {seeds}; run {run.resolve().name}"
@@ -49,22 +56,28 @@ def render_report(run: Path) -> tuple[str, str]:
         title=title,
         subtitle=subtitle,
         stamp=result.not_a_result,
-        tables=tables,
+        sentences=said,
+        scores=scores,
+        details=details,
         keys=[{"label": f"seed {s}", "colour": plots.colour(i)} for i, s in enumerate(result.seeds)],
-        panels=panels([metrics], lambda _, seed: result.seeds.index(seed), _keys(metrics)),
-        templates=pools,
-        samples=[s for name in result.suites for s in _samples(run, name)],
+        panels=drawn,
+        flat=flat,
+        pools=pools,
+        pool_notes=pool_notes,
+        samples=samples,
+        sample_note=_sample_note(samples),
         commands=commands,
         spec_hash=result.spec_hash[:12],
         spec=_pretty(result.spec),
         environment=_pretty(tree(env) if env else {}),
+        **script("run.js"),
     )
     lines = [f"# {markdown_cell(title)}\n", f"{markdown_cell(subtitle)}.\n"]
     if result.not_a_result:
         lines.append(f"> **Not a result.** {markdown_cell(result.not_a_result)}\n")
-    lines += [table.to_markdown() for table in tables]
-    if pools:
-        lines.append(_templates_table(pools).to_markdown())
+    lines += [markdown_lines(said), *(table.to_markdown() for table in (scores, *details))]
+    if templates:
+        lines.append(_templates_table(templates).to_markdown())
     lines += ["## How it was made\n", *(f"- {markdown_cell(c)}" for c in commands), f"- spec {result.spec_hash}\n"]
     return page, "\n".join(lines)
 
@@ -134,56 +147,44 @@ def _ledger(result: Result) -> Table:
     )
 
 
-def _keys(metrics: Sequence[Metrics]) -> list[str]:
-    branch = {key for m in metrics for key in m.values if key.startswith("branch_")}
-    return [*CURVES, *sorted(branch)]
+TEMPLATES = 600
+"""Maximum number of templates on a page."""
 
 
-def _templates(templates: Sequence[Template]) -> list[dict[str, Any]]:
-    """The selected templates of every seed and epoch, best first."""
-    pools: dict[tuple[int, int], list[Template]] = {}
+def _ancestry(templates: Sequence[Template]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The pools of templates as trees, and what is left out of them: where all are too many, those that were not selected and
+    are nobody's ancestors; where these are too many, the last pools."""
+    rows = [t.row for t in templates]
+    if len(rows) <= TEMPLATES:
+        return pools_of(rows, TEMPLATES, every=True)[0], []
+    pools, left = pools_of(rows, TEMPLATES)
+    notes = [f"Of {len(rows):,} templates, the selected ones and their ancestors are shown."]
+    return pools, [*notes, *([f"The folder templates/ has {left} more pools."] if left else [])]
+
+
+def _templates_table(templates: Sequence[Template]) -> Table:
+    """A row per selected template, the best of a pool first, each text on one line."""
+    pools: dict[tuple[int, int], list[TemplateRow]] = {}
     for t in templates:
-        pools.setdefault((t.row.seed, t.row.epoch), []).append(t)
-    order = {seed: i for i, seed in enumerate(dict.fromkeys(seed for seed, _ in pools))}
-    out = []
-    for (seed, epoch), pool in sorted(pools.items(), key=lambda item: (order[item[0][0]], item[0][1])):
-        chosen = sorted((t for t in pool if t.row.selected), key=lambda t: -(t.row.mean_score or 0.0))
-        title = f"after epoch {epoch + 1}: {len(chosen)} selected of {len(pool)}"
-        out.append({"seed": f"seed {seed}", "title": title, "rows": [_template(t) for t in chosen]})
-    return out
-
-
-def _template(t: Template) -> dict[str, str]:
-    facts = {"candidate": t.row.candidate, "parent": t.row.parent, **t.facts}
-    details = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts.items() if isinstance(v, str | int | float))
-    score = "unscored" if t.row.mean_score is None else points(t.row.mean_score)
-    return {"template": excerpt(t.row.template), "score": score, "details": excerpt(details)}
-
-
-def _templates_table(pools: list[dict[str, Any]]) -> Table:
-    """A row per selected template, each text on one line."""
+        pools.setdefault((t.row.seed, t.row.epoch), []).append(t.row)
     rows: list[tuple[str, ...]] = []
-    for pool in pools:
-        for i, row in enumerate(pool["rows"]):
-            name = f"{pool['seed']} {pool['title']}" if i == 0 else ""
-            rows.append((name, row["score"], row["template"] or "(the empty template)"))
+    for (seed, epoch), pool in pools.items():
+        chosen = sorted((row for row in pool if row.selected), key=lambda row: -(row.mean_score or 0.0))
+        for i, row in enumerate(chosen):
+            name = f"seed {seed} after epoch {epoch + 1}: {len(chosen)} selected of {len(pool)}" if i == 0 else ""
+            score = "unscored" if row.mean_score is None else points(row.mean_score)
+            rows.append((name, score, excerpt(row.template) or "(the empty template)"))
     return Table("Templates", ("pool", "score", "selected template"), "lrl", rows)
 
 
-def _samples(run: Path, suite: str, each: int = 2) -> list[dict[str, Any]]:
-    """The first right and the first wrong samples of different problems; reads no further than necessary."""
-    out: list[dict[str, Any]] = []
-    wanted = {True: each, False: each}
-    seen: set[str] = set()
-    for row in iter_samples(samples_path(run, suite)):
-        right = row.score >= 1.0
-        if not wanted[right] or row.problem in seen:
-            continue
-        wanted[right] -= 1
-        seen.add(row.problem)
-        texts = {"prompt": row.prompt, "completion": row.completion, "answer": str(row.answer), "gold": row.gold}
-        shown = {key: excerpt(text) for key, text in texts.items()}
-        out.append({**tree(row), **shown, "verdict": "right" if right else "wrong"})
-        if not any(wanted.values()):
-            break
-    return sorted(out, key=lambda s: s["verdict"])
+def _sample_note(samples: Packed) -> str:
+    """What the browser holds, and what it leaves out."""
+    what = (
+        f"All {samples.total:,} samples"
+        if samples.shown == samples.total
+        else (f"The first samples of every suite, {samples.shown:,} of {samples.total:,}")
+    )
+    note = f"{what}, in the order of samples/*.jsonl. Keys: j and k for the next and the previous one, arrows in the list."
+    if samples.cut:
+        note += f" Of texts longer than {samples.cut:,} characters, the beginning and the end are shown, and searched."
+    return note

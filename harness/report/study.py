@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.report import plots
-from harness.report.comparison import tables, to_markdown
-from harness.report.pages import overview, render
+from harness.report.answers import answers
+from harness.report.comparison import to_markdown
+from harness.report.pages import render
+from harness.report.sentences import comparison_sentences
 from harness.report.tables import Table, markdown_cell
 from harness.runs.files import write_text
 from harness.stats.comparison import Comparison
@@ -21,9 +23,8 @@ def write_study(out: Path, title: str, texts: Sequence[str], table: Table, compa
     sections = [
         {
             "title": name,
-            "stamps": c.stamps,
-            "tables": tables(c),
-            "overview": overview(c),
+            "sentences": comparison_sentences(c),
+            **answers(c),
             "baseline": c.arms[c.baseline].label,
             "arms": [{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(c.arms)],
         }

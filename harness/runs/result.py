@@ -26,7 +26,7 @@ from harness.runs import formats
 from harness.runs.spec import has_spec, read_spec
 
 Role = Literal["id", "ood", "other"]
-ROLES: tuple[Role, ...] = ("id", "ood", "other")
+ROLES: tuple[Role, ...] = ("ood", "id", "other")
 
 _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 

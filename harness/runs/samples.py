@@ -109,13 +109,13 @@ def iter_samples(path: Path) -> Iterator[SampleRow]:
                 raise HarnessError(visible(f"{path}, line {number} is damaged: {dotted([e])}")) from None
 
 
-def _decode(line: bytes, decoder: msgspec.json.Decoder[SampleRow]) -> SampleRow:
+def _decode(line: bytes, decoder: msgspec.json.Decoder[R]) -> R:
     try:
         return decoder.decode(line)
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:  # half of a surrogate pair, escaped, which Python's json reads
-        return msgspec.convert(json.loads(line), SampleRow)
+        return msgspec.convert(json.loads(line), decoder.type)
 
 
 def decode_filed(data: bytes, path: Path) -> list[FiledSample]:
@@ -130,7 +130,12 @@ def decode_outcomes(data: bytes, path: Path) -> list[Outcome]:
 
 def _decode_lines(data: bytes, decoder: msgspec.json.Decoder[R], path: Path) -> list[R]:
     try:
-        return decoder.decode_lines(data)
+        try:
+            return decoder.decode_lines(data)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            return [_decode(line, decoder) for line in data.split(b"\n") if line]
     except (msgspec.MsgspecError, *UNREADABLE) as e:
         raise HarnessError(visible(f"{path} cannot be read: {dotted([e])}")) from None
 

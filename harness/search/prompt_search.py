@@ -17,7 +17,7 @@ from pydantic import Field
 from harness.core.errors import MissingError, UsageError
 from harness.core.hints import insert
 from harness.core.ledger import Ledger
-from harness.core.method import EpochReport, Policy
+from harness.core.method import EpochReport, Policy, Search
 from harness.core.seeds import derive, stream
 from harness.core.settings import Strict
 from harness.core.types import Problem, Sampling
@@ -272,6 +272,11 @@ class PromptSearch:
     def budget(self, problems: int) -> int:
         """The most rollouts of a search on this many problems."""
         return self.config.budget(min(self.config.dev_size, problems // 2))
+
+    def shape(self, problems: int) -> Search:
+        """What a search on this many problems is made of, at most."""
+        dev, c = min(self.config.dev_size, problems // 2), self.config
+        return Search(self.budget(problems), dev, min(c.minibatch, problems - dev), c.width)
 
     def proposer(self, policy: Policy, seed: int, ledger: Ledger) -> Proposer:
         """Who writes templates. Raises as `make_proposer`."""

@@ -70,6 +70,8 @@ class Arm:
     """Views over the suites of a role, keyed by its macro average; none where there is only one arm."""
     pairs: int | None = None
     unpaired: str | None = None
+    faults: dict[str, int] = field(default_factory=dict)
+    """By suite, samples on which the grader failed."""
     hints: Coverage | None = None
     """Training problems with a hint, of an arm that was told their solutions."""
 
@@ -204,6 +206,7 @@ def _arm(
         truncated={name: s.truncated for name, s in result.suites.items()},
         unparsed={name: s.unparsed for name, s in result.suites.items()},
         overlong={name: s.overlong for name, s in result.suites.items()},
+        faults={name: s.grader_faults for name, s in result.suites.items()},
         reflections=result.ledger.reflection_calls,
         dropped=result.ledger.dropped_reflections,
         hints=result.hints,

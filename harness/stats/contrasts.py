@@ -33,7 +33,8 @@ class Rule:
 
 @dataclass(frozen=True)
 class Bounds:
-    """An interval, 95% unless the look at hand has another level, its standard error and degrees of freedom."""
+    """An interval, 95% unless the look at hand has another level, its standard error and degrees of freedom. It is cut where
+    no difference of scores can lie."""
 
     low: float
     high: float
@@ -52,8 +53,9 @@ class Contrast:
     `fixed` answers "would a re-run agree on these questions?", `new` "and on others like them?"; `rule` names what both rest
     on (harness/stats/seeds.py). `verdict` is what `fixed` decides, given the margin; None without an interval. `p` belongs to
     `fixed`; `p_adjusted` is p after `correction`, "Holm" or "BH". `mde` is the effect that had an 80% chance of being
-    detected, given where `fixed` includes 0. `question_p`, by `question_test`, says nothing about other training seeds.
-    `solved_p` is the exact test of equal shares of solved seeds, after the same correction.
+    detected, given where `fixed` includes 0; None where no possible difference had that. `question_p`, by `question_test`,
+    says nothing about other training seeds. `solved_p` is the exact test of equal shares of solved seeds, after the same
+    correction.
     """
 
     difference: float
@@ -133,15 +135,15 @@ def contrast(
     else:
         found = seeds.difference(a_S, b_S, spread, paired)
         if found.spread:
-            fixed, p = _bounds(found, rule.alpha), float(found.p())
-            mde = None if fixed.excludes_zero else float(found.mde(rule.alpha))
+            fixed, p = bounds(found, rule.alpha), float(found.p())
+            mde = None if fixed.excludes_zero else _possible(float(found.mde(rule.alpha)))
             verdict = outcome(found, rule.margin, rule.alpha)
         else:
             note = "no spread over seeds: no interval"
         if fixed and arm_cells and baseline_cells and min(q.drawn for q in arm_cells) > 1:
             both = ([q.scores_S_Q for q in arm_cells], [q.scores_S_Q for q in baseline_cells])
             families = [q.clusters_Q for q in arm_cells]
-            new = _bounds(intervals.question_difference(*both, these=found, clusters=families), rule.alpha)
+            new = bounds(intervals.question_difference(*both, these=found, clusters=families), rule.alpha)
     solved_p = None
     if arm.solved and baseline.solved:
         solved_p = intervals.exact_shares(arm.solved.count, len(a_S), baseline.solved.count, len(b_S))
@@ -163,9 +165,15 @@ def contrast(
     )
 
 
-def _bounds(e: Estimate, alpha: float) -> Bounds:
-    low, high = e.interval(alpha)
-    return Bounds(float(low), float(high), float(e.se), float(e.df))
+def bounds(e: Estimate, alpha: float, most: float = 1.0) -> Bounds:
+    """The interval of a difference between scores from 0 to `most`, so that it ends at -`most` and `most` at the latest."""
+    low, high = (min(most, max(-most, most * float(end))) for end in e.interval(alpha))
+    return Bounds(low, high, most * float(e.se), float(e.df))
+
+
+def _possible(effect: float) -> float | None:
+    """None for an effect that no two scores can have."""
+    return effect if effect <= 1 else None
 
 
 def _question_p(arms: Sequence[list[Questions] | None], baseline: list[Questions] | None) -> list[tuple[float | None, str]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.runs.spec import PLANTED
 from harness.stats.budgets import BUDGET, SPENT, budget_of, mismatched
-from harness.stats.contrasts import Bounds
+from harness.stats.contrasts import Bounds, bounds
 from harness.stats.evidence import ArmCells, Evidence
 from harness.stats.looks import in_words, level_at
 from harness.stats.needs import seeds_line
@@ -136,9 +136,9 @@ def judge(x: Evidence, alpha: float) -> Assessment:
         seeds=counts,
         scores=scores,
         difference=100 * float(gain.fixed.value),
-        fixed=_points(gain.fixed, level),
-        new=_points(gain.new, level),
-        published=_points(gain.published, level),
+        fixed=bounds(gain.fixed, level, 100),
+        new=bounds(gain.new, level, 100),
+        published=bounds(gain.published, level, 100),
         tokens=tokens,
         spent={key: (ours[key], theirs[key]) for key in SPENT},
         look=in_words(min(counts.values()), claim.looks, alpha) if claim.looks else "",
@@ -149,12 +149,6 @@ def judge(x: Evidence, alpha: float) -> Assessment:
         needs=(seeds_line(claim, [sd], "the given runs"),) if found == "undecided" else (),
         expected=claim.expected,
     )
-
-
-def _points(estimate: Estimate, level: float) -> Bounds:
-    """The interval at confidence 1 - level, in percent points."""
-    low, high = estimate.interval(level)
-    return Bounds(100 * float(low), 100 * float(high), 100 * float(estimate.se), float(estimate.df))
 
 
 def _modifiers(x: Evidence, gain: _Gain, found: Verdict, level: float, baseline: float) -> dict[str, str]:

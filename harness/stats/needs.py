@@ -65,21 +65,11 @@ def _yaml(value: Any) -> str:
 
 def _plan_line(claim: Claim, spec: RunSpec) -> str:
     """The cost of one seed. It needs no data: only the number of training problems matters."""
-    from harness.core.types import Problem
-    from harness.data.suites import load_suite
-    from harness.data.training_sets import load_training_set
-    from harness.plan import plan
-    from harness.registry import load_method
+    from harness.plan import without_data
 
-    training_set = load_training_set(spec.train.set)
-    if training_set.file is None:
-        problems = training_set.problems(spec, None)
-    elif spec.train.limit:
-        problems = [Problem(id=str(i), text="", answer="") for i in range(spec.train.limit)]
-    else:
+    p = without_data(spec, ",".join(claim.suites))
+    if p is None:
         return "its cost depends on the data: see --dry-run"
-    method = load_method(spec.method)(spec.typed_method_config(), spec.train, problems, 0, training_set.pieces(spec))
-    p = plan(spec, method, [load_suite(name) for name in claim.suites])
     return (
         f"per seed: at most {p.rollouts:,} rollouts and {p.generated_tokens:,} tokens, {p.optimiser_steps:,} optimiser "
         f"steps, {p.eval_samples:,} evaluation samples"

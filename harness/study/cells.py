@@ -17,6 +17,7 @@ from harness.stats.comparable import SHARED, kind_of
 from harness.study.file import Study, as_sets
 
 if TYPE_CHECKING:
+    from harness.cost.estimate import Cost
     from harness.data.contamination import Match
     from harness.plan import Plan
 
@@ -41,6 +42,7 @@ class Cell:
         return len(self.spec.seeds) * (self.plan.rollouts + self.plan.eval_samples)
 
     def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
         spec = self.spec.model_dump(mode="json")
         row = {"name": self.name, "condition": self.condition, "arm": self.arm, "match": self.match}
         return {**row, "hash": self.spec.hash(), "spec": spec, "plan": asdict(self.plan) if self.plan else None}
@@ -106,6 +108,22 @@ def prepare_study(
             cells[name] = cell
         _check_condition([cells[cell_name(condition, arm)] for arm in study.arms])
     return [cells[cell_name(condition, arm)] for condition in study.conditions or [""] for arm in study.arms]
+
+
+def costs_of(cells: Sequence[Cell], throughput: Sequence[str] = ()) -> dict[str, Cost | None]:
+    """The cost of every chosen cell by its name; None where nothing is known of the model's speed. A matched cell costs what it
+    takes to sample as much as its arm. Raises as `given`."""
+    from harness.cost.estimate import estimate
+    from harness.cost.throughput import given
+
+    found: dict[str, Cost | None] = {}
+    for cell in sorted((c for c in cells if c.plan), key=lambda c: c.match is not None):  # what is matched comes first
+        assert cell.plan is not None
+        assumed = given(cell.spec, throughput)
+        other = found.get(cell.match) if cell.match else None
+        tokens = other.sampled_tokens if other else None
+        found[cell.name] = None if assumed.lacking else estimate(cell.spec, cell.plan, assumed, tokens)
+    return {cell.name: found[cell.name] for cell in cells if cell.chosen}
 
 
 def cell_name(condition: str, arm: str) -> str:

@@ -168,11 +168,13 @@ class StudyDir:
 
     def write_results(self) -> tuple[dict[str, Any], list[SummaryRow]]:
         """study.md, study.html, and the results in study.json, of all that is finished; returns these, and a row per cell."""
+        from harness.report.sentences import study_sentences
         from harness.report.study import write_study
 
         found = self.comparisons()
         rows = [row for condition, c in found.items() for row in summary(condition, c)]
         results: dict[str, Any] = {
+            "sentences": [s.to_dict() for s in study_sentences(found)],
             "summary": [asdict(row) for row in rows],
             "comparisons": {condition: c.to_dict() for condition, c in found.items()},
             "not_done": [cell.name for cell in self.cells if not self.done(cell.name)],

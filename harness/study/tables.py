@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from harness.report.cost import short, size
 from harness.report.tables import Table, compact, interval, points, seconds
 from harness.stats.budgets import BUDGET
 from harness.study.cells import Cell, cell_name
 from harness.study.file import Study
 
 if TYPE_CHECKING:
+    from harness.cost.estimate import Cost
     from harness.stats.comparison import Comparison
     from harness.stats.scores import Solved
 
 
-def plan_table(study: Study, cells: Sequence[Cell]) -> Table:
-    """What the chosen cells take, all seeds together, and the sum. Bounds as in harness/plan.py."""
-    rows, sums, unknown = [], [0, 0, 0, 0.0], False
+def plan_table(study: Study, cells: Sequence[Cell], costs: Mapping[str, Cost | None]) -> Table:
+    """What the chosen cells take, all seeds together, and the sum. Bounds as in harness/plan.py, costs as in harness/cost."""
+    rows, sums, unknown, known = [], [0, 0, 0, 0.0, 0.0, 0.0], False, [c for c in costs.values() if c]
     for cell in (c for c in cells if c.chosen):
         assert cell.plan is not None
-        n, p = len(cell.spec.seeds), cell.plan
-        own = [n * p.rollouts, n * (p.generated_tokens + p.eval_tokens), n * p.optimiser_steps, p.seconds]
-        unknown |= p.seconds is None
-        sums = [a + (b or 0) for a, b in zip(sums, own, strict=True)]
-        rows.append((cell.name, cell.spec.method, str(n), *_costs(own), f"tokens of {cell.match}" if cell.match else ""))
-    rows.append(("total", "", "", *_costs([*sums[:3], None if unknown else sums[3]]), ""))
+        n, p, c = len(cell.spec.seeds), cell.plan, costs[cell.name]
+        own = [n * p.rollouts, n * (p.generated_tokens + p.eval_tokens), n * p.optimiser_steps]
+        paid = [n * c.reflection_calls, c.disk, n * c.device_hours] if c else [None] * 3
+        unknown |= c is None
+        sums = [a + (b or 0) for a, b in zip(sums, [*own, *paid], strict=True)]
+        rows.append(
+            (cell.name, cell.spec.method, str(n), *_costs([*own, *paid]), f"tokens of {cell.match}" if cell.match else "")
+        )
+    rows.append(("total", "", "", *_costs([*sums[:3], *([None] * 3 if unknown else sums[3:])]), ""))
+    unit = known[0].unit if known else "hours"
     notes = (
         "All seeds together, evaluation tokens included; rollouts and tokens are upper bounds, and a cell with a budget in "
-        "tokens is planned at the most that its arm may write. Time: of one run after the other, on two cores.",
+        f"tokens is planned at the most that its arm may write. Hours: {unit}"
+        + (f", {known[0].device}" if known and known[0].gpus else "")
+        + ", of completions of average length; what they rest on: `harness run --dry-run` of an arm.",
+        *_prices(costs),
         *(f"{cell.name}: {cell.plan.hints}." for cell in cells if cell.chosen and cell.plan and cell.plan.hints),
         *_stamps([(cell.name, cell.plan.not_a_result) for cell in cells if cell.chosen and cell.plan]),
     )
-    header = ("cell", "method", "seeds", "rollouts", "tokens", "optimiser steps", "time", "budget")
-    return Table(title=study.title, header=header, align="llrrrrrl", rows=rows, notes=notes)
+    header = ("cell", "method", "seeds", "rollouts", "tokens", "optimiser steps", "reflections", "disk", "hours", "budget")
+    return Table(title=study.title, header=header, align="llrrrrrrrl", rows=rows, notes=notes)
+
+
+def _prices(costs: Mapping[str, Cost | None]) -> list[str]:
+    """A line on what servers take for reflections, where they are asked."""
+    paid = {name: None if c.dollars is None else c.seeds * c.dollars for name, c in costs.items() if c and c.dollars != 0}
+    if not paid:
+        return []
+    words = [f"{name} {'of unknown price' if x is None else f'${x:,.2f}'}" for name, x in paid.items()]
+    hint = "; --throughput price-in=$,price-out=$ says it, of a million tokens" if None in paid.values() else ""
+    return [f"Reflections on servers: {', '.join(words)}{hint}."]
 
 
 def _stamps(cells: Sequence[tuple[str, str | None]]) -> list[str]:
@@ -47,8 +66,9 @@ def _stamps(cells: Sequence[tuple[str, str | None]]) -> list[str]:
 
 
 def _costs(values: Sequence[float | None]) -> tuple[str, ...]:
-    *counts, time_s = values
-    return (*(compact(x or 0) for x in counts), "unknown" if time_s is None else seconds(time_s))
+    *counts, disk, hours = values
+    known = "unknown" if disk is None else size(disk), "unknown" if hours is None else short(hours)
+    return (*("unknown" if x is None else compact(x) for x in counts), *known)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
-"""The page in a real browser: it sorts, filters and shows samples, runs nothing of a model's and asks the network nothing.
+"""The pages of a board and the front page in a real browser: they sort, filter, open details and samples, follow links, print,
+run nothing of a model's and ask the network nothing.
 
 Needs the package playwright (any browser build of its own is not used) and a chromium on the PATH; skipped without.
 """
 
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,55 +68,112 @@ def page(chromium, built, request):
         yield page
 
 
-def rows(page, column, table=0):
-    """Visible cells of a column of a table, group by group."""
-    script = """([t, c]) => [...document.querySelectorAll('.scroll > table')[t].tBodies[0].rows].filter(r => !r.hidden)
-        .map(r => r.classList.contains('group') ? '#' : r.cells[c].textContent.trim())"""
-    found, out = page.evaluate(script, [table, column]), []
-    for cell in found:
-        out.append([]) if cell == "#" else out[-1].append(cell)
-    return out
+def column(page, name):
+    """Visible cells of a column of the main table."""
+    script = """(name) => { const table = document.querySelector('.standings');
+        const at = [...table.tHead.rows[0].cells].findIndex(h => h.textContent.trim() === name);
+        return [...table.tBodies[0].rows].filter(r => !r.hidden && !r.classList.contains('detail'))
+            .map(r => r.cells[at].textContent.trim()); }"""
+    return page.evaluate(script, name)
 
 
-def test_sorts_by_click_and_by_keyboard_within_groups(page):
-    button = page.locator("th button", has_text="score").first
+def heading(page, name):
+    return page.locator(".standings > thead button", has_text=name)
+
+
+def unfold(page):
+    for summary in page.locator("summary").all():
+        summary.evaluate("e => { e.parentElement.open = true }")
+
+
+FITS = "document.documentElement.scrollWidth <= window.innerWidth"
+CUT = "[...document.querySelectorAll('.standings')].some(t => t.scrollWidth > t.parentElement.clientWidth)"
+
+
+def test_sorts_by_click_and_by_keyboard(page):
+    button = heading(page, "OOD")
     head = button.locator("..")
     assert head.get_attribute("aria-sort") == "none"
     button.click()
-    assert rows(page, 1) == [["83.3", "50.0", "20.8"]] * 2 and head.get_attribute("aria-sort") == "descending"
+    assert [x[:4] for x in column(page, "OOD")] == ["83.3", "50.0", "20.8"] and head.get_attribute("aria-sort") == "descending"
     button.press("Enter")
-    assert rows(page, 1) == [["20.8", "50.0", "83.3"]] * 2 and head.get_attribute("aria-sort") == "ascending"
-    arm = page.locator("th button", has_text="arm").first
-    arm.focus()
+    assert [x[:4] for x in column(page, "OOD")] == ["20.8", "50.0", "83.3"] and head.get_attribute("aria-sort") == "ascending"
+    heading(page, "arm").focus()
     page.keyboard.press("Space")
-    assert rows(page, 0) == [["gepa", "grpo", "p2o"]] * 2 and head.get_attribute("aria-sort") == "none"
-    sd = page.locator("th button", has_text="sd").first
-    sd.click()
-    sd.click()
-    assert page.evaluate("document.activeElement.textContent").strip().startswith("sd")
+    assert column(page, "arm") == ["gepa", "grpo", "p2o"] and head.get_attribute("aria-sort") == "none"
+    tokens = heading(page, "tokens")
+    tokens.click()
+    tokens.click()
+    assert page.evaluate("document.activeElement.textContent").strip().startswith("tokens")
 
 
-def test_blanks_stay_last_either_way(page):
-    button = page.locator("th button", has_text="these questions").first
+def test_tables_in_folds_sort_with_blanks_last(page):
+    unfold(page)
+    scores = page.get_by_role("region", name="Scores", exact=True)
     for _ in range(2):
-        button.click()
-        assert rows(page, 7)[0][-1] == "", "the baseline has no interval"
+        scores.locator("th button", has_text="these questions").click()
+        assert scores.locator("tbody tr:not(.group)").nth(2).locator("td").nth(7).text_content() == "", "the baseline has none"
+
+
+def test_a_name_opens_its_details_and_sorting_keeps_them_together(page):
+    name = page.get_by_role("button", name="p2o")
+    assert name.get_attribute("aria-expanded") == "false" and not page.get_by_text("Seeds of p2o").is_visible()
+    name.focus()
+    page.keyboard.press("Enter")
+    assert name.get_attribute("aria-expanded") == "true" and page.get_by_text("Seeds of p2o").is_visible()
+    assert page.locator(f"#{name.get_attribute('aria-controls')}").get_by_text("37.5").first.is_visible()
+    heading(page, "arm").click()
+    heading(page, "arm").click()
+    below = "(b) => b.closest('tr').nextElementSibling.id === b.getAttribute('aria-controls')"
+    names = page.locator(".standings > tbody > tr > th button").all()
+    assert len(names) == 3 and all(button.evaluate(below) for button in names) and page.evaluate(FITS)
+    name.click()
+    assert not page.get_by_text("Seeds of p2o").is_visible()
+    page.get_by_role("button", name="Open all details").click()
+    assert page.locator(".detail:visible").count() == 3
+    page.get_by_role("button", name="Close all details").click()
+    assert page.locator(".detail:visible").count() == 0
 
 
 def test_filters(page):
     box = page.get_by_label("Arm").first
     box.fill("GRP")
-    assert rows(page, 0) == [["grpo"], ["grpo"]] and page.get_by_role("status").first.text_content() == "2 of 6 rows"
+    assert column(page, "arm") == ["grpo"] and page.get_by_role("status").first.text_content() == "1 of 3 arms"
+    page.get_by_role("button", name="Open all details").click()
+    assert page.locator(".detail:visible").count() == 1, "details of what is filtered out stay away"
     box.fill("")
-    page.get_by_label("Measure", exact=True).select_option("OOD macro average")
-    assert len(rows(page, 0)) == 1
-    page.get_by_label("several seeds only").check()
-    assert sorted(rows(page, 0)[0]) == ["gepa", "grpo", "p2o"]
+    stands = page.get_by_label("Against baseline")
+    options = stands.locator("option").all_text_contents()
+    assert options[0] == "all" and {*options[1:]} <= {"ahead", "behind", "equivalent", "undecided", "no interval"}
+    stands.select_option(options[1])
+    assert 0 < len(column(page, "arm")) < 3
     box.fill("nothing like it")
-    assert rows(page, 0) == []
+    assert column(page, "arm") == []
+
+
+def test_an_arm_leads_to_its_run_and_the_board_to_the_front_page(page, built):
+    page.get_by_role("button", name="gepa").click()
+    home = built.rsplit("/", 1)[0]
+    link = page.locator(".detail:visible a").first
+    assert link.evaluate("a => a.href").startswith(f"{home}/gepa-") and link.text_content().startswith("gepa-")
+    assert page.get_by_role("link", name="All boards").evaluate("a => a.href") == f"{home.rsplit('/', 2)[0]}/index.html"
+
+
+def test_prints_without_controls_and_with_the_details_that_are_open(chromium, built):
+    context = chromium.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(built)
+    page.get_by_role("button", name="p2o").click()
+    page.emulate_media(media="print")
+    assert not page.locator(".controls").first.is_visible() and not page.locator("summary").first.is_visible()
+    assert page.locator(".detail:visible").count() == 1 and page.locator(".standings").is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    context.close()
 
 
 def test_samples_are_shown_as_text_and_run_nothing(page):
+    unfold(page)
     page.get_by_role("group", name="Sample").get_by_label("Arm").select_option("p2o")
     text = page.locator(".samples pre").nth(1).text_content()
     assert text.startswith("</script><script>window.hit=1</script><img src=x onerror=") and "<U+202E>evil" in text
@@ -125,8 +184,7 @@ def test_samples_are_shown_as_text_and_run_nothing(page):
     assert page.get_by_label("Problem").input_value() == before
     page.get_by_role("group", name="Sample").get_by_label("Arm").select_option("grpo")
     assert "characters omitted" in page.locator(".samples pre").nth(1).text_content()
-    for summary in page.locator("summary").all():
-        summary.evaluate("e => { e.parentElement.open = true }")
+    page.get_by_role("button", name="Open all details").click()
     assert page.evaluate("window.hit") is None and page.locator("img").count() == 0
     assert page.locator("script").count() == 2 and page.locator("iframe, object, embed, link, form").count() == 0
 
@@ -157,34 +215,67 @@ def test_no_injected_script_could_run_or_call_home(chromium, built, httpserver):
     context.close()
 
 
-FITS = "document.documentElement.scrollWidth <= window.innerWidth"
-
-
 def test_is_no_wider_than_the_screen(page):
-    assert page.evaluate(FITS), "tables scroll inside their boxes"
+    assert page.evaluate(FITS) and not page.evaluate(CUT), "the main table is shown whole"
+    page.get_by_role("button", name="Open all details").click()
+    unfold(page)
+    assert page.evaluate(FITS), "other tables scroll inside their boxes"
     for figure in page.locator("figure").all():
         assert figure.get_attribute("aria-label")
-    assert all(th.get_attribute("scope") == "col" for th in page.locator("th").all())
+    assert all(th.get_attribute("scope") == "col" for th in page.locator("thead th").all())
+    assert all(th.get_attribute("scope") == "row" for th in page.locator("tbody th").all())
+    assert page.locator("main, header, h1").count() == 3 and page.locator("section:not([aria-label])").count() == 0
+
+
+BOARDS = {p.parent.parent.name: p for p in sorted(ROOT.glob("leaderboards/*/*/index.html"))}
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_published_board(chromium, size):
-    """The page in this repository: three worlds, 24 runs, sorted and filtered, samples shown."""
-    published = ROOT / "leaderboards" / "testbed" / "testbed" / "index.html"
-    with opened(chromium, published.as_uri(), SIZES[size]) as page:
-        assert page.evaluate(FITS) and page.locator("section").count() == 3
-        page.get_by_label("Measure", exact=True).first.select_option("OOD macro average")
-        page.locator("th button", has_text="score").first.click()
-        [scores] = rows(page, 1)
-        assert len(scores) == 20 and [float(x) for x in scores] == sorted(map(float, scores), reverse=True)
-        assert page.locator(".samples pre").count() >= 3 * 3
+@pytest.mark.parametrize("board", BOARDS)
+def test_the_published_boards(chromium, board, size):
+    """The pages in this repository: an answer for every table, which sorts and fits the screen."""
+    with opened(chromium, BOARDS[board].as_uri(), SIZES[size]) as page:
+        assert page.evaluate(FITS) and not page.evaluate(CUT)
+        heading(page, "OOD").first.click()
+        scores = [float(re.match(r"[\d.]+", x)[0]) for x in column(page, "OOD")]
+        assert len(scores) > 1 and scores == sorted(scores, reverse=True)
+        assert page.locator(".answer p").count() >= page.locator(".standings").count() >= 1
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_published_front_page_has_all_boards_and_claims(chromium, size):
+    with opened(chromium, (ROOT / "leaderboards" / "index.html").as_uri(), SIZES[size]) as page:
+        assert page.evaluate(FITS) and page.locator("article").count() == len(BOARDS)
+        claims = {p.stem for p in (ROOT / "leaderboards" / "claims").glob("*.yaml")}
+        assert {row.get_attribute("id") for row in page.locator(".claims tbody tr").all()} == claims
+        assert page.get_by_text("not yet run").first.is_visible()
+
+
+def test_every_published_link_leads_to_a_file_of_this_repository(chromium):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    front = ROOT / "leaderboards" / "index.html"
+    every = "[...document.links].map(a => [a.getAttribute('href'), a.href])"
+    for path in (front, *BOARDS.values()):
+        page.goto(path.as_uri())
+        links = page.evaluate(every)
+        assert links
+        for said, full in links:
+            assert not re.match(r"[a-z]+:|/", said), f"{said} is not relative"
+            at, _, anchor = full.removeprefix("file://").partition("#")
+            assert Path(at).is_file() and (not anchor or f'id="{anchor}"' in Path(at).read_text()), f"{path}: {said}"
+    page.goto(front.as_uri())
+    page.locator("article h3 a").first.click()
+    assert page.locator(".standings").count() >= 1
+    context.close()
 
 
 def test_tables_read_without_script(chromium, built):
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(built)
-    assert page.locator("table").first.locator("tbody tr").count() == 8 and page.locator("svg").count() >= 4
+    assert page.locator(".standings > tbody > tr").count() == 6 and page.locator("svg").count() >= 4
+    assert page.get_by_text("Seeds of p2o").is_visible(), "details are shown where nothing could open them"
     context.close()
 
 
@@ -199,7 +290,8 @@ def test_contrast(chromium, built, scheme):
       const lum = (c) => rgb(c).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
         .reduce((s, v, i) => s + v * [.2126, .7152, .0722][i], 0);
       const back = lum(getComputedStyle(document.body).backgroundColor);
-      return ['td', 'th', '.soft', 'th button', 'tr.soft td', 'figcaption'].map(q => document.querySelector(q)).filter(e => e)
+      return ['td', 'th', '.soft', 'th button', 'small', 'a', '.answer']
+        .map(q => document.querySelector(q)).filter(e => e)
         .map(e => lum(getComputedStyle(e).color)).map(l => (Math.max(l, back) + .05) / (Math.min(l, back) + .05));
     }"""
     ratios = page.evaluate(script)

@@ -1,111 +1,144 @@
-"""P2O for two epochs with a prompt search, interrupted in three ways: every batch is trained exactly once."""
+"""P2O interrupted in every stage, each time in another way, and gone on with: the same numbers as of one that nobody stops."""
 
 import json
 import os
+import re
 import signal
 import time
 
 import pytest
-from running import harness, left_behind, start
+from reflecting import serving
+from running import finished, harness, left_behind, p2o_command, start
 
 from harness.runs.files import read_jsonl
+from harness.training.pace import OF_THE_MACHINE
 
-RUN = [
-    "run",
-    "--bench",
-    "tb-id",
-    "--limit",
-    "4",
-    "--seeds",
-    "0",
-    "--backend",
-    "openrlhf",
-    "--rehearse",
-    "--set",
-    "testbed.problems=64",
-    "--set",
-    "train.prompts_per_batch=16",
-    "--set",
-    "train.epochs=2",
-    "--set",
-    "train.max_rollouts=null",
-    "--set",
-    "train.checkpoint_steps=1",
-    "--set",
-    "p2o.min_hard=6",
-    "--set",
-    "p2o.evolve.metric_calls=120",
-    "--set",
-    "p2o.evolve.dev_size=12",
-]
+STAGES = ("rollout", "update", "checkpoint")
+"""In which the method itself kills a process (toy/toy_rehearsal.py)."""
 
 
 def batches(out):
     return [(r["epoch"], r["batch"]) for r in read_jsonl(out / "metrics.jsonl") if r["kind"] == "batch"]
 
 
-def wait(process, out, count):
-    until = time.monotonic() + 300
-    while process.poll() is None and len(batches(out)) < count and time.monotonic() < until:
-        time.sleep(0.1)
+def ended(process, out, code, words=()):
+    """The process ended with this code and one plain sentence, and left no process behind."""
+    found, _, err = finished(process)
+    assert found == code, err
+    assert "--resume" in err and "Traceback" not in err
+    for word in words:
+        assert word in err
+    assert not left_behind(out)
+
+
+def while_evaluated(process, out):
+    """Wait until the engines sample for the evaluation."""
+    until = time.monotonic() + 600
+    while process.poll() is None and not list((out / "openrlhf" / "s0" / "ask").glob("*.json")) and time.monotonic() < until:
+        time.sleep(0.01)
     assert process.poll() is None, process.communicate()
 
 
-def test_p2o_interrupted_and_resumed(tmp_path):
-    out = tmp_path / "run"
-    command = [*RUN, "--method", "p2o", "--out", out]
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """The run's folder, its server, and the batches that were done after each interruption."""
+    out, done = tmp_path_factory.mktemp("interrupted") / "run", {}
+    with serving() as server:
+        command = p2o_command(out, server, f"--set=toy-p2o.dies={json.dumps(STAGES)}")
 
-    process = start(*command)  # Ctrl-C in the first epoch
-    wait(process, out, 2)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=90)
-    assert process.returncode == 130 and "--resume" in err and "Traceback" not in err
-    assert not left_behind(out)
+        ended(start(*command), out, 1)  # the engine is killed while it samples the second batch
+        done["rollout"] = batches(out)
 
-    process = start(*command, "--resume")  # the driver is killed in the second epoch
-    wait(process, out, 5)
-    [driver] = [p for p in left_behind(out) if b"harness.training.openrlhf.driver" in cmdline(p)][:1]
-    os.kill(driver, signal.SIGKILL)
-    _, err = process.communicate(timeout=90)
-    assert process.returncode == 1 and "--resume" in err and "Traceback" not in err
-    assert not left_behind(out)
+        server.goes_down_after = 3  # and with it the search, after three answers
+        ended(start(*command, "--resume"), out, 3, [f"reflection server at {server.url}", "what it answered is kept"])
+        done["search"] = batches(out)
 
-    code, stdout, err = harness(*command, "--resume", "--json")
-    assert code == 0, err
-    assert not left_behind(out)
-    assert batches(out) == [(epoch, batch) for epoch in (0, 1) for batch in range(4)]
+        server.goes_down_after = None
+        server.start()
+        ended(start(*command, "--resume"), out, 1)  # the trainer's actor is killed in the first step with templates
+        done["update"] = batches(out)
+
+        ended(start(*command, "--resume"), out, 1)  # the driver is killed while DeepSpeed writes the last batch's checkpoint
+        done["checkpoint"] = batches(out)
+
+        process = start(*command, "--resume")
+        while_evaluated(process, out)
+        process.send_signal(signal.SIGINT)
+        ended(process, out, 130)
+        done["evaluation"] = batches(out)
+
+        code, _, err = harness(*command, "--resume")
+        assert code == 0, err
+        assert not left_behind(out)
+        yield out, server, done
+
+
+def test_each_stage_was_reached(interrupted):
+    _, _, done = interrupted
+    every = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert done == {
+        "rollout": every[:1],
+        "search": every[:2],
+        "update": every[:2],
+        "checkpoint": every[:4],  # logged, and trained again since its checkpoint is not whole
+        "evaluation": every,
+    }
+
+
+def test_every_batch_is_trained_once(interrupted):
+    out, _, _ = interrupted
+    assert batches(out) == [(0, 0), (0, 1), (1, 0), (1, 1)]
     rows = read_jsonl(out / "rollouts" / "s0.jsonl")
     for epoch in (0, 1):
-        assert len({r["problem"] for r in rows if r["epoch"] == epoch}) == 64
-    ledger = json.loads(stdout.splitlines()[-1])["ledger"]
-    [searched] = [r["search_rollouts"] for r in read_jsonl(out / "metrics.jsonl") if r.get("search_rollouts")]
-    assert ledger["optimiser_steps"] == 8 and ledger["rollouts"] == 2 * 64 * 6 + searched
+        assert len({r["problem"] for r in rows if r["epoch"] == epoch}) == 32
     templated = [r for row in rows if row["epoch"] == 1 for r in row["rollouts"] if r["context"]["template"]]
     assert templated and all(r["context"]["rollout"].startswith(r["context"]["template"]) for r in templated)
 
 
-def cmdline(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as f:
-            return f.read()
-    except OSError:
-        return b""
+def test_no_answer_of_the_server_is_paid_twice(interrupted, uninterrupted):
+    assert interrupted[1].asked and sorted(interrupted[1].asked) == sorted(uninterrupted[1].asked)
 
 
-def test_grpo_two_epochs_and_a_dead_worker(tmp_path):
+def comparable(out):
+    """What a run writes that is no time of day, with numbers that the machine does not decide."""
+    result = json.loads((out / "result.json").read_text())
+    for ledger in (result["ledger"], *result["ledgers"].values()):
+        del ledger["wall_seconds"]
+    skipped = {*OF_THE_MACHINE}
+    metrics = [
+        {k: v for k, v in r.items() if k not in skipped and not re.match("seconds_", k)}
+        for r in read_jsonl(out / "metrics.jsonl")
+    ]
+    files = {name: read_jsonl(out / name) for name in ("rollouts/s0.jsonl", "templates/s0.jsonl", "samples/tb-id.jsonl")}
+    return {"ledger": result["ledger"], "suites": result["suites"], "metrics": metrics, **files}
+
+
+@pytest.mark.parametrize(
+    "what", ["ledger", "metrics", "rollouts/s0.jsonl", "templates/s0.jsonl", "samples/tb-id.jsonl", "suites"]
+)
+def test_the_same_numbers(interrupted, uninterrupted, what):
+    assert comparable(interrupted[0])[what] == comparable(uninterrupted[0])[what]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["search", "harness"])
+def test_killed_without_a_word(tmp_path, uninterrupted, stage):
+    """The driver in the middle of a search; the harness itself in the evaluation, whose processes then end by themselves."""
     out = tmp_path / "run"
-    command = [*RUN, "--method", "grpo", "--out", out]
-    process = start(*command)  # the process that holds the trained weights dies
-    wait(process, out, 2)
-    [worker] = [p for p in left_behind(out) if b"PolicyModelActor" in cmdline(p)][:1]
-    os.kill(worker, signal.SIGKILL)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 1 and "--resume" in err
-    assert not left_behind(out)
-    code, _, err = harness(*command, "--resume")
-    assert code == 0, err
-    assert batches(out) == [(epoch, batch) for epoch in (0, 1) for batch in range(4)]
-    assert not left_behind(out)
+    with serving() as server:
+        command = p2o_command(out, server, f'--set=toy-p2o.dies=["{stage}"]')
+        process = start(*command)
+        if stage == "search":
+            ended(process, out, 1)
+            assert batches(out) == [(0, 0), (0, 1)]
+        else:
+            while_evaluated(process, out)
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+        code, _, err = harness(*command, "--resume")
+        assert code == 0, err
+        assert not left_behind(out) and sorted(server.asked) == sorted(uninterrupted[1].asked)
+    assert comparable(out) == comparable(uninterrupted[0])
 
 
 @pytest.mark.parametrize(

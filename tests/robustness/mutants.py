@@ -76,6 +76,7 @@ MODULES = {  # and the tests run on its mutants, of them those that reach the ch
     "stats/looks.py": ["stats/test_looks.py"],
     "stats/multiple.py": ["stats/test_multiple.py"],
     "leaderboard/ancestry.py": BOARD,
+    "report/ancestry.py": BOARD,
     "leaderboard/budget.py": BOARD,
     "leaderboard/build.py": BOARD,
     "leaderboard/checks.py": BOARD,

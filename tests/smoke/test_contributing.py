@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md is followed to the letter in a copy of the checkout; its map is the one of the code."""
+"""The pages for authors are followed to the letter in a copy of the checkout; the map of CONTRIBUTING.md is the code's."""
 
 import os
 import re
@@ -12,13 +12,12 @@ import pytest
 from support.paths import ROOT
 from support.structure import packages, picture
 
-TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"\n]+)")?\n(.*?)^```$', re.M | re.S)
 
 
-def blocks(heading):
+def blocks(page, heading):
     """(language, file, content) of the section's blocks, in order."""
-    section = TEXT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    section = (ROOT / page).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     return BLOCK.findall(section)
 
 
@@ -34,12 +33,14 @@ def copy(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("heading", ["A method in an evening", "A suite in an evening"])
-def test_steps(copy, heading):
+@pytest.mark.parametrize(
+    ("page", "heading"), [("methods/README.md", "A method in an evening"), ("benchmarks/README.md", "A suite in an evening")]
+)
+def test_steps(copy, page, heading):
     folders = [Path(sys.executable).parent, *os.environ["PATH"].split(os.pathsep)]
     users = {k: v for k, v in os.environ.items() if k != "HARNESS_RUN_RECIPE"}
     env = {**users, "PYTHONPATH": str(copy), "PATH": os.pathsep.join(map(str, folders))}
-    found = blocks(heading)
+    found = blocks(page, heading)
     assert [language for language, *_ in found].count("bash") >= 2
     for language, file, content in found:
         if language == "bash":
@@ -55,6 +56,7 @@ def test_steps(copy, heading):
 
 def test_the_map_names_every_package_and_the_picture_is_that_of_the_code():
     names = set(packages(ROOT)) - {"methods"}
-    table = TEXT.split("## The map")[1].split("```mermaid")[0]
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    table = text.split("## The map")[1].split("```mermaid")[0]
     assert {n for n in names if not re.search(rf"`(harness/)?{n}(\.py)?`", table)} == set()
-    assert picture(ROOT).strip() in TEXT, "draw it again: python tests/support/structure.py"
+    assert picture(ROOT).strip() in text, "draw it again: python tests/support/structure.py"

@@ -102,7 +102,7 @@ def test_plans_show_how_a_data_file_is_asked(capsys, tmp_path):
 
 def test_the_page_is_true(tmp_path):
     """Every block of "A suite of your own", in order, in an empty folder."""
-    text = (ROOT / "benchmarks" / "README.md").read_text().split("## A suite of your own\n")[1]
+    text = (ROOT / "benchmarks" / "README.md").read_text().split("## A suite of your own\n")[1].split("\n## ")[0]
     blocks = re.findall(r'^```(\w+)(?: title="([^"\n]+)")?\n(.*?)^```$', text, re.M | re.S)
     assert [language for language, *_ in blocks] == ["json", "bash", "bash", "bash"]
     folders = [str(Path(sys.executable).parent), os.environ["PATH"]]

@@ -12,8 +12,10 @@ from support.results import result, sample
 def a_plan():
     """A plan of small numbers, where nothing is planned."""
     counts = {"rollouts": 10, "eval_samples": 5, "generated_tokens": 77, "eval_tokens": 3, "optimiser_steps": 2}
-    others = ("problems", "epochs", "batches", "search_rollouts", "eval_problems", "seeds")
-    return Plan(**counts, **dict.fromkeys(others, 1), by_tokens=False, hints=None, not_a_result=None, seconds=1.0)
+    others = ("problems", "epochs", "batches", "turns", "search_rollouts", "searches", "eval_problems", "eval_passes", "seeds")
+    return Plan(
+        **counts, **dict.fromkeys(others, 1), by_tokens=False, search=None, asked=0, passes=0, hints=None, not_a_result=None
+    )
 
 
 def write_run(path, found, samples=(), spec=None):

@@ -156,4 +156,4 @@ def test_a_name_that_nobody_could_know_is_refused_without_asking(capsys, tmp_pat
 
 def test_every_name_says_what_it_is():
     assert {"testbed", "skills", "smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct"} == set(MODELS)
-    assert all(m.summary and m.licence and m.cpu_tokens_per_second > 0 for m in MODELS.values())
+    assert all(m.summary and m.licence for m in MODELS.values())

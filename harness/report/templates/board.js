@@ -22,12 +22,12 @@ function number(text) {
   return parseFloat(found[1]) * ({ k: 1e3, M: 1e6, B: 1e9 }[found[2]] || 1);
 }
 
-// Rows by the heading above them; a table without headings is one group.
+// Rows by the heading above them; a table without headings is one group. Details stay with the row that they belong to.
 function groups(body) {
   const found = [];
   for (const row of body.rows) {
     if (row.classList.contains("group")) found.push({ head: row, rows: [] });
-    else {
+    else if (!row.classList.contains("detail")) {
       if (!found.length) found.push({ head: null, rows: [] });
       found[found.length - 1].rows.push(row);
     }
@@ -35,65 +35,95 @@ function groups(body) {
   return found;
 }
 
+function detail(row) {
+  const next = row.nextElementSibling;
+  return next && next.classList.contains("detail") ? next : null;
+}
+
 function sortable(table) {
   const heads = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
+  const text = (row, column) => row.cells[column].textContent.trim();
+  const value = (row, column) => {
+    const said = row.cells[column].dataset.value;
+    return said === undefined ? number(text(row, column)) : parseFloat(said);
+  };
   heads.forEach((head, column) => {
     const button = make("button", { type: "button", title: "Sort by this column" }, head.textContent);
     head.replaceChildren(button);
     head.setAttribute("aria-sort", "none");
     button.addEventListener("click", () => {
-      const cell = (row) => row.cells[column].textContent.trim();
-      const all = groups(body).flatMap((g) => g.rows).map(cell).filter((text) => text);
-      const numeric = all.length > 0 && all.every((text) => number(text) !== null);
+      const rows = groups(body).flatMap((g) => g.rows).filter((row) => text(row, column));
+      const numeric = rows.some((row) => row.cells[column].dataset.value !== undefined) ||
+        (rows.length > 0 && rows.every((row) => value(row, column) !== null));
+      const key = (row) => (!text(row, column) ? null : numeric ? value(row, column) : text(row, column));
       const now = head.getAttribute("aria-sort");
-      const down = now === "none" ? numeric : now === "ascending";
+      const down = now === "none" ? numeric && head.textContent.trim() !== "rank" : now === "ascending";
       heads.forEach((other) => other.setAttribute("aria-sort", "none"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       for (const group of groups(body)) {
         const sorted = [...group.rows].sort((a, b) => {
-          const [x, y] = [cell(a), cell(b)];
-          if (!x || !y) return (x ? 0 : 1) - (y ? 0 : 1); // blanks last, either way
-          const order = numeric ? number(x) - number(y) : x < y ? -1 : x > y ? 1 : 0;
+          const [x, y] = [key(a), key(b)];
+          if (x === null || y === null) return (x === null) - (y === null); // blanks last, either way
+          const order = x < y ? -1 : x > y ? 1 : 0;
           return down ? -order : order;
         });
-        let after = group.rows.length ? group.rows[group.rows.length - 1].nextSibling : null;
-        if (after && group.rows.includes(after)) after = null;
-        for (const row of sorted) body.insertBefore(row, after);
+        const moved = sorted.flatMap((row) => [row, detail(row)]).filter((row) => row);
+        const after = group.head ? group.head.nextSibling : body.firstChild;
+        const before = document.createComment("");
+        body.insertBefore(before, after);
+        for (const row of moved) body.insertBefore(row, before);
+        before.remove();
       }
     });
   });
 }
 
+// Details are shown without this script; with it, an arm's name opens them.
+function foldable(table) {
+  for (const row of groups(table.tBodies[0]).flatMap((g) => g.rows)) {
+    const below = detail(row), name = row.querySelector("th");
+    const button = make("button", { type: "button", "aria-expanded": "false", "aria-controls": below.id });
+    button.append(...name.childNodes);
+    name.append(button);
+    below.hidden = true;
+    button.addEventListener("click", () => {
+      const open = button.getAttribute("aria-expanded") !== "true";
+      button.setAttribute("aria-expanded", String(open));
+      below.hidden = row.hidden || !open;
+    });
+  }
+}
+
 function filterable(box) {
   const table = box.querySelector("table");
-  const found = groups(table.tBodies[0]);
-  const text = make("input", { type: "search", autocomplete: "off" });
-  const measure = make("select");
-  measure.append(make("option", { value: "" }, "all"));
-  found.forEach((g, i) => { if (g.head) measure.append(make("option", { value: String(i) }, g.head.textContent)); });
-  const several = make("input", { type: "checkbox" });
+  const found = groups(table.tBodies[0]).flatMap((g) => g.rows);
+  const name = make("input", { type: "search", autocomplete: "off" });
   const status = make("span", { role: "status", class: "soft" });
+  const stands = make("select"), against = (row) => (row.querySelector("td small[class]") || {}).textContent || "";
+  const all = make("button", { type: "button" }, "Open all details");
+  for (const value of ["", ...new Set(found.map(against).filter((x) => x))]) stands.append(make("option", { value }, value || "all"));
   const controls = make("div", { class: "controls", role: "group", "aria-label": "Filter" });
-  controls.append(labelled("Arm", text), labelled("Measure", measure), labelled("several seeds only", several, "check"), status);
+  controls.append(labelled("Arm", name));
+  if (stands.options.length > 1) controls.append(labelled("Against baseline", stands));
+  controls.append(all, status);
   const apply = () => {
-    let shown = 0, total = 0;
-    found.forEach((g, i) => {
-      let some = false;
-      for (const row of g.rows) {
-        const fits = (!measure.value || measure.value === String(i)) && (!several.checked || !row.classList.contains("soft")) &&
-          row.cells[0].textContent.toLowerCase().includes(text.value.trim().toLowerCase());
-        row.hidden = !fits;
-        some = some || fits;
-        shown += fits;
-        total += 1;
-      }
-      if (g.head) g.head.hidden = !some;
-    });
-    status.textContent = shown === total ? total + " rows" : shown + " of " + total + " rows";
+    for (const row of found) {
+      row.hidden = !(row.querySelector("th").textContent.toLowerCase().includes(name.value.trim().toLowerCase()) &&
+        (!stands.value || against(row) === stands.value));
+      detail(row).hidden = row.hidden || row.querySelector("th button").getAttribute("aria-expanded") !== "true";
+    }
+    const shown = found.filter((row) => !row.hidden).length;
+    status.textContent = shown === found.length ? shown + (shown === 1 ? " arm" : " arms") : shown + " of " + found.length + " arms";
   };
-  for (const control of [text, measure, several]) control.addEventListener("input", apply);
-  box.querySelector(".scroll").before(controls);
+  all.addEventListener("click", () => {
+    const open = all.textContent.startsWith("Open");
+    for (const row of found) row.querySelector("th button").setAttribute("aria-expanded", String(open));
+    all.textContent = open ? "Close all details" : "Open all details";
+    apply();
+  });
+  for (const control of [name, stands]) control.addEventListener("input", apply);
+  table.before(controls);
   apply();
 }
 
@@ -137,7 +167,8 @@ function browser(box, samples) {
   show();
 }
 
-document.querySelectorAll(".scroll > table").forEach(sortable);
+document.querySelectorAll(".standings").forEach(foldable);
+document.querySelectorAll(".scroll > table, .standings").forEach(sortable);
 document.querySelectorAll(".filtered").forEach(filterable);
 const samples = JSON.parse(document.getElementById("samples").textContent);
 document.querySelectorAll(".samples").forEach((box) => browser(box, samples[Number(box.dataset.section)]));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,11 +23,13 @@ from harness.core.types import Rollout, Sampling
 from harness.models import locate
 from harness.runs.files import open_appending, write_text
 from harness.training.openrlhf.flags import Translation, translate
-from harness.training.openrlhf.job import Ask, SeedJob, rollout_from
+from harness.training.openrlhf.job import Ask, Failure, SeedJob, rollout_from
 from harness.training.prompts import rendering
 from harness.training.seedlog import SeedLog
 from harness.training.vllm_requests import vllm_version
 
+FAULT = re.compile(r"(Error|Exception)\b|error:")
+"""What an exception's line holds."""
 NEEDS = ("openrlhf", "vllm", "ray", "deepspeed")
 
 
@@ -55,7 +58,7 @@ class OpenRLHFBackend:
         self.work = (log.run.path / "openrlhf" / f"s{log.seed}").resolve()
         self._mark = f"HARNESS_JOB={self.work}"
         end(self._mark)  # of a harness that was killed a moment ago: they would write to the same files
-        for leftover in ("ask", "answer", "stop", "progress.json"):
+        for leftover in ("ask", "answer", "stop", "progress.json", "failed.json"):
             path = self.work / leftover
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         job = SeedJob(work=self.work, spec=self.spec, seed=log.seed, problems=log.problems, phrases=method.phrases)
@@ -136,9 +139,12 @@ class OpenRLHFBackend:
             time.sleep(0.2)
 
     def _failure(self) -> HarnessError:
+        """What the trainer told of its end; failing that, the last error in the driver's log."""
+        if told := Failure.read(self.work):
+            return told
         log = self.work / "driver.log"
         lines = [x.strip() for x in log.read_text(errors="replace").splitlines() if x.strip()]
-        reasons = [x for x in lines if "Error" in x or "error:" in x] or lines or ["it said nothing"]
+        reasons = [x for x in lines if FAULT.search(x)] or lines or ["it said nothing"]
         code = self.driver.returncode if self.driver else None
         return HarnessError(f"OpenRLHF ended with exit code {code}: {reasons[-1][:300]} (all of it: {log}); --resume continues")
 
@@ -180,6 +186,8 @@ def environment(spec: RunSpec, work: Path) -> dict[str, str]:
         gpus = spec.backend.nodes * spec.backend.gpus_per_node
         out |= {
             "PYTHONPATH": os.pathsep.join(filter(None, [shim, os.environ.get("PYTHONPATH")])),
+            "RAY_worker_niceness": "0",  # Ray's 15 makes a rehearsal wait for whatever else this machine does
+            "RAY_prestart_worker_first_driver": "0",  # one idle process per CPU
             "RAY_OVERRIDE_RESOURCES": json.dumps({"CPU": 4 * gpus, "GPU": gpus}),
             "DS_ACCELERATOR": "cpu",
             "TORCHDYNAMO_DISABLE": "1",

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.core.errors import HarnessError
 from harness.core.settings import ModelConfig
 from harness.core.types import Context, Rollout, Sampling
 from harness.training.prompts import encode
 from harness.training.vllm_requests import request_parameters, sampled
 
 
-class NoRoomError(ValueError):
+class NoRoomError(HarnessError):
     """A prompt leaves no room, or too little, for a completion; it has so many tokens."""
 
     def __init__(self, tokens: int, room: int) -> None:
-        super().__init__(f"a prompt of {tokens} tokens leaves no room in {room}; raise backend.prompt_tokens")
-        self.tokens = tokens
+        super().__init__(tokens, room)  # pickle makes it of these again, in another process
+        self.tokens, self.room = tokens, room
+
+    def __str__(self) -> str:
+        return f"a prompt of {self.tokens} tokens leaves no room in {self.room}; raise backend.prompt_tokens"
 
 
 def request(

@@ -5,6 +5,7 @@
     progress.json              how far the trainer is
     ask/*.json answer/*.json   completions that the harness wants of the engines, for evaluation
     stop                       nothing more will be asked
+    failed.json                why the trainer ended before it was done, where it knows
     checkpoints/               DeepSpeed's
     driver.log                 everything that the driver prints
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import RunSpec
+from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.core.method import Method
 from harness.core.types import Context, Problem, Rollout, Sampling
 from harness.registry import load_method
@@ -74,6 +76,34 @@ class Ask:
     def read(cls, path: Path) -> Ask:
         row = json.loads(path.read_text())
         return cls(row["prompts"], Sampling(**row["sampling"]), row["seed"])
+
+
+KINDS = {cls.__name__: cls for cls in (HarnessError, UsageError, MissingError)}
+
+
+@dataclass
+class Failure:
+    """An error that a user can act on, from the trainer's process to the harness's: its kind decides the exit code."""
+
+    kind: str
+    text: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        kind = next((c.__name__ for c in type(error).__mro__ if c.__name__ in KINDS), HarnessError.__name__)
+        return cls(kind, str(error))
+
+    def write(self, work: Path) -> None:
+        write_json(work / "failed.json", asdict(self))
+
+    @classmethod
+    def read(cls, work: Path) -> HarnessError | None:
+        """The error, if one was told."""
+        path = work / "failed.json"
+        if not path.exists():
+            return None
+        row = cls(**json.loads(path.read_text()))
+        return KINDS[row.kind](row.text)
 
 
 def rollout_row(rollout: Rollout) -> dict[str, Any]:

@@ -21,6 +21,13 @@ PLACEHOLDER = "HEAD"
 """The host of a recipe's server for several nodes, whose name only the cluster knows."""
 
 
+def serves_reflector(spec: RunSpec) -> bool:
+    """Whether the recipe expects a reflection server on the node itself, which takes a GPU of its own."""
+    reflector = spec.method_config.get("reflector", {})
+    host = urlsplit(reflector.get("base_url") or "").hostname or ""
+    return reflector.get("kind") == "openai" and host.upper() in {PLACEHOLDER, *map(str.upper, LOCAL)}
+
+
 def launch_file(kind: Kind, spec: RunSpec, words: Sequence[str], out: str) -> str:
     """The file's text. `words`: the options of `harness run` and `harness doctor` that made the spec, apart from --out.
 
@@ -31,8 +38,7 @@ def launch_file(kind: Kind, spec: RunSpec, words: Sequence[str], out: str) -> st
     backend, reflector = spec.backend, spec.method_config.get("reflector", {})
     if backend.name != "openrlhf":
         raise UsageError(f"recipe {spec.recipe} trains with backend {backend.name}, which needs no cluster: harness run")
-    address = urlsplit(reflector.get("base_url") or "")
-    served = reflector.get("kind") == "openai" and (address.hostname or "").upper() in {PLACEHOLDER, *map(str.upper, LOCAL)}
+    address, served = urlsplit(reflector.get("base_url") or ""), serves_reflector(spec)
     gpus, more = backend.gpus_per_node, []
     if served and kind == "slurm":
         gpus = divides(spec, backend.gpus_per_node - 1)

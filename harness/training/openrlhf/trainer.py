@@ -36,7 +36,7 @@ from harness.training.loop import train_epochs
 from harness.training.loss import checked_advantages, correction_weights
 from harness.training.metrics import Row, batch_metrics
 from harness.training.openrlhf.engine import NoRoomError, request, rollout
-from harness.training.openrlhf.job import Ask, SeedJob, rollout_from, rollout_row
+from harness.training.openrlhf.job import Ask, Failure, SeedJob, rollout_from, rollout_row
 from harness.training.prompts import rendering
 from harness.training.seedlog import SeedLog
 
@@ -54,6 +54,20 @@ def as_weights(old_B_T: torch.Tensor, weights_B_T: torch.Tensor) -> torch.Tensor
     where the correction drops nothing (`clip`, a ratio that underflowed).
     """
     return torch.where(weights_B_T > 0, old_B_T - weights_B_T.log(), old_B_T + NOTHING)
+
+
+def in_order(samples: list[Any], problems: list[Problem]) -> list[Any]:
+    """Samples in the order of the batch and of their groups.
+
+    OpenRLHF hands them out as they end; in that order its passes would be others each time, and the step by their rounding.
+    """
+    place = {p.id: i for i, p in enumerate(problems)}
+
+    def key(sample: Any) -> tuple[int, int]:
+        row = json.loads(sample.labels[0])
+        return place[row["asked"]], row["index"]
+
+    return sorted(samples, key=key)
 
 
 class ContextRatio(RemoteExperienceMaker):  # type: ignore[misc]  # an untyped package
@@ -135,7 +149,11 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]
             world=world_named(self.job.spec.train.set, self.job.spec),
         )
         log.note(rendering_sha256=rendering(self.tokenizer, self.job.spec.model))
-        train_epochs(self, self.method, log)
+        try:
+            train_epochs(self, self.method, log)
+        except HarnessError as e:  # an executor's, too, which Ray raises here with a traceback for its text
+            Failure.of(getattr(e, "cause", e)).write(self.job.work)
+            raise
         self._serve()
 
     def _tell(self, rollouts: int, text: str, force: bool = False) -> None:
@@ -158,7 +176,7 @@ class Trainer(PPOTrainer.__ray_metadata__.modified_class):  # type: ignore[misc]
         at = {"work": str(self.job.work), "epoch": epoch, "batch": batch, "samples": cfg.rollouts_per_prompt}
         for p in problems:
             self.prompts.queue.append((None, [p.text], [json.dumps({**at, "problem": p.id})], [None]))
-        samples, *_ = self.samples_generator.generate_samples(**self.generate_kwargs)
+        samples = in_order(self.samples_generator.generate_samples(**self.generate_kwargs)[0], problems)
         sampled = time.perf_counter() - start
         groups, rollouts = self._groups(samples, problems, log.ledger)
         advantages = {id(r): a for g in groups for r, a in zip(g.rollouts, checked_advantages(method, g), strict=True)}

@@ -11,9 +11,9 @@ import pytest
 
 from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.leaderboard import build, submit
-from harness.leaderboard.ancestry import DEPTH, ancestry, trees
 from harness.leaderboard.entries import load_filed
 from harness.leaderboard.verify import verify_run
+from harness.report.ancestry import DEPTH, ancestry, trees
 from harness.runs.filed import read_manifest
 from harness.runs.files import write_json
 from harness.runs.logs import TemplateRow
@@ -176,6 +176,14 @@ FORGERIES = {  # what is changed, whether hashes are made to fit, and what verif
         False,
         "index.html, line",
     ),
+    "the front page": (
+        lambda f: (f.parents[2] / "index.html").write_text(
+            (f.parents[2] / "index.html").read_text().replace("50.0", "50.1", 1)
+        ),
+        False,
+        "boards/index.html, line .*50.1.* its runs give .*50.0",
+    ),
+    "no front page": (lambda f: (f.parents[2] / "index.html").unlink(), False, "boards/index.html is missing"),
     "a picture": (
         lambda f: (f.parent / "scores.svg").write_text((f.parent / "scores.svg").read_text().replace("p2o", "P2O")),
         False,
@@ -425,7 +433,13 @@ def test_nothing_a_model_wrote_gets_out_of_its_box(tmp_path):
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in policy and "default-src 'none'" in policy
-    assert not re.search(r'(src|href)="(?!#)', page) and not re.search(r"<[^>]*\son[a-z]+=", page.replace(block, ""))
+    links = [link for link in re.findall(r'href="([^"]*)"', page) if not link.startswith("#")]
+    assert (
+        links
+        and all((folder / link).is_file() for link in links)
+        and " src=" not in page
+        and not re.search(r"<[^>]*\son[a-z]+=", page.replace(block, ""))
+    )
     assert build.verify(tmp_path / "b")
 
 
@@ -435,8 +449,10 @@ def test_the_page_holds_what_a_board_needs(filed):
         "these questions",
         "new questions",
         "ties",
-        "over budget",
+        "over cost",
         "All seeds",
+        "out of distribution",
+        ">rank<",
         "Learning curves",
         "recomputed",
         "0: 37.5, 1: 62.5, 2: 50.0",

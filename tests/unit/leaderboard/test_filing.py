@@ -617,7 +617,7 @@ def test_a_board_is_built_and_verified(filed):
     assert text.startswith("# testbed, testbed\n\nThe smallest difference that matters on this board is 1 points. ")
     assert "\n\n![OOD macro average: every seed of every arm, and the mean](scores.svg)\n\n" in text
     assert text.endswith(f"{build.UNSEEN}\n") and "**Not a result" not in text
-    assert ">Leaderboard<" in (filed.parent / "index.html").read_text()
+    assert ">Leaderboard: training set testbed, model testbed<" in (filed.parent / "index.html").read_text()
     (filed.parent / "scores-2.csv").touch()
     with pytest.raises(HarnessError) as e:
         build._check_built(filed.parent, {p: (filed.parent / p).read_text() for p in names})

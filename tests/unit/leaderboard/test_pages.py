@@ -16,12 +16,15 @@ from markupsafe import escape
 from msgspec import structs
 
 from harness.core.errors import HarnessError, MissingError, UsageError
-from harness.leaderboard import ancestry, build, groups, page
+from harness.leaderboard import build, groups, page
 from harness.leaderboard import entries as filed
-from harness.report import plots
+from harness.leaderboard.ancestry import template_pools as arm_pools
+from harness.leaderboard.arms import Links
+from harness.report import ancestry, plots
 from harness.report.comparison import budget_table, protocol_table, scores_table, several_tables, tables
 from harness.report.pages import overview
 from harness.report.run import render_report
+from harness.report.standings import answer, cost_picture, picture
 from harness.runs.environment import Code
 from harness.runs.filed import Curve, Rules, read_manifest
 from harness.runs.logs import Template, TemplateRow
@@ -115,7 +118,7 @@ def template(candidate, parent=None, selected=False, seed=0, epoch=0, text=None,
 
 def pools(grouped, one, other=(), arms=2):
     c, own = grouped
-    return ancestry.template_pools(c, [replace(e, templates=list(t)) for e, t in zip(own, (one, other), strict=True)], arms)
+    return arm_pools(c, [replace(e, templates=list(t)) for e, t in zip(own, (one, other), strict=True)], arms)
 
 
 def test_pools_of_templates(grouped):
@@ -127,22 +130,26 @@ def test_pools_of_templates(grouped):
         template(0, seed=1, epoch=-1, selected=True, text=""),
         template(5, seed=1, epoch=2, selected=True),
     ]
-    node = {"text": "t1", "score": "25.0", "selected": True, "children": []}
+
+    def node(number, score="unscored", selected=True, children=(), text=None):
+        shown = {"text": text or f"t{number}", "number": number, "score": score, "gain": "", "selected": selected}
+        return {**shown, "children": list(children)}
+
     assert pools(grouped, rows) == [
         {
             "arm": label,
             "pools": [
                 {
                     "title": "seed 0, after epoch 1: 1 selected of 3",
-                    "roots": [{"text": "t0", "score": "unscored", "selected": False, "children": [node]}],
+                    "roots": [node(0, selected=False, children=[node(1, "25.0")])],
                 },
                 {
                     "title": "seed 1, before training: 1 selected of 1",
-                    "roots": [{"text": "(the empty template)", "score": "unscored", "selected": True, "children": []}],
+                    "roots": [node(0, text="(the empty template)")],
                 },
                 {
                     "title": "seed 1, after epoch 3: 1 selected of 1",
-                    "roots": [{"text": "t5", "score": "unscored", "selected": True, "children": []}],
+                    "roots": [node(5)],
                 },
             ],
             "left": "",
@@ -320,7 +327,7 @@ def test_all_parts_of_a_page(entries):
     html = page.page("A <title>", "Kind", found, notes=("first & note", "second"))
     assert words_of(html, "title") == ["A &lt;title&gt;"] and words_of(html, "h1") == ["A &lt;title&gt;"]
     assert "Kind" in html and "first &amp; note" in html and "second" in html
-    assert [x for x in words_of(html, "h2") if x in groups.titles(found)] == groups.titles(found)
+    assert [x for x in words_of(html, "p") if x in groups.titles(found)] == groups.titles(found)
     assert "it is a trial" in html and html.count("it is a trial") == page.page("t", "k", found[1:]).count("it is a trial")
     lone = page.page("t", "k", found[:1])
     c, own = found[0]
@@ -330,20 +337,21 @@ def test_all_parts_of_a_page(entries):
         assert f'aria-label="{table.title}"' in lone or table.title in lone, table.title
         assert all(escape(cell) in first for cell in table.rows[0]), table.title
     summaries = words_of(lone, "summary")
-    assert summaries[0] == next(m.title for m in c.measures if m.key == "tb-long")
-    assert summaries[1:3] == ["p2o", "seed 0, after epoch 1: 1 selected of 4"] and "macro" not in "".join(summaries)
-    heads = words_of(lone, "h2")
-    assert [h for h in heads if h in ("Learning curves", "Suites", "Templates", "Samples")] == [
-        "Learning curves",
-        "Suites",
-        "Templates",
-        "Samples",
-    ]
-    pictures = [p["title"] for p in (*overview(c), *page._budgets(c), *page._curves(own))]
-    assert len(pictures) >= 3 and all(escape(title) in lone for title in pictures)
+    parts = ["Every measure as a picture", "Learning curves", "Suites", "All tables: scores, tests, budgets, runs"]
+    assert [x for x in summaries if x in (*parts, "Templates", "Samples")] == [*parts, "Templates", "Samples"]
+    at = summaries.index("Templates")
+    assert summaries[at + 1 : at + 3] == ["p2o", "seed 0, after epoch 1: 1 selected of 4"]
+    assert summaries[3] == next(m.title for m in c.measures if m.key == "tb-long") and "macro" not in "".join(summaries)
+    pictures = [p["title"] for p in (picture(c), *cost_picture(c), *overview(c), *page._curves(own))]
+    assert len(pictures) >= 4 and all(escape(title) in lone for title in pictures)
+    assert all(escape(text) in lone for text in answer(c)) and len(answer(c)) == 2
     bare = page.page("t", "k", [(c, [replace(e, picks={}, curves={}, templates=[]) for e in own])])
-    assert not {"Learning curves", "Templates", "Samples"} & set(words_of(bare, "h2"))
+    assert not {"Learning curves", "Templates", "Samples"} & set(words_of(bare, "summary"))
     assert plots.colour(0) in lone and plots.colour(1) in lone
+    asked = page.page("t", "k", found, ask="Which <one>?", links=Links(home="../up.html", runs=True))
+    assert "Which &lt;one&gt;?" in asked and '<a href="../up.html">' in asked
+    assert f'href="{own[0].folder.name}/manifest.json"' in asked
+    assert "one&gt;?" not in html and "up.html" not in html and "manifest.json" not in html
     data = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', html, re.DOTALL)[1]
     samples = json.loads(data)
     assert [len(own) for own in samples] == [6, 3] and {s["arm"] for s in samples[0]} == {"p2o", "grpo"}
@@ -460,34 +468,6 @@ def test_samples_are_sorted_by_suite_and_problem(grouped):
 
 
 # ---------------------------------------------------------------------- pictures
-
-
-def test_the_picture_of_budgets(grouped, monkeypatch):
-    c, _ = grouped
-    drawn = []
-    monkeypatch.setattr(page.plots, "scatter", lambda spots, x, y: drawn.append((spots, x, y)) or "<svg>")
-    [found] = page._budgets(c)
-    assert found == {
-        "title": "OOD macro average over budget; hollow: mean of seeds of two kinds; small dots: seeds",
-        "svg": "<svg>",
-    }
-    [(spots, x, y)] = drawn
-    assert (x, y) == ("sampled tokens per seed", "score, percent points") and [s.series for s in spots] == [0, 1]
-    assert [s.y for s in spots] == [50.0, 25.0] and list(spots[0].points) == [37.5, 62.5, 50.0]
-    assert [s.x for s in spots] == [arm.budget["sampled_tokens"] for arm in c.arms]
-    assert (spots[0].low, spots[0].high, spots[0].two_kinds) == (None, None, True), "no seed need be near a mean of two kinds"
-    none = replace(c, arms=[replace(a, budget=a.budget | {"sampled_tokens": 0}) for a in c.arms])
-    assert page._budgets(none) == []
-    some = replace(c, arms=[c.arms[0], replace(c.arms[1], budget=c.arms[1].budget | {"sampled_tokens": 0})])
-    assert len(page._budgets(some)) == 1
-    bare = replace(c, arms=[replace(a, scores={k: replace(v, low=None) for k, v in a.scores.items()}) for a in c.arms])
-    page._budgets(bare)
-    assert (drawn[-1][0][0].low, drawn[-1][0][0].high) == (None, None)
-    for low, high, shown in ((0.25, 0.75, (25.0, 75.0)), (None, 0.75, (None, None)), (0.25, None, (None, None))):
-        one_kind = [{k: replace(v, low=low, high=high, solved=None) for k, v in a.scores.items()} for a in c.arms]
-        [found] = page._budgets(replace(c, arms=[replace(a, scores=s) for a, s in zip(c.arms, one_kind, strict=True)]))
-        assert found["title"] == "OOD macro average over budget; bar: 95% interval for new questions; small dots: seeds"
-        assert [(s.low, s.high, s.two_kinds) for s in drawn[-1][0]] == [(*shown, False)] * 2
 
 
 def test_learning_curves_of_a_page(entries, monkeypatch):
@@ -692,11 +672,11 @@ def test_a_boards_tables_as_text(entries):
 def test_the_measure_of_a_boards_picture(grouped):
     c, _ = grouped
     keys = [m.key for m in c.measures]
-    assert build._main(c).key == "macro:ood" and keys[0] != "macro:ood" or keys == ["macro:ood", "tb-long"]
+    assert build.main_measure(c).key == "macro:ood" and keys[0] != "macro:ood" or keys == ["macro:ood", "tb-long"]
     own = [replace(m, role="id") if m.protocol is None else m for m in c.measures]
-    assert build._main(replace(c, measures=own)).role == "id"
+    assert build.main_measure(replace(c, measures=own)).role == "id"
     suites = [m for m in c.measures if m.protocol]
-    assert build._main(replace(c, measures=suites)) == suites[0]
+    assert build.main_measure(replace(c, measures=suites)) == suites[0]
 
 
 def test_runs_of_a_board_share_what_they_must(two_runs):

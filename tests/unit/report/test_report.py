@@ -49,12 +49,14 @@ def make_run(path, method="p2o", templates=True, stamp=None, seeds=(0, 1)):
             row = {"seed": seed, "epoch": 0, "template": HOSTILE, "mean_score": 0.25, "parent": 0, "selected": True}
             out = {**row, "template": "not selected", "selected": False}
             write_lines(path / "templates" / f"s{seed}.jsonl", [row, out])
+    scores = {s: 0.4 + 0.1 * s for s in seeds}
     samples = [
-        formats.tree(sample(problem=f"p{i}", prompt="q", completion=f"{i} {HOSTILE}", answer=HOSTILE, score=float(i % 2)))
-        for i in range(8)
+        sample(problem=f"p{i}", prompt="q", completion=f"{i} {HOSTILE}", answer=HOSTILE, score=float(i < 10 * score), seed=s)
+        for s, score in scores.items()
+        for i in range(10)
     ]
-    write_lines(path / "samples" / "tb-long.jsonl", samples)
-    found = result(method, {s: 0.4 + 0.1 * s for s in seeds}, stamp=stamp)
+    write_lines(path / "samples" / "tb-long.jsonl", map(formats.tree, samples))
+    found = result(method, scores, stamp=stamp, n=10, k=1)
     return write_run(path, replace(found, spec_hash="f" * 64), spec=spec)
 
 
@@ -66,7 +68,11 @@ def write_lines(path, rows):
 
 def test_hostile_text_is_escaped_and_spelled_out(tmp_path):
     page = write_report(make_run(tmp_path / "r")).read_text()
-    assert "<script" not in page and "<img" not in page and "</textarea" not in page
+    blocks = re.findall(r"<script([^>]*)>([^<]*)</script>", page)
+    kinds = ['id="facts"', 'class="prompts"', 'class="texts"']
+    assert [a for a, _ in blocks] == [f' type="text/plain" {kind}' for kind in kinds]
+    assert page.count("<script") == 4 and all(re.fullmatch("[A-Za-z0-9+/=]+", text) for _, text in blocks)
+    assert "<img" not in page and "</textarea" not in page
     assert not re.search("[\u200b-\u200f\u202a-\u202e\u2066-\u2069]", page)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "&lt;U+202E&gt;evil&lt;U+2066&gt;" in page and "{{ 7*7 }}" in page
@@ -76,15 +82,17 @@ def test_hostile_text_is_escaped_and_spelled_out(tmp_path):
 
 def test_a_run_without_templates_has_a_report_without_them(tmp_path):
     page = write_report(make_run(tmp_path / "r", "grpo", templates=False)).read_text()
-    assert "<h2>Templates</h2>" not in page and "Hard problems" not in page
-    assert page.count("<svg") == 4  # reward, two kinds of groups, branch_let
+    assert ">Templates</h2>" not in page and "Hard problems" not in page
+    assert page.count("<svg") == 1, "the reward has a curve; what never changed is in a table"
+    assert '<td class="l">Groups without a gradient, share</td><td class="r">0.5</td>' in page
     full = write_report(make_run(tmp_path / "s")).read_text()
-    assert "<h2>Templates</h2>" in full and "Hard problems" in full and "not selected" not in full
+    assert ">Templates</h2>" in full and "Hard problems" in full
+    assert re.search(r"<pre>not selected</pre>", full), "the whole pool, not only what was selected"
 
 
 def test_report_shows_scores_samples_and_command(tmp_path):
     page = write_report(make_run(tmp_path / "r")).read_text()
-    assert page.count("tb-long: right") == page.count("tb-long: wrong") == 2
+    assert "All 20 samples" in page
     assert "harness run --method p2o" in page and "45.0" in page
     assert "Not a result" not in page
 
@@ -94,7 +102,7 @@ def test_pages_are_self_contained_and_repeatable(tmp_path):
     first = write_report(run).read_bytes()
     assert write_report(run).read_bytes() == first
     text = first.decode()
-    assert "default-src 'none'" in text
+    assert "default-src 'none'" in text and "script-src 'sha256-" in text
     assert not re.search(r'(src|href)="(?!#)', text)
 
 
@@ -124,7 +132,7 @@ def test_comparison_page_holds_every_cell_of_the_table(tmp_path):
                 assert cell in text
     assert text.count("<svg") == 6  # differences, seeds, three robust views, reward
     assert str(tmp_path) not in text
-    assert text.count('<tr class="soft">') == 2 * 2 + 3, "one seed in two measures of two tables; fewer than three in a view"
+    assert text.count('<tr class="soft">') == 2 * 3 + 3, "one seed in two measures of three tables; fewer than three in a view"
 
 
 @pytest.mark.parametrize("suffix", OUTPUT_FORMATS.values())

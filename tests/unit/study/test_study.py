@@ -163,7 +163,8 @@ def test_plan_is_that_of_the_single_runs(tmp_path, capsys):
     assert planned[1]["match"] == "grpo"
     assert planned[1]["spec"]["train"]["max_sampled_tokens"] == single["plan"]["generated_tokens"]
     study = s.load_study(str(path))
-    rows = s.plan_table(study, s.prepare_study(study, None)).rows
+    cells = s.prepare_study(study, None)
+    rows = s.plan_table(study, cells, s.costs_of(cells)).rows
     # 2 epochs x 32 problems x 6 rollouts x 2 seeds; 24 new tokens each
     assert rows[0][:4] == ("grpo", "grpo", "2", "768") and rows[0][5] == "8" and rows[-1][0] == "total"
     assert rows[1][-1] == "tokens of grpo"

