@@ -45,7 +45,7 @@ def has_curve(rows: Sequence[Metrics], key: str) -> bool:
     return len(seeds) > len(set(seeds)) and len({m.values[key] for m in rows if key in m.values}) > 1
 
 
-def training(rows: Sequence[Metrics], seeds: Sequence[int]) -> tuple[list[dict[str, Any]], Table | None]:
+def training(rows: list[Metrics], seeds: Sequence[int]) -> tuple[list[dict[str, Any]], Table | None]:
     """The panels, a line per seed, and the table of the other metrics, None where all have a curve."""
     logged = {key for m in rows for key in m.values}
     keys = [key for key in (*CURVES, *MORE, *sorted(k for k in logged if k.startswith("branch_"))) if key in logged]

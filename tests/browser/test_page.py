@@ -1,35 +1,16 @@
 """The pages of a board and the front page in a real browser: they sort, filter, open details and samples, follow links, print,
 run nothing of a model's and ask the network nothing.
-
-Needs the package playwright (any browser build of its own is not used) and a chromium on the PATH; skipped without.
 """
 
-import os
 import re
-import shutil
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from harness.leaderboard import build, submit
+from support.boards import HOSTILE, make_run
+from support.browsing import FITS, SIZES, opened
 from support.paths import ROOT
-
-playwright = pytest.importorskip("playwright.sync_api", reason="pip install 'p2o-harness[test-browser]'")
-
-from harness.leaderboard import build, submit  # noqa: E402
-from support.boards import HOSTILE, make_run  # noqa: E402
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(not (CHROMIUM or os.environ.get("CI")), reason="no chromium on the PATH")
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    assert CHROMIUM, "no chromium on the PATH; where all tests must run, they are not skipped"
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -43,28 +24,9 @@ def built(tmp_path_factory):
     return (folder / "index.html").as_uri()
 
 
-SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-
-
-@contextmanager
-def opened(chromium, url, size):
-    """The page at a size; at the end it asked for nothing else, and nothing went wrong in it."""
-    context = chromium.new_context(viewport={"width": size[0], "height": size[1]})
-    page = context.new_page()
-    asked, said = [], []
-    page.on("request", lambda r: asked.append(r.url))
-    page.on("console", lambda m: said.append(m.text))
-    page.on("pageerror", lambda e: said.append(str(e)))
-    page.on("dialog", lambda d: (said.append("dialog"), d.dismiss()))
-    page.goto(url)
-    yield page
-    assert asked == [url] and said == [], "one file, no other request, no error, no violation of the policy"
-    context.close()
-
-
 @pytest.fixture(params=SIZES)
 def page(chromium, built, request):
-    with opened(chromium, built, SIZES[request.param]) as page:
+    with opened(chromium, built, request.param) as page:
         yield page
 
 
@@ -86,7 +48,6 @@ def unfold(page):
         summary.evaluate("e => { e.parentElement.open = true }")
 
 
-FITS = "document.documentElement.scrollWidth <= window.innerWidth"
 CUT = "[...document.querySelectorAll('.standings')].some(t => t.scrollWidth > t.parentElement.clientWidth)"
 
 
@@ -234,7 +195,7 @@ BOARDS = {p.parent.parent.name: p for p in sorted(ROOT.glob("leaderboards/*/*/in
 @pytest.mark.parametrize("board", BOARDS)
 def test_the_published_boards(chromium, board, size):
     """The pages in this repository: an answer for every table, which sorts and fits the screen."""
-    with opened(chromium, BOARDS[board].as_uri(), SIZES[size]) as page:
+    with opened(chromium, BOARDS[board].as_uri(), size) as page:
         assert page.evaluate(FITS) and not page.evaluate(CUT)
         heading(page, "OOD").first.click()
         scores = [float(re.match(r"[\d.]+", x)[0]) for x in column(page, "OOD")]
@@ -244,7 +205,7 @@ def test_the_published_boards(chromium, board, size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_published_front_page_has_all_boards_and_claims(chromium, size):
-    with opened(chromium, (ROOT / "leaderboards" / "index.html").as_uri(), SIZES[size]) as page:
+    with opened(chromium, (ROOT / "leaderboards" / "index.html").as_uri(), size) as page:
         assert page.evaluate(FITS) and page.locator("article").count() == len(BOARDS)
         claims = {p.stem for p in (ROOT / "leaderboards" / "claims").glob("*.yaml")}
         assert {row.get_attribute("id") for row in page.locator(".claims tbody tr").all()} == claims
