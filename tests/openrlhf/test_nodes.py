@@ -61,9 +61,11 @@ def network():
 
 
 def environment_of(address, work):
-    """That of the cluster's processes on a node: what a rehearsal gets, with this machine's own two GPUs that are none."""
+    """That of the cluster's processes on a node: what a rehearsal gets, with a GPU that is none. Without the job's mark: a
+    cluster is no part of the job, which ends at its start whatever bears it."""
     spec = resolve("grpo", "testbed", flags={"backend": {"rehearse": True, "nodes": 2, "gpus_per_node": 1}})
     own = environment(spec, work)
+    del own["HARNESS_JOB"]
     path = os.pathsep.join([own["PYTHONPATH"], str(TOY)])
     more = {"PYTHONPATH": path, "RAY_OVERRIDE_RESOURCES": json.dumps({"CPU": 4, "GPU": 1}), "VLLM_HOST_IP": address}
     return {**os.environ, **own, **more, "GLOO_SOCKET_IFNAME": "rehearse0"}
