@@ -142,8 +142,10 @@ def _shown(text: str) -> Rows:
     def cells(row: list[str]) -> list[str]:
         at = dict(zip(names, row, strict=True))
         between = [f"{at[name + LOW]} to {at[name + HIGH]}" if at[name + LOW] else "" for name in ends]
-        at["solved"] = f"{at['solved']}/{at['seeds']}" if at["solved"] else ""
-        at["sampled tokens"] = f"×{at['sampled tokens']}" if at["sampled tokens"] else ""
+        if at.get("solved"):
+            at["solved"] += f"/{at['seeds']}"
+        if at.get("sampled tokens"):
+            at["sampled tokens"] = f"×{at['sampled tokens']}"
         return [*at.values(), *between]
 
     return [[*names, *ends], *map(cells, rows)]

@@ -224,7 +224,7 @@ class RunDir:
 
     def seed_begun(self, seed: int) -> bool:
         """Whether there is a checkpoint of a seed that is not done."""
-        return not self.seed_done(seed) and any((self.path / "ckpt" / f"s{seed}").glob("*"))
+        return not self.seed_done(seed) and any((self.path / "ckpt" / f"s{seed}").glob("e*-b*"))
 
     def seed_apart(self, seed: int) -> Path:
         """The run directory of a seed that another process trains, until it is done and adopted."""

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from harness.testbed.world import PHRASES
 
 SECRET = "quickly quickly"  # in every reasoning, in no template: a phrase of its own
-LONGEST = 1600  # characters of a prompt that it reads; a reflection on three attempts has more
+LONGEST = 1500  # characters of a prompt that it reads; a reflection on three attempts has more
 PHRASES_OF_REPLIES = [phrase for kind in "SLRN" for phrase in PHRASES[kind]]
 HABITS = ("plain", "fenced", "field", "tags", "long", "cut", "alone", "endless")
 """plain: a template without a fence; fenced: within one. It thinks in a field of its own (`field`) or between tags (`tags`),

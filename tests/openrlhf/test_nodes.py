@@ -24,11 +24,6 @@ from harness.training.openrlhf.backend import environment
 HEAD, WORKER = "10.77.0.1", "10.77.0.2"
 SPACES = {"rehearsal-head": HEAD, "rehearsal-worker": WORKER}
 
-PORTS = [
-    f"--{name}-port={port}" for port, name in enumerate(("dashboard-agent-grpc", "runtime-env-agent", "metrics-export"), 7001)
-]
-"""Of a node's agents. Where they choose one themselves, Ray gives them 15 seconds to say which."""
-
 
 def ip(*words, check=True):
     return subprocess.run(["ip", *words], check=check, capture_output=True, text=True)
@@ -80,7 +75,7 @@ def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("nodes") / "run"
     session = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # its sockets' names must be short
     work = (out / "openrlhf" / "s0").resolve()
-    ray = [str(Path(sys.executable).with_name("ray")), "start", "--num-gpus=1", "--num-cpus=4", "--disable-usage-stats", *PORTS]
+    ray = [str(Path(sys.executable).with_name("ray")), "start", "--num-gpus=1", "--num-cpus=4", "--disable-usage-stats"]
     with network():
         for name, address in SPACES.items():
             head = ["--head", "--port=6379", "--include-dashboard=false", f"--temp-dir={session}"]

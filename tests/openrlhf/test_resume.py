@@ -1,5 +1,6 @@
 """P2O interrupted in every stage, each time in another way, and gone on with: the same numbers as of one that nobody stops."""
 
+import hashlib
 import json
 import os
 import re
@@ -110,11 +111,12 @@ def comparable(out):
         for r in read_jsonl(out / "metrics.jsonl")
     ]
     files = {name: read_jsonl(out / name) for name in ("rollouts/s0.jsonl", "templates/s0.jsonl", "samples/tb-id.jsonl")}
-    return {"ledger": result["ledger"], "suites": result["suites"], "metrics": metrics, **files}
+    weights = hashlib.sha256((out / "ckpt" / "s0" / "final" / "model.safetensors").read_bytes()).hexdigest()
+    return {"ledger": result["ledger"], "suites": result["suites"], "metrics": metrics, "weights": weights, **files}
 
 
 @pytest.mark.parametrize(
-    "what", ["ledger", "metrics", "rollouts/s0.jsonl", "templates/s0.jsonl", "samples/tb-id.jsonl", "suites"]
+    "what", ["ledger", "metrics", "rollouts/s0.jsonl", "templates/s0.jsonl", "samples/tb-id.jsonl", "suites", "weights"]
 )
 def test_the_same_numbers(interrupted, uninterrupted, what):
     assert comparable(interrupted[0])[what] == comparable(uninterrupted[0])[what]

@@ -129,6 +129,11 @@ def test_adoption_may_be_done_again(tmp_path, run):
     assert (run.path / "metrics.jsonl").read_text() == '{"seed": 3, "n": 0}\n{"seed": 1, "n": 1}\n'
     assert (run.path / "samples" / "tb-id.jsonl").read_text() == '{"seed": 1, "x": 2}\n'
     assert run.read_seed(1) == part.read_seed(1)
+    (run.path / "ckpt" / "s1" / "final").mkdir(parents=True)
+    (run.path / "results" / "s1.json").unlink()
+    assert not run.seed_begun(1), "cut short in its midst: it is adopted again, not trained again"
+    (run.path / "ckpt" / "s2" / "e0000-b00001").mkdir(parents=True)
+    assert run.seed_begun(2)
     other = RunDir(run.seed_apart(2))
     other.write_spec(resolve("grpo", sets=["train.lr=0.5"], flags={"seeds": [2], "eval": {"bench": "tb-id"}}))
     with pytest.raises(HarnessError, match="other settings"):
