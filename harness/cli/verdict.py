@@ -72,7 +72,7 @@ def compare(
         out = write_comparison(list(runs), table, out, form)
     if as_json:
         o.echo_json(to_json(table))
-    elif out is None and form not in (None, "terminal"):
+    elif out is None and form is not None and form != "terminal":
         o.say(render_comparison(list(runs), table, form), nl=False)
     else:
         print_comparison(table, full)

@@ -25,7 +25,9 @@ def plan_table(study: Study, cells: Sequence[Cell], costs: Mapping[str, Cost | N
         assert cell.plan is not None
         n, p, c = len(cell.spec.seeds), cell.plan, costs[cell.name]
         own = [n * p.rollouts, n * (p.generated_tokens + p.eval_tokens), n * p.optimiser_steps]
-        paid = [n * c.reflection_calls, c.disk, n * c.device_hours] if c else [None] * 3
+        paid: list[float | None] = [None, None, None]
+        if c is not None:
+            paid = [n * c.reflection_calls, c.disk, n * c.device_hours]
         unknown |= c is None
         sums = [a + (b or 0) for a, b in zip(sums, [*own, *paid], strict=True)]
         rows.append(
