@@ -150,7 +150,8 @@ def faults_of(c: Comparison, arm: Arm, m: Measure) -> list[str]:
 
 
 def difference_sentence(c: Comparison, arm: Arm, m: Measure) -> Sentence:
-    """How an arm, which is not the baseline, stands to it: by how much, how sure, at which cost, what would decide it."""
+    """How an arm, which is not the baseline, stands to it: by how much, how sure, at which cost, what would decide it. What is
+    amiss with the baseline's own samples is said once, with the first arm."""
     base, x = c.arms[c.baseline], arm.contrasts[m.key]
     ratio, where = arm.ratio["sampled_tokens"], place(m)
     cost = "" if ratio is None else f", at {ratio:.2f} times its sampled tokens"
@@ -172,7 +173,8 @@ def difference_sentence(c: Comparison, arm: Arm, m: Measure) -> Sentence:
         tries = "would not decide it" if needed is None else "would decide it in four of five tries"
         decider = f"Were that the true difference, {needed or MAX_SEEDS} seeds an arm {tries}."
         text = f"Whether {arm.label} is ahead of {base.label} {where} is undecided: {_found(c, x)}{cost}. {decider}"
-    faulty = [(a, fault) for a in (arm, base) for fault in faults_of(c, a, m)]
+    first = next(a for a in c.arms if a is not base)
+    faulty = [(a, fault) for a in ((arm, base) if arm is first else (arm,)) for fault in faults_of(c, a, m)]
     return Sentence(
         text=text + "".join(f" {a.label}: {fault}." for a, fault in faulty),
         about="difference",
