@@ -40,6 +40,7 @@ PAGES = {
     "methods/README.md": "methods.md",
     "benchmarks/README.md": "benchmarks.md",
     "leaderboards/README.md": "leaderboards.md",
+    "leaderboards/drills/README.md": "leaderboard-drills.md",
     "leaderboards/skills/README.md": "leaderboard-skills.md",
     "leaderboards/testbed/README.md": "leaderboard-testbed.md",
 }
