@@ -2,8 +2,8 @@
 
     python docs/learning_curves.py leaderboards/drills/smollm2-135m-instruct --out docs/drills.svg
 
-A pale line per seed and, per arm, their mean over steps of rollouts. The prompt search of an arm moves it to the right. An arm that
-trains with hints is rewarded for answers under hints, which are no scores.
+A pale line per seed and, per arm, their mean over steps of rollouts. The prompt search of an arm moves it to the right. An
+arm that trains with hints is rewarded for answers under hints, which are no scores.
 """
 
 from __future__ import annotations
