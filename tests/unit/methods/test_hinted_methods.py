@@ -438,7 +438,8 @@ def test_grpo_gepa_searches_once_at_the_end():
     asked = [Problem(f"p{i}", f"q{i}", "1") for i in range(20)]
     sets = ["grpo-gepa.reflector.kind=offline", "grpo-gepa.evolve.metric_calls=200"]
     method, ledger = made("grpo-gepa", *sets, problems=asked), Ledger()
-    assert method.costs() == (K, 0, 0, 200) and method.loss == method.train.loss
+    costs = method.costs()
+    assert (costs.group, costs.begin, costs.epoch, costs.last) == (K, 0, 0, 200) and method.loss == method.train.loss
     assert method.end_epoch(0, [], Magic(), ledger, last=False) == EpochReport() and ledger.rollouts == 0
     assert method.eval_prompt(asked[0]) == "q0"
     report = method.end_epoch(1, [], Magic(), ledger, last=True)

@@ -202,7 +202,7 @@ def test_every_field_of_every_contrast():
             assert (x.fixed, x.new, x.p, x.p_adjusted, x.mde, x.verdict) == (None,) * 6 and x.note == "one seed: no interval"
             continue
         welch = ttest_ind(a, b, equal_var=False)
-        assert (x.fixed.low, x.fixed.high) == pytest.approx(tuple(welch.confidence_interval(0.95)))
+        assert (x.fixed.low, x.fixed.high) == pytest.approx(tuple(np.clip(welch.confidence_interval(0.95), -1, 1)))
         se = math.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
         assert (x.fixed.se, x.fixed.df, x.p, x.note) == (
             pytest.approx(se),
@@ -212,7 +212,7 @@ def test_every_field_of_every_contrast():
         )
         p[i, m.key] = x.p
         new = intervals.question_difference(by_key(questions[i], m.key), by_key(questions[1], m.key))
-        assert x.new == Bounds(*(pytest.approx(float(v)) for v in (*new.interval(), new.se, new.df)))
+        assert x.new == Bounds(*(pytest.approx(float(v)) for v in (*np.clip(new.interval(), -1, 1), new.se, new.df)))
         assert x.rule == "Welch" and x.verdict == outcome(intervals.seed_difference(a, b), 0.01)
         detectable = (t.ppf(0.975, welch.df) + t.ppf(0.8, welch.df)) * se
         assert x.mde == (None if x.fixed.low > 0 or x.fixed.high < 0 else pytest.approx(detectable))

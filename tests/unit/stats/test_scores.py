@@ -68,11 +68,11 @@ def cell(y_S_Q, k=4, ids=None):
 
 def test_measures_go_role_by_role_with_the_macro_average_first():
     found = measures_of(arm())
-    assert [m.key for m in found] == ["macro:id", "a", "macro:ood", "b", "c", "d"], "no macro average of other suites"
-    assert found[0] == Measure("macro:id", "ID macro average", "id", None, 0)
-    assert found[2] == Measure("macro:ood", "OOD macro average", "ood", None)
+    assert [m.key for m in found] == ["macro:ood", "b", "c", "macro:id", "a", "d"], "no macro average of other suites"
+    assert found[3] == Measure("macro:id", "ID macro average", "id", None, 0)
+    assert found[0] == Measure("macro:ood", "OOD macro average", "ood", None)
     protocol = {"n": 13, "k": 5, "temperature": 0.6, "max_new_tokens": 32}
-    assert found[4] == Measure("c", "Suite C", "ood", protocol, 3) and found[3].flagged == 0
+    assert found[2] == Measure("c", "Suite C", "ood", protocol, 3) and found[1].flagged == 0
     assert [m.key for m in measures_of(arm(["d"]))] == ["d"]
 
 
