@@ -72,7 +72,13 @@ def test_files_are_written_in_one_place():
             assert name in known or name.rsplit(".", 1)[-1] in known, f"{path}: {text}"
 
 
-PRINTERS = {("options.py", "click.echo"), ("progress.py", "print"), ("build.py", "click.echo"), ("seeds.py", "print"), ("tracking.py", "print")}
+PRINTERS = {
+    ("options.py", "click.echo"),
+    ("progress.py", "print"),
+    ("build.py", "click.echo"),
+    ("seeds.py", "print"),
+    ("tracking.py", "print"),
+}
 
 
 def test_text_is_printed_in_one_place():
