@@ -118,7 +118,7 @@ def test_searches_prompts_completions_answers_and_names(page):
             "n => document.querySelector('#browser [role=status]').textContent.startsWith(n)", arg=f"{found} of"
         )
     box.fill("")
-    page.wait_for_function("document.querySelector('#browser [role=status]').textContent === '240 samples'")
+    page.wait_for_function("() => document.querySelector('#browser [role=status]').textContent === '240 samples'")
 
 
 def test_a_sample_opens_by_click_by_keys_and_by_its_address(page, chromium, url):
@@ -137,7 +137,7 @@ def test_a_sample_opens_by_click_by_keys_and_by_its_address(page, chromium, url)
     page.get_by_role("button", name="Next").click()
     page.wait_for_url("**#sample=tb-long/0/p00001/0")
     page.go_back()
-    page.wait_for_function("document.querySelector('#sample h3').textContent.endsWith('p00000 / 1')")
+    page.wait_for_function("() => document.querySelector('#sample h3').textContent.endsWith('p00000 / 1')")
     links = page.locator("#browser tbody a")
     links.first.focus()
     page.keyboard.press("ArrowDown")
@@ -152,7 +152,7 @@ def test_a_sample_opens_by_click_by_keys_and_by_its_address(page, chromium, url)
         assert other.locator("#sample pre").nth(1).text_content() == "The answer is 59."
         assert other.locator("#browser [aria-current]").text_content() == "tb-long / 1 / p00059 / 1", "its page of the list"
         other.evaluate("location.hash = '#sample=nothing/%zz'")
-        other.wait_for_function("document.querySelector('#sample').textContent.includes('no such sample')")
+        other.wait_for_function("() => document.querySelector('#sample').textContent.includes('no such sample')")
 
 
 def test_pages_of_the_list(page):
