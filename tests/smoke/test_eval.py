@@ -91,7 +91,7 @@ def test_offline_names_all_that_is_missing_and_writes_nothing(capsys, tmp_path, 
 
 def test_dry_run_and_an_evaluation_in_place_of_a_run(capsys, tmp_path, trained):
     code, out, _ = harness(capsys, "eval", trained, "--bench", "tb-id", "--dry-run", "--json")
-    assert code == 0 and json.loads(out)["plan"] == {"problems": 200, "samples": 800, "tokens": 25600}
+    assert code == 0 and json.loads(out)["plan"] == {"problems": 200, "samples": 800, "tokens": 25600, "passes": 1}
     assert harness(capsys, "eval", "testbed", "--bench", "tb-id", "--limit", 2, "--out", tmp_path / "e")[0] == 0
     code, _, err = harness(capsys, "eval", tmp_path / "e")
     assert code == 2 and "is an evaluation" in err

@@ -93,7 +93,7 @@ def test_one_prompt_that_is_too_long_is_a_sample_with_a_status(capsys, httpserve
     code, out, err = evaluate(capsys, httpserver, handle)
     assert code == 0, err
     assert Counter(r["status"] for r in read_jsonl_of("run")) == {"overlong": 4, "ok": 8}, "k = 4 samples of one problem"
-    assert "4 samples have a prompt too long for the model; they score 0" in " ".join(out.split())
+    assert "4 samples have a prompt too long for the model" in " ".join(out.split())
     assert result()["suites"]["tb-id"]["overlong"] == 4 and "| overlong |" in open("run/report.md").read()
     assert harness(capsys, "regrade", "run")[0] == 0
     regraded = json.load(open("run/regrade.json"))["suites"]["tb-id"]
@@ -102,10 +102,10 @@ def test_one_prompt_that_is_too_long_is_a_sample_with_a_status(capsys, httpserve
 
 def test_answers_without_text_are_said_to_be_unparsed(capsys, httpserver):
     code, out, _ = evaluate(capsys, httpserver, lambda request: says(completion(None, reasoning_content="so it is 7")))
-    said = "all samples of Testbed, in distribution are unparsed"
-    assert code == 0 and result()["suites"]["tb-id"]["unparsed"] == 1.0 and "are unparsed" in " ".join(out.split()), said
+    said = "no answer was found in any sample"
+    assert code == 0 and result()["suites"]["tb-id"]["unparsed"] == 1.0 and said in " ".join(out.split())
     code, out, _ = harness(capsys, "compare", "run", "run")
-    assert code == 0 and "are unparsed" in " ".join(out.split())
+    assert code == 0 and said in " ".join(out.split())
 
 
 def test_a_refusal_for_good_says_why_and_that_resuming_does_not_help(capsys, httpserver):
