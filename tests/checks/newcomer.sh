@@ -17,7 +17,10 @@ said() { # said TEXT: whether the last step's log says so
 }
 try() { "$@" >log 2>&1 || { cat log; exit 1; }; }
 
-step clone git clone -q "file://$checkout" p2o-harness
+get() { # a checkout without its history is copied
+  git clone -q "file://$checkout" p2o-harness || { mkdir p2o-harness && tar -C "$checkout" --exclude='.venv*' --exclude=.newcomer -cf - . | tar -C p2o-harness -xf -; }
+}
+step clone get
 cd p2o-harness
 unset HARNESS_RUN_RECIPE
 step "make run" try make run SEEDS=0,1 OUT=runs/demo
@@ -30,6 +33,7 @@ suite() {
 {"id": "pe", "problem": "How many letters has the capital of Peru?", "answer": 4}
 EOF
   harness suite new capitals --from capitals.jsonl --out suites
+  sed -i 's/^max_new_tokens:.*/max_new_tokens: 32/' suites/capitals/card.yaml
   harness eval testbed --bench suites/capitals --out runs/capitals
 }
 step "a suite" try suite
@@ -54,8 +58,8 @@ class LeaveOneOut(GRPO):
         return [reward - (total - reward) / (k - 1) for reward in group.rewards_K]
 EOF
   sed -i 's|^METHODS = {$|&\n    "leave-one-out": "harness.methods.leave_one_out:LeaveOneOut",|' methods/__init__.py
-  for name in grpo leave-one-out; do
-    harness run --method $name --bench id,ood --seeds 0,1,2 --set train.epochs=1 --out runs/$name
+  for arm in grpo leave-one-out; do
+    harness run --method $arm --bench id,ood --seeds 0,1,2 --set train.epochs=1 --out runs/$arm
   done
 }
 step "a method" try method
