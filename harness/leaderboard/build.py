@@ -90,12 +90,6 @@ def _built(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if not p.is_dir() and p.name != RULES)
 
 
-def render_board(folder: Path, runs: Sequence[Path]) -> dict[str, str]:
-    """The files of a board by name: README.md, index.html, index.json, and scores*.csv, .tex and .svg for each set of runs
-    that can be compared. Raises as `read_board` does."""
-    return _files(read_board(folder, runs))
-
-
 def read_board(folder: Path, runs: Sequence[Path]) -> Board:
     """A board with its runs compared. Raises HarnessError, naming run and field, if a filed run cannot be read or contradicts
     its settings."""
@@ -130,7 +124,8 @@ def _readable(folder: Path) -> Iterator[None]:
 
 
 def _files(board: Board) -> dict[str, str]:
-    """The files of a board by name. Raises HarnessError."""
+    """The files of a board by name: README.md, index.html, index.json, and scores*.csv, .tex and .svg for each set of runs
+    that can be compared. Raises HarnessError."""
     groups, margin = board.groups, margin_line(board.rules)
     with _readable(board.folder):
         pilots = pilots_table(board.pilots, board.rules.least_seeds) if board.pilots else None

@@ -117,14 +117,6 @@ class Table:
         """Whether the first column names groups of rows."""
         return any(not row[0] for row in self.rows)
 
-    @property
-    def full_rows(self) -> list[tuple[str, ...]]:
-        """The rows with every first cell filled in."""
-        out: list[tuple[str, ...]] = []
-        for row in self.rows:
-            out.append((row[0] or out[-1][0], *row[1:]) if out else row)
-        return out
-
     def to_latex(self) -> str:
         """A table environment with booktabs rules, space between groups of rows, and notes below."""
 

@@ -26,7 +26,7 @@ PUBLISHED_SD = 2.0
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedSd:
     """The standard deviation between seeds and where it comes from."""
 
     sd: float
@@ -60,7 +60,7 @@ class Affordable:
     margin: float
     alpha: float
     wanted: float
-    spread: Spread
+    spread: SeedSd
     baseline: str
     designs: list[Design]
     seeds_needed: int | None
@@ -71,7 +71,7 @@ def decide(
     budget: float,
     hours: Mapping[str, float],
     baseline: str,
-    spread: Spread,
+    spread: SeedSd,
     effect: float = CLAIMED,
     margin: float = MARGIN,
     alpha: float = 0.05,
@@ -125,20 +125,20 @@ def _design(
     )
 
 
-def spread_of(word: str | None) -> Spread:
+def spread_of(word: str | None) -> SeedSd:
     """`--sd`: points, or a run, a study or a board whose seeds tell. Raises UsageError for anything else."""
     if word is None:
-        return Spread(PUBLISHED_SD, "assumed: no training of this size was repeated; claims are planned with 1 and 2 points")
+        return SeedSd(PUBLISHED_SD, "assumed: no training of this size was repeated; claims are planned with 1 and 2 points")
     try:
         sd = float(word)
     except ValueError:
         return _of_runs(Path(word))
     if not 0 < sd <= 100:
         raise UsageError(f"--sd must be above 0 and at most 100 points, not {word}")
-    return Spread(sd, "given")
+    return SeedSd(sd, "given")
 
 
-def _of_runs(root: Path) -> Spread:
+def _of_runs(root: Path) -> SeedSd:
     """Pooled over the runs below a folder: of the average out of distribution, or in distribution where there is no other."""
     if not root.is_dir():
         raise UsageError(f"--sd takes points or a folder of runs, and {str(root)!r} is neither")
@@ -155,6 +155,6 @@ def _of_runs(root: Path) -> Spread:
         raise UsageError(f"--sd: no run below {root} has two seeds whose average scores differ")
     runs = len(scores[chosen])
     place = "out of" if chosen == "ood" else "in"
-    return Spread(
+    return SeedSd(
         pooled.sd, f"{runs} run{'s' * (runs > 1)} in {root.name}, {place} distribution, {pooled.df} degrees of freedom"
     )

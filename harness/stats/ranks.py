@@ -4,7 +4,7 @@ An arm that is surely better than another cannot rank below it, and one that is 
 the best rank of an arm is one more than the number of arms surely above it, and its worst leaves room for those surely
 below it: the simultaneous confidence sets of Mogstad, Romano, Shaikh and Wilhelm (2024, Review of Economic Studies 91),
 from the pairs of arms as `harness.stats.contrasts.ties_of` tests them, Holm over all. docs/statistics.md says how often all
-ranks hold (measured).
+ranks hold.
 """
 
 from __future__ import annotations

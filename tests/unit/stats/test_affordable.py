@@ -9,7 +9,7 @@ import pytest
 from harness.core.errors import UsageError
 from harness.runs.result import load_result, runs_below
 from harness.stats import seeds
-from harness.stats.affordable import PUBLISHED_SD, Spread, decide, spread_of
+from harness.stats.affordable import PUBLISHED_SD, SeedSd, decide, spread_of
 from harness.stats.claims import Claim
 from harness.stats.verdicts import outcome
 from support.paths import ROOT
@@ -28,7 +28,7 @@ def simulated(effect, sd, n, margin=1.0):
 
 @pytest.mark.parametrize(("budget", "sd", "n"), [(310, 2.0, 3), (560, 2.0, 5), (850, 1.0, 8)])
 def test_the_printed_chances_are_those_of_simulated_experiments(budget, sd, n):
-    d = decide(budget, HOURS, "grpo", Spread(sd, "given")).designs[0]
+    d = decide(budget, HOURS, "grpo", SeedSd(sd, "given")).designs[0]
     assert d.seeds == n == math.floor(budget / 100)
     assert simulated(d.detectable, sd, n)["gain"] == pytest.approx(0.8, abs=0.015)
     claimed = simulated(4.7, sd, n)
@@ -38,24 +38,24 @@ def test_the_printed_chances_are_those_of_simulated_experiments(budget, sd, n):
 
 
 def test_fewer_arms_get_more_seeds():
-    found = decide(500, HOURS, "grpo", Spread(2.0, "given"))
+    found = decide(500, HOURS, "grpo", SeedSd(2.0, "given"))
     assert [d.arms for d in found.designs] == [("p2o", "grpo", "gepa"), ("p2o", "grpo"), ("gepa", "grpo")]
     assert [d.seeds for d in found.designs] == [5, 5, 12]
     assert found.designs[2].detectable < found.designs[0].detectable
-    assert len(decide(500, {"p2o": 60.0, "grpo": 25.0}, "grpo", Spread(2.0, "given")).designs) == 1
+    assert len(decide(500, {"p2o": 60.0, "grpo": 25.0}, "grpo", SeedSd(2.0, "given")).designs) == 1
 
 
 def test_what_would_be_enough_is_enough_and_no_less():
-    found = decide(310, HOURS, "grpo", Spread(2.0, "given"))
+    found = decide(310, HOURS, "grpo", SeedSd(2.0, "given"))
     assert found.hours_needed == found.seeds_needed * 100
     assert decide(found.hours_needed, HOURS, "grpo", found.spread).designs[0].seen >= 0.8
     assert decide(found.hours_needed - 1, HOURS, "grpo", found.spread).designs[0].seen < 0.8
 
 
 def test_too_little_to_say_anything():
-    found = decide(150, HOURS, "grpo", Spread(2.0, "given"))
+    found = decide(150, HOURS, "grpo", SeedSd(2.0, "given"))
     assert found.designs[0].seeds == 1 and found.designs[0].detectable is None
-    assert decide(10, HOURS, "grpo", Spread(2.0, "given")).designs[0].seeds == 0
+    assert decide(10, HOURS, "grpo", SeedSd(2.0, "given")).designs[0].seeds == 0
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_too_little_to_say_anything():
 )
 def test_what_is_no_design(hours, more, told):
     with pytest.raises(UsageError, match=told):
-        decide(100, hours, "grpo", Spread(2.0, "given"), **more)
+        decide(100, hours, "grpo", SeedSd(2.0, "given"), **more)
 
 
 def test_the_default_is_what_claims_are_planned_with():
