@@ -154,14 +154,18 @@ function browse(f) {
     if (!document.activeElement.closest("tbody")) draw();
     if (open >= 0 && !view.querySelector("pre")) show(open);
   };
+  const addressed = () => { // by the address, which is ahead of what is shown until its event arrives
+    const wanted = canonical(location.hash);
+    return all.find((i) => address(i) === wanted);
+  };
   const step = (by) => {
     if (!found.length) return;
-    const at = found.indexOf(open);
+    const at = found.indexOf(addressed() ?? open);
     location.hash = address(found[at < 0 ? 0 : (at + by + found.length) % found.length]);
   };
   const follow = () => {
     if (!location.hash.startsWith("#sample=")) return;
-    const wanted = canonical(location.hash), i = all.find((i) => address(i) === wanted);
+    const i = addressed();
     if (i === undefined) {
       show(-1);
       view.append(make("p", {}, "This run has no such sample: " + location.hash.slice(8)));
