@@ -161,6 +161,7 @@ def power(
     if bool(solved) + bool(claim_file) + (bool(effects) and not claim_file) != 1:
         raise UsageError("give one of --effect POINTS, --claim CLAIM and --solved SHARE,SHARE")
     smallest = MARGIN if margin is None else margin
+    said: list[str] = []
     if claim_file:
         if margin is not None or seed_sds or question_se is not None:
             raise UsageError(
@@ -178,10 +179,14 @@ def power(
         counts = seeds or (3, 5, 8)
         found = planner.designs(pilots, seed_sds, question_se, scores, correlation)
         rows = planner.answer(found, effects, counts, alpha, wanted, smallest)
-        tables, tree = [render.power_table(rows, counts, alpha, wanted)], {"rows": rows}
+        said = render.power_sentences(rows, wanted)
+        tables, tree = [render.power_table(rows, counts, alpha, wanted)], {"sentences": said, "rows": rows}
     if as_json:
         o.echo_json({"alpha": alpha, "power": wanted, **tree})
         return
+    if said:
+        o.say_sentences(said)
+        o.say("")
     terminal.show(*tables)
 
 

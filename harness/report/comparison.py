@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from harness.report import kinds
 from harness.report.robust import robust_table
-from harness.report.sentences import comparison_sentences, markdown_lines, seeds_to_decide
+from harness.report.sentences import comparison_sentences, markdown_lines, seeds_to_decide, subject
 from harness.report.tables import (
     Table,
     compact,
@@ -41,7 +41,7 @@ def several_tables(c: Comparison) -> list[Table]:
 
 def to_markdown(c: Comparison, title: str = "Comparison") -> str:
     stamps = [f"> **Not a result.** {markdown_cell(stamp)}\n" for stamp in c.stamps]
-    head = f"Model {markdown_cell(c.model)}, trained on {markdown_cell(c.training_set)}.\n"
+    head = f"{markdown_cell(subject(c))}.\n"
     said = markdown_lines(comparison_sentences(c))
     return "\n".join([f"# {markdown_cell(title)}\n", *stamps, said, head, *(table.to_markdown() for table in tables(c))])
 

@@ -13,7 +13,7 @@ from harness.report.answers import answers
 from harness.report.brief import in_text
 from harness.report.comparison import to_latex, to_markdown
 from harness.report.pages import panels, render
-from harness.report.sentences import comparison_sentences, with_sentences
+from harness.report.sentences import comparison_sentences, subject, with_sentences
 from harness.report.spreadsheet import to_csv
 from harness.runs.files import write_text
 from harness.runs.logs import read_metrics
@@ -35,8 +35,7 @@ def comparison_page(runs: Sequence[Path], comparison: Comparison) -> str:
         title="Comparison",
         sentences=comparison_sentences(comparison),
         keys=[{"label": arm.label, "colour": plots.colour(i)} for i, arm in enumerate(comparison.arms)],
-        subtitle=f"model {comparison.model}, trained on {comparison.training_set}; "
-        f"baseline {comparison.arms[comparison.baseline].label}",
+        subtitle=f"{subject(comparison)}; baseline {comparison.arms[comparison.baseline].label}",
         panels=panels([read_metrics(run) for run in runs], lambda arm, _: arm, ["reward"]),
         runs=[{"label": a.label, "name": run.resolve().name, "spec_hash": spec_hash[:12]} for a, run, spec_hash in names],
         **answers(comparison),

@@ -96,7 +96,13 @@ def overview(c: Comparison) -> list[dict[str, Any]]:
                 outer = None if x.new is None else (100 * x.new.low, 100 * x.new.high)
                 differences.append(
                     plots.Mark(
-                        label=arm.label, points=[], series=i, mean=100 * x.difference, low=ends[0], high=ends[1], outer=outer
+                        label=arm.label,
+                        points=[],
+                        series=_series(c, i),
+                        mean=100 * x.difference,
+                        low=ends[0],
+                        high=ends[1],
+                        outer=outer,
                     )
                 )
         gaps.append((m.title, differences))
@@ -114,6 +120,11 @@ def overview(c: Comparison) -> list[dict[str, Any]]:
     return out + robust_panels(c, MOST_ARMS)
 
 
+def _series(c: Comparison, i: int) -> int:
+    """The colour of an arm's row: its own, or, of more arms than there are colours, whether it is the baseline."""
+    return i if len(c.arms) <= len(plots.PALETTE) else int(i == c.baseline)
+
+
 def every_seed(c: Comparison, measures: Sequence[Measure]) -> str:
     """A dot plot, as SVG: for each of the first MOST_ARMS arms the score of every seed, and the mean, or, where seeds are of
     two kinds, the share of those that solve the measure."""
@@ -124,7 +135,8 @@ def every_seed(c: Comparison, measures: Sequence[Measure]) -> str:
             s = arm.scores[m.key]
             x = s.solved
             share = plots.Share(100 * x.at, x.count, 100 * x.share, 100 * x.low, 100 * x.high) if x else None
-            marks.append(plots.Mark(arm.label, [100 * v for v in s.per_seed.values()], i, 100 * s.mean, solved=share))
+            at = [100 * v for v in s.per_seed.values()]
+            marks.append(plots.Mark(arm.label, at, _series(c, i), 100 * s.mean, solved=share))
         groups.append((m.title, marks))
     return plots.dots(groups, "score, percent points")
 

@@ -11,32 +11,59 @@ from harness.stats.chances import MAX_SEEDS
 from harness.stats.plans import AT, Plan
 
 
+def power_sentences(rows: Sequence[dict[str, Any]], wanted: float) -> list[str]:
+    """How many seeds each effect needs under each design."""
+    out = []
+    for r in rows:
+        these, new = r["seeds_these_questions"], r["seeds_new_questions"]
+        needs = [f"{_seeds(these)} on these questions"]
+        if r["question_se"]:
+            never = "on new ones no number of seeds is enough, it takes more questions"
+            needs.append(never if not new and r["ceiling"] < wanted else f"{_seeds(new)} on new ones")
+        sd = f"seed sd {r['seed_sd']:.2f}"
+        design = sd if r["name"].startswith("seed sd") else f"{r['name']}: {sd}"
+        out.append(
+            f"To see a gain of {r['effect']:g} points in {100 * wanted:g}% of tries takes {'; '.join(needs)} ({design})."
+        )
+    return out
+
+
+def _seeds(count: int | None) -> str:
+    return f"more than {MAX_SEEDS} seeds an arm" if not count else f"{count} seed{'s' * (count > 1)} an arm"
+
+
 def power_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: float, wanted: float) -> Table:
-    """A row per design and effect."""
-    header = ["", "effect", "seed sd", "question SE", "seeds, these questions", "seeds, new questions"]
-    header += [x for s in seeds for x in (f"power at {s}", f"MDE at {s}", f"questions at {s}")]
+    """A row per design, effect and number of seeds."""
+    asked = any(r["question_se"] for r in rows)
+    header = ["", "effect", "seed sd", "seeds, these questions"]
+    header += ["question SE", "seeds, new questions"] if asked else []
+    header += ["seeds", "power", "MDE"] + (["questions"] if asked else [])
     body = []
     for r in rows:
-        never = f">{MAX_SEEDS}"
-        cells = [r["name"], f"{r['effect']:g}", f"{r['seed_sd']:.2f}", f"{r['question_se']:.2f}" if r["question_se"] else ""]
-        cells.append(str(r["seeds_these_questions"] or never))
-        cells.append(str(r["seeds_new_questions"] or ("never" if r["ceiling"] < wanted else never)) if r["question_se"] else "")
+        more = f">{MAX_SEEDS}"
+        cells = [r["name"], f"{r['effect']:g}", f"{r['seed_sd']:.2f}", str(r["seeds_these_questions"] or more)]
+        if asked:
+            new = r["seeds_new_questions"] or ("never" if r["ceiling"] < wanted else more)
+            cells += [f"{r['question_se']:.2f}", str(new)] if r["question_se"] else ["", ""]
         for s in seeds:
             factor = r["questions"][s]
             times = "" if not r["question_se"] else "never" if factor is None else f"×{factor:.2g}" if factor > 1 else "enough"
-            cells += [f"{r['power'][s]:.2f}", f"{r['detectable'][s]:.1f}", times]
-        body.append(tuple(cells))
+            body.append((*cells, str(s), f"{r['power'][s]:.2f}", f"{r['detectable'][s]:.1f}", *([times] if asked else [])))
+            cells = [""] * len(cells)
     margin = rows[0]["margin"] if rows else 0.0
     notes = [
-        f"Seeds per arm for a {100 * wanted:g}% chance of a gain: the {100 * (1 - alpha):g}% interval lies above the margin, "
-        f"{margin:g} points. Power and MDE are for new questions if a question SE is known, otherwise for these questions.",
-        "questions: the factor by which every suite must grow at that number of seeds; never: no number is enough.",
+        f"A gain: the {100 * (1 - alpha):g}% interval lies above the margin, {margin:g} points. Seeds are per arm; power is "
+        "the chance of a gain with so many, MDE the effect that they see with the wanted chance.",
+        "Power and MDE are for new questions where a question SE is known, else for these. questions: the factor by which "
+        "every suite must grow at that number of seeds; never: no number is enough."
+        if asked
+        else "On these questions; --question-se or --scores for new ones.",
     ]
     df = [r["seed_df"] for r in rows if r["seed_df"]]
     if df:
         notes.append(f"Seed sd pooled over the pilot's arms, {min(df)} degrees of freedom; rough if these are few.")
     return Table(
-        title="Seeds and questions needed",
+        title="Seeds and questions needed" if asked else "Seeds needed",
         header=tuple(header),
         align="l" + "r" * (len(header) - 1),
         rows=body,
@@ -54,7 +81,7 @@ def solved_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: fl
             body.append((*(names if i == 0 else ("",) * 3), str(s), *found))
     note = (
         "Percent of seeds that solve the suites; a seed scores 100 or 0, give or take 2. Seeds needed: per arm, for a "
-        f"{100 * wanted:g}% chance of a decision. The chance of each outcome, counted out, at {alpha:g} and a margin of "
+        f"decision in {100 * wanted:g}% of tries. The chance of each outcome, counted out, at {alpha:g} and a margin of "
         f"{rows[0]['margin']:g} points."
     )
     header = ("arm solves", "baseline", "seeds needed", "seeds", "gain", "loss", "equivalent", "undecided")
@@ -62,8 +89,8 @@ def solved_table(rows: Sequence[dict[str, Any]], seeds: Sequence[int], alpha: fl
 
 
 def plan_tables(p: Plan) -> list[Table]:
-    """The chance of each verdict, the seeds needed, and what a seed's score varies by."""
-    return [_chances_table(p), _needs_table(p), _parts_table(p)]
+    """The seeds needed, the chance of each verdict, and what a seed's score varies by."""
+    return [_needs_table(p), _chances_table(p), _parts_table(p)]
 
 
 def _share(x: float) -> str:
@@ -90,7 +117,7 @@ def _chances_table(p: Plan) -> Table:
         rule += f" Looks at {', '.join(map(str, c.looks))} seeds, at levels {levels}: the chance to have ended with it by then."
     known = tuple(f"{k.what}: {k.value} ({k.source})" for k in p.known)
     return Table(
-        title=f"{c.name}: chance of each verdict, percent",
+        title="Chance of each verdict, percent",
         header=("scenario", "if the truth is", "seeds", *verdicts),
         align="ll" + "r" * 6,
         rows=rows,
@@ -104,8 +131,10 @@ def _needs_table(p: Plan) -> Table:
         many = f">{max(p.claim.looks) if p.claim.looks else MAX_SEEDS}"
         seeds = "" if not n.right else many if n.seeds is None else str(n.seeds)
         rows.append((n.scenario, _truth(p, n.truth), n.right or "none: it is at the margin", seeds))
-    note = f"Per arm, for a {100 * p.wanted:g}% chance of the right verdict."
-    return Table("Seeds needed", ("scenario", "if the truth is", "right verdict", "seeds needed"), "lllr", rows, (note,))
+    note = f"Per arm, for the right verdict in {100 * p.wanted:g}% of tries."
+    return Table(
+        f"{p.claim.name}: seeds needed", ("scenario", "if the truth is", "right verdict", "seeds needed"), "lllr", rows, (note,)
+    )
 
 
 def _parts_table(p: Plan) -> Table:

@@ -71,6 +71,11 @@ def main_measure(c: Comparison) -> Measure:
     return averages(c)[0]
 
 
+def subject(c: Comparison) -> str:
+    """What is compared, without a full stop."""
+    return f"Model {c.model}, trained on {c.training_set}" if c.trained else "Finished policies, evaluated as they are"
+
+
 def comparison_sentences(c: Comparison, measures: Sequence[Measure] | None = None) -> list[Sentence]:
     """A sentence for every arm against the baseline, or, of more than EACH, for all that stand alike; of one arm, its score.
     About the `averages`, or other measures."""

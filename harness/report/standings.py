@@ -47,6 +47,12 @@ def short(m: Measure) -> str:
 def question(c: Comparison, policy: str, training_set: str) -> str:
     """What a board asks, as a sentence."""
     where = place(main_measure(c))
+    if not c.trained:
+        return (
+            f"How well does {policy} score {where}?"
+            if len(c.arms) == 1
+            else f"Which of {len(c.arms)} policies scores highest {where}?"
+        )
     if len(c.arms) == 1:
         return f"How well does {policy} score {where}, trained on {training_set}?"
     return f"Which of {len(c.arms)} ways to train {policy} on {training_set} scores highest {where}?"

@@ -96,6 +96,8 @@ class Comparison:
     """Which of the planned looks this is, in words."""
     allowed: tuple[str, ...] = ()
     """What differs between arms because the caller allowed it, in words."""
+    trained: bool = True
+    """Whether any arm was trained; else all are finished policies, which may be of several models."""
 
     @property
     def stamps(self) -> list[str]:
@@ -178,6 +180,7 @@ def compare(
         alpha=rule.alpha,
         look=in_words(fewest, looks) if looks else "",
         allowed=tuple(allowed),
+        trained=not all(r.is_evaluation for r in results),
     )
 
 

@@ -119,9 +119,9 @@ class StudyDir:
         with self._held():
             return Local(self).run(jobs or default_jobs(self))
 
-    def start(self, job: Job) -> subprocess.Popen[bytes]:
-        """A job as a process of this machine."""
-        return start(job)
+    def start(self, job: Job, device: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """A job as a process of this machine, which sees `device`."""
+        return start(job, device)
 
     def hand_over(self, queue: Queue) -> tuple[dict[str, str], dict[str, str]]:
         """Submit what is neither done nor under way, and merge what can be; returns how every job stands, and why, for every

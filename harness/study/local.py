@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from harness.runs.result import seed_path
 from harness.study.cells import Cell
-from harness.study.children import POLL_S, Watch, is_free, spawn, stop, threads
+from harness.study.children import POLL_S, Devices, Watch, is_free, spawn, stop, threads
 from harness.study.jobs import Job, jobs_of
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ class Local:
     def __init__(self, folder: StudyDir) -> None:
         self.folder = folder
         self.waiting = [job for cell in folder.cells if cell.chosen for job in jobs_of(folder, cell)]
-        self.running: dict[str, tuple[Job, subprocess.Popen[bytes]]] = {}
+        self.running: dict[str, tuple[Job, subprocess.Popen[bytes], dict[str, str]]] = {}
         self.failed: dict[str, str] = {}
-        self.watch = Watch()
+        self.devices, self.watch = Devices(), Watch()
 
     def run(self, jobs: int) -> dict[str, str]:
         """Run what is not done of the chosen arms, `jobs` at once, and merge what was done seed by seed; returns why, for
@@ -54,7 +55,7 @@ class Local:
                     if self.running:
                         time.sleep(POLL_S)
             finally:
-                stop([process for _, process in self.running.values()])
+                stop([process for _, process, _ in self.running.values()])
         return self.failed
 
     def _start_ready(self, jobs: int) -> None:
@@ -67,12 +68,14 @@ class Local:
             if not is_free(job.path):
                 self.failed[job.name] = f"another process is writing to {job.path}"
             elif not self.folder.job_done(job):
-                self.running[job.name] = job, self.folder.start(job)
+                device = {} if job.cell.spec.backend.name == "openrlhf" else self.devices.take()  # Ray shares them out itself
+                self.running[job.name] = job, self.folder.start(job, device), device
 
     def _collect(self) -> None:
-        for name, (job, process) in list(self.running.items()):
+        for name, (job, process, device) in list(self.running.items()):
             if process.poll() is not None:
                 del self.running[name]
+                self.devices.give_back(device)
                 if process.returncode or not self.folder.job_done(job):
                     self.failed[name] = f"failed with exit code {process.returncode}, see {job.log}"
         for cell in self.folder.cells:
@@ -92,9 +95,9 @@ class Local:
         return len(seeds) * (job.units // len(job.seeds)) + under_way
 
 
-def start(job: Job) -> subprocess.Popen[bytes]:
-    """The job's process, its output in its log."""
-    return spawn(job.words, job.log, threads_of(job.cell))
+def start(job: Job, device: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """The job's process, its output in its log; it sees `device`, as Devices gave it."""
+    return spawn(job.words, job.log, {**threads_of(job.cell), **device})
 
 
 def threads_of(cell: Cell) -> dict[str, str]:

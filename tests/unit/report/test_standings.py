@@ -130,3 +130,5 @@ def test_questions_are_sentences():
     )
     alone = compare([arm("p2o", HIGH)])
     assert s.question(alone, "a/model", "drills") == "How well does a/model score out of distribution, trained on drills?"
+    assert s.question(replace(alone, trained=False), "a/model", "") == "How well does a/model score out of distribution?"
+    assert s.question(replace(c, trained=False), "a/model", "") == "Which of 2 policies scores highest out of distribution?"

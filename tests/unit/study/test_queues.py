@@ -134,7 +134,7 @@ class Here(s.StudyDir):
 
     broken = ()
 
-    def start(self, job):
+    def start(self, job, device):
         if job.name not in self.broken:
             finish(job)
         return subprocess.Popen(["true"])

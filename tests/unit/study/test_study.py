@@ -213,8 +213,10 @@ class Fake(s.StudyDir):
     broken: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
     endless = False
+    devices: list = []
 
-    def start(self, job):
+    def start(self, job, device):
+        self.devices = [*self.devices, (job.name, device.get("CUDA_VISIBLE_DEVICES"))]
         cell, events, path = job.cell, self.out / "events", job.path
         path.mkdir(parents=True, exist_ok=True)
         files = [str(path / name) for name in ("result.json", "report.html")]
@@ -254,6 +256,17 @@ def test_matched_cells_start_after_their_arm(tmp_path, quick, jobs):
     assert folder.run(jobs=jobs) == {} and folder.events() == order, "all is done: nothing starts"
 
 
+def test_gpus_are_shared_out(tmp_path, quick, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    path = write(
+        tmp_path, {"one": {"method": "grpo"}, "other": {"method": "grpo-t1"}, "last": {"method": "grpo", "match": "one"}}
+    )
+    folder = Fake(tmp_path / "out", s.load_study(str(path)), cells(path), None)
+    folder.together = ("one", "other")
+    assert folder.run(jobs=2) == {}
+    assert folder.devices[:2] == [("one", "3"), ("other", "5")] and folder.devices[2][1] in ("3", "5")
+
+
 def test_a_failed_cell_stops_only_what_waits_for_it(tmp_path, quick):
     path = write(tmp_path, ARMS)
     folder = Fake(tmp_path / "out", s.load_study(str(path)), cells(path), None)
@@ -280,7 +293,7 @@ def test_sigterm_stops_the_children_too(tmp_path, quick, monkeypatch):
     folder = Fake(tmp_path / "out", s.load_study(str(path)), cells(path), None)
     folder.endless = True
     started, real, looked, both = [], folder.start, Local.units_done, threading.Event()
-    folder.start = lambda job: started.append(real(job)) or started[-1]
+    folder.start = lambda job, device: started.append(real(job, device)) or started[-1]
 
     def units_done(self, job):
         if len(started) == 2 and (tmp_path / "out" / "events").exists() and len(folder.events()) == 2:
