@@ -66,15 +66,16 @@ def regrade(run: Path, as_json: bool) -> None:
     """
     from harness.evaluation.regrade import regrade as regraded
     from harness.report import terminal
-    from harness.report.checks import regrade_table
+    from harness.report.checks import regrade_sentence, regrade_table
     from harness.runs.formats import tree
 
     found = regraded(run)
-    table = regrade_table(found)
     if as_json:
-        o.echo_json({"run": str(run), **tree(found)})
+        o.echo_json({"run": str(run), "sentences": [regrade_sentence(found)], **tree(found)})
         return
-    terminal.show(table)
+    o.say_sentences([regrade_sentence(found)])
+    o.say("")
+    terminal.show(regrade_table(found))
     o.say(f"written: {run / 'regrade.json'}")
 
 

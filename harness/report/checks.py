@@ -24,32 +24,42 @@ def contamination_table(rows: Sequence[Mapping[str, Any]], notes: Sequence[str])
     return Table(title="Contamination", header=header, align="lll" + "r" * (len(header) - 3), rows=cells, notes=(*notes, more))
 
 
-def regrade_table(found: Regraded) -> Table:
-    """A row per suite and role: old and new scores side by side."""
+def regrade_sentence(found: Regraded) -> str:
+    """How many samples are graded otherwise now, and what that does to the averages."""
+    changed, samples = (sum(getattr(s, key) for s in found.suites.values()) for key in ("changed", "samples"))
+    moved = [
+        f"the {role} macro average was {points(m.old)} and is {points(m.new)}"
+        for role, m in (("OOD", found.macro.ood), ("ID", found.macro.id))
+        if m.old is not None and m.new is not None
+    ]
+    return f"{changed} of {samples} samples are graded otherwise now" + "".join(f"; {text}" for text in moved) + "."
 
-    def cell(value: float | None) -> str:
-        return "" if value is None else points(value)
+
+def regrade_table(found: Regraded) -> Table:
+    """A row per suite and figure, before and after; rates of all samples in percent, and faults counted."""
+
+    def row(what: str, old: float | None, new: float | None) -> list[tuple[str, ...]]:
+        return [] if old is None or new is None else [("", what, points(old), points(new))]
 
     rows: list[tuple[str, ...]] = []
     for name, s in found.suites.items():
-        pairs = [
-            (s.old.avg, s.new.avg),
-            (s.old.parity_avg, s.new.parity_avg),
-            (s.old.disagreement, s.new.disagreement),
-            (s.old.unparsed, s.new.unparsed),
+        own = [
+            *row("score", s.old.avg, s.new.avg),
+            *row("parity", s.old.parity_avg, s.new.parity_avg),
+            *row("disagree", s.old.disagreement, s.new.disagreement),
+            *row("unparsed", s.old.unparsed, s.new.unparsed),
+            ("", "faults", str(s.old.grader_faults), str(s.new.grader_faults)),
+            ("", "graded otherwise", "", str(s.changed)),
         ]
-        faults = (str(s.old.grader_faults), str(s.new.grader_faults))
-        rows.append((name, *(cell(v) for pair in pairs for v in pair), *faults, f"{s.changed} of {s.samples}"))
-    for role, m in (("ID", found.macro.id), ("OOD", found.macro.ood)):
-        if m.old is not None:
-            rows.append((f"{role} macro average", cell(m.old), cell(m.new), *[""] * 9))
-    heads = (f"{key}, {side}" for key in ("score", "parity", "disagree", "unparsed", "faults") for side in ("old", "new"))
+        rows += [(name, *own[0][1:]), *own[1:]]
+    for role, m in (("OOD", found.macro.ood), ("ID", found.macro.id)):
+        rows += [(f"{role} macro average", *cells[1:]) for cells in row("score", m.old, m.new)]
     return Table(
         title="Regraded",
-        header=("suite", *heads, "changed"),
-        align="l" + "r" * 11,
+        header=("suite", "figure", "old", "new"),
+        align="llrr",
         rows=rows,
-        notes=("Percent points, means over seeds.",),
+        notes=("Percent points, means over seeds; faults and samples graded otherwise are counted.",),
     )
 
 

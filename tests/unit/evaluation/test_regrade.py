@@ -42,7 +42,7 @@ def run(tmp_path):
     return write_run(tmp_path / "run", found, rows)
 
 
-def test_regrade_sets_old_and_new_side_by_side(run, capsys):
+def test_regrade_sets_old_and_new_side_by_side(run, capsys, monkeypatch):
     before = (run / "samples" / "aime24.jsonl").read_bytes()
     code, out, _ = harness(capsys, "regrade", run, "--json")
     found = json.loads(out.splitlines()[-1])
@@ -55,8 +55,14 @@ def test_regrade_sets_old_and_new_side_by_side(run, capsys):
     assert found["macro"] == {"id": {"old": None, "new": None}, "ood": {"old": 0.375, "new": 0.5}}
     assert json.loads((run / "regrade.json").read_text())["suites"] == found["suites"]
     assert (run / "samples" / "aime24.jsonl").read_bytes() == before
-    code, out, _ = harness(capsys, "regrade", run)
-    assert code == 0 and "37.5" in out and "50.0" in out and "5 of 8" in out
+    said = "5 of 8 samples are graded otherwise now; the OOD macro average was 37.5 and is 50.0."
+    assert found["sentences"] == [said]
+    for columns in (60, 80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        code, out, _ = harness(capsys, "regrade", run)
+        assert code == 0 and " ".join(out.split()).startswith(said)
+        rows = [line.split() for line in out.splitlines()]
+        assert ["score", "37.5", "50.0"] in rows and ["graded", "otherwise", "5"] in rows, "no row is taken apart"
 
 
 def test_missing_samples_are_refused(run, capsys):
