@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.core.errors import HarnessError, MissingError
+from harness.core.errors import HarnessError, MissingError, UsageError
 from harness.report.pages import CURVES
 from harness.report.plots import thin
 from harness.runs import formats
@@ -56,7 +56,7 @@ class Entry:
 def boards(root: Path) -> dict[Path, list[Path]]:
     """Filed runs by board: the folders `<training set>/<model>` below `root`, or `root` itself where it is one.
 
-    Raises MissingError where there is none, HarnessError for a folder that is a link.
+    Raises MissingError where there is none, UsageError for the folder of a training set, HarnessError for a link.
     """
     found: dict[Path, list[Path]] = {}
     for path in sorted(root.glob("*/manifest.json")) or sorted(root.glob("*/*/*/manifest.json")):
@@ -67,6 +67,9 @@ def boards(root: Path) -> dict[Path, list[Path]]:
             raise HarnessError(f"{link}: is a link; a board holds its own files")
         found.setdefault(folder.parent, []).append(folder)
     if not found:
+        if own := sorted({str(p.parent.parent) for p in root.glob("*/*/manifest.json")}):
+            names = ", ".join(own)
+            raise UsageError(f"{root} holds the boards of one training set; name one of them ({names}), or all: {root.parent}")
         raise MissingError(f"no filed run below {root}: `harness leaderboard add RUN --board {root}` files one")
     return found
 

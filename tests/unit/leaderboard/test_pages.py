@@ -596,6 +596,10 @@ def test_the_boards_below_a_folder(tmp_path):
     run("s", "reproductions", "d")
     assert filed.boards(tmp_path) == {one.parent: [two, one], other.parent: [other]}
     assert filed.boards(one.parent) == {one.parent: [two, one]}
+    with pytest.raises(UsageError) as e:
+        filed.boards(tmp_path / "s")
+    assert str(e.value).startswith(f"{tmp_path / 's'} holds the boards of one training set; name one of them (")
+    assert f"{one.parent}, {other.parent}" in str(e.value) and str(e.value).endswith(f"or all: {tmp_path}")
     assert filed.second_runs(one.parent) == []
     again = run("s", "m", "reproductions", "z"), run("s", "m", "reproductions", "y")
     run("s", "m", "reproductions", ".tmp")
