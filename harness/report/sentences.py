@@ -159,7 +159,7 @@ def difference_sentence(c: Comparison, arm: Arm, m: Measure) -> Sentence:
     amiss with the baseline's own samples is said once, with the first arm."""
     base, x = c.arms[c.baseline], arm.contrasts[m.key]
     ratio, where = arm.ratio["sampled_tokens"], place(m)
-    cost = "" if ratio is None else f", at {ratio:.2f} times its sampled tokens"
+    cost = "" if ratio is None else f", at {ratio:.2f} times its sampled tokens" if ratio else ", with no tokens sampled"
     verdict = STANDS[x.verdict or "undecided"]
     needed: int | None = None
     by = f"{points(x.difference, sign=True)} points"
@@ -179,9 +179,9 @@ def difference_sentence(c: Comparison, arm: Arm, m: Measure) -> Sentence:
         decider = f"Were that the true difference, {needed or MAX_SEEDS} seeds an arm {tries}."
         text = f"Whether {arm.label} is ahead of {base.label} {where} is undecided: {_found(c, x)}{cost}. {decider}"
     first = next(a for a in c.arms if a is not base)
-    faulty = [(a, fault) for a in ((arm, base) if arm is first else (arm,)) for fault in faults_of(c, a, m)]
+    faulty = {a.label: found for a in ((arm, base) if arm is first else (arm,)) if (found := faults_of(c, a, m))}
     return Sentence(
-        text=text + "".join(f" {a.label}: {fault}." for a, fault in faulty),
+        text=text + "".join(f" {name}: {'; '.join(found)}." for name, found in faulty.items()),
         about="difference",
         arms=(arm.label,),
         baseline=base.label,

@@ -128,6 +128,7 @@ def test_prints_without_controls_and_with_the_details_that_are_open(chromium, bu
     page.emulate_media(media="print")
     assert not page.locator(".controls").first.is_visible() and not page.locator("summary").first.is_visible()
     assert page.locator(".detail:visible").count() == 1 and page.locator(".standings").is_visible()
+    assert "p2o" in (paper := page.locator(".standings").inner_text()) and "OOD" in paper, "names and headings, too"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.pdf(format="A4").startswith(b"%PDF")
     context.close()

@@ -135,7 +135,9 @@ def test_an_average_that_no_answer_was_found_for_is_no_ordinary_zero(tmp_path):
     [said] = comparison_sentences(compare_runs([many]))
     assert "50.0% of samples no answer" in said.text and "25.0% of samples were cut" in said.text and "failed on 3" in said.text
     c = compare_runs([many, run(tmp_path, "grpo", CLOSE)])
-    assert "m: in 50.0% of samples no answer was found." in comparison_sentences(c)[0].text
+    assert " m: in 50.0% of samples no answer was found; 25.0% of samples were cut" in comparison_sentences(c)[0].text
+    untrained = replace(c, arms=[replace(a, ratio=a.ratio | {"sampled_tokens": 0.0}) for a in c.arms])
+    assert ", with no tokens sampled. m: in 50.0%" in comparison_sentences(untrained)[0].text
     results = [load_result(r) for r in (run(tmp_path, "other", CLOSE), run(tmp_path, "third", CLOSE), many)]
     faulty = compare(results, 2, questions=[load_questions(r) for r in results])  # of the baseline it is said once
     assert [s.text.count("of samples no answer was found") for s in comparison_sentences(faulty, faulty.measures[:1])] == [1, 0]
