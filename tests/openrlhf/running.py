@@ -71,7 +71,7 @@ def p2o_command(out, server, *more):
         "toy-p2o.work": f"{out}/openrlhf/s0",
     }
     sets = [f"--set={name}={value}" for name, value in settings.items()]
-    return ["run", "--method=toy-p2o", f"--out={out}", *TINY, *sets, *more]
+    return ["run", "--method=toy-p2o", f"--out={out}", "--track=tensorboard", *TINY, *sets, *more]
 
 
 def p2o(out, server, *more):

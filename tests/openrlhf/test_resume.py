@@ -122,6 +122,21 @@ def test_the_same_numbers(interrupted, uninterrupted, what):
     assert comparable(interrupted[0])[what] == comparable(uninterrupted[0])[what]
 
 
+def test_the_curves_stand_in_tensorboard_once(interrupted, uninterrupted):
+    """By its own reader: every row's reward at its own step, however often the run was stopped."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = []
+    for out in (interrupted[0], uninterrupted[0]):
+        events = EventAccumulator(str(out / "track" / "s0" / "tensorboard"), size_guidance={"scalars": 0})
+        events.Reload()
+        rows = list(enumerate(read_jsonl(out / "metrics.jsonl")))
+        told = [(e.step, e.value) for e in events.Scalars("train/reward")]
+        assert told == [(i, pytest.approx(r["reward"])) for i, r in rows if r["kind"] == "batch"] and len(told) == 4
+        found.append(told)
+    assert found[0] == found[1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["search", "harness"])
 def test_killed_without_a_word(tmp_path, uninterrupted, stage):
