@@ -146,7 +146,8 @@ def _show(folder: StudyDir, stands: Mapping[str, str], full: bool, as_json: bool
         if full:
             terminal.show(summary_table(rows))
         for condition, c in found.items():
-            o.say(condition if full else "")
+            if full and condition:
+                o.say(condition)
             terminal.show(*(tables(c) if full else [brief_table(c, condition)]))
         o.say(f"report: {folder.out}/study.html")
     if stands and results["not_done"]:
