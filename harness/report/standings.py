@@ -8,14 +8,14 @@ from typing import Any
 
 from harness.report import plots
 from harness.report.pages import MOST_ARMS
-from harness.report.sentences import STANDS, averages, comparison_sentences, difference_sentence, main_measure, place
+from harness.report.sentences import STANDS, averages, comparison_sentences, main_measure, place
 from harness.report.tables import compact, interval, points
 from harness.stats.comparison import Arm, Comparison
 from harness.stats.ranks import Rank, ranks_of
 from harness.stats.scores import Measure, Score
 
-FEW = 6
-"""Arms that have a sentence each, or stand in one with all their names; of more there are counts, and the first names."""
+FEW = 10
+"""Arms that are all named in sentences; of more there are counts, and the first names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +59,12 @@ def question(c: Comparison, policy: str, training_set: str) -> str:
 
 
 def answer(c: Comparison) -> list[str]:
-    """Who is first and how sure that is; then how the others stand to the baseline: of FEW arms, a sentence each."""
+    """Who is first and how sure that is; then how the others stand to the baseline: of FEW arms by name, else by count."""
     if len(c.arms) == 1:
         return [str(x) for x in comparison_sentences(c)]
     if len(c.arms) > FEW:
         return [leader(c), *tally(c)]
-    m = main_measure(c)
-    return [leader(c), *(str(difference_sentence(c, arm, m)) for i, arm in enumerate(c.arms) if i != c.baseline)]
+    return [leader(c), *map(str, comparison_sentences(c, [main_measure(c)]))]
 
 
 def leader(c: Comparison) -> str:

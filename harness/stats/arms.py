@@ -120,14 +120,24 @@ def distinguishing_settings(results: Sequence[Result]) -> list[str]:
 
 
 def labels(results: Sequence[Result]) -> list[str]:
-    """A distinct label per arm: its method, plus the settings that differ among arms of that method, or a number."""
-    names = [_label(r, [o for o in results if o.method == r.method]) for r in results]
+    """A distinct label per arm: its method, plus the settings that differ among arms of that method, or a number; "untrained"
+    for a run that was told to train for no epoch and sampled nothing."""
+    bare = [_untrained(r) for r in results]
+    trained = [r for r, alone in zip(results, bare, strict=True) if not alone]
+    names = [
+        "untrained" if alone else _label(r, [o for o in trained if o.method == r.method])
+        for r, alone in zip(results, bare, strict=True)
+    ]
     total, seen = Counter(names), Counter[str]()
     for i, name in enumerate(names):
         if total[name] > 1:
             seen[name] += 1
             names[i] = f"{name} #{seen[name]}"
     return names
+
+
+def _untrained(result: Result) -> bool:
+    return flatten(result.spec).get("train.epochs") == 0 and not result.ledger.rollouts
 
 
 def _label(result: Result, same: Sequence[Result], most: int = 3) -> str:

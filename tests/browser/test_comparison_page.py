@@ -47,9 +47,8 @@ def test_the_answer_stands_first_and_nothing_is_cut(chromium, urls, name, size):
         for summary in page.locator("summary").all():
             summary.press("Enter")
         assert page.locator("details:not([open])").count() == 0 and page.evaluate(FITS), "tables scroll in boxes of their own"
-        if size == "desktop":
-            table = page.locator("table").first
-            assert table.evaluate("e => e.scrollWidth - e.parentElement.clientWidth") <= 0, "the first table needs no scrolling"
+        table = page.locator("table").first
+        assert table.evaluate("e => e.scrollWidth - e.parentElement.clientWidth") <= 0, "the first table needs no scrolling"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

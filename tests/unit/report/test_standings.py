@@ -41,8 +41,10 @@ def test_an_arm_that_is_told_apart_from_all_is_first():
         *(str(difference_sentence(c, c.arms[i], c.measures[0])) for i in (0, 2)),
     ]
     assert s.tally(c) == ["Of the 2 others, against grpo: 2 are ahead by more than 1.0 points."]
-    assert s.answer(compare([arm(f"m{i}", [x + i / 10 for x in LOW]) for i in range(7)]))[1:] == [
-        "Of the 6 others, against m0: 6 are ahead by more than 1.0 points."
+    [text] = s.answer(compare([arm(f"m{i}", [x + i / 20 for x in LOW]) for i in range(s.FEW)]))[1:]
+    assert text.startswith("Out of distribution, 9 of 9 are ahead of m0: m9 (by 45.0; ") and "m1 (by 5.0; " in text
+    assert s.answer(compare([arm(f"m{i}", [x + i / 20 for x in LOW]) for i in range(s.FEW + 1)]))[1:] == [
+        "Of the 10 others, against m0: 10 are ahead by more than 1.0 points."
     ]
 
 
@@ -56,8 +58,8 @@ def test_tied_arms_share_the_first_place():
     assert second == "Of the 2 others, against grpo: 1 is behind by more than 1.0 points, 1 is undecided."
     two = compare([arm("p2o", WIDE), arm("grpo", MID)])
     assert s.leader(two) == "Neither arm is surely first out of distribution: grpo has 40.8 points, p2o 38.0."
-    many = compare([arm(f"m{i}", [x + i / 1000 for x in WIDE]) for i in range(9)])
-    assert "8 of the 8 others may be first as well (m7, m6, m5, m4, m3, m2 and 2 more)." in s.leader(many)
+    many = compare([arm(f"m{i}", [x + i / 1000 for x in WIDE]) for i in range(13)])
+    assert "12 of the 12 others may be first as well (m11, m10, m9, m8, m7, m6, m5, m4, m3, m2 and 2 more)." in s.leader(many)
 
 
 def test_single_seeds_and_single_arms_have_no_ranks():

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from harness.config import resolve
 from harness.core.errors import UsageError
+from harness.core.ledger import Ledger
 from harness.stats.arms import check_identity, distinguishing_settings, find_baseline, labels
 from support.results import result, suite_scores
 
@@ -54,6 +55,15 @@ def test_arms_that_nothing_tells_apart_are_numbered():
     same = [arm(), arm(), arm("p2o"), arm()]
     assert labels(same) == ["grpo #1", "grpo #2", "p2o", "grpo #3"] and labels([]) == []
     assert labels([arm()]) == ["grpo"]
+
+
+def test_a_run_of_no_epoch_is_called_untrained():
+    long, none = arm(train={"epochs": 10}), arm(train={"epochs": 0})
+    none = replace(none, ledger=Ledger())
+    assert labels([long, none]) == ["grpo", "untrained"] and labels([none]) == ["untrained"]
+    assert labels([long, none, none]) == ["grpo", "untrained #1", "untrained #2"]
+    searched = replace(none, ledger=Ledger(rollouts=8))
+    assert labels([long, searched]) == ["grpo (train.epochs=10)", "grpo (train.epochs=0)"], "a search has sampled"
 
 
 def test_groups_that_cannot_be_compared_are_named_by_their_policies_settings():
