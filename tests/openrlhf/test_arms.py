@@ -11,6 +11,7 @@ import pytest
 from reflecting import LONGEST, SECRET, serving
 from running import TINY, harness, left_behind
 
+from harness.config import resolve
 from harness.runs.files import read_jsonl
 from harness.study.cells import as_sets
 from harness.study.file import load_study
@@ -203,7 +204,8 @@ def test_arm_alone(tmp_path, arm):
             assert code == 2 and "vllm serve" in err
             return
         own = [f"--set={s}" for s in as_sets(ARMS[arm].settings) if "reflector" not in s] if arm in ARMS else []
-        code, _, err = harness("run", "--method", arm, "--out", out, *TINY, *ALONE_SETS, *sets, *own)
+        tiny = [s for s in TINY if arm != "grpo-2x" or "rollouts_per_prompt" not in s]  # the preset doubles what a recipe says
+        code, _, err = harness("run", "--method", arm, "--out", out, *tiny, *ALONE_SETS, *sets, *own)
         assert code == 0, err
         asked = len(server.asked)
     assert not left_behind(out)
@@ -212,9 +214,10 @@ def test_arm_alone(tmp_path, arm):
     kept, dropped, requests = ([r for g in groups for r in g[key]] for key in ("rollouts", "discarded", "requests"))
     assert ledger["rollouts"] == len(kept) + len(dropped) + len(requests) + ledger["search_rollouts"]
     if arm == "gepa":
-        assert not groups and ledger["search_rollouts"] == 60 and asked
+        assert not groups and 0 < ledger["search_rollouts"] <= 60 and ledger["reflection_calls"] and not asked
         return
-    assert groups and all(len(g["rollouts"]) == (2 * K if arm == "grpo-2x" else K) for g in groups)
+    each = 2 * resolve("grpo", "testbed").train.rollouts_per_prompt if arm == "grpo-2x" else K
+    assert groups and {len(g["rollouts"]) for g in groups} == {each}
     assert ledger["optimiser_steps"] == len(groups) // 8
     templated = [r for r in kept + dropped if r["context"]["template"]]
     assert bool(templated) == (not arm.startswith("grpo") and arm != "p2o-no-templates")
