@@ -14,7 +14,9 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from harness.runs.filed import read_curves, read_manifest
+from harness.leaderboard.entries import load_filed
+from harness.runs.filed import read_curves
+from harness.stats.arms import labels
 
 STEP = 256
 """Rollouts that a point of an arm's mean is taken over."""
@@ -30,15 +32,17 @@ def main() -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 3))
-    for i, path in enumerate(sorted(args.board.glob("*/manifest.json"))):
-        curves = read_curves(path.parent).get("reward", [])
+    runs = sorted(path.parent for path in args.board.glob("*/manifest.json"))
+    names = labels([load_filed(run).result for run in runs])
+    for i, (run, name) in enumerate(zip(runs, names, strict=True)):
+        curves = read_curves(run).get("reward", [])
         for curve in curves:
             axes.plot(curve.x, [100 * y for y in curve.y], color=f"C{i}", alpha=0.15, linewidth=0.8)
         if curves:
             x, y = (np.concatenate([getattr(curve, of) for curve in curves]) for of in ("x", "y"))
             steps = np.unique(x // STEP)
             means = [100 * y[x // STEP == step].mean() for step in steps]
-            axes.plot((steps + 0.5) * STEP, means, color=f"C{i}", linewidth=2, label=read_manifest(path.parent).method)
+            axes.plot((steps + 0.5) * STEP, means, color=f"C{i}", linewidth=2, label=name)
     axes.set(xlabel="rollouts, prompt search included", ylabel="training reward, percent", ylim=(0, 100))
     axes.legend(frameon=False)
     figure.savefig(args.out, metadata={"Date": None}, bbox_inches="tight")

@@ -42,7 +42,7 @@ def test_the_project_has_one_home():
 
 
 def targets(script):
-    return re.findall(r"^make ([a-z-]+)\b", script, re.M)
+    return re.findall(r"(?:^|; )make ([a-z-]+)\b", script, re.M)
 
 
 def test_both_ways_of_running_all_checks_run_the_same():
