@@ -17,6 +17,7 @@ from harness.study.cells import as_sets
 from harness.study.file import load_study
 
 K = 4
+RECIPE = "qwen3-4b-deepscaler-5k"
 STUDIES = ("p2o-table1", "p2o-ablations", "p2o-hints")
 ARMS = {arm.method: arm for name in STUDIES for arm in load_study(name).arms.values()}
 OF_THE_RUN = ("grpo", "grpo-t1", "grpo-2x", "grpo-hard")
@@ -204,6 +205,12 @@ def test_arm_alone(tmp_path, arm):
             assert code == 2 and "vllm serve" in err
             return
         own = [f"--set={s}" for s in as_sets(ARMS[arm].settings) if "reflector" not in s] if arm in ARMS else []
+        if arm == "critique-refine":  # OpenRLHF has no policy shaping
+            own.append(f"--set={arm}.correction={resolve(arm, RECIPE).method_config['correction']}")
+        if arm == "critique-refine":  # OpenRLHF has no policy shaping
+            own.append(f"--set={arm}.correction={resolve(arm, RECIPE).method_config['correction']}")
+        if arm == "p2o-policy-reflects":  # so that the engine can read a reflection prompt
+            own += ["--set=backend.prompt_tokens=256", "--set=backend.forward_tokens=280"]
         tiny = [s for s in TINY if arm != "grpo-2x" or "rollouts_per_prompt" not in s]  # the preset doubles what a recipe says
         code, _, err = harness("run", "--method", arm, "--out", out, *tiny, *ALONE_SETS, *sets, *own)
         assert code == 0, err
@@ -220,4 +227,9 @@ def test_arm_alone(tmp_path, arm):
     assert groups and {len(g["rollouts"]) for g in groups} == {each}
     assert ledger["optimiser_steps"] == len(groups) // 8
     templated = [r for r in kept + dropped if r["context"]["template"]]
+    if arm == "p2o-policy-reflects":  # this policy need not write any
+        selected = {r["template"] for r in read_jsonl(out / "templates" / "s0.jsonl") if r["selected"]}
+        assert ledger["reflection_calls"] > ledger["dropped_reflections"] and not asked
+        assert {r["context"]["template"] for r in templated} <= selected
+        return
     assert bool(templated) == (not arm.startswith("grpo") and arm != "p2o-no-templates")

@@ -28,20 +28,32 @@ STUDY = {
 }
 
 
-def ray(*words):
-    return subprocess.run([str(Path(sys.executable).with_name("ray")), *words], check=True, capture_output=True, text=True)
-
-
 @pytest.fixture(scope="module")
 def cluster():
-    """The address of a cluster of this machine, the only one on it."""
-    session = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # its sockets' names must be short
+    """The address of a cluster of one node, which ends by itself: `ray stop` would end all others of this machine."""
+    from ray.job_submission import JobSubmissionClient
+
+    session, address = (
+        Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp")),
+        f"http://127.0.0.1:{DASHBOARD}",
+    )  # a socket's name is short
+    words = ["start", "--head", "--block", "--num-cpus=2", "--include-dashboard=true", "--disable-usage-stats"]
+    words += [f"--port={PORT}", f"--dashboard-port={DASHBOARD}", f"--temp-dir={session}"]
+    with (session / "log").open("w") as log:
+        head = subprocess.Popen([Path(sys.executable).with_name("ray"), *words], stdout=log, stderr=log, start_new_session=True)
     try:
-        ports = (f"--port={PORT}", f"--dashboard-port={DASHBOARD}", f"--temp-dir={session}")
-        ray("start", "--head", "--num-cpus=2", "--include-dashboard=true", "--disable-usage-stats", *ports)
-        yield {"RAY_ADDRESS": f"http://127.0.0.1:{DASHBOARD}"}
+        until = time.monotonic() + 120
+        while True:
+            try:
+                JobSubmissionClient(address)
+                break
+            except (ConnectionError, RuntimeError):
+                assert head.poll() is None and time.monotonic() < until, (session / "log").read_text()
+                time.sleep(1)
+        yield {"RAY_ADDRESS": address}
     finally:
-        ray("stop", "--force")
+        head.terminate()
+        head.wait(60)
         shutil.rmtree(session, ignore_errors=True)
 
 
