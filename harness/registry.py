@@ -235,7 +235,9 @@ def named(item: str, training_set: bool = False) -> str:
     A suite's path is that of its folder, its card or a data file, a training set's that of a data file. Raises MissingError
     where nothing is there, and UsageError for anything else that is.
     """
-    if not ("/" in item or item.endswith(DATA_ENDINGS + CARD_ENDINGS)):
+    if not ("/" in item or item in (".", "..") or item.endswith(DATA_ENDINGS + CARD_ENDINGS)):
+        if "." in item and Path(item).is_file():
+            raise UsageError(f"{item} is read as a name; the name of a data file ends in {', '.join(DATA_ENDINGS)}")
         return item
     path = Path(item).expanduser()
     if path.is_dir() and not training_set and not (path / "card.yaml").exists():

@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.core.errors import MissingError, UsageError
+from harness.core.errors import MissingError, UsageError, listed
 from harness.core.extras import require
 from harness.core.limits import MAX_BYTES
 from harness.core.seeds import stream
@@ -207,6 +207,9 @@ def _checked(row: dict[str, Any], at: str) -> dict[str, Any]:
         if isinstance(value := row.get(key), int | float) and not isinstance(value, bool) and math.isfinite(value):
             row[key] = str(value)
     for key in ("id", "problem", "answer"):
+        if key not in row:
+            own = listed([str(name)[:40] for name in row]) or "nothing"
+            raise UsageError(f"{at}: field {key!r} is missing; a row has id, problem and answer, this one {own}")
         if not isinstance(row.get(key), str) or not row[key].strip():
             raise UsageError(f"{at}: field {key!r} must be a text that is not empty, got {row.get(key)!r}")
     if not isinstance(row.get("solution"), str | None):

@@ -197,6 +197,17 @@ def test_paths_that_are_no_suite(mine, tmp_path, path, says):
         resolve_bench(str(tmp_path / path), None)
 
 
+def test_files_and_folders_that_look_like_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text("q,a\n1,2\n")
+    with pytest.raises(UsageError, match=r"mine\.csv is read as a name; the name of a data file ends in \.jsonl, "):
+        resolve_bench("mine.csv", None)
+    with pytest.raises(UsageError, match=r"^\. holds no card\.yaml"):
+        resolve_bench(".", None)
+    (tmp_path / "aime24").write_text("")
+    assert [s.name for s in resolve_bench("aime24", None)] == ["aime24"], "a name is a name"
+
+
 def test_other_mistakes(mine, tmp_path):
     with pytest.raises(MissingError, match="no file or folder"):
         resolve_bench(str(tmp_path / "none.jsonl"), None)

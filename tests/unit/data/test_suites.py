@@ -324,7 +324,9 @@ def test_reader_takes_what_can_be_meant_one_way_only(tmp_path):
     [
         ("{", "line 2 is not JSON"),
         ("[1]", "line 2 is not a JSON object"),
-        ({"id": "b", "problem": "x"}, "line 2: field 'answer'"),
+        ({"id": "b", "problem": "x"}, "line 2: field 'answer' is missing; a row has id, problem and answer, this one id, prob"),
+        ({"question": "x", "answer": 4}, "line 2: field 'id' is missing; .* this one question, answer"),
+        ({}, "line 2: field 'id' is missing; .* this one nothing"),
         (row("b", answer=" "), "line 2: field 'answer'"),
         (row("b", answer=True), "line 2: field 'answer'"),
         (row("b", answer=[4]), "line 2: field 'answer'"),
