@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec import structs
 
 from harness.report.brief import in_text
 from harness.report.comparison import tables, to_latex, to_markdown
@@ -102,3 +103,10 @@ def test_pictures_of_robust_views():
         ET.fromstring(panel["svg"].replace("xlink:href", "href"))
     assert "gepa" in robust_panels(c, 60)[0]["svg"] and "gepa" not in robust_panels(c, 2)[0]["svg"]
     assert robust_panels(compare([result()]), 60) == []
+
+
+def test_what_is_compared_is_said_of_trainings_and_of_finished_policies():
+    trained, finished = result("grpo", {0: 0.4, 1: 0.5}), structs.replace(result("p2o", {0: 0.5, 1: 0.6}), recipe="evaluation")
+    assert "Model testbed, trained on testbed.\n" in to_markdown(compare([trained, finished]))
+    alone = to_markdown(compare([finished, structs.replace(finished, run="other")]))
+    assert "Finished policies, evaluated as they are.\n" in alone and "trained on" not in alone
