@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,9 @@ def test_published_boards_verify():
     command = [HARNESS, "leaderboard", "verify", str(ROOT / "leaderboards")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1750)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert "80 runs verified" in done.stdout
+    runs = [path.parent.name for path in (ROOT / "leaderboards").glob("*/*/*/manifest.json")]
+    assert f"{len(runs)} runs verified" in done.stdout and len(runs) >= 81
+    assert all(f"{run}: " in done.stdout for run in runs)
 
 
 def test_the_table_at_the_top_of_the_readme_is_the_boards():
@@ -49,6 +52,38 @@ def test_the_table_at_the_top_of_the_readme_is_the_boards():
             told = f"{way[row['verdict']]}, {row['difference']} ({low} to {high})" if row["difference"] else ""
             expected += [row["score"], told]
         assert said[name] == expected
+
+
+def test_the_table_of_the_real_model_is_the_boards():
+    arms = {
+        "GRPO, T = 1": "grpo (train.temperature=1.0)",
+        "GRPO at T = .6": "grpo (train.temperature=0.6)",
+        "P2O": "p2o",
+        "its placebo": "p2o-placebo-book",
+        "prefixes of solutions": "prefix-ladder",
+        "prompt search alone": "gepa",
+        "untrained": "untrained",
+    }
+    text = (ROOT / "leaderboards" / "drills" / "smollm2-135m-instruct" / "scores.csv").read_text()
+    scores = {(row["measure"], row["arm"]): row for row in csv.DictReader(text.splitlines())}
+    way = {"gain": "ahead", "loss": "behind", "undecided": "undecided", "equivalent": "equivalent"}
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \|(.*)\|$", section("README.md", "A real model"), re.M)
+    said = {name: cells for name, *cells in rows if name != "arm"}
+    assert said.keys() == arms.keys()
+    for name, arm in arms.items():
+        ood = scores["OOD macro average", arm]
+        ends = f"({ood['these questions low']} to {ood['these questions high']})"
+        told = f"{way[ood['verdict']]}, {ood['difference']} {ends}" if ood["difference"] else ""
+        inside, outside, against = said[name]
+        assert [inside, outside] == [scores["ID macro average", arm]["score"], ood["score"]] and against.strip() == told
+        if told:
+            row = f"{inside} | {outside} | {ood['difference']} {ends} | {way[ood['verdict']]} |"
+            assert row in section("docs/real_models.md", "SmolLM2-135M on two cores"), "the same figures there"
+
+
+def section(page, title):
+    """A page from a heading to the next of its rank."""
+    return (ROOT / page).read_text().split(f"\n## {title}", 1)[1].split("\n## ", 1)[0]
 
 
 def test_the_worlds_get_the_verdicts_that_they_deserve():
