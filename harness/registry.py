@@ -236,7 +236,7 @@ def named(item: str, training_set: bool = False) -> str:
     where nothing is there, and UsageError for anything else that is.
     """
     if not ("/" in item or item in (".", "..") or item.endswith(DATA_ENDINGS + CARD_ENDINGS)):
-        if "." in item and Path(item).is_file():
+        if "." in item and os.path.isfile(item):
             raise UsageError(f"{item} is read as a name; the name of a data file ends in {', '.join(DATA_ENDINGS)}")
         return item
     path = Path(item).expanduser()

@@ -67,13 +67,15 @@ def regrade(run: Path, as_json: bool) -> None:
     from harness.evaluation.regrade import regrade as regraded
     from harness.report import terminal
     from harness.report.checks import regrade_sentence, regrade_table
+    from harness.report.sentences import with_sentences
     from harness.runs.formats import tree
 
     found = regraded(run)
+    said = [regrade_sentence(found)]
     if as_json:
-        o.echo_json({"run": str(run), "sentences": [regrade_sentence(found)], **tree(found)})
+        o.echo_json(with_sentences({"run": str(run), **tree(found)}, said))
         return
-    o.say_sentences([regrade_sentence(found)])
+    o.say_sentences(said)
     o.say("")
     terminal.show(regrade_table(found))
     o.say(f"written: {run / 'regrade.json'}")

@@ -155,13 +155,14 @@ def power(
     """
     from harness.report import power as render
     from harness.report import terminal
+    from harness.report.sentences import Sentence, with_sentences
     from harness.stats import power as planner
     from harness.stats.plans import plan_runs
 
     if bool(solved) + bool(claim_file) + (bool(effects) and not claim_file) != 1:
         raise UsageError("give one of --effect POINTS, --claim CLAIM and --solved SHARE,SHARE")
     smallest = MARGIN if margin is None else margin
-    said: list[str] = []
+    said: list[Sentence] = []
     if claim_file:
         if margin is not None or seed_sds or question_se is not None:
             raise UsageError(
@@ -180,9 +181,9 @@ def power(
         found = planner.designs(pilots, seed_sds, question_se, scores, correlation)
         rows = planner.answer(found, effects, counts, alpha, wanted, smallest)
         said = render.power_sentences(rows, wanted)
-        tables, tree = [render.power_table(rows, counts, alpha, wanted)], {"sentences": said, "rows": rows}
+        tables, tree = [render.power_table(rows, counts, alpha, wanted)], {"rows": rows}
     if as_json:
-        o.echo_json({"alpha": alpha, "power": wanted, **tree})
+        o.echo_json(with_sentences({"alpha": alpha, "power": wanted, **tree}, said))
         return
     if said:
         o.say_sentences(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,8 +69,8 @@ def boards(root: Path) -> dict[Path, list[Path]]:
         found.setdefault(folder.parent, []).append(folder)
     if not found:
         if own := sorted({str(p.parent.parent) for p in root.glob("*/*/manifest.json")}):
-            names = ", ".join(own)
-            raise UsageError(f"{root} holds the boards of one training set; name one of them ({names}), or all: {root.parent}")
+            names, above = ", ".join(own), os.path.normpath(root / "..")  # whose parent `.` would be itself
+            raise UsageError(f"{root} holds the boards of one training set; name one of them ({names}), or all: {above}")
         raise MissingError(f"no filed run below {root}: `harness leaderboard add RUN --board {root}` files one")
     return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.core.text import visible
 from harness.data.contamination import KINDS
+from harness.report.sentences import Sentence
 from harness.report.tables import Table, points
 from harness.runs.regraded import Regraded
 
@@ -24,7 +25,7 @@ def contamination_table(rows: Sequence[Mapping[str, Any]], notes: Sequence[str])
     return Table(title="Contamination", header=header, align="lll" + "r" * (len(header) - 3), rows=cells, notes=(*notes, more))
 
 
-def regrade_sentence(found: Regraded) -> str:
+def regrade_sentence(found: Regraded) -> Sentence:
     """How many samples are graded otherwise now, and what that does to the averages."""
     changed, samples = (sum(getattr(s, key) for s in found.suites.values()) for key in ("changed", "samples"))
     moved = [
@@ -32,14 +33,16 @@ def regrade_sentence(found: Regraded) -> str:
         for role, m in (("OOD", found.macro.ood), ("ID", found.macro.id))
         if m.old is not None and m.new is not None
     ]
-    return f"{changed} of {samples} samples are graded otherwise now" + "".join(f"; {text}" for text in moved) + "."
+    text = "; ".join([f"{changed} of {samples} samples are graded otherwise now", *moved])
+    return Sentence(text=f"{text}.", about="regraded")
 
 
 def regrade_table(found: Regraded) -> Table:
     """A row per suite and figure, before and after; rates of all samples in percent, and faults counted."""
 
     def row(what: str, old: float | None, new: float | None) -> list[tuple[str, ...]]:
-        return [] if old is None or new is None else [("", what, points(old), points(new))]
+        before, after = ("" if value is None else points(value) for value in (old, new))
+        return [("", what, before, after)] if before or after else []
 
     rows: list[tuple[str, ...]] = []
     for name, s in found.suites.items():

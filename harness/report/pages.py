@@ -98,7 +98,7 @@ def overview(c: Comparison) -> list[dict[str, Any]]:
                     plots.Mark(
                         label=arm.label,
                         points=[],
-                        series=_series(c, i),
+                        series=plots.series_of(i, len(c.arms), c.baseline),
                         mean=100 * x.difference,
                         low=ends[0],
                         high=ends[1],
@@ -120,11 +120,6 @@ def overview(c: Comparison) -> list[dict[str, Any]]:
     return out + robust_panels(c, MOST_ARMS)
 
 
-def _series(c: Comparison, i: int) -> int:
-    """The colour of an arm's row: its own, or, of more arms than there are colours, whether it is the baseline."""
-    return i if len(c.arms) <= len(plots.PALETTE) else int(i == c.baseline)
-
-
 def every_seed(c: Comparison, measures: Sequence[Measure]) -> str:
     """A dot plot, as SVG: for each of the first MOST_ARMS arms the score of every seed, and the mean, or, where seeds are of
     two kinds, the share of those that solve the measure."""
@@ -136,7 +131,7 @@ def every_seed(c: Comparison, measures: Sequence[Measure]) -> str:
             x = s.solved
             share = plots.Share(100 * x.at, x.count, 100 * x.share, 100 * x.low, 100 * x.high) if x else None
             at = [100 * v for v in s.per_seed.values()]
-            marks.append(plots.Mark(arm.label, at, _series(c, i), 100 * s.mean, solved=share))
+            marks.append(plots.Mark(arm.label, at, plots.series_of(i, len(c.arms), c.baseline), 100 * s.mean, solved=share))
         groups.append((m.title, marks))
     return plots.dots(groups, "score, percent points")
 

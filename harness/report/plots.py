@@ -86,6 +86,11 @@ class Spot:
     label: str = ""
 
 
+def series_of(arm: int, arms: int, baseline: int) -> int:
+    """The series of an arm's row: its own, or, of more arms than there are colours, whether it is the baseline."""
+    return arm if arms <= len(PALETTE) else int(arm == baseline)
+
+
 def colour(series: int) -> str:
     return PALETTE[series % len(PALETTE)]
 

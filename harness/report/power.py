@@ -1,4 +1,4 @@
-"""The tables of `harness power`."""
+"""What `harness power` says: a sentence an effect, and tables."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from harness.report.sentences import Sentence
 from harness.report.tables import Table
 from harness.stats.chances import MAX_SEEDS
 from harness.stats.plans import AT, Plan
 
 
-def power_sentences(rows: Sequence[dict[str, Any]], wanted: float) -> list[str]:
+def power_sentences(rows: Sequence[dict[str, Any]], wanted: float) -> list[Sentence]:
     """How many seeds each effect needs under each design."""
     out = []
     for r in rows:
@@ -22,9 +23,8 @@ def power_sentences(rows: Sequence[dict[str, Any]], wanted: float) -> list[str]:
             needs.append(never if not new and r["ceiling"] < wanted else f"{_seeds(new)} on new ones")
         sd = f"seed sd {r['seed_sd']:.2f}"
         design = sd if r["name"].startswith("seed sd") else f"{r['name']}: {sd}"
-        out.append(
-            f"To see a gain of {r['effect']:g} points in {100 * wanted:g}% of tries takes {'; '.join(needs)} ({design})."
-        )
+        text = f"To see a gain of {r['effect']:g} points in {100 * wanted:g}% of tries takes {'; '.join(needs)} ({design})."
+        out.append(Sentence(text=text, about="effect", points=r["effect"]))
     return out
 
 

@@ -60,8 +60,11 @@ def robust_panels(c: Comparison, most: int) -> list[dict[str, Any]]:
         views = [(i, arm.label, arm.robust[m.key]) for i, arm in enumerate(c.arms[:most]) if m.key in arm.robust]
         if not views:
             continue
-        iqm.append((suites(m), [_mark(label, i, v.iqm) for i, label, v in views]))
-        better.append((suites(m), [_mark(label, i, v.improvement) for i, label, v in views if v.improvement is not None]))
+        rows = [(label, plots.series_of(i, len(c.arms), c.baseline), v) for i, label, v in views]
+        iqm.append((suites(m), [_mark(label, series, v.iqm) for label, series, v in rows]))
+        better.append(
+            (suites(m), [_mark(label, series, v.improvement) for label, series, v in rows if v.improvement is not None])
+        )
         bands = [
             plots.Band([100 * x for x in v.profile.at], list(v.profile.share), i, _ends(v.profile.low), _ends(v.profile.high))
             for i, _, v in views

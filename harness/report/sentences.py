@@ -31,7 +31,8 @@ EACH = 4
 class Sentence:
     """One thing that came out. Numbers are percent points, unrounded.
 
-    `about`: a score, a difference from the baseline, a group of arms that stand alike, a claim. `verdict`: how the arms stand
+    `about`: a score, a difference from the baseline, a group of arms that stand alike, a claim, what an effect takes (whose
+    size is `points`), samples graded again. `verdict`: how the arms stand
     to `baseline` (ahead, behind, equivalent, undecided), or that on the claim; None of a score. `points`: the score or the
     difference, `low` and `high` its interval at `confidence`, None where there is none. `tokens`: sampled tokens as a multiple
     of the baseline's. `seeds_to_decide`: seeds an arm with which an undecided difference would be decided in four of five
@@ -39,8 +40,8 @@ class Sentence:
     """
 
     text: str
-    about: Literal["score", "difference", "group", "claim"]
-    arms: tuple[str, ...]
+    about: Literal["score", "difference", "group", "claim", "effect", "regraded"]
+    arms: tuple[str, ...] = ()
     baseline: str | None = None
     measure: str = ""
     verdict: str | None = None

@@ -122,12 +122,8 @@ def distinguishing_settings(results: Sequence[Result]) -> list[str]:
 def labels(results: Sequence[Result]) -> list[str]:
     """A distinct label per arm: its method, plus the settings that differ among arms of that method, or a number; "untrained"
     for a run that was told to train for no epoch and sampled nothing."""
-    bare = [_untrained(r) for r in results]
-    trained = [r for r, alone in zip(results, bare, strict=True) if not alone]
-    names = [
-        "untrained" if alone else _label(r, [o for o in trained if o.method == r.method])
-        for r, alone in zip(results, bare, strict=True)
-    ]
+    trained = [r for r in results if not _untrained(r)]
+    names = ["untrained" if _untrained(r) else _label(r, [o for o in trained if o.method == r.method]) for r in results]
     total, seen = Counter(names), Counter[str]()
     for i, name in enumerate(names):
         if total[name] > 1:
@@ -172,12 +168,12 @@ def _changed(result: Result) -> int:
 
 def find_baseline(results: Sequence[Result], names: Sequence[str], wanted: int | str | None) -> int:
     """The index of the baseline, given as an index, a label, a run or a method; by default the arm of the method that calls
-    itself a baseline, of several the one with the fewest settings of its own, or else the first arm. Raises UsageError if
+    itself a baseline, of several a trained one with the fewest settings of its own, or else the first arm. Raises UsageError if
     `wanted` matches no arm, or is the method of several.
     """
     if wanted is None:
         own = [i for i, r in enumerate(results) if r.method == baseline_method()]
-        return min(own, key=lambda i: _changed(results[i]), default=0)
+        return min(own, key=lambda i: (_untrained(results[i]), _changed(results[i])), default=0)
     if isinstance(wanted, int):
         if not 0 <= wanted < len(results):
             raise UsageError(f"no arm {wanted}: there are {len(results)} arms, counted from 0")

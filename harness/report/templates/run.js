@@ -155,8 +155,9 @@ function browse(f) {
     if (open >= 0 && !view.querySelector("pre")) show(open);
   };
   const addressed = () => { // by the address, which is ahead of what is shown until its event arrives
+    if (!location.hash.startsWith("#sample=")) return undefined;
     const wanted = canonical(location.hash);
-    return all.find((i) => address(i) === wanted);
+    return open >= 0 && address(open) === wanted ? open : all.find((i) => address(i) === wanted);
   };
   const step = (by) => {
     if (!found.length) return;

@@ -204,6 +204,8 @@ def test_files_and_folders_that_look_like_names(tmp_path, monkeypatch):
         resolve_bench("mine.csv", None)
     with pytest.raises(UsageError, match=r"^\. holds no card\.yaml"):
         resolve_bench(".", None)
+    with pytest.raises(UsageError, match="unknown suite 'mine"):
+        resolve_bench("mine." + "x" * 300, None)
     (tmp_path / "aime24").write_text("")
     assert [s.name for s in resolve_bench("aime24", None)] == ["aime24"], "a name is a name"
 

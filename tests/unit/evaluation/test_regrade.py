@@ -56,7 +56,7 @@ def test_regrade_sets_old_and_new_side_by_side(run, capsys, monkeypatch):
     assert json.loads((run / "regrade.json").read_text())["suites"] == found["suites"]
     assert (run / "samples" / "aime24.jsonl").read_bytes() == before
     said = "5 of 8 samples are graded otherwise now; the OOD macro average was 37.5 and is 50.0."
-    assert found["sentences"] == [said]
+    assert [s["text"] for s in found["sentences"]] == [said]
     for columns in (60, 80):
         monkeypatch.setenv("COLUMNS", str(columns))
         code, out, _ = harness(capsys, "regrade", run)

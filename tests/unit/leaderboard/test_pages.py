@@ -581,7 +581,7 @@ def test_curves_are_thinned_by_seed_and_kind(two_runs):
     assert 30 <= len(long.x) == len(long.y) <= filed.POINTS
 
 
-def test_the_boards_below_a_folder(tmp_path):
+def test_the_boards_below_a_folder(tmp_path, monkeypatch):
     def run(*parts):
         folder = tmp_path.joinpath(*parts)
         folder.mkdir(parents=True)
@@ -600,6 +600,9 @@ def test_the_boards_below_a_folder(tmp_path):
         filed.boards(tmp_path / "s")
     assert str(e.value).startswith(f"{tmp_path / 's'} holds the boards of one training set; name one of them (")
     assert f"{one.parent}, {other.parent}" in str(e.value) and str(e.value).endswith(f"or all: {tmp_path}")
+    monkeypatch.chdir(tmp_path / "s")
+    with pytest.raises(UsageError, match=r"or all: \.\.$"):
+        filed.boards(Path("."))
     assert filed.second_runs(one.parent) == []
     again = run("s", "m", "reproductions", "z"), run("s", "m", "reproductions", "y")
     run("s", "m", "reproductions", ".tmp")

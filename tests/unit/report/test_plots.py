@@ -44,3 +44,9 @@ def test_two_seeds_far_apart_on_a_page():
     differences, seeds, *_ = overview(c)
     assert all(abs(t) <= 100 for t in ticks(str(differences["svg"])))
     assert all(0 <= t <= 100 for t in ticks(str(seeds["svg"])))
+
+
+def test_of_more_arms_than_colours_the_baseline_has_one():
+    few, many = len(plots.PALETTE), len(plots.PALETTE) + 1
+    assert [plots.series_of(i, few, 2) for i in range(few)] == list(range(few))
+    assert [plots.series_of(i, many, 2) for i in range(many)] == [0, 0, 1, *[0] * (many - 3)]

@@ -16,12 +16,13 @@ def rows(effects=(4.7,), sds=(2.0,), question_se=None):
 
 def test_the_answer_is_a_sentence():
     """By Student's t: 6 seeds an arm are the first with power .8 for 4.7 beyond a margin of 1 at an sd of 2."""
-    [text] = render.power_sentences(rows(), 0.8)
-    assert text == "To see a gain of 4.7 points in 80% of tries takes 6 seeds an arm on these questions (seed sd 2.00)."
-    [first, second] = render.power_sentences(rows((9.0, 1.01), question_se=1.5), 0.8)
+    [said] = render.power_sentences(rows(), 0.8)
+    assert (said.about, said.points) == ("effect", 4.7)
+    assert said.text == "To see a gain of 4.7 points in 80% of tries takes 6 seeds an arm on these questions (seed sd 2.00)."
+    [first, second] = map(str, render.power_sentences(rows((9.0, 1.01), question_se=1.5), 0.8))
     assert "seeds an arm on these questions; " in first and " seeds an arm on new ones (" in first
     assert "more than " in second and "; on new ones no number of seeds is enough, it takes more questions (" in second
-    assert render.power_sentences([{**rows()[0], "name": "run"}], 0.8)[0].endswith("(run: seed sd 2.00).")
+    assert render.power_sentences([{**rows()[0], "name": "run"}], 0.8)[0].text.endswith("(run: seed sd 2.00).")
 
 
 def test_a_row_for_every_number_of_seeds():

@@ -62,6 +62,8 @@ def test_a_run_of_no_epoch_is_called_untrained():
     none = replace(none, ledger=Ledger())
     assert labels([long, none]) == ["grpo", "untrained"] and labels([none]) == ["untrained"]
     assert labels([long, none, none]) == ["grpo", "untrained #1", "untrained #2"]
+    hot = arm(train={"epochs": 10, "temperature": 1.3, "lr": 1.0})
+    assert find_baseline([none, hot], labels([none, hot]), None) == 1, "what was trained, however it differs from the recipe"
     searched = replace(none, ledger=Ledger(rollouts=8))
     assert labels([long, searched]) == ["grpo (train.epochs=10)", "grpo (train.epochs=0)"], "a search has sampled"
 
